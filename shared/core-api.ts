@@ -1,0 +1,220 @@
+// What the edge says to the core, and what the core answers: the contract between the tiers (ARCHITECTURE §1).
+// JSON over HTTP, except content, whose body travels untouched and whose fields travel as headers.
+
+/** Every operation is made at an edge, once: retries carry the same id and time, and the core deduplicates (A3.8). */
+export interface OperationHead {
+  /** 1–64 of `A–Z a–z 0–9 _ -`, made at the edge, unique. */
+  readonly id: string;
+  /** When the edge made it, ms since 1970. A core refuses one that is over 90 s old. */
+  readonly madeAt: number;
+}
+
+export interface RegisterOperation extends OperationHead {
+  readonly kind: "register";
+  readonly topic: string;
+}
+export interface DeregisterOperation extends OperationHead {
+  readonly kind: "deregister";
+  readonly topic: string;
+}
+/** A subscribe or unsubscribe that was validated and is to be verified. `topic` and `callback` exactly as the subscriber sent them. */
+export interface IntentOperation extends OperationHead {
+  readonly kind: "intent";
+  readonly mode: "subscribe" | "unsubscribe";
+  readonly topic: string;
+  readonly callback: string;
+  /** Granted lease, ms; subscribe only. */
+  readonly leaseMs?: number;
+  /** UTF-8, under 200 bytes; subscribe only. */
+  readonly secret?: string;
+  readonly verifyToken?: string;
+  /** 1–64; subscribe only. */
+  readonly concurrency?: number;
+  /** `hub.start` as sent: latest, earliest, an ISO-8601 time or a cursor; subscribe only. */
+  readonly start?: string;
+}
+/** What came of verifying an intent. */
+export interface ResultOperation extends OperationHead {
+  readonly kind: "result";
+  /** The id of the intent's operation. */
+  readonly intent: string;
+  readonly mode: "subscribe" | "unsubscribe";
+  readonly topic: string;
+  readonly callback: string;
+  readonly verified: boolean;
+  /** Why not, for people and logs. */
+  readonly reason?: string;
+  /** ms between sending the challenge that was answered and sending this result: the lease counts from the challenge (A3.7). */
+  readonly elapsedMs: number;
+}
+/** One or more topics changed; the core fetches those that have a subscription. */
+export interface PingOperation extends OperationHead {
+  readonly kind: "ping";
+  readonly topics: readonly string[];
+}
+export type Operation = RegisterOperation | DeregisterOperation | IntentOperation | ResultOperation | PingOperation;
+
+/** A position moved from outside (WIRE §5); answered with the status after it. */
+export type MoveOperation =
+  & OperationHead
+  & { readonly topic: string; readonly callback: string; readonly caller: Caller }
+  & (
+    | { readonly kind: "ack"; readonly cursor: string }
+    /** `from` as sent: earliest, an ISO-8601 time or a cursor. */
+    | { readonly kind: "resume"; readonly from?: string }
+  );
+
+/** Paths of the core's ingest, all on `CORE_LISTEN`. */
+export const CORE_PATHS = {
+  /** POST an `Operation` as JSON. 200 with an `OperationAnswer`. */
+  operations: "/v1/operations",
+  /**
+   * POST content: the body's bytes, and the headers of `CONTENT_HEADERS`. 200 with a `ContentAnswer`.
+   * GET ?topic=&callback=[&after=][&since=][&limit=][&lastEventId=] with a `Caller`: 200 with `MissedMessages`, or with
+   * `Accept: text/event-stream` a stream of events, one `MissedMessage` each.
+   */
+  messages: "/v1/messages",
+  /**
+   * GET ?topic=&callback= with a `Caller`. 200 with a `SubscriptionStatus`, 404 if the pair was never known.
+   * POST a `MoveOperation` as JSON. 200 with the `SubscriptionStatus` after it.
+   */
+  subscriptions: "/v1/subscriptions",
+  /** GET ?topic=&callback=[&after=][&limit=] with a `Caller`. 200 with `DeadLetters`. */
+  deadLetters: "/v1/dead-letters",
+} as const;
+
+/** Headers that carry a content operation's fields. Values marked % are percent-encoded UTF-8 (encodeURIComponent). */
+export const CONTENT_HEADERS = {
+  id: "x-tidings-operation",
+  madeAt: "x-tidings-made-at",
+  /** % */
+  topic: "x-tidings-topic",
+  /** The publisher's Idempotency-Key, verbatim (`IDEMPOTENCY_KEY`); none: each operation is a message of its own. */
+  key: "x-tidings-key",
+  /** %, the publisher's Content-Type verbatim; the request's own Content-Type means nothing here. */
+  contentType: "x-tidings-content-type",
+  /** %, JSON object: the publisher's allow-listed headers, lower-case names (WIRE §3). */
+  headers: "x-tidings-headers",
+  /** W3C trace context that the delivery carries on. */
+  traceparent: "x-tidings-traceparent",
+} as const;
+
+/** What an idempotency key may be: 1–255 visible ASCII characters (WIRE §1). */
+export const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
+
+/**
+ * Who asks about a subscription (WIRE §5, §6), as the edge found out; the core decides, since it has the secrets. On a GET it is
+ * the header `CALLER_HEADER`, on an operation its field `caller`.
+ */
+export type Caller =
+  /** The edge lets anyone ask (ACCESS=open). */
+  | { readonly kind: "anyone" }
+  | ({ readonly kind: "signature" } & SignedRequest);
+
+/** A request as its subscriber sent and signed it: at the edge, not between the tiers. */
+export interface SignedRequest {
+  readonly method: string;
+  /** As it stood in the request line, without the query. */
+  readonly path: string;
+  /** Raw, without the "?"; "" if there is none. */
+  readonly query: string;
+  /** X-Subscriber-Timestamp and X-Subscriber-Signature, verbatim. */
+  readonly timestamp: string;
+  readonly signature: string;
+  /** Lower-case hex SHA-256 of the body. */
+  readonly bodySha256: string;
+}
+
+/** A `Caller` as JSON, percent-encoded (encodeURIComponent). */
+export const CALLER_HEADER = "x-tidings-caller";
+
+/** What the core's server must take of headers: 16 KiB of the publisher's, as JSON and percent-encoded, and the topic. */
+export const CORE_MAX_HEADER_BYTES = 128 * 1024;
+
+export type OperationAnswer =
+  | { readonly kind: "done" }
+  /** `verify`: the edge is to verify intent. Without it the core does, or has denied it. `offset` orders the intents of a pair. */
+  | { readonly kind: "intent"; readonly offset: number; readonly verify: boolean };
+
+export interface ContentAnswer {
+  /** The message id: what `webhook-id` will be on every attempt. */
+  readonly id: string;
+  readonly cursor: string;
+}
+
+export type SubscriptionState =
+  | "active"
+  | "parked"
+  | "expired"
+  | "unsubscribed"
+  | "gone"
+  | "revoked"
+  | "deregistered";
+
+/** WIRE §5. Times are ISO-8601; cursors are opaque; gaps are after `from`, up to and including `to`. */
+export interface SubscriptionStatus {
+  readonly topic: string;
+  readonly callback: string;
+  readonly state: SubscriptionState;
+  readonly leaseExpiresAt: string | null;
+  readonly cursor: string | null;
+  readonly lag: number;
+  readonly oldestUndeliveredAt: string | null;
+  readonly lastError: string | null;
+  readonly gaps: readonly { readonly from: string; readonly to: string }[];
+}
+
+/** WIRE §5: `body` if the bytes are UTF-8, else `bodyBase64`. */
+export type MissedMessage =
+  & { readonly id: string; readonly cursor: string; readonly publishedAt: string; readonly contentType: string }
+  & ({ readonly body: string } | { readonly bodyBase64: string });
+
+export interface MissedMessages {
+  readonly messages: readonly MissedMessage[];
+  /** Where to go on: everything after it has not been read. */
+  readonly next: string;
+  readonly more: boolean;
+}
+
+/** WIRE §5. `cursor` is the message's. */
+export interface DeadLetterEntry {
+  readonly id: string;
+  readonly cursor: string;
+  readonly reason: string;
+  readonly status: number;
+  readonly attempts: number;
+  readonly firstAt: string;
+  readonly lastAt: string;
+}
+
+export interface DeadLetters {
+  readonly deadLetters: readonly DeadLetterEntry[];
+  readonly next: string;
+  readonly more: boolean;
+}
+
+/** Any answer that is not 2xx: JSON. The edge turns it into what WIRE §1 says. */
+export interface CoreRefusal {
+  readonly code: RefusalCode;
+  /** One sentence that names the parameter and says what to do. Safe to show to the requester. */
+  readonly message: string;
+}
+/** With their statuses between the tiers. */
+export const REFUSALS = {
+  invalid_request: 400,
+  /** No token and no right signature: the same for an unknown pair, a pair without a secret and a wrong signature. */
+  unauthorized: 401,
+  not_found: 404,
+  /** The subscription has ended; its status can still be asked for. */
+  gone: 410,
+  too_large: 413,
+  /** The same key was used for something else. */
+  conflict: 422,
+  too_many: 429,
+  /** The operation is older than 90 s: it is not retried. */
+  stale_operation: 409,
+  unavailable: 503,
+  /** As much as this core does at once is under way: asking again at once does not help. */
+  overloaded: 503,
+} as const;
+export type RefusalCode = keyof typeof REFUSALS;

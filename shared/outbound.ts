@@ -1,0 +1,43 @@
+// The outbound port: every call to an address that a stranger named goes through here (WIRE §7): verification GETs,
+// denied notices, topic fetches. Deliveries have their own transport (core/delivery) behind the same guard.
+
+/** One call. The URL is called byte for byte as given, never re-written. Redirects are followed only if asked, each hop guarded. */
+export interface OutboundRequest {
+  readonly method: "GET" | "POST";
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array;
+  /** From start to the last byte, ms; all redirects included. */
+  readonly deadlineMs: number;
+  /** The body is read up to this many bytes (after decompression); a longer one is `too_large`. */
+  readonly maxBytes: number;
+  /** Default 0: a 3xx is an answer like any other. */
+  readonly maxRedirects?: number;
+  readonly signal?: AbortSignal;
+}
+
+export type OutboundAnswer =
+  /** A complete answer. Header names are lower-case; repeated ones are joined by ", ". `url` is that of the last hop. */
+  | {
+    readonly kind: "answer";
+    readonly status: number;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body: Uint8Array;
+    readonly url: string;
+  }
+  /** No complete answer. `forbidden`: the guard refused an address or port. `reason` is for logs, never for the requester. */
+  | {
+    readonly kind: "failed";
+    readonly code: "timeout" | "network" | "forbidden" | "too_large" | "aborted";
+    readonly reason: string;
+  };
+
+export interface Outbound {
+  readonly supports: {
+    /** The address that was checked is the one that is dialled. Where false, the core verifies intent. */
+    readonly pinning: boolean;
+  };
+  /** Never rejects. */
+  call(request: OutboundRequest): Promise<OutboundAnswer>;
+  close(): Promise<void>;
+}

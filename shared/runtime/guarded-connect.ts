@@ -1,0 +1,74 @@
+// Connecting under the guard (WIRE §7): the address that was checked is the address that is dialled, because the check is
+// the lookup of that very dial. For undici on Node and Deno; deliveries and the outbound client use the same.
+
+import { lookup as systemLookup } from "node:dns";
+import type { LookupAddress, LookupOptions } from "node:dns";
+import { buildConnector } from "undici";
+import { ForbiddenAddressError } from "../outbound-guard.ts";
+import type { OutboundGuard } from "../outbound-guard.ts";
+
+/** Resolves a name to all its addresses: `dns.lookup` with `all: true`, or a test's own. */
+export type ResolveAll = (
+  hostname: string,
+  options: LookupOptions & { all: true },
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void;
+
+export type GuardedLookup = (
+  hostname: string,
+  options: LookupOptions,
+  callback: (
+    error: NodeJS.ErrnoException | null,
+    address: string | LookupAddress[],
+    family?: number,
+  ) => void,
+) => void;
+
+/** A `lookup` for net.connect and tls.connect that fails with ForbiddenAddressError if any resolved address is forbidden. */
+export function createGuardedLookup(guard: OutboundGuard, resolve: ResolveAll = systemLookup): GuardedLookup {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error !== null) return callback(error, []);
+      // Every resolved address must pass: one forbidden among several is a rebinding attempt or a mistake, never a choice.
+      for (const { address } of addresses) {
+        const verdict = guard.judgeAddress(address);
+        if (verdict !== null) return callback(new ForbiddenAddressError(`"${hostname}" ${verdict}`), []);
+      }
+      const first = addresses[0];
+      if (first === undefined) {
+        return callback(Object.assign(new Error(`"${hostname}" has no address`), { code: "ENOTFOUND" }), []);
+      }
+      if (options.all === true) callback(null, addresses);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+export interface GuardedConnectOptions {
+  readonly guard: OutboundGuard;
+  /** From the dial to the end of the TLS handshake, ms. Default 10 s. */
+  readonly connectTimeoutMs?: number;
+  readonly resolve?: ResolveAll;
+  /** Trusted authorities (PEM) instead of the system's, for tests. Certificates are always checked (H68). */
+  readonly ca?: string;
+}
+
+/** An undici connector (`new Pool(origin, { connect })`) that dials nothing the guard forbids. */
+export function createGuardedConnector(options: GuardedConnectOptions): buildConnector.connector {
+  const connect = buildConnector({
+    timeout: options.connectTimeoutMs ?? 10_000,
+    lookup: createGuardedLookup(options.guard, options.resolve),
+    ...(options.ca === undefined ? {} : { ca: options.ca }),
+  });
+  return (target, callback) => {
+    // A literal address is never looked up, so it is judged here; so are ports.
+    const port = target.port === "" ? (target.protocol === "https:" ? 443 : 80) : Number(target.port);
+    const verdict = options.guard.judgeUrl({ host: target.hostname, port });
+    if (verdict !== null) {
+      // Never within the caller's own turn: undici takes a connector's answer for a later one.
+      queueMicrotask(() => callback(new ForbiddenAddressError(`"${target.hostname}" ${verdict}`), null));
+      return;
+    }
+    connect(target, callback);
+  };
+}

@@ -1,0 +1,95 @@
+// Entry of `npm start`.
+import { createServer } from "node:net";
+import { parseArgs } from "node:util";
+import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings.ts";
+import type { Listen } from "../settings-values.ts";
+import { launch } from "./launcher.ts";
+import { absolutePath, commandLine, complain, environment, exit, onFatal, say } from "./process.ts";
+
+const USAGE = `Usage: npm start [-- --print-config]
+Runs the hub's two processes. Settings are environment variables, see the table in README.md.`;
+
+onFatal((error, origin) => complain(`tidings: ${origin}: ${error instanceof Error ? error.stack : String(error)}`));
+try {
+  exit(await main());
+} catch (error) {
+  if (!(error instanceof SettingsError) && !isUsageError(error)) throw error;
+  complain(`tidings: ${error.message}`);
+  exit(1);
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    args: commandLine(),
+    options: { "print-config": { type: "boolean" }, help: { type: "boolean", short: "h" } },
+  });
+  if (values.help) {
+    say(USAGE);
+    return 0;
+  }
+  if (values["print-config"]) {
+    printSettings(environment).forEach(say);
+    return 0;
+  }
+  const chosen = await choosePorts(environment);
+  const settings = parseSettings(chosen);
+  return await launch({
+    core: new URL("../../core/main.ts", import.meta.url),
+    edge: new URL("../../edge/main.ts", import.meta.url),
+    environment: chosen,
+    ready: ({ edge }) => greeting(settings, edge).forEach(say),
+  });
+}
+
+/** The tiers find each other by their settings, so a free port (0) is chosen before they start. */
+async function choosePorts(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<Readonly<Record<string, string | undefined>>> {
+  const settings = parseSettings(environment);
+  const chosen = { ...environment };
+  for (const [name, listen] of [["EDGE_LISTEN", settings.edgeListen], ["CORE_LISTEN", settings.coreListen]] as const) {
+    if (listen.port === 0) chosen[PREFIX + name] = written({ host: listen.host, port: await freePort(listen.host) });
+  }
+  return chosen;
+}
+
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, host, () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
+
+function greeting(settings: Settings, edge: string): string[] {
+  const topic = "https://example.com/news";
+  const hub = `${edge.replace(/\/$/, "")}/hub`;
+  const at = hub === "http://127.0.0.1:9191/hub" ? "" : ` --hub ${hub}`;
+  const data = absolutePath(settings.dataDir);
+  return [
+    `The hub is at ${settings.hubUrl}`,
+    settings.kafkaBrokers.length > 0
+      ? `Its log is on Kafka at ${settings.kafkaBrokers.join(", ")}, its replica in ${data}`
+      : `Its data is in ${data}`,
+    "",
+    `Paste these four lines into a second terminal, in ${absolutePath(".")}:`,
+    "",
+    `  curl -d hub.mode=register -d hub.topic=${topic} ${hub}`,
+    `  npm run -s listen --${at} ${topic} & sleep 2`,
+    `  curl -H 'Content-Type: application/json' -d '{"hello":"world"}' '${hub}?hub.mode=publish&hub.topic=${topic}'`,
+    `  curl '${edge.replace(/\/$/, "")}/subscriptions?topic=${topic}&callback=http://127.0.0.1:9393/'`,
+    "",
+    "There, fg and Ctrl-C end the listener; here, Ctrl-C ends the hub.",
+  ];
+}
+
+function written({ host, port }: Listen): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function isUsageError(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
+}

@@ -1,0 +1,187 @@
+// The outbound port on Node (and Deno): undici under the guard. Own connection limits, no redirect unless asked and each
+// hop guarded, body capped before and after decompression, one deadline over everything (WIRE §7).
+
+import { Agent } from "undici";
+import type { Dispatcher } from "undici";
+import type { IncomingHttpHeaders } from "node:http";
+import { parseHttpUrl, UrlError } from "../http-url.ts";
+import type { HttpUrl } from "../http-url.ts";
+import { ForbiddenAddressError } from "../outbound-guard.ts";
+import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound.ts";
+import { decompress } from "./decompress.ts";
+import { createGuardedConnector } from "./guarded-connect.ts";
+import type { GuardedConnectOptions } from "./guarded-connect.ts";
+import { runtime } from "./which.ts";
+
+export interface OutboundOptions extends GuardedConnectOptions {
+  readonly userAgent: string;
+  /** Calls in flight to one origin; more wait, inside their own deadline. Default 64. */
+  readonly connectionsPerOrigin?: number;
+}
+
+type Answer = Extract<OutboundAnswer, { kind: "answer" }>;
+type Failed = Extract<OutboundAnswer, { kind: "failed" }>;
+
+/** One hop of a call: what is asked of whom, and until when. */
+interface Hop {
+  readonly url: HttpUrl;
+  readonly shown: string;
+  readonly method: "GET" | "POST";
+  readonly headers: Record<string, string>;
+  readonly body: Uint8Array | undefined;
+}
+
+const REDIRECTS = [301, 302, 303, 307, 308];
+
+/** Opens nothing yet; connections are made per origin when called, and closed 4 s after their last use. */
+export function createOutbound(options: OutboundOptions): Outbound {
+  // Bun puts a shim in undici's place that has no connector to guard: nothing is called rather than unguarded.
+  if (runtime() === "bun") return { supports: { pinning: false }, call: refuse, close: async () => {} };
+  const agent = new Agent({
+    connect: createGuardedConnector(options),
+    connections: options.connectionsPerOrigin ?? 64,
+    pipelining: 1,
+  });
+
+  async function call(request: OutboundRequest): Promise<OutboundAnswer> {
+    const deadline = performance.now() + request.deadlineMs;
+    let { method, url: shown, body } = request;
+    for (let left = request.maxRedirects ?? 0;; left--) {
+      const url = judged(shown, options);
+      if ("kind" in url) return url;
+      const headers = { "user-agent": options.userAgent, accept: "*/*", ...request.headers };
+      const answer = await exchange(
+        agent,
+        { url, shown, method, headers, body },
+        request,
+        deadline - performance.now(),
+      );
+      if (answer.kind === "failed") return answer;
+      const location = REDIRECTS.includes(answer.status) ? answer.headers["location"] : undefined;
+      if (left <= 0 || location === undefined) return await decoded(answer, request.maxBytes);
+      const next = resolveLocation(location, shown);
+      if (next === null) return failed("network", `redirected to "${location}", which is no URL`);
+      shown = next;
+      // RFC 9110 §15.4: 307 and 308 repeat the request, the others become a GET.
+      if (answer.status !== 307 && answer.status !== 308) [method, body] = ["GET", undefined];
+    }
+  }
+
+  return { supports: { pinning: true }, call, close: () => agent.destroy() };
+}
+
+async function refuse(): Promise<OutboundAnswer> {
+  return failed("forbidden", "this runtime cannot connect under the guard");
+}
+
+function judged(shown: string, options: OutboundOptions): HttpUrl | Failed {
+  try {
+    const url = parseHttpUrl(shown);
+    const verdict = options.guard.judgeUrl(url);
+    return verdict === null ? url : failed("forbidden", `the URL ${verdict}`);
+  } catch (error) {
+    if (error instanceof UrlError) return failed("forbidden", `the URL ${error.message}`);
+    throw error;
+  }
+}
+
+function resolveLocation(location: string, base: string): string | null {
+  try {
+    const url = new URL(location, base);
+    url.hash = "";
+    return url.href;
+  } catch {
+    return null;
+  }
+}
+
+async function decoded(answer: Answer, maxBytes: number): Promise<OutboundAnswer> {
+  const encoding = answer.headers["content-encoding"];
+  if (encoding === undefined || answer.body.length === 0) return answer;
+  const result = await decompress(answer.body, encoding, maxBytes);
+  if (result.kind === "unknown") return answer;
+  if (result.kind === "too_large") return failed("too_large", `more than ${maxBytes} bytes unpacked`);
+  if (result.kind === "garbage") return failed("network", result.reason);
+  const { "content-encoding": _encoding, "content-length": _length, ...headers } = answer.headers;
+  return { ...answer, headers, body: result.body };
+}
+
+/** One request and its whole answer. Settles by the deadline, whatever the other side does. */
+function exchange(agent: Agent, hop: Hop, request: OutboundRequest, timeoutMs: number): Promise<Answer | Failed> {
+  return new Promise((resolve) => {
+    let controller: Dispatcher.DispatchController | undefined;
+    let settled = false;
+    let status = 0;
+    let headers: Record<string, string> = {};
+    let size = 0;
+    const chunks: Uint8Array[] = [];
+
+    const settle = (answer: Answer | Failed) => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      request.signal?.removeEventListener("abort", onAbort);
+      resolve(answer);
+      if (answer.kind === "failed") controller?.abort(new Error(answer.reason));
+    };
+    const onAbort = () => settle(failed("aborted", "aborted"));
+    const timer = setTimeout(() => settle(failed("timeout", "no complete answer in time")), Math.max(0, timeoutMs));
+    if (request.signal?.aborted === true) return onAbort();
+    request.signal?.addEventListener("abort", onAbort);
+
+    const handler: Dispatcher.DispatchHandler = {
+      onRequestStart: (started) => {
+        controller = started;
+        // The deadline passed while this waited for a connection: it must not go out any more.
+        if (settled) started.abort(new Error("too late"));
+      },
+      onResponseStart: (_controller, statusCode, received) => {
+        status = statusCode;
+        headers = flatten(received);
+      },
+      onResponseData: (_controller, chunk) => {
+        size += chunk.length;
+        if (size > request.maxBytes) settle(failed("too_large", `more than ${request.maxBytes} bytes`));
+        else chunks.push(chunk);
+      },
+      onResponseEnd: () => {
+        const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+        settle({ kind: "answer", status, headers, body, url: hop.shown });
+      },
+      onResponseError: (_controller, error) => {
+        settle(failed(error instanceof ForbiddenAddressError ? "forbidden" : "network", describe(error)));
+      },
+    };
+    try {
+      agent.dispatch({
+        origin: hop.url.origin,
+        path: hop.url.target,
+        method: hop.method,
+        headers: hop.headers,
+        body: hop.body ?? null,
+        // The deadline above is the only clock.
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      }, handler);
+    } catch (error) {
+      settle(failed("network", describe(error as Error)));
+    }
+  });
+}
+
+function flatten(received: IncomingHttpHeaders): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(received)) {
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
+  }
+  return headers;
+}
+
+function describe(error: Error): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === undefined || error.message.includes(code) ? error.message : `${code}: ${error.message}`;
+}
+
+function failed(code: Failed["code"], reason: string): Failed {
+  return { kind: "failed", code, reason };
+}

@@ -1,0 +1,77 @@
+// Deno.serve and Bun.serve. Both limit headers and the time for them on their own; the body's size is the handler's matter
+// (shared/request-body.ts).
+
+import { listenError, serveUrl } from "../serve.ts";
+import type { Served, ServeOptions } from "../serve.ts";
+
+interface DenoServer {
+  readonly addr: { readonly port: number };
+  shutdown(): Promise<void>;
+  readonly finished: Promise<void>;
+}
+interface DenoGlobal {
+  serve(
+    options: { hostname: string; port: number; signal: AbortSignal; onListen: () => void },
+    handler: ServeOptions["fetch"],
+  ): DenoServer;
+}
+interface BunServer {
+  readonly port: number;
+  stop(closeActive?: boolean): Promise<void>;
+}
+interface BunGlobal {
+  serve(options: {
+    hostname: string;
+    port: number;
+    idleTimeout: number;
+    maxRequestBodySize: number;
+    fetch: ServeOptions["fetch"];
+  }): BunServer;
+}
+
+/** Serves with Deno.serve; `maxConnections`, `maxHeaderBytes` and the timeouts are Deno's own. */
+export async function serveOnDeno({ fetch, hostname, port }: ServeOptions): Promise<Served> {
+  const { Deno } = globalThis as unknown as { Deno: DenoGlobal };
+  const cut = new AbortController();
+  let server: DenoServer;
+  try {
+    server = Deno.serve({ hostname, port, signal: cut.signal, onListen: () => {} }, (request) => fetch(request));
+  } catch (error) {
+    throw listenError(error, hostname, port);
+  }
+  return served(hostname, server.addr.port, () => server.shutdown(), () => {
+    cut.abort();
+    return server.finished;
+  });
+}
+
+/** Serves with Bun.serve; `maxConnections`, `maxHeaderBytes` and `headersTimeoutMs` are Bun's own. */
+export async function serveOnBun(options: ServeOptions): Promise<Served> {
+  const { Bun } = globalThis as unknown as { Bun: BunGlobal };
+  const { fetch, hostname, port } = options;
+  let server: BunServer;
+  try {
+    server = Bun.serve({
+      hostname,
+      port,
+      fetch: (request) => fetch(request),
+      idleTimeout: Math.min(255, Math.ceil((options.keepAliveTimeoutMs ?? 65_000) / 1_000)),
+      // The handler answers 413 long before this; unlimited would let Bun buffer what nobody reads.
+      maxRequestBodySize: 256 * 1024 * 1024,
+    });
+  } catch (error) {
+    throw listenError(error, hostname, port);
+  }
+  return served(hostname, server.port, () => server.stop(), () => server.stop(true));
+}
+
+function served(hostname: string, port: number, finish: () => Promise<void>, cut: () => Promise<void>): Served {
+  let closing: Promise<void> | undefined;
+  const close = async (deadlineMs: number) => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const deadline = new Promise<"late">((resolve) => timer = setTimeout(resolve, deadlineMs, "late"));
+    if (await Promise.race([finish(), deadline]) === "late") await cut();
+    clearTimeout(timer);
+  };
+  return { url: serveUrl(hostname, port), port, close: (deadlineMs) => closing ??= close(deadlineMs) };
+}

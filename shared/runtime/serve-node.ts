@@ -1,0 +1,129 @@
+// Serving on Node: node:http under Hono's adapter, with every limit said aloud and every refusal a sentence.
+
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { getLogger } from "@logtape/logtape";
+import { listenError, serveUrl } from "../serve.ts";
+import type { Served, ServeOptions } from "../serve.ts";
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: "Bad Request",
+  408: "Request Timeout",
+  413: "Payload Too Large",
+  431: "Request Header Fields Too Large",
+};
+
+/** Serves with node:http. Bodies are read straight from the socket's stream when the handler asks for `arrayBuffer()`. */
+export async function serveOnNode(options: ServeOptions): Promise<Served> {
+  const { hostname, port } = options;
+  const listener = getRequestListener((request, { incoming, outgoing }) => {
+    return options.fetch(request, { target: incoming.url ?? "", breakOff: () => void outgoing.destroy() });
+  }, {
+    hostname: new URL(serveUrl(hostname, port)).host,
+    errorHandler: onHandlerError,
+  });
+  const headersTimeout = options.headersTimeoutMs ?? 10_000;
+  const requestTimeout = options.requestTimeoutMs ?? 60_000;
+  const stallTimeout = options.stallTimeoutMs ?? 60_000;
+  /** What is being answered on each socket, so that a parse error never writes into the middle of an answer. */
+  const answering = new WeakMap<object, ServerResponse>();
+
+  const server = createServer({
+    maxHeaderSize: options.maxHeaderBytes ?? 16 * 1024,
+    headersTimeout: Math.min(headersTimeout, requestTimeout),
+    requestTimeout,
+    keepAliveTimeout: options.keepAliveTimeoutMs ?? 65_000,
+    connectionsCheckingInterval: Math.min(1_000, headersTimeout, requestTimeout),
+    // Refused below, with a sentence; HTTP/1.0 has no Host, and load balancers still probe with it.
+    requireHostHeader: false,
+  }, (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    answering.set(incoming.socket, outgoing);
+    // Only answers to GET are long. Node takes its own timeout back when the answer is complete.
+    if (incoming.method === "GET") incoming.socket.setTimeout(stallTimeout);
+    if (incoming.headers.host === undefined && incoming.httpVersion === "1.1") {
+      outgoing.writeHead(400, { "content-type": "text/plain; charset=utf-8", connection: "close" });
+      outgoing.end("The Host header is missing; HTTP/1.1 requires one.\n");
+      return;
+    }
+    void listener(incoming, outgoing);
+  });
+  if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    refuse(error, socket as Socket, answering.get(socket), options);
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    const onError = (error: Error) => reject(listenError(error, hostname, port));
+    server.once("error", onError);
+    server.listen({ host: hostname, port }, () => {
+      server.off("error", onError);
+      resolve();
+    });
+  });
+  const bound = (server.address() as AddressInfo).port;
+  let closing: Promise<void> | undefined;
+  return {
+    url: serveUrl(hostname, bound),
+    port: bound,
+    close: (deadlineMs) => closing ??= closeServer(server, deadlineMs),
+  };
+}
+
+function closeServer(server: Server, deadlineMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    // A connection that was busy when the server closed becomes idle later, and would hold it for the keep-alive time.
+    const idle = setInterval(() => server.closeIdleConnections(), 50);
+    const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs);
+    server.close(() => {
+      clearInterval(idle);
+      clearTimeout(deadline);
+      resolve();
+    });
+  });
+}
+
+/** What Node's parser or its clocks refuse: nothing of it reaches the handler, or the handler no longer matters. */
+function refuse(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  answer: ServerResponse | undefined,
+  options: ServeOptions,
+): void {
+  const begun = answer !== undefined && answer.headersSent && !answer.writableFinished;
+  if (error.code === "ECONNRESET" || !socket.writable || begun) {
+    socket.destroy();
+    return;
+  }
+  const [status, sentence] = refusal(error, options);
+  const body = `${sentence}\n`;
+  socket.end(
+    `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+    // Half-closed sockets of peers that never stop sending would stay for ever.
+    () => socket.destroySoon(),
+  );
+}
+
+function refusal(error: NodeJS.ErrnoException, options: ServeOptions): [number, string] {
+  switch (error.code) {
+    case "HPE_HEADER_OVERFLOW":
+      return [431, `The request line and headers together must be at most ${options.maxHeaderBytes ?? 16_384} bytes.`];
+    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
+      return [413, "The chunk extensions of the request body are too long; send none."];
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return [408, "The request was not complete in time; send its headers and its whole body without pause."];
+    default:
+      return [400, `The request is not valid HTTP/1.1 (${error.code ?? "unknown"}).`];
+  }
+}
+
+function onHandlerError(error: unknown): Response {
+  if (error instanceof Error && error.name === "RequestError") {
+    return new Response("The request target or the Host header is not valid.\n", { status: 400 });
+  }
+  // Handlers turn their own errors into answers; this is the net below them.
+  getLogger(["tidings", "serve"]).error("A handler failed: {error}", { error });
+  return new Response("Internal error.\n", { status: 500 });
+}

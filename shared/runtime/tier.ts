@@ -1,0 +1,88 @@
+// The life of one tier's process, the same for edge and core: settings, logs, metrics, start, ready, stop.
+import { getLogger } from "@logtape/logtape";
+import type { Metrics } from "../metrics.ts";
+import { parseSettings, type Settings, SettingsError } from "../settings.ts";
+import { configureLogging } from "./logging.ts";
+import { createMetrics } from "./metrics.ts";
+import { announceReady, complain, environment, exit, onFatal, onStop } from "./process.ts";
+
+/** How long a tier may take to stop, ms; then the process ends with 1 all the same. */
+const STOP_DEADLINE_MS = 15_000;
+
+export interface TierContext {
+  readonly settings: Settings;
+  readonly metrics: Metrics;
+  /** Aborted when the process was asked to stop, also while it is still starting. */
+  readonly signal: AbortSignal;
+  /** Logs what must not be survived (a writer in doubt, a client that will not come back) and ends the process with 1. */
+  readonly fail: (error: unknown) => never;
+}
+
+export interface RunningTier {
+  /** Where it answers, as announced to the launcher. */
+  readonly url: string;
+  /** Stops gracefully: no new work, finish what is in flight, checkpoint. Called once. */
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Runs a tier until it is stopped, and ends the process: 0 after a stop, 1 otherwise. An error of `start` is one sentence
+ * on stderr, its `message`, so say in it what was attempted and what was true.
+ */
+export async function runTier(
+  tier: "edge" | "core",
+  start: (context: TierContext) => Promise<RunningTier>,
+): Promise<never> {
+  const name = `tidings ${tier}`;
+  let settings: Settings;
+  try {
+    settings = parseSettings(environment);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    complain(`${name}: ${error.message}`);
+    exit(1);
+  }
+  configureLogging(settings.logLevel);
+  const log = getLogger(["tidings", tier, "process"]);
+  onFatal((error, origin) => log.fatal("Ending after an {origin}: {error}", { origin, error: describe(error) }));
+  const stopping = new AbortController();
+  const stopped = new Promise<void>((resolve) => {
+    onStop((reason) => {
+      log.info("Stopping: {reason}", { reason });
+      stopping.abort(new Error(`${name} is stopping: ${reason}`));
+      setTimeout(() => {
+        log.error("Did not stop within {seconds} s, ending", { seconds: STOP_DEADLINE_MS / 1000 });
+        exit(1);
+      }, STOP_DEADLINE_MS).unref();
+      resolve();
+    });
+  });
+  const fail = (error: unknown): never => {
+    log.fatal("Ending: {error}", { error: describe(error) });
+    exit(1);
+  };
+
+  let running: RunningTier;
+  try {
+    running = await start({ settings, metrics: createMetrics({ tier }), signal: stopping.signal, fail });
+  } catch (error) {
+    if (stopping.signal.aborted) exit(0);
+    complain(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    log.debug("The start failed: {error}", { error: describe(error) });
+    exit(1);
+  }
+  announceReady({ url: running.url, name });
+  log.info("Ready at {url}", { url: running.url });
+  await stopped;
+  try {
+    await running.stop();
+  } catch (error) {
+    fail(error);
+  }
+  log.info("Stopped");
+  exit(0);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,55 @@
+// The serving port: one fetch handler behind a listening socket. The adapters are in shared/runtime/serve*.ts.
+
+/** What a runtime tells of a request beside the Request itself: Node both, Deno and Bun nothing. */
+export interface Exchange {
+  /** The target as it stood in the request's first line; `request.url` may be normalised. */
+  readonly target?: string;
+  /** Breaks the connection off, so that the client sees that the answer it has is not whole. */
+  readonly breakOff?: () => void;
+}
+
+export interface ServeOptions {
+  readonly fetch: (request: Request, exchange?: Exchange) => Response | Promise<Response>;
+  readonly hostname: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** More connections than this are closed at once. Default: no limit. */
+  readonly maxConnections?: number;
+  /** Request line and headers together, bytes. Default 16 KiB; more is 431. */
+  readonly maxHeaderBytes?: number;
+  /** Until the headers are complete, ms. Default 10 s; later is 408. */
+  readonly headersTimeoutMs?: number;
+  /** Until the body is complete, ms. Default 60 s; later is 408. */
+  readonly requestTimeoutMs?: number;
+  /** How long the answer to a GET may stand still because its client takes nothing of it, or nothing comes, ms. Default 60 s. */
+  readonly stallTimeoutMs?: number;
+  /** How long an idle connection stays open, ms. Default 65 s: longer than clients and proxies keep theirs. */
+  readonly keepAliveTimeoutMs?: number;
+}
+
+export interface Served {
+  /** scheme://host:port, without a slash at the end. */
+  readonly url: string;
+  readonly port: number;
+  /** Takes no new connections, lets requests in flight end, and cuts what is left after `deadlineMs`. Idempotent. */
+  close(deadlineMs: number): Promise<void>;
+}
+
+/** An IPv6 host stands in brackets in a URL. */
+export function serveUrl(hostname: string, port: number): string {
+  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+/** The error of a port that cannot be listened on, as a sentence for people. */
+export function listenError(error: unknown, hostname: string, port: number): Error {
+  const { code, name, message } = error as { code?: unknown; name?: unknown; message?: unknown };
+  if (code === "EADDRINUSE" || name === "AddrInUse") {
+    return new Error(`Cannot listen on ${hostname}:${port}: port ${port} is already in use`, { cause: error });
+  }
+  if (code === "EACCES" || name === "PermissionDenied") {
+    return new Error(`Cannot listen on ${hostname}:${port}: port ${port} needs more rights than this process has`, {
+      cause: error,
+    });
+  }
+  return new Error(`Cannot listen on ${hostname}:${port}: ${String(message)}`, { cause: error });
+}

@@ -1,0 +1,122 @@
+// What a setting's text may be, and what it means: one schema and one phrase per kind of value.
+import ipaddr from "ipaddr.js";
+import * as v from "valibot";
+
+/** Where a tier listens. `host` has no brackets; port 0 means any free one. */
+export interface Listen {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A kind of value: `allowed` follows "must be", `schema` takes the environment's text. */
+export interface Value<T> {
+  readonly allowed: string;
+  readonly schema: v.GenericSchema<string, T>;
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** Milliseconds from `500ms`, `60s`, `15m`, `12h`, `7d`, within bounds written the same way. */
+export function duration(min: string, max: string): Value<number> {
+  const [low, high] = [durationMs(min), durationMs(max)];
+  return {
+    allowed: `a duration from ${min} to ${max}, written like 500ms, 60s, 15m, 12h or 7d`,
+    schema: v.pipe(v.string(), v.transform(durationMs), v.minValue(low), v.maxValue(high)),
+  };
+}
+
+/** A decimal integer from `min` to `max`. */
+export function integer(min: number, max: number, unit = ""): Value<number> {
+  return {
+    allowed: `a whole number${unit === "" ? "" : ` of ${unit}`} from ${min} to ${max}`,
+    schema: v.pipe(v.string(), v.regex(/^[0-9]{1,15}$/), v.transform(Number), v.minValue(min), v.maxValue(max)),
+  };
+}
+
+/** Milliseconds from a whole number of seconds. */
+export function seconds(min: number, max: number): Value<number> {
+  const { allowed, schema } = integer(min, max, "seconds");
+  return { allowed, schema: v.pipe(schema, v.transform((value) => value * 1000)) };
+}
+
+export function oneOf<const T extends readonly string[]>(words: T): Value<T[number]> {
+  return { allowed: `one of ${words.join(", ")}`, schema: v.pipe(v.string(), v.picklist(words)) };
+}
+
+export function text(allowed: string, pattern: RegExp): Value<string> {
+  return { allowed, schema: v.pipe(v.string(), v.regex(pattern)) };
+}
+
+export const listen: Value<Listen> = {
+  allowed: "host:port, an IPv6 host in brackets, for example 127.0.0.1:9191 or [::1]:9191",
+  schema: v.pipe(
+    v.string(),
+    v.regex(/^(\[[0-9A-Fa-f:.]+\]|[^\s:[\]/]+):[0-9]{1,5}$/),
+    v.transform((written) => {
+      const colon = written.lastIndexOf(":");
+      return { host: written.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(written.slice(colon + 1)) };
+    }),
+    v.check(({ host, port }) => port <= 65535 && (!host.includes(":") || ipaddr.IPv6.isValid(host))),
+  ),
+};
+
+export const httpUrl: Value<string> = {
+  allowed: "an absolute http or https URL",
+  schema: v.pipe(v.string(), v.check(isUrl)),
+};
+
+export const httpOrigins: Value<readonly string[]> = {
+  allowed: "a comma-separated list of absolute http or https URLs without a path",
+  schema: v.pipe(
+    v.string(),
+    v.transform(split),
+    v.minLength(1),
+    v.array(v.pipe(v.string(), v.check((url) => isUrl(url) && /^[^/]*\/\/[^/?]*\/?$/.test(url)))),
+    v.transform((urls) => urls.map((url) => url.replace(/\/$/, ""))),
+  ),
+};
+
+export const brokers: Value<readonly string[]> = {
+  allowed: "a comma-separated list of host:port",
+  schema: v.pipe(
+    v.string(),
+    v.transform(split),
+    v.minLength(1),
+    v.array(v.pipe(v.string(), v.regex(/^(\[[0-9A-Fa-f:.]+\]|[^\s:[\]/]+):[0-9]{1,5}$/))),
+  ),
+};
+
+export const cidrs: Value<readonly string[]> = {
+  allowed: "a comma-separated list of networks such as 10.0.0.0/8 or fd00::/8 (empty: none)",
+  schema: v.pipe(
+    v.string(),
+    v.transform(split),
+    v.array(v.pipe(v.string(), v.check((cidr) => ipaddr.isValidCIDR(cidr)))),
+  ),
+};
+
+export const topics: Value<readonly string[]> = {
+  allowed: "a comma-separated list of topics, each of at most 2,048 bytes",
+  schema: v.pipe(v.string(), v.transform(split), v.array(v.pipe(v.string(), v.maxBytes(2048)))),
+};
+
+/** Whether a listening host or a URL's host is this machine only. */
+export function isLoopback(host: string): boolean {
+  if (host.toLowerCase() === "localhost") return true;
+  return ipaddr.isValid(host) && ipaddr.process(host).range() === "loopback";
+}
+
+function durationMs(written: string): number {
+  const match = /^([0-9]{1,9})(ms|s|m|h|d)$/.exec(written);
+  // NaN is below every minimum and above every maximum, so it fails the schema's bounds.
+  return match === null ? Number.NaN : Number(match[1]) * (UNITS[match[2] ?? ""] ?? Number.NaN);
+}
+
+// Not parseHttpUrl: a URL that follows a listen address may have its port 0, "any free one".
+function isUrl(url: string): boolean {
+  return /^https?:\/\/[^\s#@\\]+$/i.test(url) && URL.canParse(url);
+}
+
+function split(list: string): string[] {
+  return list.split(",").map((item) => item.trim()).filter((item) => item !== "");
+}

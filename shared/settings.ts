@@ -1,0 +1,309 @@
+// The settings (WIRE §8): environment variables with one prefix, read once at start into one frozen object. This table is
+// all there is: the parser, `--print-config` and the README's table (`npm run settings-table`) are made of it.
+import { closest } from "fastest-levenshtein";
+import * as v from "valibot";
+import {
+  brokers,
+  cidrs,
+  duration,
+  httpOrigins,
+  httpUrl,
+  integer,
+  isLoopback,
+  listen,
+  oneOf,
+  seconds,
+  text,
+  topics,
+  type Value,
+} from "./settings-values.ts";
+
+export const PREFIX = "TIDINGS_";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A default is text as one would write it, text that follows another setting, or nothing: then `unset` is the value. */
+interface Row<T> {
+  readonly name: string;
+  readonly default: string | { readonly from: string; readonly make: (other: string) => string } | null;
+  readonly unset?: T;
+  readonly what: string;
+  readonly value: Value<T>;
+  /** Its value is never printed. */
+  readonly secret?: true;
+}
+
+const row = <T>(row: Row<T>): Row<T> => row;
+
+const ROWS = {
+  edgeListen: row({
+    name: "EDGE_LISTEN",
+    default: "127.0.0.1:9191",
+    what: "Where the edge listens; with `ACCESS=open` on loopback only",
+    value: listen,
+  }),
+  coreListen: row({
+    name: "CORE_LISTEN",
+    default: "127.0.0.1:9192",
+    what: "Where the core listens for edges; loopback only for now",
+    value: listen,
+  }),
+  coreUrl: row({
+    name: "CORE_URL",
+    default: { from: "CORE_LISTEN", make: (at) => `http://${at}` },
+    what: "Where the edge finds the core, a list",
+    value: httpOrigins,
+  }),
+  hubUrl: row({
+    name: "HUB_URL",
+    default: { from: "EDGE_LISTEN", make: (at) => `http://${at}/hub` },
+    what: 'The hub\'s public URL, as it stands in `Link: rel="hub"`',
+    value: httpUrl,
+  }),
+  dataDir: row({
+    name: "DATA_DIR",
+    default: "./data",
+    what: "Directory of the embedded log and of the replica",
+    value: text("a path", /^[^\0]+$/),
+  }),
+  kafkaBrokers: row<readonly string[]>({
+    name: "KAFKA_BROKERS",
+    default: null,
+    unset: [],
+    what: "Kafka's bootstrap brokers, a list; if set, the log is Kafka, else the embedded one",
+    value: brokers,
+  }),
+  kafkaPrefix: row({
+    name: "KAFKA_PREFIX",
+    default: "tidings",
+    what: "First part of the names of Kafka topics and transactional ids",
+    value: text("1 to 100 of A–Z a–z 0–9 . _ -", /^[A-Za-z0-9._-]{1,100}$/),
+  }),
+  kafkaReplication: row<number | undefined>({
+    name: "KAFKA_REPLICATION",
+    default: null,
+    what: "Replicas of each Kafka topic; unset: 3, or 1 on fewer than three brokers",
+    value: integer(1, 99),
+  }),
+  access: row({
+    name: "ACCESS",
+    default: "open",
+    what: "Who may do what; `open`: anyone on this machine, no tokens",
+    value: { ...oneOf(["open"]), allowed: "open: this version knows no tokens yet" },
+  }),
+  topicRegistration: row({
+    name: "TOPIC_REGISTRATION",
+    default: "automatic",
+    what: "`automatic`: a topic exists from its first use; `required`: only `hub.mode=register` makes one",
+    value: oneOf(["automatic", "required"]),
+  }),
+  messageMaxBytes: row({
+    name: "MESSAGE_MAX_BYTES",
+    default: "1000000",
+    what: "Largest body of a message, published or fetched",
+    value: integer(1, 64 * 1024 * 1024, "bytes"),
+  }),
+  leaseDefaultMs: row({
+    name: "LEASE_DEFAULT",
+    default: "864000",
+    what: "Seconds of a lease if the subscriber asks for none",
+    value: seconds(1, 315_360_000),
+  }),
+  leaseMinMs: row({
+    name: "LEASE_MIN",
+    default: "60",
+    what: "Shortest lease granted, seconds",
+    value: seconds(1, 315_360_000),
+  }),
+  leaseMaxMs: row({
+    name: "LEASE_MAX",
+    default: "7776000",
+    what: "Longest lease granted, seconds",
+    value: seconds(1, 315_360_000),
+  }),
+  deliveryTimeoutMs: row({
+    name: "DELIVERY_TIMEOUT",
+    default: "30s",
+    what: "How long one attempt may take until its answer",
+    value: duration("10ms", "5m"),
+  }),
+  retryMinMs: row({
+    name: "RETRY_MIN",
+    default: "1s",
+    what: "First gap between attempts; it doubles, with full jitter",
+    value: duration("1ms", "1d"),
+  }),
+  retryMaxMs: row({
+    name: "RETRY_MAX",
+    default: "5m",
+    what: "Longest gap between attempts, and longest `Retry-After` obeyed",
+    value: duration("1ms", "1d"),
+  }),
+  parkAfterMs: row({
+    name: "PARK_AFTER",
+    default: "15m",
+    what: "How long a subscription may fail before it is parked",
+    value: duration("1ms", "7d"),
+  }),
+  probeIntervalMs: row({
+    name: "PROBE_INTERVAL",
+    default: "5m",
+    what: "How often a parked subscription is tried with its next message",
+    value: duration("10ms", "7d"),
+  }),
+  deadLetterAttempts: row({
+    name: "DEAD_LETTER_ATTEMPTS",
+    default: "5",
+    what: "Attempts with a message that the callback answers 400, 413, 415 or 422, before it is a dead letter",
+    value: integer(1, 100),
+  }),
+  retentionMs: row({
+    name: "RETENTION",
+    default: "7d",
+    what: "How long messages, dead letters and ended subscriptions are kept",
+    value: duration("1s", "3650d"),
+  }),
+  laneMemoryBytes: row({
+    name: "LANE_MEMORY_BYTES",
+    default: "268435456",
+    what: "Memory for messages waiting in lanes; what does not fit is read again from the log",
+    value: integer(65_536, 1024 ** 4, "bytes"),
+  }),
+  signature: row({
+    name: "SIGNATURE",
+    default: "sha256",
+    what: "Method of `X-Hub-Signature`",
+    value: oneOf(["sha1", "sha256", "sha384", "sha512"]),
+  }),
+  compactJson: row<readonly string[]>({
+    name: "COMPACT_JSON",
+    default: null,
+    unset: [],
+    what: "Topics whose JSON loses the whitespace outside strings, a list",
+    value: topics,
+  }),
+  outboundAllow: row({
+    name: "OUTBOUND_ALLOW",
+    default: "127.0.0.0/8,::1/128",
+    what: "Private networks that callbacks and topics may be in, a list of CIDRs; empty: none",
+    value: cidrs,
+  }),
+  logLevel: row({
+    name: "LOG_LEVEL",
+    default: "info",
+    what: "Least level that is logged, to stderr",
+    value: oneOf(["trace", "debug", "info", "warning", "error"]),
+  }),
+} as const;
+
+type ValueOf<R> = R extends Row<infer T> ? T : never;
+
+/** What is in force, typed and frozen; the names are WIRE §8's in camelCase, `…Ms` are milliseconds. */
+export type Settings = { readonly [Key in keyof typeof ROWS]: ValueOf<(typeof ROWS)[Key]> };
+
+/** The start stops: `message` is one line that names the setting, what is allowed and what was found. */
+export class SettingsError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "SettingsError";
+  }
+}
+
+/**
+ * Parses the environment into settings.
+ * @throws {SettingsError} on an unknown name, a wrong value or a bad combination
+ */
+export function parseSettings(environment: Environment): Settings {
+  refuseUnknownNames(environment);
+  const parsed: Record<string, unknown> = {};
+  for (const [key, row] of Object.entries<Row<unknown>>(ROWS)) {
+    const written = writtenValue(row, environment);
+    if (written === null) {
+      parsed[key] = row.unset;
+      continue;
+    }
+    const result = v.safeParse(row.value.schema, written);
+    if (!result.success) {
+      const found = row.secret ? "what it is" : JSON.stringify(written);
+      throw new SettingsError(`${PREFIX}${row.name} must be ${row.value.allowed}, not ${found}`);
+    }
+    parsed[key] = result.output;
+  }
+  for (const value of Object.values(parsed)) Object.freeze(value);
+  // Each key was parsed by the schema that its type is made of.
+  const settings = Object.freeze(parsed) as Settings;
+  refuseBadCombinations(settings, environment);
+  return settings;
+}
+
+/** What is in force as `NAME=value` lines, in the table's order, secrets masked (`--print-config`). */
+export function printSettings(environment: Environment): string[] {
+  parseSettings(environment);
+  return Object.values<Row<unknown>>(ROWS).map((row) => {
+    const written = writtenValue(row, environment);
+    if (written === null) return `# ${PREFIX}${row.name} is not set`;
+    return `${PREFIX}${row.name}=${row.secret ? "********" : written}`;
+  });
+}
+
+/** The README's table, GitHub Markdown. */
+export function settingsTable(): string {
+  const rows = Object.values<Row<unknown>>(ROWS).map((row) => {
+    const byDefault = row.default === null
+      ? "unset"
+      : typeof row.default === "string"
+      ? `\`${row.default}\``
+      : `\`${row.default.make(`<${row.default.from}>`)}\``;
+    return `| \`${PREFIX}${row.name}\` | ${byDefault} | ${row.what} |`;
+  });
+  return ["| setting | default | what |", "| --- | --- | --- |", ...rows].join("\n");
+}
+
+function writtenValue(row: Row<unknown>, environment: Environment): string | null {
+  const written = environment[PREFIX + row.name];
+  if (written !== undefined) return written;
+  if (row.default === null || typeof row.default === "string") return row.default;
+  const { from, make } = row.default;
+  const other = Object.values<Row<unknown>>(ROWS).find(({ name }) => name === from);
+  return other === undefined ? null : make(writtenValue(other, environment) ?? "");
+}
+
+// What Kubernetes injects for services whose names begin with ours (WIRE §8); no setting of ours ends like these.
+const KUBERNETES = /_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT|PORT_[0-9]+_(?:TCP|UDP)(?:_.*)?)$/;
+
+function refuseUnknownNames(environment: Environment): void {
+  const known = new Set(Object.values<Row<unknown>>(ROWS).map((row) => PREFIX + row.name));
+  for (const name of Object.keys(environment)) {
+    if (!name.startsWith(PREFIX) || known.has(name)) continue;
+    if (name.startsWith(`${PREFIX}TEST_`) || KUBERNETES.test(name)) continue;
+    throw new SettingsError(`${name} is not a setting; the nearest one is ${closest(name, [...known])}`);
+  }
+}
+
+function refuseBadCombinations(settings: Settings, environment: Environment): void {
+  const refuse = (message: string): never => {
+    throw new SettingsError(message);
+  };
+  const { leaseMinMs, leaseDefaultMs, leaseMaxMs, retryMinMs, retryMaxMs } = settings;
+  if (leaseMinMs > leaseMaxMs) refuse("TIDINGS_LEASE_MIN must not be more than TIDINGS_LEASE_MAX");
+  if (leaseDefaultMs < leaseMinMs || leaseDefaultMs > leaseMaxMs) {
+    refuse("TIDINGS_LEASE_DEFAULT must lie between TIDINGS_LEASE_MIN and TIDINGS_LEASE_MAX");
+  }
+  if (retryMinMs > retryMaxMs) refuse("TIDINGS_RETRY_MIN must not be more than TIDINGS_RETRY_MAX");
+  for (const name of ["KAFKA_PREFIX", "KAFKA_REPLICATION"]) {
+    if (environment[PREFIX + name] !== undefined && settings.kafkaBrokers.length === 0) {
+      refuse(`${PREFIX}${name} is set but TIDINGS_KAFKA_BROKERS is not: set both, or neither for the embedded log`);
+    }
+  }
+  if (!isLoopback(settings.edgeListen.host)) {
+    refuse(`TIDINGS_ACCESS=open lets anyone do anything, so TIDINGS_EDGE_LISTEN must be a loopback address`);
+  }
+  // ARCHITECTURE §5: between the tiers plain HTTP stays on loopback.
+  if (!isLoopback(settings.coreListen.host)) {
+    refuse("TIDINGS_CORE_LISTEN must be a loopback address: the core does not speak TLS yet");
+  }
+  const away = settings.coreUrl.find((url) => !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, "")));
+  if (away !== undefined) {
+    refuse(`TIDINGS_CORE_URL must be on loopback, "${away}" is not: the core does not speak TLS yet`);
+  }
+}

@@ -1,0 +1,25 @@
+// W3C trace context: the one header that ties a delivery to the publish it came from (WIRE §3).
+
+import { randomBytes } from "./random.ts";
+
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-|$)/;
+
+/** A valid `traceparent` in version 00's form, or null. */
+export function parseTraceparent(header: string | null): string | null {
+  if (header === null) return null;
+  const match = TRACEPARENT.exec(header);
+  if (match === null) return null;
+  // Version 00 ends after the flags; of a later one only the parts of 00 are understood.
+  if (header.startsWith("00-") && match[4] !== "") return null;
+  return `00-${match[1]}-${match[2]}-${match[3]}`;
+}
+
+/** The start of a new, unsampled trace. */
+export function createTraceparent(): string {
+  let hex = "";
+  for (const byte of randomBytes(24)) hex += HEX[byte];
+  // All zeros is not an id; one in 2⁶⁴ would be.
+  return parseTraceparent(`00-${hex.slice(0, 32)}-${hex.slice(32)}-00`) ?? createTraceparent();
+}
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));

@@ -1,0 +1,109 @@
+// Verification of intent (§5.3): does whoever answers at the callback want this? The edge asks; the core asks for what no
+// edge brought a result of (A3.6), with the same function.
+
+import { appendQuery } from "./http-url.ts";
+import type { Outbound, OutboundAnswer } from "./outbound.ts";
+
+/** What is to be verified. `topic` and `callback` exactly as the subscriber sent them. */
+export interface VerifiableIntent {
+  readonly mode: "subscribe" | "unsubscribe";
+  readonly topic: string;
+  readonly callback: string;
+  /** Granted lease, ms; subscribe only. */
+  readonly leaseMs?: number;
+  readonly verifyToken?: string;
+}
+
+export interface VerificationPorts {
+  readonly outbound: Outbound;
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** A fresh challenge each time: `createChallenge` of shared/random.ts. */
+  readonly challenge: () => string;
+  /** Resolves after `ms`, or as soon as `signal` aborts. */
+  readonly pause: (ms: number, signal?: AbortSignal) => Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+export type Verification =
+  | {
+    readonly kind: "result";
+    readonly verified: boolean;
+    /** Why not, for logs and people. Absent if verified. */
+    readonly reason?: string;
+    /** `now()` when the GET that decided was sent: the lease counts from there (A3.7). */
+    readonly challengedAt: number;
+    readonly tries: number;
+    /** The guard refused the callback's address: nothing was sent. */
+    readonly forbidden: boolean;
+  }
+  /** The signal fired first: nothing is known, and nothing may be reported. */
+  | { readonly kind: "aborted" };
+
+const PAUSES_MS = [1_000, 4_000];
+const TRY_MS = 10_000;
+const TOTAL_MS = 40_000;
+/** Room for a 5xx page, so that it is seen to be one; the challenge itself is 43 bytes. */
+const MAX_ANSWER_BYTES = 65_536;
+
+/** Asks the callback, at most three times and 40 s in all (WIRE §2). Never rejects. */
+export async function verifyIntent(intent: VerifiableIntent, ports: VerificationPorts): Promise<Verification> {
+  const begun = ports.now();
+  for (let tries = 1;; tries++) {
+    const challenge = ports.challenge();
+    const challengedAt = ports.now();
+    const answer = await ports.outbound.call({
+      method: "GET",
+      url: verificationUrl(intent, challenge),
+      deadlineMs: Math.min(TRY_MS, TOTAL_MS - (challengedAt - begun)),
+      maxBytes: MAX_ANSWER_BYTES,
+      ...(ports.signal === undefined ? {} : { signal: ports.signal }),
+    });
+    if (answer.kind === "failed" && answer.code === "aborted") return { kind: "aborted" };
+    const { reason, retry } = judge(answer, challenge);
+    const pauseMs = PAUSES_MS[tries - 1];
+    const late = pauseMs === undefined || ports.now() - begun + pauseMs >= TOTAL_MS;
+    if (reason === null) return { kind: "result", verified: true, challengedAt, tries, forbidden: false };
+    if (!retry || late) {
+      const forbidden = answer.kind === "failed" && answer.code === "forbidden";
+      return { kind: "result", verified: false, reason, challengedAt, tries, forbidden };
+    }
+    await ports.pause(pauseMs, ports.signal);
+    if (ports.signal?.aborted === true) return { kind: "aborted" };
+  }
+}
+
+/** The URL of the verification GET: the callback with its own query, then ours, every value percent-encoded (§5.3). */
+export function verificationUrl(intent: VerifiableIntent, challenge: string): string {
+  const parameters: [string, string][] = [
+    ["hub.mode", intent.mode],
+    ["hub.topic", intent.topic],
+    ["hub.challenge", challenge],
+  ];
+  if (intent.mode === "subscribe" && intent.leaseMs !== undefined) {
+    parameters.push(["hub.lease_seconds", String(Math.floor(intent.leaseMs / 1_000))]);
+  }
+  // PubSubHubbub 0.3: echoed only if it was given.
+  if (intent.verifyToken !== undefined) parameters.push(["hub.verify_token", intent.verifyToken]);
+  return appendQuery(intent.callback, parameters);
+}
+
+/** `reason` null: confirmed. `retry`: no complete answer, or a 5xx; anything else is the subscriber's own no. */
+function judge(answer: OutboundAnswer, challenge: string): { reason: string | null; retry: boolean } {
+  if (answer.kind === "failed") {
+    // A body past 64 KiB was an answer, and not the challenge.
+    const retry = answer.code === "timeout" || answer.code === "network";
+    return { reason: `${answer.code}: ${answer.reason}`, retry };
+  }
+  const { status, body } = answer;
+  // §5.3.1: only a 2xx whose body is the challenge, exactly, confirms; redirects are not followed.
+  if (status < 200 || status > 299) return { reason: `status ${status}`, retry: status >= 500 };
+  if (equals(body, challenge)) return { reason: null, retry: false };
+  return { reason: `status ${status}, but the body is not the challenge`, retry: false };
+}
+
+function equals(body: Uint8Array, challenge: string): boolean {
+  // A challenge is ASCII, so its characters are its bytes.
+  if (body.length !== challenge.length) return false;
+  return body.every((byte, index) => byte === challenge.charCodeAt(index));
+}
