@@ -1,0 +1,92 @@
+// The Fetch request (version 11), read-committed, and what follows from its answer for a reader: the records, and what is next.
+import type { LogRecord } from "../log.ts";
+import { decodeBatches } from "./record-batch.ts";
+import type { KafkaRequest } from "./requests.ts";
+import { Reader, Writer } from "./wire.ts";
+
+export interface FetchPart {
+  readonly kafkaTopic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly maxBytes: number;
+}
+
+export interface FetchResult {
+  readonly kafkaTopic: string;
+  readonly partition: number;
+  readonly errorCode: number;
+  /** Offsets below this are decided: committed, aborted, or never part of a transaction. */
+  readonly lastStableOffset: number;
+  readonly aborted: readonly { readonly producerId: number; readonly firstOffset: number }[];
+  /** Raw record batches, the last one perhaps cut short. */
+  readonly bytes: Buffer;
+}
+
+/** Answered as soon as there is anything to read, at the latest after `maxWaitMs`. A first batch comes whole, whatever its size. */
+export function fetch(
+  parts: readonly FetchPart[],
+  { maxWaitMs, maxBytes }: { maxWaitMs: number; maxBytes: number },
+): KafkaRequest<{ errorCode: number; results: FetchResult[] }> {
+  return {
+    name: "Fetch",
+    apiKey: 1,
+    apiVersion: 11,
+    encode: () => {
+      const writer = new Writer(64 + parts.length * 64);
+      // An ordinary client, 1 byte is enough, read-committed, and no fetch session.
+      writer.int32(-1).int32(maxWaitMs).int32(1).int32(maxBytes).int8(1).int32(0).int32(-1);
+      const byTopic = Map.groupBy(parts, (part) => part.kafkaTopic);
+      writer.array([...byTopic], ([kafkaTopic, ofTopic]) => {
+        writer.string(kafkaTopic).array(ofTopic, (part) => {
+          writer.int32(part.partition).int32(-1).int64(part.offset).int64(-1).int32(part.maxBytes);
+        });
+      });
+      return Promise.resolve([writer.int32(0).string("").take()]);
+    },
+    decode: (body) => {
+      const reader = new Reader(body);
+      reader.int32();
+      const errorCode = reader.int16();
+      reader.int32();
+      const results = reader.array(() => {
+        const kafkaTopic = reader.string();
+        return reader.array(() => decodePartition(reader, kafkaTopic));
+      }).flat();
+      return { errorCode, results };
+    },
+  };
+}
+
+function decodePartition(reader: Reader, kafkaTopic: string): FetchResult {
+  const partition = reader.int32();
+  const errorCode = reader.int16();
+  reader.int64();
+  const lastStableOffset = reader.int64();
+  reader.int64();
+  const aborted = reader.array(() => ({ producerId: reader.int64(), firstOffset: reader.int64() }));
+  reader.int32();
+  const bytes = reader.view(Math.max(reader.int32(), 0));
+  return { kafkaTopic, partition, errorCode, lastStableOffset, aborted, bytes };
+}
+
+/**
+ * The committed records at and after `from`, and the offset to go on at. `next` passes markers, aborted records and holes that
+ * compaction left, so that it can be compared with the end.
+ */
+export function committed(result: FetchResult, from: number): { records: LogRecord[]; next: number } {
+  const records: LogRecord[] = [];
+  let next = from;
+  const pending = result.aborted.toSorted((a, b) => a.firstOffset - b.firstOffset);
+  const aborting = new Set<number>();
+  for (const batch of decodeBatches(result.bytes, result.partition)) {
+    while (pending.length > 0 && pending[0]!.firstOffset <= batch.lastOffset) aborting.add(pending.shift()!.producerId);
+    if (batch.lastOffset < from) continue;
+    next = batch.lastOffset + 1;
+    if (batch.control === "abort") aborting.delete(batch.producerId);
+    if (batch.control || (batch.transactional && aborting.has(batch.producerId))) continue;
+    for (const record of batch.records()) {
+      if (record.offset >= from) records.push(record);
+    }
+  }
+  return { records, next };
+}

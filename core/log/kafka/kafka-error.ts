@@ -1,0 +1,93 @@
+// Kafka's error codes, as far as something here depends on which it was.
+import errors from "kafkajs/src/protocol/error.js";
+
+export const CODE = {
+  NONE: 0,
+  OFFSET_OUT_OF_RANGE: 1,
+  UNKNOWN_TOPIC_OR_PARTITION: 3,
+  LEADER_NOT_AVAILABLE: 5,
+  NOT_LEADER_OR_FOLLOWER: 6,
+  REQUEST_TIMED_OUT: 7,
+  REPLICA_NOT_AVAILABLE: 9,
+  MESSAGE_TOO_LARGE: 10,
+  NETWORK_EXCEPTION: 13,
+  COORDINATOR_LOAD_IN_PROGRESS: 14,
+  COORDINATOR_NOT_AVAILABLE: 15,
+  NOT_COORDINATOR: 16,
+  RECORD_LIST_TOO_LARGE: 18,
+  NOT_ENOUGH_REPLICAS: 19,
+  NOT_ENOUGH_REPLICAS_AFTER_APPEND: 20,
+  TOPIC_ALREADY_EXISTS: 36,
+  INVALID_REPLICATION_FACTOR: 38,
+  NOT_CONTROLLER: 41,
+  OUT_OF_ORDER_SEQUENCE_NUMBER: 45,
+  INVALID_PRODUCER_EPOCH: 47,
+  INVALID_PRODUCER_ID_MAPPING: 49,
+  CONCURRENT_TRANSACTIONS: 51,
+  TRANSACTION_COORDINATOR_FENCED: 52,
+  KAFKA_STORAGE_ERROR: 56,
+  UNKNOWN_PRODUCER_ID: 59,
+  FENCED_LEADER_EPOCH: 74,
+  UNKNOWN_LEADER_EPOCH: 75,
+  OFFSET_NOT_AVAILABLE: 78,
+  PRODUCER_FENCED: 90,
+} as const;
+
+/** The broker answered, with an error code. */
+export class KafkaError extends Error {
+  readonly code: number;
+  constructor(code: number, attempted: string, detail?: string | null) {
+    super(`${attempted}: ${detail || nameOf(code)}`);
+    this.name = "KafkaError";
+    this.code = code;
+  }
+}
+
+/** There was no answer: whether the request took effect is not known. */
+export class NoAnswer extends Error {
+  override readonly name = "NoAnswer";
+}
+
+/** @throws {KafkaError} unless the code says success */
+export function failOn(code: number, attempted: string, detail?: string | null): void {
+  if (code !== CODE.NONE) throw new KafkaError(code, attempted, detail);
+}
+
+export function isCode(error: unknown, ...codes: readonly number[]): boolean {
+  return error instanceof KafkaError && codes.includes(error.code);
+}
+
+const PASSING: ReadonlySet<number> = new Set([
+  CODE.UNKNOWN_TOPIC_OR_PARTITION,
+  CODE.LEADER_NOT_AVAILABLE,
+  CODE.NOT_LEADER_OR_FOLLOWER,
+  CODE.REQUEST_TIMED_OUT,
+  CODE.REPLICA_NOT_AVAILABLE,
+  CODE.NETWORK_EXCEPTION,
+  CODE.COORDINATOR_LOAD_IN_PROGRESS,
+  CODE.COORDINATOR_NOT_AVAILABLE,
+  CODE.NOT_COORDINATOR,
+  CODE.NOT_ENOUGH_REPLICAS,
+  CODE.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+  CODE.NOT_CONTROLLER,
+  CODE.CONCURRENT_TRANSACTIONS,
+  CODE.KAFKA_STORAGE_ERROR,
+  CODE.FENCED_LEADER_EPOCH,
+  CODE.UNKNOWN_LEADER_EPOCH,
+  CODE.OFFSET_NOT_AVAILABLE,
+]);
+
+/** Whether the same request may well succeed in a moment: no answer, a leader that moved, a broker that starts. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof NoAnswer || (error instanceof KafkaError && PASSING.has(error.code));
+}
+
+export function isPassingCode(code: number): boolean {
+  return PASSING.has(code);
+}
+
+const NEWER: Readonly<Record<number, string>> = { [CODE.PRODUCER_FENCED]: "PRODUCER_FENCED" };
+
+export function nameOf(code: number): string {
+  return errors.errorCodes.find((error) => error.code === code)?.type ?? NEWER[code] ?? `Kafka error ${code}`;
+}

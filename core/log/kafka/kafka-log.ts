@@ -1,0 +1,168 @@
+// The log on a Kafka cluster (ARCHITECTURE §2): one Kafka topic a stream, named `<prefix>.<stream>`. No consumer groups: who
+// reads knows its positions. Spoken to by kafkajs's codecs over connections of our own (connection.ts says why).
+import { randomUUID } from "node:crypto";
+import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
+import { type Follower, type Log, LogError, type NewRecord, type Stream } from "../log.ts";
+import { createAppender } from "./appender.ts";
+import { createCluster } from "./cluster.ts";
+import { createFollower, type FollowedPartition } from "./follower.ts";
+import { checkKafkasOwn, prepareKafkaTopics, topicsToKnow } from "./kafka-topics.ts";
+import { createOffsets, END, START } from "./offsets.ts";
+import { KafkaError } from "./kafka-error.ts";
+import { persist } from "./persist.ts";
+import { createRead } from "./reader.ts";
+import { overheadOf } from "./record-batch.ts";
+import { openShardWriter } from "./writer.ts";
+
+export interface KafkaLogOptions {
+  /** `host:port` each; one that answers is enough to find the others. */
+  readonly brokers: readonly string[];
+  /** First part of all names: Kafka topics, transactional ids. */
+  readonly prefix: string;
+  readonly retentionMs: number;
+  /** Largest value of a record, bytes. */
+  readonly maxMessageBytes: number;
+  /** What brokers see in their logs and quotas. */
+  readonly clientId: string;
+  /** Replicas of each Kafka topic; undefined: 3, or 1 on fewer than three brokers. */
+  readonly replication?: number | undefined;
+  /** Of every stream, fixed when the Kafka topics are made; default 16. */
+  readonly partitions?: number;
+  /** How long an append is tried before it is "unavailable", ms; default 30 s. */
+  readonly giveUpMs?: number;
+  /** Default 1 h. */
+  readonly compactedSegmentMs?: number;
+  readonly now?: () => number;
+}
+
+const PARTITIONS = 16;
+const HOUR_MS = 3_600_000;
+const CLOSE_WITHIN_MS = 3_000;
+const REACH_WITHIN_MS = 5_000;
+/** Key and headers; what is left of the frames that max.message.bytes has room for. */
+const OVERHEAD_BYTES = 64 * 1024;
+
+/**
+ * Opens the log on a Kafka cluster; makes its Kafka topics at first.
+ * @throws {LogError} "misconfigured", "unavailable" after 30 s without a broker
+ */
+export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
+  const { brokers, prefix, clientId, retentionMs, maxMessageBytes, replication, giveUpMs, now = Date.now } = options;
+  const partitions = options.partitions ?? PARTITIONS;
+  const kafkaTopicOf = (stream: Stream) => `${prefix}.${stream}`;
+  const kafkaTopics = topicsToKnow(kafkaTopicOf);
+  const newCluster = () => createCluster({ brokers, clientId, kafkaTopics });
+  const closing = new AbortController();
+  const { signal } = closing;
+
+  // Questions about offsets must not wait behind a fetch, appends not behind a question, transactions not behind appends.
+  const asking = newCluster();
+  const reading = newCluster();
+  const appending = newCluster();
+  const writing = newCluster();
+  const clusters = [asking, reading, appending, writing];
+  const compactedSegmentMs = options.compactedSegmentMs ?? HOUR_MS;
+  const plan = { kafkaTopicOf, partitions, replication, retentionMs, maxMessageBytes, compactedSegmentMs };
+  let durability;
+  try {
+    durability = await prepareKafkaTopics(asking, plan, signal);
+    // Each knows who leads before it is asked for anything.
+    const patience = { what: "reach Kafka", forMs: REACH_WITHIN_MS, closing: signal };
+    await Promise.all(clusters.map((cluster) => persist(() => cluster.refresh(), patience)));
+  } catch (error) {
+    for (const cluster of clusters) cluster.close();
+    if (!(error instanceof KafkaError)) throw error;
+    throw new LogError("unavailable", `Cannot open the log on Kafka: ${error.message}`, { cause: error });
+  }
+  const { clusterId } = await asking.known();
+  const { replication: copies, minInsync } = durability;
+
+  const offsets = createOffsets(asking, signal);
+  const read = createRead(reading, offsets, signal);
+  const appender = createAppender(appending, { now, ...(giveUpMs === undefined ? {} : { giveUpMs }) });
+  const followers = new Set<Follower>();
+  const at = (stream: Stream, partition: number, time: number) => offsets.at(kafkaTopicOf(stream), partition, time);
+  const partitionOf = (_stream: Stream, key: string) => (murmur2(key) & 0x7fffffff) % partitions;
+  let transactionsChecked = false;
+
+  function checkSize(record: NewRecord): void {
+    const size = record.value?.byteLength ?? 0;
+    if (size > maxMessageBytes) {
+      throw new LogError("too_large", `The record has ${size} bytes; at most ${maxMessageBytes} are taken`);
+    }
+    const overhead = overheadOf(record);
+    if (overhead > OVERHEAD_BYTES) {
+      throw new LogError(
+        "too_large",
+        `The record's key and headers take ${overhead} bytes; at most ${OVERHEAD_BYTES} are taken`,
+      );
+    }
+  }
+
+  return {
+    kind: "kafka",
+    identity: `${clusterId}/${prefix}`,
+    durability: copies === 1
+      ? "acknowledged by one Kafka broker, which keeps the only copy"
+      : `acknowledged by at least ${minInsync} of ${copies} replicas on Kafka`,
+    supports: { keyIndex: false },
+    partitions: () => partitions,
+    partitionOf,
+    async append(stream, record, partition = partitionOf(stream, record.key)) {
+      checkSize(record);
+      return { partition, ...await appender.append(kafkaTopicOf(stream), partition, record) };
+    },
+    start: (stream, partition) => at(stream, partition, START),
+    end: (stream, partition) => at(stream, partition, END),
+    async positionAt(stream, partition, time) {
+      const found = await at(stream, partition, Math.max(0, Math.floor(time)));
+      return found >= 0 ? found : await at(stream, partition, END);
+    },
+    read: (stream, partition, from, limits) => read(kafkaTopicOf(stream), partition, from, limits),
+    follow(from, handle) {
+      if (signal.aborted) throw new LogError("closed", "The log is closed");
+      const followed: FollowedPartition[] = Object.entries(from).flatMap(([stream, positions]) =>
+        positions.map((position, partition) => ({
+          stream: stream as Stream,
+          kafkaTopic: kafkaTopicOf(stream as Stream),
+          partition,
+          from: position,
+        }))
+      );
+      const follower = createFollower({ cluster: newCluster(), offsets, partitions: followed, handle });
+      const entry = { close: () => follower.close().finally(() => followers.delete(entry)) };
+      followers.add(entry);
+      return entry;
+    },
+    async openWriter(shard) {
+      const writer = await openShardWriter({
+        cluster: writing,
+        shard,
+        transactionalId: `${prefix}.shard-${shard}`,
+        owner: randomUUID(),
+        kafkaTopicOf,
+        end: (stream) => at(stream, shard, END),
+        readTopics: (position) => read(kafkaTopicOf("topics"), shard, position, { maxBytes: 1024 * 1024 }),
+        now,
+        closing: signal,
+      });
+      if (!transactionsChecked) {
+        // Made by Kafka for the first transaction ever, so only now it can be looked at.
+        transactionsChecked = true;
+        await checkKafkasOwn(writing, durability);
+      }
+      return writer;
+    },
+    async ping() {
+      await persist(() => asking.refresh(), { what: "reach Kafka", forMs: REACH_WITHIN_MS, closing: signal });
+    },
+    async close() {
+      if (signal.aborted) return;
+      const written = appender.close(CLOSE_WITHIN_MS);
+      await Promise.all([...followers].map((follower) => follower.close()));
+      await written;
+      closing.abort();
+      for (const cluster of clusters) cluster.close();
+    },
+  };
+}

@@ -1,0 +1,35 @@
+// What of kafkajs is used here: its codecs of Kafka's requests, its hash and its checksum. The package has no exports map, so
+// that Node, Deno and Bun all find these files; they are not part of its documented API, so its version is a decision.
+
+declare module "kafkajs/src/protocol/requests/index.js" {
+  /** One version of one request: `encode` makes its body, `decode` reads an answer's. Throws on no error code. */
+  interface Codec {
+    readonly request: {
+      readonly apiKey: number;
+      readonly apiVersion: number;
+      readonly apiName: string;
+      encode(): Promise<{ readonly buffer: Uint8Array }>;
+    };
+    readonly response: { decode(body: Uint8Array): Promise<unknown> };
+  }
+  interface Definition {
+    protocol(options: { version: number }): (fields: object) => Codec;
+  }
+  const protocol: { readonly requests: Readonly<Record<string, Definition>> };
+  export default protocol;
+}
+
+declare module "kafkajs/src/protocol/error.js" {
+  const errors: { readonly errorCodes: readonly { readonly type: string; readonly code: number }[] };
+  export default errors;
+}
+
+declare module "kafkajs/src/protocol/recordBatch/crc32C/index.js" {
+  /** CRC-32C, unsigned. */
+  export default function crc32C(bytes: Uint8Array): number;
+}
+
+declare module "kafkajs/src/producer/partitioners/default/murmur2.js" {
+  /** Kafka's own hash of a key, signed 32 bits. */
+  export default function murmur2(key: string): number;
+}

@@ -1,0 +1,64 @@
+// The Produce request (version 7): one batch each for some partitions, every one with its own producer and its own answer.
+import type { KafkaRequest } from "./requests.ts";
+import { Reader, Writer } from "./wire.ts";
+
+export interface ProducePart {
+  readonly kafkaTopic: string;
+  readonly partition: number;
+  readonly batch: Buffer;
+}
+
+export interface ProduceResult {
+  readonly kafkaTopic: string;
+  readonly partition: number;
+  readonly errorCode: number;
+  /** Of the batch's first record; of the first time it was written, if this is not the first. */
+  readonly baseOffset: number;
+  /** The log's own time, ms; −1 where the topic keeps the client's. */
+  readonly time: number;
+}
+
+/** Answered when all in-sync replicas have it (acks=all). `timeoutMs` is how long the broker waits for them. */
+export function produce(
+  parts: readonly ProducePart[],
+  { transactionalId, timeoutMs }: { transactionalId: string | null; timeoutMs: number },
+): KafkaRequest<ProduceResult[]> {
+  return {
+    name: "Produce",
+    apiKey: 0,
+    apiVersion: 7,
+    encode: () => {
+      const chunks: Uint8Array[] = [];
+      let head = new Writer(256).string(transactionalId).int16(-1).int32(timeoutMs);
+      const byTopic = Map.groupBy(parts, (part) => part.kafkaTopic);
+      head.int32(byTopic.size);
+      for (const [kafkaTopic, ofTopic] of byTopic) {
+        head.string(kafkaTopic).int32(ofTopic.length);
+        for (const { partition, batch } of ofTopic) {
+          head.int32(partition).int32(batch.length);
+          // The batch itself is not copied.
+          chunks.push(head.take(), batch);
+          head = new Writer(64);
+        }
+      }
+      return Promise.resolve(chunks);
+    },
+    decode: (body) => {
+      const reader = new Reader(body);
+      return reader.array(() => {
+        const kafkaTopic = reader.string();
+        return reader.array(() => {
+          const result = {
+            kafkaTopic,
+            partition: reader.int32(),
+            errorCode: reader.int16(),
+            baseOffset: reader.int64(),
+            time: reader.int64(),
+          };
+          reader.int64();
+          return result;
+        });
+      }).flat();
+    },
+  };
+}

@@ -1,0 +1,159 @@
+// One transactional producer: an identity that the coordinator gave, and transactions with it, one after the other. Any error
+// leaves it unusable; whoever holds it makes another (A3.1).
+import { LogError, type NewRecord } from "../log.ts";
+import type { Cluster } from "./cluster.ts";
+import { CODE, failOn, KafkaError, NoAnswer } from "./kafka-error.ts";
+import { persist } from "./persist.ts";
+import { produce, type ProducePart } from "./produce.ts";
+import { encodeBatch, sizeOf } from "./record-batch.ts";
+import { addPartitionsToTransaction, endTransaction, initProducerId, type InTransaction } from "./requests.ts";
+
+export interface PlacedRecord {
+  readonly kafkaTopic: string;
+  readonly partition: number;
+  readonly record: NewRecord;
+}
+
+export interface TransactionalProducer {
+  /**
+   * Writes all records or none; resolves when the commit is durable, with the first offset written to each `topic/partition`.
+   * @throws {KafkaError} {NoAnswer} {LogError} what was written then is not known, and the producer is used up
+   */
+  commit(records: readonly PlacedRecord[]): Promise<Map<string, number>>;
+}
+
+// The coordinator aborts what is open for longer (A3.1).
+const TRANSACTION_TIMEOUT_MS = 15_000;
+const ACKS_WITHIN_MS = 4_000;
+const CUT_RECORDS = 500;
+const CUT_BYTES = 512 * 1024;
+/** How long an answer like "the last transaction is still being completed" is met with patience. */
+const PATIENCE_MS = 5_000;
+
+/** Takes the transactional id over: the producer before is fenced, its open transaction aborted. @throws {KafkaError} {NoAnswer} {LogError} */
+export async function takeTransactionalId(
+  { cluster, transactionalId, closing, now }: {
+    cluster: Cluster;
+    transactionalId: string;
+    closing: AbortSignal;
+    now: () => number;
+  },
+): Promise<TransactionalProducer> {
+  const patience = { what: `write as ${transactionalId}`, forMs: PATIENCE_MS, closing };
+  const coordinator = await cluster.coordinatorOf(transactionalId);
+  const { producerId, producerEpoch } = await persist(async () => {
+    const answer = await cluster.send(
+      coordinator,
+      initProducerId({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS }),
+    );
+    failOn(answer.errorCode, `Cannot take ${transactionalId}`);
+    return answer;
+  }, { ...patience, what: `take ${transactionalId}` });
+  const identity: InTransaction = { transactionalId, producerId, producerEpoch };
+  const sequences = new Map<string, number>();
+
+  /** Only an answered refusal is met with another try; without an answer the whole transaction is repeated. */
+  const settled = (send: () => Promise<void>) =>
+    persist(async () => {
+      try {
+        await send();
+      } catch (error) {
+        throw error instanceof NoAnswer ? new Unclear(error.message, { cause: error }) : error;
+      }
+    }, patience);
+
+  async function add(parts: readonly PlacedRecord[]): Promise<void> {
+    const topics = [...Map.groupBy(parts, (part) => part.kafkaTopic)].map(([topic, ofTopic]) => ({
+      topic,
+      partitions: [...new Set(ofTopic.map((part) => part.partition))],
+    }));
+    await settled(async () => {
+      const { errors } = await cluster.send(coordinator, addPartitionsToTransaction({ ...identity, topics }));
+      for (const { topic, partitionErrors } of errors) {
+        for (const { errorCode } of partitionErrors) failOn(errorCode, `Cannot write to ${topic} in a transaction`);
+      }
+    });
+  }
+
+  async function send(parts: readonly (ProducePart & { count: number })[], first: Map<string, number>): Promise<void> {
+    const byLeader = Map.groupBy(parts, ({ kafkaTopic, partition }) => cluster.leaderOf(kafkaTopic, partition));
+    await Promise.all([...byLeader].map(async ([leader, ofLeader]) => {
+      if (leader === undefined) throw new NoAnswer("a partition's leader is not known");
+      const request = produce(ofLeader, { transactionalId, timeoutMs: ACKS_WITHIN_MS });
+      for (const { kafkaTopic, partition, errorCode, baseOffset } of await cluster.send(leader, request)) {
+        if (errorCode === CODE.MESSAGE_TOO_LARGE || errorCode === CODE.RECORD_LIST_TOO_LARGE) {
+          throw new LogError("too_large", `The broker takes no record of this size in ${kafkaTopic}`);
+        }
+        failOn(errorCode, `Cannot write to ${kafkaTopic}`);
+        const place = `${kafkaTopic}/${partition}`;
+        if (!first.has(place)) first.set(place, baseOffset);
+      }
+    }));
+  }
+
+  return {
+    async commit(records) {
+      const first = new Map<string, number>();
+      await add(records);
+      const places = [...Map.groupBy(records, ({ kafkaTopic, partition }) => `${kafkaTopic}/${partition}`)]
+        .map(([place, placed]) => ({ place, placed, batches: cuts(placed.map(({ record }) => record)) }));
+      // One batch per partition and request, as everywhere.
+      for (let round = 0; places.some(({ batches }) => round < batches.length); round++) {
+        const parts = [];
+        for (const { place, placed, batches } of places) {
+          const cut = batches[round];
+          if (cut === undefined) continue;
+          const sequence = sequences.get(place) ?? 0;
+          sequences.set(place, (sequence + cut.length) % 2 ** 31);
+          const stamp = {
+            producerId: Number(producerId),
+            producerEpoch,
+            firstSequence: sequence,
+            transactional: true,
+          };
+          const { kafkaTopic, partition } = placed[0]!;
+          parts.push({ kafkaTopic, partition, count: cut.length, batch: encodeBatch(cut, stamp, now()) });
+        }
+        await send(parts, first);
+      }
+      await settled(async () => {
+        const answer = await cluster.send(coordinator, endTransaction({ ...identity, transactionResult: true }));
+        failOn(answer.errorCode, `Cannot commit as ${transactionalId}`);
+      });
+      return first;
+    },
+  };
+}
+
+/** No answer, at a point where the same request must not simply be sent again. */
+class Unclear extends Error {
+  override readonly name = "Unclear";
+}
+
+const FENCED: readonly number[] = [
+  CODE.INVALID_PRODUCER_EPOCH,
+  CODE.PRODUCER_FENCED,
+  CODE.TRANSACTION_COORDINATOR_FENCED,
+];
+
+/** Whether someone has taken the id since, which may have been ourselves, or the coordinator after its timeout. */
+export function isFenced(error: unknown): boolean {
+  return error instanceof KafkaError && FENCED.includes(error.code);
+}
+
+function cuts(records: readonly NewRecord[]): NewRecord[][] {
+  const batches: NewRecord[][] = [];
+  let bytes = 0;
+  for (const record of records) {
+    const last = batches.at(-1);
+    const size = sizeOf(record);
+    if (last === undefined || last.length >= CUT_RECORDS || bytes + size > CUT_BYTES) {
+      batches.push([record]);
+      bytes = size;
+    } else {
+      last.push(record);
+      bytes += size;
+    }
+  }
+  return batches;
+}

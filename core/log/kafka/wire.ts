@@ -1,0 +1,177 @@
+// Kafka's primitive types (big endian), for the two requests that carry records. Offsets fit a double: 2^53 is enough.
+
+const TWO_32 = 2 ** 32;
+
+/** Writes into a buffer that grows. */
+export class Writer {
+  #buffer: Buffer;
+  #length = 0;
+
+  constructor(size: number) {
+    this.#buffer = Buffer.allocUnsafe(size);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What was written; it is not to be written on afterwards. */
+  take(): Buffer {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  int8(value: number): this {
+    this.#buffer.writeInt8(value, this.#room(1));
+    return this;
+  }
+
+  int16(value: number): this {
+    this.#buffer.writeInt16BE(value, this.#room(2));
+    return this;
+  }
+
+  int32(value: number): this {
+    this.#buffer.writeInt32BE(value, this.#room(4));
+    return this;
+  }
+
+  uint32(value: number): this {
+    this.#buffer.writeUInt32BE(value, this.#room(4));
+    return this;
+  }
+
+  int64(value: number): this {
+    const at = this.#room(8);
+    const high = Math.floor(value / TWO_32);
+    this.#buffer.writeInt32BE(high, at);
+    this.#buffer.writeUInt32BE(value - high * TWO_32, at + 4);
+    return this;
+  }
+
+  /** Zigzag, as in records. */
+  varint(value: number): this {
+    let rest = ((value << 1) ^ (value >> 31)) >>> 0;
+    while (rest >= 0x80) {
+      this.#buffer[this.#room(1)] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.#buffer[this.#room(1)] = rest;
+    return this;
+  }
+
+  string(value: string | null): this {
+    if (value === null) return this.int16(-1);
+    return this.int16(Buffer.byteLength(value)).raw(Buffer.from(value));
+  }
+
+  raw(bytes: Uint8Array): this {
+    this.#buffer.set(bytes, this.#room(bytes.byteLength));
+    return this;
+  }
+
+  array<T>(items: readonly T[], write: (item: T) => void): this {
+    this.int32(items.length);
+    for (const item of items) write(item);
+    return this;
+  }
+
+  #room(bytes: number): number {
+    const at = this.#length;
+    this.#length += bytes;
+    if (this.#length > this.#buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.#length, this.#buffer.length * 2));
+      this.#buffer.copy(larger, 0, 0, at);
+      this.#buffer = larger;
+    }
+    return at;
+  }
+}
+
+/** Reads a buffer from front to back. @throws {RangeError} beyond its end */
+export class Reader {
+  readonly #buffer: Buffer;
+  #at: number;
+
+  constructor(buffer: Buffer, at = 0) {
+    this.#buffer = buffer;
+    this.#at = at;
+  }
+
+  get at(): number {
+    return this.#at;
+  }
+
+  get left(): number {
+    return this.#buffer.length - this.#at;
+  }
+
+  int8(): number {
+    return this.#buffer.readInt8(this.#step(1));
+  }
+
+  int16(): number {
+    return this.#buffer.readInt16BE(this.#step(2));
+  }
+
+  int32(): number {
+    return this.#buffer.readInt32BE(this.#step(4));
+  }
+
+  int64(): number {
+    const at = this.#step(8);
+    return this.#buffer.readInt32BE(at) * TWO_32 + this.#buffer.readUInt32BE(at + 4);
+  }
+
+  varint(): number {
+    const value = this.#unsigned();
+    return (value >>> 1) ^ -(value & 1);
+  }
+
+  skipVarlong(): void {
+    while (this.#buffer.readUInt8(this.#step(1)) >= 0x80);
+  }
+
+  string(): string {
+    return this.text(this.int16());
+  }
+
+  text(length: number): string {
+    return length <= 0 ? "" : this.view(length).toString("utf8");
+  }
+
+  /** Bytes that share the buffer's memory. */
+  view(length: number): Buffer {
+    if (length < 0 || length > this.left) throw new RangeError(`${length} bytes asked, ${this.left} left`);
+    const at = this.#step(length);
+    return this.#buffer.subarray(at, at + length);
+  }
+
+  /** Bytes of their own, so that a small record does not keep a large answer in memory. */
+  copy(length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    bytes.set(this.view(length));
+    return bytes;
+  }
+
+  array<T>(read: () => T): T[] {
+    const items: T[] = [];
+    for (let count = this.int32(); count > 0; count--) items.push(read());
+    return items;
+  }
+
+  #unsigned(): number {
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.#buffer.readUInt8(this.#step(1));
+      value |= (byte & 0x7f) << shift;
+      if (byte < 0x80) return value >>> 0;
+    }
+    throw new RangeError("A varint is longer than five bytes");
+  }
+
+  #step(bytes: number): number {
+    const at = this.#at;
+    this.#at += bytes;
+    return at;
+  }
+}

@@ -1,0 +1,151 @@
+// The log port. Publishing appends to it, delivering moves a cursor on it, recovery reads it back.
+// Two adapters pass one contract suite (test/contract/log.ts): libsql.ts (one file) and kafka/ (a real broker).
+
+/** The streams of ARCHITECTURE §2. `messages` and `events` take appends from outside; the rest belong to a shard's writer. */
+export type Stream = AppendStream | ShardStream;
+export type AppendStream = "messages" | "events";
+export type ShardStream = "topics" | "subscriptions" | "cursors" | "dead-letters" | "blocks";
+
+export const SHARD_STREAMS: readonly ShardStream[] = ["topics", "subscriptions", "cursors", "dead-letters", "blocks"];
+export const STREAMS: readonly Stream[] = ["messages", "events", ...SHARD_STREAMS];
+/** Streams that keep the newest record of each key; a null value is a tombstone. */
+export const COMPACTED: readonly Stream[] = ["topics", "subscriptions", "cursors", "blocks"];
+
+/** A place in a stream. `offset` names the record that stands there, or will. */
+export interface Position {
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** A record to append. `headers` are short UTF-8 strings; `value` is kept byte for byte, null is a tombstone. */
+export interface NewRecord {
+  readonly key: string;
+  readonly value: Uint8Array | null;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A record as read. `time` is milliseconds since 1970 by the log's own clock, never the client's. */
+export interface LogRecord extends Position {
+  readonly key: string;
+  readonly value: Uint8Array | null;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly time: number;
+}
+
+/** A record a shard's writer commits. Its partition is the shard's own, unless it says another (`blocks`). */
+export interface ShardRecord extends NewRecord {
+  readonly stream: ShardStream;
+  readonly partition?: number;
+}
+
+/** Records that were asked for but are no longer kept: `from` is what was asked, `to` is where the log now starts. */
+export interface Gap {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What one read brought. `next` is where to go on, beyond control records, compacted holes and records of other keys. */
+export interface Chunk {
+  readonly records: readonly LogRecord[];
+  readonly next: number;
+  readonly gap?: Gap;
+}
+
+/** What a follower brought: as a Chunk, and where it is from. `records` may be empty where only `next` moved. */
+export interface Batch extends Chunk {
+  readonly stream: Stream;
+  readonly partition: number;
+}
+
+export interface ReadLimits {
+  /** Stop after about this many bytes of values; at least one record is returned if there is one. */
+  readonly maxBytes: number;
+  /** Only records with one of these keys. An adapter with an index skips the rest cheaply; every adapter filters. */
+  readonly keys?: ReadonlySet<string>;
+}
+
+/** A long-lived reader of several partitions. Handlers of one follower run one at a time, in order within a partition. */
+export interface Follower {
+  /** Stops reading; resolves after the running handler has ended. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Where to begin following, per stream: the next offset wanted of each partition (index = partition). */
+export type FollowFrom = Partial<Record<Stream, readonly number[]>>;
+
+/** All that one owner writes for one shard, in one transaction after the other (A3.1). */
+export interface ShardWriter {
+  /**
+   * Writes all records or none; resolves when they are durable, so that `follow` yields them. After an unclear failure the
+   * adapter repeats the commit itself (all shard records are whole states, so a second write changes nothing), until it is
+   * durable, the writer is closed, or another owner has taken the shard.
+   * @throws {LogError} "fenced", "closed", "full" (embedded log: no room on the disk), "too_large" (Kafka); nothing was written
+   */
+  commit(records: readonly ShardRecord[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Log {
+  readonly kind: "libsql" | "kafka";
+  /** Names this very log for as long as it exists (cluster id and prefix; the file's own id), so that a copy of its state can tell. */
+  readonly identity: string;
+  /** One line for people: what "durable" means here. */
+  readonly durability: string;
+  readonly supports: {
+    /** Reads by key use an index, so they cost what they return. */
+    readonly keyIndex: boolean;
+  };
+
+  partitions(stream: Stream): number;
+  /** The partition of a key. All co-partitioned streams put the same key into the same one. */
+  partitionOf(stream: Stream, key: string): number;
+
+  /**
+   * Appends one record; resolves when it is durable on all in-sync replicas (A2.1). Calls are batched.
+   * @throws {LogError} "too_large", "unavailable" (not known to be written: retry with the same id), "full", "closed"
+   */
+  append(stream: AppendStream, record: NewRecord, partition?: number): Promise<Position & { readonly time: number }>;
+
+  /** The offset of the oldest record kept, or of the next one if there is none. */
+  start(stream: Stream, partition: number): Promise<number>;
+  /** The offset the next record will have (on Kafka the last stable offset). Calls of the same few ms are one question. */
+  end(stream: Stream, partition: number): Promise<number>;
+  /** The offset of the first record at or after `time` (ms), or the end. */
+  positionAt(stream: Stream, partition: number, time: number): Promise<number>;
+
+  /**
+   * Reads once from `from`. Does not wait for new records: an empty chunk with `next >= end` means caught up.
+   * @throws {LogError} "unavailable", "closed"
+   */
+  read(stream: Stream, partition: number, from: number, limits: ReadLimits): Promise<Chunk>;
+
+  /** Counts the records of a key from an offset on, and tells the time of the first; only where `supports.keyIndex`. */
+  count?(
+    stream: Stream,
+    partition: number,
+    key: string,
+    from: number,
+  ): Promise<{ readonly count: number; readonly firstTime: number | undefined }>;
+
+  /** Follows partitions from given positions, for ever. A handler's promise is awaited before its follower reads on. */
+  follow(from: FollowFrom, handle: (batch: Batch) => void | Promise<void>): Follower;
+
+  /** Opens the writer of a shard and fences the one before it (A3.1, A3.2). */
+  openWriter(shard: number): Promise<ShardWriter>;
+
+  /** Resolves if the log can be reached now. @throws {LogError} "unavailable", "closed" */
+  ping(): Promise<void>;
+  /** Ends everything; pending appends and waits reject with "closed" unless they can still be made durable. Idempotent. */
+  close(): Promise<void>;
+}
+
+export type LogErrorCode = "unavailable" | "too_large" | "full" | "fenced" | "closed" | "misconfigured" | "locked";
+
+export class LogError extends Error {
+  readonly code: LogErrorCode;
+  constructor(code: LogErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "LogError";
+    this.code = code;
+  }
+}
