@@ -1,0 +1,163 @@
+// What the `events` stream carries: accepted operations from outside (ARCHITECTURE §2), as JSON.
+import * as v from "valibot";
+import { parseHttpUrl } from "../../shared/http-url.ts";
+
+interface EventHead {
+  /** The operation's id: a second copy of it changes nothing (A3.8). */
+  readonly id: string;
+  /** When the core appended it, ms since 1970. */
+  readonly time: number;
+}
+
+export interface RegisterEvent extends EventHead {
+  readonly type: "register";
+  readonly topic: string;
+  /** The end of the topic's `messages` partition then: `earliest` reaches back to here. */
+  readonly end: number;
+}
+/** In every partition of `events` (A3.9). */
+export interface DeregisterEvent extends EventHead {
+  readonly type: "deregister";
+  readonly topic: string;
+}
+export interface IntentEvent extends EventHead {
+  readonly type: "intent";
+  readonly mode: "subscribe" | "unsubscribe";
+  readonly topic: string;
+  readonly callback: string;
+  /** The end of the topic's `messages` partition before the intent was appended (A3.6). */
+  readonly end: number;
+  /** Where `hub.start` asked to begin, if it asked. */
+  readonly start?: number;
+  readonly leaseMs?: number;
+  readonly secret?: string;
+  readonly verifyToken?: string;
+  readonly concurrency?: number;
+  /** The subscribe was refused by validation (§5.2): nothing is verified, a denied notice is owed. */
+  readonly denied?: string;
+}
+export interface ResultEvent extends EventHead {
+  readonly type: "result";
+  readonly intent: string;
+  readonly topic: string;
+  readonly callback: string;
+  readonly verified: boolean;
+  /** When the challenge that was answered went out, ms since 1970 by the core's clock: the lease counts from there (A3.7). */
+  readonly challengedAt: number;
+  /** Of a verified unsubscribe: the end of the topic's `messages` partition. */
+  readonly end?: number;
+}
+/** An operator ended a subscription. */
+export interface RevokeEvent extends EventHead {
+  readonly type: "revoke";
+  readonly topic: string;
+  readonly callback: string;
+  readonly reason: string;
+}
+/** A pull consumer's commit (WIRE §5): everything before `next` is done. Backwards changes nothing. */
+export interface AckEvent extends EventHead {
+  readonly type: "ack";
+  readonly topic: string;
+  readonly callback: string;
+  readonly next: number;
+}
+/** Push again, at once (WIRE §5): from this offset, or from where it stands. */
+export interface ResumeEvent extends EventHead {
+  readonly type: "resume";
+  readonly topic: string;
+  readonly callback: string;
+  readonly from?: number;
+  /** How long a second copy of its id changes nothing, ms. */
+  readonly keptMs: number;
+}
+/** A topic changed and is to be fetched. */
+export interface PingEvent extends EventHead {
+  readonly type: "ping";
+  readonly topic: string;
+}
+
+export type TopicEvent = RegisterEvent | DeregisterEvent | PingEvent;
+export type SubscriptionEvent = IntentEvent | ResultEvent | RevokeEvent | ResumeEvent;
+export type HubEvent = TopicEvent | SubscriptionEvent | AckEvent;
+
+/** A topic as the core stands on it: it is hashed, shown and put into URLs, where a lone surrogate throws. */
+export const TOPIC_NAME = v.pipe(
+  v.string(),
+  v.minLength(1),
+  v.maxLength(16_384),
+  v.check((text) => text.isWellFormed(), "it has a lone surrogate"),
+);
+/** A callback that can be called. */
+export const CALLBACK_URL = v.pipe(TOPIC_NAME, v.check(isCallable, "it is no http or https URL that can be called"));
+/** 10 years, the longest lease that can be set (WIRE §8), so that every expiry is a date. */
+export const LEASE_MS = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(315_360_000_000));
+export const CONCURRENCY = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64));
+export const VERIFY_TOKEN = v.pipe(v.string(), v.maxLength(4_096), v.check((text) => text.isWellFormed()));
+
+const DATE_MS = v.pipe(v.number(), v.minValue(-8e15), v.maxValue(8e15));
+const OFFSET = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const REASON = v.pipe(v.string(), v.check((text) => text.isWellFormed()));
+const head = { id: v.pipe(v.string(), v.minLength(1)), time: DATE_MS, topic: TOPIC_NAME };
+
+const EVENT = v.variant("type", [
+  v.object({ type: v.literal("register"), ...head, end: OFFSET }),
+  v.object({ type: v.literal("deregister"), ...head }),
+  v.object({ type: v.literal("ping"), ...head }),
+  v.object({
+    type: v.literal("intent"),
+    ...head,
+    mode: v.picklist(["subscribe", "unsubscribe"]),
+    callback: CALLBACK_URL,
+    end: OFFSET,
+    start: v.exactOptional(OFFSET),
+    leaseMs: v.exactOptional(LEASE_MS),
+    secret: v.exactOptional(v.string()),
+    verifyToken: v.exactOptional(VERIFY_TOKEN),
+    concurrency: v.exactOptional(CONCURRENCY),
+    denied: v.exactOptional(REASON),
+  }),
+  v.object({
+    type: v.literal("result"),
+    ...head,
+    intent: v.string(),
+    callback: CALLBACK_URL,
+    verified: v.boolean(),
+    challengedAt: DATE_MS,
+    end: v.exactOptional(OFFSET),
+  }),
+  v.object({ type: v.literal("revoke"), ...head, callback: CALLBACK_URL, reason: REASON }),
+  v.object({ type: v.literal("ack"), ...head, callback: CALLBACK_URL, next: OFFSET }),
+  v.object({
+    type: v.literal("resume"),
+    ...head,
+    callback: CALLBACK_URL,
+    from: v.exactOptional(OFFSET),
+    keptMs: v.pipe(v.number(), v.minValue(0), v.maxValue(86_400_000)),
+  }),
+]);
+
+export function encodeEvent(event: HubEvent): Uint8Array {
+  return Buffer.from(JSON.stringify(event));
+}
+
+/**
+ * Whatever comes out can be folded, and what it makes can be called: nothing later checks again (§6.6).
+ * @throws {Error} if the bytes are no event: the consolidator sets such a record aside
+ */
+export function decodeEvent(value: Uint8Array | null): HubEvent {
+  if (value === null) throw new Error("an event without a value");
+  const json: unknown = JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString());
+  const result = v.safeParse(EVENT, json);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new Error(`not an event: its ${v.getDotPath(issue) ?? "value"} is wrong: ${issue.message}`);
+}
+
+function isCallable(url: string): boolean {
+  try {
+    parseHttpUrl(url);
+    return true;
+  } catch {
+    return false;
+  }
+}

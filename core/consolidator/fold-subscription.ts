@@ -1,0 +1,156 @@
+// The pure fold of a subscription (A3.6): intents wait here until a result closes them; only a verified one changes anything.
+import type { IntentEvent, ResultEvent, SubscriptionEvent } from "./events.ts";
+import { hasOperation, withOperation } from "./operations.ts";
+import type { PendingIntent, SubscriptionPhase, SubscriptionRecord } from "./records.ts";
+
+/** More than this many waiting: the oldest is cancelled (WIRE §2; the core answers 429 before). */
+export const MOST_PENDING = 4;
+
+/** Ids of requests that are remembered (A3.8); the core answers 429 before there are more. */
+export const MOST_REQUESTS = 64;
+
+/** The record after an event at this `events` offset; the same object if the event changes nothing. */
+export function foldSubscription(
+  record: SubscriptionRecord | undefined,
+  event: SubscriptionEvent,
+  offset: number,
+): SubscriptionRecord | undefined {
+  if (record !== undefined && (record.version >= offset || hasOperation(record.operations, event.id))) return record;
+  switch (event.type) {
+    case "intent":
+      return foldIntent(record, event, offset);
+    case "result":
+      return record === undefined ? undefined : foldResult(record, event, offset);
+    case "revoke": {
+      if (record === undefined) return undefined;
+      const { topic, callback } = record;
+      // Remembered also where there is nothing to end: a copy must not end what begins between the two.
+      const operations = withOperation(record.operations, event.id, event.time);
+      if (!isLive(record.phase)) return { ...record, version: offset, operations };
+      const notice = { topic, callback, reason: event.reason };
+      return { ...ended(record, "revoked", event.time, offset), operations, notice };
+    }
+    case "resume": {
+      if (record === undefined || !isLive(record.phase)) return record;
+      const known = (record.requests ?? []).filter(([, until]) => until > event.time);
+      if (known.some(([id]) => id === event.id)) return record;
+      const requests = [...known, [event.id, event.time + event.keptMs] as const].slice(-MOST_REQUESTS);
+      return { ...record, version: offset, requests };
+    }
+  }
+}
+
+function foldIntent(
+  record: SubscriptionRecord | undefined,
+  event: IntentEvent,
+  offset: number,
+): SubscriptionRecord {
+  const { type: _, time, denied, ...intent } = event;
+  const before = record ?? never(event, offset);
+  const operations = withOperation(before.operations, event.id, time);
+  if (denied !== undefined) {
+    // §5.2; never for a refused renewal: the old subscription stands, and "denied" would say that there is none.
+    const notice = before.phase === "active"
+      ? {}
+      : { notice: { topic: event.topic, callback: event.callback, reason: denied } };
+    return { ...before, ...notice, version: offset, operations };
+  }
+  const pending = [...before.pending, { ...intent, offset, time }].slice(-MOST_PENDING);
+  return { ...before, version: offset, pending, operations };
+}
+
+function foldResult(record: SubscriptionRecord, event: ResultEvent, offset: number): SubscriptionRecord {
+  const intent = record.pending.find(({ id }) => id === event.intent);
+  // Closed by an earlier result, or cancelled by a newer one that verified.
+  if (intent === undefined) return record;
+  const operations = withOperation(record.operations, event.id, event.time);
+  // A verified intent cancels the older ones.
+  const pending = record.pending.filter((other) =>
+    other !== intent && !(event.verified && other.offset < intent.offset)
+  );
+  const closed = { ...record, version: offset, pending, operations };
+  // §5.1: what did not verify leaves the subscription as it was.
+  if (!event.verified || intent.offset <= record.verified) return closed;
+  return intent.mode === "subscribe"
+    ? subscribed(closed, intent, event.challengedAt)
+    : unsubscribed(closed, intent, event);
+}
+
+/** The result of a verification that the owner made itself: folded like an edge's, but at no offset of `events` (A3.5). */
+export function foldOwnResult(record: SubscriptionRecord, event: ResultEvent): SubscriptionRecord {
+  return foldResult(record, event, record.version);
+}
+
+function subscribed(record: SubscriptionRecord, intent: PendingIntent, challengedAt: number): SubscriptionRecord {
+  const { secret: _secret, endedAt: _endedAt, notice: _notice, ...rest } = record;
+  const { topic, callback, concurrency = 1 } = intent;
+  const renewed = {
+    ...rest,
+    topic,
+    callback,
+    phase: "active" as const,
+    verified: intent.offset,
+    expiresAt: challengedAt + (intent.leaseMs ?? 0),
+    concurrency,
+    // §5.1: a renewal replaces the secret, or drops it.
+    ...(intent.secret === undefined ? {} : { secret: intent.secret }),
+  };
+  // A renewal, also one after the lease was over, goes on where the last one stopped; anything else begins a life.
+  if (record.phase === "active" || record.phase === "expired") return renewed;
+  const start = intent.start ?? Math.max(intent.end, record.unsubscribedAt ?? 0);
+  return { ...renewed, life: intent.offset, start };
+}
+
+function unsubscribed(record: SubscriptionRecord, intent: PendingIntent, event: ResultEvent): SubscriptionRecord {
+  const at = { verified: intent.offset, ...(event.end === undefined ? {} : { unsubscribedAt: event.end }) };
+  if (!isLive(record.phase)) return { ...record, ...at };
+  return { ...ended(record, "unsubscribed", event.time, record.version), pending: record.pending, ...at };
+}
+
+/** The subscription ends, for whatever reason; intents that still wait go with it. */
+export function ended(
+  record: SubscriptionRecord,
+  phase: Exclude<SubscriptionPhase, "pending" | "active" | "expired">,
+  now: number,
+  version: number,
+): SubscriptionRecord {
+  const { notice: _, ...rest } = record;
+  return { ...rest, phase, endedAt: now, version, pending: [] };
+}
+
+/** The topic was deregistered (A3.9): live subscriptions end with a notice, and nothing that waits is verified any more. */
+export function foldDeregistered(
+  record: SubscriptionRecord,
+  reason: string,
+  now: number,
+  offset: number,
+): SubscriptionRecord {
+  if (record.version >= offset) return record;
+  if (!isLive(record.phase)) {
+    return record.pending.length === 0 ? record : { ...record, pending: [], version: offset };
+  }
+  const { topic, callback, phase } = record;
+  const after = ended(record, "deregistered", now, offset);
+  // A subscription whose lease is over hears nothing: it has not been one for a while.
+  return phase === "active" ? { ...after, notice: { topic, callback, reason } } : after;
+}
+
+export function isLive(phase: SubscriptionPhase): boolean {
+  return phase === "active" || phase === "expired";
+}
+
+function never({ topic, callback }: IntentEvent, offset: number): SubscriptionRecord {
+  return {
+    topic,
+    callback,
+    phase: "pending",
+    version: offset,
+    life: -1,
+    start: 0,
+    verified: -1,
+    expiresAt: 0,
+    concurrency: 1,
+    pending: [],
+    operations: [],
+  };
+}

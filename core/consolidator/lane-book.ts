@@ -1,0 +1,230 @@
+// The lanes of one shard, and what the log says of their positions: one watermark for all, a record only for each lane that
+// is behind it (A4.3).
+import type { Delivery } from "../delivery/delivery.ts";
+import { Lane } from "../delivery/lane.ts";
+import { createTarget } from "../delivery/target.ts";
+import { topicIdOf } from "../ids.ts";
+import type { ShardRecord } from "../log/log.ts";
+import { type CursorRecord, encodeRecord, type SubscriptionRecord } from "./records.ts";
+
+export interface LaneBookOptions {
+  readonly shard: number;
+  readonly hubUrl: string;
+  /** The partition of `messages` that a topic is in. */
+  readonly partitionOf: (topicId: string) => number;
+  /** As the log has them. */
+  readonly cursors: ReadonlyMap<string, CursorRecord>;
+  readonly watermarks: readonly number[];
+  /** For a test that must find a loss: positions are written as if all in hand were delivered, against A4.3. */
+  readonly checkpointAhead?: boolean;
+}
+
+export class LaneBook {
+  readonly #options: LaneBookOptions;
+  readonly #lanes = new Map<string, Lane>();
+  /** The position records that are in the log, as text. */
+  readonly #written = new Map<string, string>();
+  readonly #dirty = new Set<Lane>();
+  #watermarks: readonly number[];
+  #delivery: Delivery | undefined;
+
+  constructor(options: LaneBookOptions) {
+    this.#options = options;
+    this.#watermarks = options.watermarks;
+    for (const [id, record] of options.cursors) this.#written.set(id, JSON.stringify(record));
+  }
+
+  /** As last composed for the log. */
+  get watermarks(): readonly number[] {
+    return this.#watermarks;
+  }
+  get size(): number {
+    return this.#lanes.size;
+  }
+  get dirty(): boolean {
+    return this.#dirty.size > 0;
+  }
+  lanes(): Iterable<Lane> {
+    return this.#lanes.values();
+  }
+  lane(id: string): Lane | undefined {
+    return this.#lanes.get(id);
+  }
+  /** The position record in the log. */
+  written(id: string): CursorRecord | undefined {
+    const text = this.#written.get(id);
+    return text === undefined ? undefined : JSON.parse(text) as CursorRecord;
+  }
+
+  /** From now on lanes run. */
+  attach(delivery: Delivery): void {
+    this.#delivery = delivery;
+  }
+
+  /** Makes and starts the lane of an active subscription from what the log says: its record, else the watermark. */
+  open(id: string, subscription: SubscriptionRecord): void {
+    const settling = this.#lanes.get(id);
+    if (settling !== undefined && settling.life === subscription.life) {
+      // Its lease was over while an attempt was under way: the same lane goes on, so that nothing is sent twice.
+      this.#follow(settling, subscription);
+      settling.apply("renewed");
+      this.#delivery!.add(settling);
+      return;
+    }
+    const topicId = topicIdOf(subscription.topic);
+    const partition = this.#options.partitionOf(topicId);
+    const record = this.written(id);
+    const lane = new Lane({
+      id,
+      shard: this.#options.shard,
+      topicId,
+      partition,
+      life: subscription.life,
+      target: this.#targetOf(subscription),
+      concurrency: subscription.concurrency,
+      expiresAt: subscription.expiresAt,
+      // Done up to the watermark if there is no record, but never from before its own start.
+      position: Math.max(this.#watermarks[partition] ?? 0, subscription.start),
+    });
+    // A record of an earlier life says nothing about this one.
+    if (record !== undefined && record.life === subscription.life) lane.restore(record);
+    this.#lanes.set(id, lane);
+    this.#dirty.add(lane);
+    this.#delivery!.add(lane);
+  }
+
+  /** Renewed while it runs: new secret, lease and concurrency at once, the position stays. */
+  renew(lane: Lane, subscription: SubscriptionRecord): void {
+    this.#follow(lane, subscription);
+    this.#delivery!.renewed(lane);
+  }
+
+  #follow(lane: Lane, subscription: SubscriptionRecord): void {
+    lane.target = this.#targetOf(subscription);
+    lane.concurrency = subscription.concurrency;
+    lane.expiresAt = subscription.expiresAt;
+  }
+
+  #targetOf({ topic, callback, secret }: SubscriptionRecord) {
+    return createTarget({ hubUrl: this.#options.hubUrl, topic, callback, secret });
+  }
+
+  /** The lease is over: the lane stops, its position is kept. Returns the record for the batch that says so. */
+  expire(id: string): ShardRecord[] {
+    const lane = this.#lanes.get(id);
+    if (lane === undefined) return [];
+    this.#delivery!.remove(lane, "leaseOver");
+    const records = this.#compose(lane);
+    this.#forgetIfSettled(lane);
+    return records;
+  }
+
+  /** The subscription ended: nothing starts any more, and its position is of no use. */
+  end(id: string): ShardRecord[] {
+    const lane = this.#lanes.get(id);
+    if (lane !== undefined) {
+      this.#delivery?.remove(lane, "end");
+      this.#lanes.delete(id);
+      this.#dirty.delete(lane);
+    }
+    if (!this.#written.delete(id)) return [];
+    return [{ stream: "cursors", key: id, value: null }];
+  }
+
+  /** The record with which a life begins, for the batch that creates it (A4.3). */
+  begin(id: string, life: number, position: number): ShardRecord[] {
+    const record: CursorRecord = { life, position };
+    this.#written.set(id, JSON.stringify(record));
+    return [{ stream: "cursors", key: id, value: encodeRecord(record) }];
+  }
+
+  /** Everything before this offset is done, the subscriber says. The record goes into the batch that says so. */
+  advance(id: string, subscription: SubscriptionRecord, next: number): ShardRecord[] {
+    const lane = this.#lanes.get(id);
+    if (lane !== undefined && lane.life === subscription.life) {
+      this.#delivery!.advance(lane, next);
+      return this.#settle(lane);
+    }
+    const { health, ...kept } = this.#standing(id, subscription);
+    if (next <= kept.position) return [];
+    const beyond = kept.beyond?.filter((offset) => offset >= next) ?? [];
+    const failing = health !== undefined && health.offset >= next ? { health } : {};
+    return this.#write(id, { ...kept, ...failing, position: next, beyond });
+  }
+
+  /** Push again from this offset, or from where it stands. */
+  rewind(id: string, subscription: SubscriptionRecord, from: number | undefined): ShardRecord[] {
+    const start = from === undefined ? undefined : Math.max(from, subscription.start);
+    const lane = this.#lanes.get(id);
+    if (lane !== undefined && lane.life === subscription.life) {
+      this.#delivery!.rewind(lane, start);
+      return this.#settle(lane);
+    }
+    const { health: _, beyond, ...kept } = this.#standing(id, subscription);
+    return this.#write(id, start === undefined ? { ...kept, beyond: beyond ?? [] } : { ...kept, position: start });
+  }
+
+  /** What the log says of a lane that is not here: its record, else the watermark. */
+  #standing(id: string, { topic, life, start }: SubscriptionRecord): CursorRecord {
+    const written = this.written(id);
+    if (written?.life === life) return written;
+    const partition = this.#options.partitionOf(topicIdOf(topic));
+    return { life, position: Math.max(this.#watermarks[partition] ?? 0, start) };
+  }
+
+  /** The record of a lane that was just moved, also where it is done: only a checkpoint's watermark says that without one. */
+  #settle(lane: Lane): ShardRecord[] {
+    const tailNext = this.#delivery!.tailNext(lane.partition);
+    const record = lane.record(tailNext) ?? { life: lane.life, position: lane.position(tailNext) };
+    this.#dirty.add(lane);
+    return this.#write(lane.id, record);
+  }
+
+  #write(id: string, { beyond, ...rest }: CursorRecord): ShardRecord[] {
+    const record: CursorRecord = beyond === undefined || beyond.length === 0 ? rest : { ...rest, beyond };
+    this.#written.set(id, JSON.stringify(record));
+    return [{ stream: "cursors", key: id, value: encodeRecord(record) }];
+  }
+
+  /** The lane's position or health may have changed. */
+  moved(lane: Lane): void {
+    if (this.#lanes.get(lane.id) === lane) this.#dirty.add(lane);
+  }
+
+  /** In one synchronous step: the watermark, and the record of every lane that is not done up to it. */
+  checkpoint(): ShardRecord[] {
+    const delivery = this.#delivery;
+    if (delivery === undefined) return [];
+    // Never back: at first the tail of all shards may be behind what this one has offered already.
+    this.#watermarks = this.#watermarks.map((before, partition) => Math.max(before, delivery.tailNext(partition)));
+    const records: ShardRecord[] = [];
+    for (const lane of this.#dirty) {
+      records.push(...this.#compose(lane));
+      this.#forgetIfSettled(lane);
+      // One that is ahead needs its record until the tail has passed it, and not for ever.
+      if (!lane.onTail || lane.readFrom <= this.#watermarks[lane.partition]!) this.#dirty.delete(lane);
+    }
+    return records;
+  }
+
+  #compose(lane: Lane): ShardRecord[] {
+    const record = this.#options.checkpointAhead === true
+      ? undefined
+      : lane.record(this.#delivery!.tailNext(lane.partition), this.#watermarks[lane.partition]);
+    const before = this.#written.get(lane.id);
+    if (record === undefined) {
+      if (before === undefined) return [];
+      this.#written.delete(lane.id);
+      return [{ stream: "cursors", key: lane.id, value: null }];
+    }
+    const text = JSON.stringify(record);
+    if (text === before) return [];
+    this.#written.set(lane.id, text);
+    return [{ stream: "cursors", key: lane.id, value: Buffer.from(text) }];
+  }
+
+  #forgetIfSettled(lane: Lane): void {
+    // An expired lane is kept only until its last attempt is answered.
+    if (lane.state === "expired" && lane.inFlight === 0) this.#lanes.delete(lane.id);
+  }
+}

@@ -1,0 +1,120 @@
+// The replica's copy of `blocks`: what the block index looks up once it has been followed (ARCHITECTURE A4.2, A4.4).
+import type { LibSQLDatabase } from "drizzle-orm/libsql";
+import { BLOCK_OFFSETS, decodeBlock, type Keyed, type TopicInBlock } from "../blocks/block.ts";
+import type { Batch } from "../log/log.ts";
+import { and, desc, eq, gte, inArray, isNotNull, lt, sql } from "./drizzle.ts";
+import { blocks, blockTopics, keyed } from "./schema.ts";
+
+const ROWS = 500;
+const IDS = 500;
+
+/** The statements that add a batch of the stream; a second time they change nothing. `withTopics`: where the log has no index. */
+export function blockInserts(db: LibSQLDatabase, { partition, records }: Batch, withTopics: boolean) {
+  const found = records.flatMap(({ value }) => value === null ? [] : decodeBlock(value));
+  const ofKeyed = found.flatMap((block) =>
+    block.keyed.map(({ first = null, ...rest }) => ({ partition, ...rest, first }))
+  );
+  const ofTopics = !withTopics ? [] : found.flatMap(({ number, topics }) =>
+    topics.map(({ topicId, offsets }) => ({
+      partition,
+      topicId,
+      block: number,
+      offsets: offsets === undefined ? null : JSON.stringify(offsets),
+    }))
+  );
+  const statements = [];
+  for (let i = 0; i < found.length; i += ROWS) {
+    const rows = found.slice(i, i + ROWS).map(({ number, time }) => ({ partition, block: number, time }));
+    statements.push(db.insert(blocks).values(rows).onConflictDoNothing());
+  }
+  for (let i = 0; i < ofKeyed.length; i += ROWS) {
+    statements.push(db.insert(keyed).values(ofKeyed.slice(i, i + ROWS)).onConflictDoNothing());
+  }
+  for (let i = 0; i < ofTopics.length; i += ROWS) {
+    statements.push(db.insert(blockTopics).values(ofTopics.slice(i, i + ROWS)).onConflictDoNothing());
+  }
+  return statements;
+}
+
+/** The blocks of a batch, by number. */
+export function blocksOf({ records }: Batch): number[] {
+  return records.flatMap(({ value }) => value === null ? [] : decodeBlock(value).number);
+}
+
+export async function newestBlock(db: LibSQLDatabase, partition: number): Promise<number | undefined> {
+  const [row] = await db.select({ block: blocks.block }).from(blocks).where(eq(blocks.partition, partition))
+    .orderBy(desc(blocks.block)).limit(1);
+  return row?.block;
+}
+
+export async function keyedWith(db: LibSQLDatabase, partition: number, ids: readonly string[]): Promise<Keyed[]> {
+  const found: Keyed[] = [];
+  for (let i = 0; i < ids.length; i += IDS) {
+    const rows = await db.select().from(keyed)
+      .where(and(eq(keyed.partition, partition), inArray(keyed.id, ids.slice(i, i + IDS))));
+    for (const { partition: _, first, ...rest } of rows) found.push({ ...rest, first: first ?? undefined });
+  }
+  return found;
+}
+
+export async function repeatsIn(db: LibSQLDatabase, partition: number, from: number, to: number): Promise<number[]> {
+  const rows = await db.select({ offset: keyed.offset }).from(keyed)
+    .where(
+      and(eq(keyed.partition, partition), gte(keyed.offset, from), lt(keyed.offset, to), isNotNull(keyed.first)),
+    );
+  return rows.map(({ offset }) => offset);
+}
+
+export async function countRepeats(
+  db: LibSQLDatabase,
+  partition: number,
+  { topicId, from, before }: { topicId: string; from: number; before: number },
+): Promise<number> {
+  const [row] = await db.select({ count: sql<number>`count(*)` }).from(keyed)
+    .where(and(
+      eq(keyed.partition, partition),
+      gte(keyed.offset, from),
+      lt(keyed.offset, before),
+      eq(keyed.topicId, topicId),
+      isNotNull(keyed.first),
+    ));
+  return Number(row!.count);
+}
+
+export async function placesOf(
+  db: LibSQLDatabase,
+  partition: number,
+  { topicId, fromBlock, limit }: { topicId: string; fromBlock: number; limit: number },
+): Promise<TopicInBlock[]> {
+  const rows = await db.select({ block: blockTopics.block, offsets: blockTopics.offsets }).from(blockTopics)
+    .where(
+      and(eq(blockTopics.partition, partition), eq(blockTopics.topicId, topicId), gte(blockTopics.block, fromBlock)),
+    )
+    .orderBy(blockTopics.block).limit(limit);
+  return rows.map(({ block, offsets }) => ({
+    block,
+    offsets: offsets === null ? undefined : JSON.parse(offsets) as number[],
+  }));
+}
+
+const SLICE_BLOCKS = 16;
+
+/** Deletes the blocks whose last message is older than a time (ms since 1970), in slices. */
+export async function sweepBlocks(db: LibSQLDatabase, before: number): Promise<void> {
+  for (;;) {
+    const old = await db.select().from(blocks).where(lt(blocks.time, before)).limit(SLICE_BLOCKS);
+    if (old.length === 0) return;
+    for (const { partition, block } of old) {
+      const from = block * BLOCK_OFFSETS;
+      await db.batch([
+        db.delete(keyed).where(
+          and(eq(keyed.partition, partition), gte(keyed.offset, from), lt(keyed.offset, from + BLOCK_OFFSETS)),
+        ),
+        db.delete(blockTopics).where(and(eq(blockTopics.partition, partition), eq(blockTopics.block, block))),
+        db.delete(blocks).where(and(eq(blocks.partition, partition), eq(blocks.block, block))),
+      ]);
+    }
+    // The event loop has its turn between slices (ARCHITECTURE §4).
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

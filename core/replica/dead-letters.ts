@@ -1,0 +1,75 @@
+// The replica's copy of `dead-letters`, by subscription: on Kafka there is no other index to read them by (WIRE §5).
+import type { LibSQLDatabase } from "drizzle-orm/libsql";
+import type { DeadLetter } from "../delivery/delivery.ts";
+import type { Batch } from "../log/log.ts";
+import { and, eq, gt, gte, sql } from "./drizzle.ts";
+import { deadLetters } from "./schema.ts";
+
+/** As the stream has it: `core/consolidator/shard.ts` writes it. */
+export interface DeadLetterRecord extends DeadLetter {
+  /** Of the subscription that gave it up. */
+  readonly life: number;
+}
+
+/** A dead letter and its place in its partition of `dead-letters`. */
+export interface KeptDeadLetter extends DeadLetterRecord {
+  readonly place: number;
+}
+
+export interface DeadLetterQuery {
+  readonly subscriptionId: string;
+  readonly life: number;
+  /** The first place wanted. */
+  readonly from: number;
+  /** Only those of messages after this offset; -1: of all. */
+  readonly afterMessage: number;
+  /** Nothing that was given up before, ms since 1970. */
+  readonly since: number;
+  readonly limit: number;
+}
+
+/** Of a subscription's life, in the order in which they were given up. */
+export async function readDeadLetters(
+  db: LibSQLDatabase,
+  { subscriptionId, life, from, afterMessage, since, limit }: DeadLetterQuery,
+): Promise<KeptDeadLetter[]> {
+  const rows = await db.select({ place: deadLetters.offset, record: deadLetters.record }).from(deadLetters)
+    .where(and(
+      eq(deadLetters.subscriptionId, subscriptionId),
+      gte(deadLetters.offset, from),
+      eq(deadLetters.life, life),
+      gt(deadLetters.message, afterMessage),
+      gt(deadLetters.time, since),
+    ))
+    .orderBy(deadLetters.offset).limit(limit);
+  return rows.map(({ place, record }) => ({ ...JSON.parse(record) as DeadLetterRecord, place }));
+}
+
+/** The statements that add a batch of the stream; a second time they change nothing. */
+export function deadLetterInserts(db: LibSQLDatabase, { partition, records }: Batch) {
+  const rows = records.flatMap(({ key, offset, time, value }) => {
+    if (value === null) return [];
+    const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
+    const { life, offset: message } = JSON.parse(record) as DeadLetterRecord;
+    return [{ partition, offset, subscriptionId: key, life, message, time, record }];
+  });
+  const statements = [];
+  for (let i = 0; i < rows.length; i += 500) {
+    statements.push(db.insert(deadLetters).values(rows.slice(i, i + 500)).onConflictDoNothing());
+  }
+  return statements;
+}
+
+const SLICE_ROWS = 1_000;
+
+/** Deletes what was given up before a time (ms since 1970), in slices. */
+export async function sweepDeadLetters(db: LibSQLDatabase, before: number): Promise<void> {
+  for (let deleted = SLICE_ROWS; deleted === SLICE_ROWS;) {
+    const { rowsAffected } = await db.delete(deadLetters).where(
+      sql`rowid IN (SELECT rowid FROM dead_letters WHERE time < ${before} LIMIT ${SLICE_ROWS})`,
+    );
+    deleted = rowsAffected;
+    // The event loop has its turn between slices (ARCHITECTURE §4).
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

@@ -1,0 +1,435 @@
+// The replica: this process's own copy of the consolidated state, in a libSQL file that follows the compacted streams.
+// Any process answers any query from it, a restart reads only the tail, and a deleted file rebuilds itself (ARCHITECTURE §3).
+import { rm } from "node:fs/promises";
+import type { LibSQLDatabase } from "drizzle-orm/libsql";
+import { getLogger } from "@logtape/logtape";
+import {
+  type CursorRecord,
+  decodeRecord,
+  SHARD_KEY,
+  type ShardRecordState,
+  type SubscriptionRecord,
+  type TopicRecord,
+} from "../consolidator/records.ts";
+import { pause } from "../../shared/pause.ts";
+import { topicIdOf } from "../ids.ts";
+import { type Database, isCode, openDatabase } from "../log/libsql/database.ts";
+import type { Batch, Log } from "../log/log.ts";
+import type { BlockStore } from "../blocks/block-store.ts";
+import {
+  blockInserts,
+  blocksOf,
+  countRepeats,
+  keyedWith,
+  newestBlock,
+  placesOf,
+  repeatsIn,
+  sweepBlocks,
+} from "./blocks.ts";
+import {
+  deadLetterInserts,
+  type DeadLetterQuery,
+  type KeptDeadLetter,
+  readDeadLetters,
+  sweepDeadLetters,
+} from "./dead-letters.ts";
+import { and, drizzle, eq, gt, inArray, sql } from "./drizzle.ts";
+import { CREATE, origin, positions, records, SCHEMA_VERSION } from "./schema.ts";
+
+const logger = getLogger(["tidings", "core", "replica"]);
+
+/** The streams whose state a replica keeps. */
+export type ReplicaStream = "topics" | "subscriptions" | "cursors";
+const STATES: readonly ReplicaStream[] = ["topics", "subscriptions", "cursors"];
+/** The streams a replica follows. */
+type FollowedStream = ReplicaStream | "dead-letters" | "blocks";
+const FOLLOWED: readonly FollowedStream[] = [...STATES, "dead-letters", "blocks"];
+/** A2.3 keeps tombstones for 7 days: a replica older than this may have missed one and would resurrect what ended (A3.12). */
+const DAY_MS = 86_400_000;
+const STALE_AFTER_MS = 6 * DAY_MS;
+const PAUSE_WHEN_FULL_MS = 1_000;
+
+export interface ReplicaOptions {
+  readonly path: string;
+  readonly log: Log;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+  /** Called when the file can no longer be written: the process must end. */
+  readonly onFatal: (error: Error) => void;
+  /** How long dead letters are kept, ms; default 7 days. */
+  readonly retentionMs?: number;
+}
+
+/** What a shard's owner loads. */
+export interface ShardState {
+  readonly topics: ReadonlyMap<string, TopicRecord>;
+  readonly subscriptions: ReadonlyMap<string, SubscriptionRecord>;
+  readonly cursors: ReadonlyMap<string, CursorRecord>;
+  readonly shard: { readonly topics?: ShardRecordState; readonly cursors?: ShardRecordState };
+}
+
+export interface Replica {
+  topic(topicId: string): Promise<TopicRecord | undefined>;
+  subscription(subscriptionId: string): Promise<SubscriptionRecord | undefined>;
+  cursor(subscriptionId: string): Promise<CursorRecord | undefined>;
+  /** Whether a topic has any subscription that is active, parked, expired or waits to be verified. */
+  hasSubscriptions(topicId: string): Promise<boolean>;
+  /**
+   * Dead letters of a subscription's life, as far as retention keeps them; waits for those that the log has now.
+   * @returns undefined if it has not read them within `timeoutMs`
+   */
+  deadLetters(query: Omit<DeadLetterQuery, "since">, timeoutMs: number): Promise<KeptDeadLetter[] | undefined>;
+  /** The blocks of `messages` (A4.2, A4.4). */
+  readonly blocks: BlockStore;
+  /** Calls back when the record of a subscription was written or removed. Returns the end of it. */
+  watch(subscriptionId: string, changed: () => void): () => void;
+  /** The watermark of a shard for a partition of `messages`; undefined if none was written yet. */
+  watermark(shard: number, partition: number): number | undefined;
+
+  /**
+   * Resolves when this stream shows everything folded from the shard's `events` before `offset` (A3.11).
+   * @returns false if that did not happen within `timeoutMs`
+   */
+  reached(stream: ReplicaStream, shard: number, offset: number, timeoutMs: number): Promise<boolean>;
+  /** Resolves when all that is in the streams now has been read (A3.2). */
+  caughtUp(): Promise<void>;
+  load(shard: number): Promise<ShardState>;
+  close(): Promise<void>;
+}
+
+/** Opens the replica file and begins to follow the log. */
+export async function openReplica(
+  { path, log, now, onFatal, retentionMs = DAY_MS * 7 }: ReplicaOptions,
+): Promise<Replica> {
+  const { database, next, ends } = await openFresh(path, log, now);
+  const db = drizzle(database.write);
+  const reading = drizzle(database.read);
+  // `events` positions as the `~` records say, per stream and shard; what `reached` waits for.
+  const folded = new Map<string, number>();
+  const watermarks = new Map<number, readonly number[]>();
+  const watchers = new Map<string, Set<() => void>>();
+  const blockWatchers = new Set<(partition: number, block: number) => void>();
+  const waits = new Set<{ test: () => boolean; done: (reached: boolean) => void; timer?: NodeJS.Timeout }>();
+  for (const stream of STATES) {
+    const rows = await reading.select().from(records).where(
+      and(eq(records.stream, stream), eq(records.key, SHARD_KEY)),
+    );
+    for (const row of rows) note(stream, row.partition, JSON.parse(row.record) as ShardRecordState);
+  }
+
+  const closing = new AbortController();
+  let closed = false;
+  let following = ends.size === 0;
+  const follower = log.follow(Object.fromEntries(next), async (batch) => {
+    if (!await written(batch)) return;
+    next.get(batch.stream as FollowedStream)![batch.partition] = batch.next;
+    following ||= isPast(next, ends);
+    for (const record of batch.records) {
+      if (record.key === SHARD_KEY && record.value !== null) {
+        note(batch.stream as ReplicaStream, batch.partition, decodeRecord<ShardRecordState>(record.value));
+      }
+      if (batch.stream === "subscriptions") watchers.get(record.key)?.forEach((changed) => changed());
+    }
+    if (batch.stream === "blocks" && blockWatchers.size > 0) {
+      for (const block of blocksOf(batch)) for (const heard of blockWatchers) heard(batch.partition, block);
+    }
+    for (const wait of waits) if (wait.test()) wait.done(true);
+  });
+  const sweeper = setInterval(() => {
+    const swept = (error: unknown) => closed || isFull(error) || failed(error);
+    sweepDeadLetters(db, now() - retentionMs).catch(swept);
+    // As long as the stream keeps them (ARCHITECTURE §2).
+    sweepBlocks(db, now() - retentionMs - DAY_MS).catch(swept);
+  }, Math.min(600_000, Math.max(1_000, retentionMs / 8)));
+  sweeper.unref();
+
+  /** False if it never will be. */
+  async function written(batch: Batch): Promise<boolean> {
+    while (!closed) {
+      try {
+        // Until it has read what was there when it was opened, it is as old as it was (A3.12).
+        await write(db, batch, {
+          followedAt: following ? now() : undefined,
+          withTopics: !log.supports.keyIndex,
+        });
+        return true;
+      } catch (error) {
+        if (!isFull(error)) {
+          failed(error);
+          return false;
+        }
+        logger.error("There is no room for the replica {path}; it waits", { path });
+        await pause(PAUSE_WHEN_FULL_MS, closing.signal);
+      }
+    }
+    return false;
+  }
+
+  function failed(error: unknown): void {
+    // After SQLITE_BUSY a connection lies (A2.5), and a replica that cannot be written answers from an old state.
+    onFatal(new Error(`Cannot write the replica ${path}`, { cause: error }));
+  }
+
+  function note(stream: ReplicaStream, partition: number, state: ShardRecordState): void {
+    folded.set(`${stream}/${partition}`, state.events);
+    if (stream === "cursors" && state.watermarks !== undefined) watermarks.set(partition, state.watermarks);
+  }
+
+  function until(test: () => boolean, timeoutMs?: number): Promise<boolean> {
+    if (test()) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const wait: { test: () => boolean; done: (reached: boolean) => void; timer?: NodeJS.Timeout } = {
+        test,
+        done: (reached) => {
+          clearTimeout(wait.timer);
+          waits.delete(wait);
+          resolve(reached);
+        },
+      };
+      if (timeoutMs !== undefined) wait.timer = setTimeout(() => wait.done(false), timeoutMs);
+      waits.add(wait);
+    });
+  }
+
+  async function one<T>(stream: ReplicaStream, key: string): Promise<T | undefined> {
+    const rows = await reading.select({ record: records.record }).from(records).where(
+      and(eq(records.stream, stream), eq(records.partition, log.partitionOf(stream, key)), eq(records.key, key)),
+    );
+    return rows[0] === undefined ? undefined : JSON.parse(rows[0].record) as T;
+  }
+
+  return {
+    topic: (topicId) => one<TopicRecord>("topics", topicId),
+    subscription: (subscriptionId) => one<SubscriptionRecord>("subscriptions", subscriptionId),
+    cursor: (subscriptionId) => one<CursorRecord>("cursors", subscriptionId),
+    async hasSubscriptions(topicId) {
+      // The first row decides, so that a ping costs the same for one subscription and for a hundred thousand.
+      const rows = await reading.select({ key: records.key }).from(records).where(and(
+        eq(records.topicId, topicId),
+        sql`(json_extract(${records.record}, '$.phase') IN ('active', 'expired')
+          OR json_array_length(${records.record}, '$.pending') > 0)`,
+      )).limit(1);
+      return rows.length > 0;
+    },
+    async deadLetters(query, timeoutMs) {
+      const partition = log.partitionOf("dead-letters", query.subscriptionId);
+      const end = await log.end("dead-letters", partition);
+      if (!await until(() => next.get("dead-letters")![partition]! >= end, timeoutMs)) return undefined;
+      return await readDeadLetters(reading, { ...query, since: now() - retentionMs });
+    },
+    blocks: {
+      newestBlock: (partition) => newestBlock(reading, partition),
+      keyed: (partition, ids) => keyedWith(reading, partition, ids),
+      repeats: (partition, from, to) => repeatsIn(reading, partition, from, to),
+      countRepeats: (partition, topicId, from, before) => countRepeats(reading, partition, { topicId, from, before }),
+      places: (partition, topicId, fromBlock, limit) => placesOf(reading, partition, { topicId, fromBlock, limit }),
+      onBlock(heard) {
+        blockWatchers.add(heard);
+        return () => void blockWatchers.delete(heard);
+      },
+    },
+    watch(subscriptionId, changed) {
+      const watching = watchers.get(subscriptionId) ?? new Set();
+      watchers.set(subscriptionId, watching.add(changed));
+      return () => {
+        watching.delete(changed);
+        if (watching.size === 0 && watchers.get(subscriptionId) === watching) watchers.delete(subscriptionId);
+      };
+    },
+    watermark: (shard, partition) => watermarks.get(shard)?.[partition],
+    reached: (stream, shard, offset, timeoutMs) =>
+      until(() => (folded.get(`${stream}/${shard}`) ?? 0) >= offset, timeoutMs),
+    async caughtUp() {
+      for (const stream of [...STATES, "blocks"] as const) {
+        for (let partition = 0; partition < log.partitions(stream); partition++) {
+          const end = await log.end(stream, partition);
+          await until(() => next.get(stream)![partition]! >= end);
+        }
+      }
+    },
+    load: (shard) => loadShard(reading, shard),
+    async close() {
+      closed = true;
+      closing.abort();
+      clearInterval(sweeper);
+      await follower.close();
+      for (const wait of waits) wait.done(false);
+      database.close();
+    },
+  };
+}
+
+interface Opened {
+  readonly database: Database;
+  readonly next: Map<FollowedStream, number[]>;
+  /** What it must have read to be as young as its clock says; empty if it is new. */
+  readonly ends: ReadonlyMap<FollowedStream, readonly number[]>;
+}
+
+async function openFresh(path: string, log: Log, now: () => number): Promise<Opened> {
+  for (let attempt = 0;; attempt++) {
+    const found = await openFile(path, log, now).catch((error: unknown) => {
+      // It can be rebuilt, so that a damaged one is no reason not to start.
+      if (attempt > 0 || !isDamage(error)) throw error;
+      return "it is damaged";
+    });
+    if (typeof found !== "string") return found;
+    logger.info("The replica is thrown away and rebuilt: {reason}", { reason: found });
+    for (const suffix of ["", "-wal", "-shm"]) await rm(path + suffix, { force: true });
+  }
+}
+
+/** The file as it is, or why it may not be used. */
+async function openFile(path: string, log: Log, now: () => number): Promise<Opened | string> {
+  const identity = `${log.identity} v${SCHEMA_VERSION}`;
+  const database = await openDatabase(path, "NORMAL");
+  try {
+    for (const statement of CREATE) await database.write.execute(statement);
+    const db = drizzle(database.write);
+    const next = new Map(FOLLOWED.map((stream) => [stream, Array.from({ length: log.partitions(stream) }, () => 0)]));
+    for (const row of await db.select().from(positions)) {
+      const offsets = next.get(row.stream as FollowedStream);
+      if (offsets !== undefined && row.partition < offsets.length) offsets[row.partition] = row.next;
+    }
+    const [from] = await db.select().from(origin);
+    if (from === undefined) {
+      await db.insert(origin).values({ identity, followedAt: now() });
+      return { database, next, ends: new Map() };
+    }
+    const ends = new Map<FollowedStream, number[]>();
+    for (const [stream, offsets] of next) {
+      ends.set(stream, await Promise.all(offsets.map((_, partition) => log.end(stream, partition))));
+    }
+    const reason = staleness(from, identity, { next, ends, now: now() });
+    if (reason === undefined) return { database, next, ends };
+    database.close();
+    return reason;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Why a replica file may not be used, if it may not (A3.12). */
+function staleness(
+  from: { identity: string; followedAt: number },
+  identity: string,
+  { next, ends, now }: { next: Offsets; ends: Offsets; now: number },
+): string | undefined {
+  if (from.identity !== identity) return "it is a copy of another log";
+  if (now - from.followedAt > STALE_AFTER_MS) return "it was last followed more than 6 days ago";
+  return isPast(ends, next) ? undefined : "it is beyond the log's end";
+}
+
+type Offsets = ReadonlyMap<FollowedStream, readonly number[]>;
+
+/** Whether no position is before its end. */
+function isPast(positions: Offsets, ends: Offsets): boolean {
+  return [...ends].every(([stream, offsets]) =>
+    offsets.every((offset, partition) => positions.get(stream)![partition]! >= offset)
+  );
+}
+
+/** drizzle wraps what libsql throws. */
+function isCodeOf(error: unknown, code: string): boolean {
+  return isCode(error, code) || (error instanceof Error && isCode(error.cause, code));
+}
+
+function isFull(error: unknown): boolean {
+  return isCodeOf(error, "SQLITE_FULL");
+}
+
+function isDamage(error: unknown): boolean {
+  return isCodeOf(error, "SQLITE_CORRUPT") || isCodeOf(error, "SQLITE_NOTADB");
+}
+
+async function write(
+  db: LibSQLDatabase,
+  batch: Batch,
+  { followedAt, withTopics }: { followedAt: number | undefined; withTopics: boolean },
+): Promise<void> {
+  const { stream, partition, next } = batch;
+  const statements = stream === "dead-letters"
+    ? deadLetterInserts(db, batch)
+    : stream === "blocks"
+    ? blockInserts(db, batch, withTopics)
+    : stateStatements(db, stream as ReplicaStream, batch);
+  await db.batch([
+    db.insert(positions).values({ stream, partition, next }).onConflictDoUpdate({
+      target: [positions.stream, positions.partition],
+      set: { next },
+    }),
+    ...(followedAt === undefined ? [] : [db.update(origin).set({ followedAt })]),
+    ...statements,
+  ]);
+}
+
+function stateStatements(db: LibSQLDatabase, stream: ReplicaStream, batch: Batch) {
+  // Of several records of a key in one batch only the last counts.
+  const newest = new Map(batch.records.map((record) => [record.key, record]));
+  const gone: string[] = [];
+  const rows = [];
+  for (const [key, { value }] of newest) {
+    if (value === null) {
+      gone.push(key);
+      continue;
+    }
+    const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
+    const topicId = stream === "subscriptions" && !key.startsWith("~") ? topicIdOf(topicOf(record)) : null;
+    rows.push({ stream, partition: batch.partition, key, record, topicId });
+  }
+  const statements = [];
+  for (let i = 0; i < rows.length; i += 500) {
+    statements.push(
+      db.insert(records).values(rows.slice(i, i + 500)).onConflictDoUpdate({
+        target: [records.stream, records.partition, records.key],
+        set: { record: sql`excluded.record`, topicId: sql`excluded.topic_id` },
+      }),
+    );
+  }
+  for (let i = 0; i < gone.length; i += 500) {
+    statements.push(
+      db.delete(records).where(
+        and(
+          eq(records.stream, stream),
+          eq(records.partition, batch.partition),
+          inArray(records.key, gone.slice(i, i + 500)),
+        ),
+      ),
+    );
+  }
+  return statements;
+}
+
+function topicOf(record: string): string {
+  return (JSON.parse(record) as SubscriptionRecord).topic;
+}
+
+async function loadShard(db: LibSQLDatabase, shard: number): Promise<ShardState> {
+  const topics = new Map<string, TopicRecord>();
+  const subscriptions = new Map<string, SubscriptionRecord>();
+  const cursors = new Map<string, CursorRecord>();
+  const state: { topics?: ShardRecordState; cursors?: ShardRecordState } = {};
+  for (const stream of STATES) {
+    const target: Map<string, unknown> = stream === "topics"
+      ? topics
+      : stream === "subscriptions"
+      ? subscriptions
+      : cursors;
+    // A page at a time: each await lets the event loop breathe (ARCHITECTURE §4).
+    for (let after = "";;) {
+      const rows = await db.select({ key: records.key, record: records.record }).from(records)
+        .where(and(eq(records.stream, stream), eq(records.partition, shard), gt(records.key, after)))
+        .orderBy(records.key).limit(2_000);
+      for (const { key, record } of rows) {
+        if (key === SHARD_KEY) {
+          if (stream !== "subscriptions") state[stream] = JSON.parse(record) as ShardRecordState;
+        } else if (!key.startsWith("~")) target.set(key, JSON.parse(record));
+      }
+      if (rows.length < 2_000) break;
+      after = rows.at(-1)!.key;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  return { topics, subscriptions, cursors, shard: state };
+}
