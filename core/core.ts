@@ -1,0 +1,137 @@
+// The core put together over an open log: replica, consolidator, lanes, ingest. The process around it is main.ts.
+import { join } from "node:path";
+import { getLogger } from "@logtape/logtape";
+import type { Metrics } from "../shared/metrics.ts";
+import type { Outbound } from "../shared/outbound.ts";
+import { USER_AGENT } from "../shared/product.ts";
+import type { ServeOptions } from "../shared/serve.ts";
+import type { Settings } from "../shared/settings.ts";
+import { createTraceparent } from "../shared/trace.ts";
+import { createReadMessages } from "./blocks/read-messages.ts";
+import { type Consolidator, KEYS_KEPT_MS, startConsolidator } from "./consolidator/consolidator.ts";
+import type { Transport } from "./delivery/transport.ts";
+import { loadRecentIds, RecentIds } from "./delivery/recent-ids.ts";
+import { createEffects } from "./effects.ts";
+import { createIngest } from "./ingest/ingest.ts";
+import { createMove } from "./ingest/moves.ts";
+import { createOperations } from "./ingest/operations.ts";
+import { createPublish } from "./ingest/publish.ts";
+import { createAdmit } from "./ingest/admission.ts";
+import { createStandingOf } from "./ingest/standing.ts";
+import { createReadStatus } from "./ingest/status.ts";
+import { createTopics } from "./ingest/topics.ts";
+import type { Log } from "./log/log.ts";
+import { createReadDeadLetters } from "./missed/dead-letters.ts";
+import { createMissed } from "./missed/missed.ts";
+import { createReadTopic } from "./missed/topic-reader.ts";
+import { observe } from "./observe.ts";
+import { openReplica } from "./replica/replica.ts";
+import { createTopicFetcher } from "./topic-fetch/topic-fetcher.ts";
+
+export interface CoreOptions {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly transport: Transport;
+  readonly outbound: Outbound;
+  readonly metrics: Metrics;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+  readonly random: () => number;
+  /** For a test that must find a loss: checkpoints run ahead of delivery. */
+  readonly checkpointAhead?: boolean;
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface Core {
+  readonly fetch: ServeOptions["fetch"];
+  readonly consolidator: Consolidator;
+  /** Ends the streams of missed messages, which would go on for ever, so that requests come to an end. */
+  endStreams(): void;
+  /** After the last request: finishes what is in flight within the deadline, checkpoints. Leaves log and transport open. */
+  stop(deadlineMs: number): Promise<void>;
+}
+
+const logger = getLogger(["tidings", "core"]);
+
+/** Positions on the embedded log are written together with appends; on Kafka each write is a transaction (A3.1). */
+const CHECKPOINT_MS = { libsql: 250, kafka: 1_000 };
+
+/** Starts the core; resolves when its lanes run. */
+export async function startCore(options: CoreOptions): Promise<Core> {
+  const { settings, log, outbound, metrics, now, random, onFatal } = options;
+  const stopping = new AbortController();
+  const { retentionMs } = settings;
+  const replica = await openReplica({ path: join(settings.dataDir, "replica.db"), log, now, onFatal, retentionMs });
+  const topics = createTopics({ log, replica, now });
+  const registration = settings.topicRegistration;
+  const operations = createOperations({ log, replica, topics, registration, now });
+  const fetcher = createTopicFetcher({
+    log,
+    outbound,
+    hubUrl: settings.hubUrl,
+    maxBytes: settings.messageMaxBytes,
+    traceparent: createTraceparent,
+    signal: stopping.signal,
+  });
+  const recentIds = new RecentIds(now);
+  await loadRecentIds(log, recentIds, now());
+  const consolidator = await startConsolidator({
+    log,
+    replica,
+    delivery: {
+      log,
+      transport: options.transport,
+      recentIds,
+      settings: {
+        userAgent: USER_AGENT,
+        signature: settings.signature,
+        retry: { minMs: settings.retryMinMs, maxMs: settings.retryMaxMs },
+        parkAfterMs: settings.parkAfterMs,
+        probeIntervalMs: settings.probeIntervalMs,
+        deadLetterAttempts: settings.deadLetterAttempts,
+        laneMemoryBytes: settings.laneMemoryBytes,
+      },
+      now,
+      random,
+    },
+    effects: createEffects({ outbound, operations, fetcher, signal: stopping.signal }),
+    hubUrl: settings.hubUrl,
+    retentionMs,
+    checkpointMs: CHECKPOINT_MS[log.kind],
+    checkpointAhead: options.checkpointAhead === true,
+    now,
+    onFatal,
+  });
+  const { delivery, blocks: index } = consolidator;
+  const admit = createAdmit({ log, replica, topics, now });
+  const standingOf = createStandingOf({ log, replica, consolidator });
+  const read = createReadTopic({ delivery, readMessages: createReadMessages({ log, index, recentIds }) });
+  const missed = createMissed({ log, replica, topics, admit, standingOf, read, delivery, now });
+  observe(metrics, consolidator, missed);
+  if (retentionMs < KEYS_KEPT_MS) {
+    const minutes = Math.round(retentionMs / 60_000 * 10) / 10;
+    logger.warn("Idempotency keys are remembered for RETENTION only, {minutes} min instead of 24 h", { minutes });
+  }
+  const readStatus = createReadStatus({ log, admit, standingOf, index });
+  const fetch = createIngest({
+    operations,
+    publish: createPublish({ log, topics, registration, recentIds, index, delivery, now }),
+    readStatus,
+    move: createMove({ log, replica, admit, readStatus, now }),
+    missed,
+    readDeadLetters: createReadDeadLetters({ log, replica, admit }),
+    metrics,
+    messageMaxBytes: settings.messageMaxBytes,
+    ping: () => log.ping(),
+  });
+  return {
+    fetch,
+    consolidator,
+    endStreams: () => missed.close(),
+    async stop(deadlineMs) {
+      stopping.abort(new Error("the core is stopping"));
+      await consolidator.stop(deadlineMs);
+      await replica.close();
+    },
+  };
+}

@@ -1,0 +1,80 @@
+// What follows a commit and reaches out: denied notices, verifications that no edge reported, fetches of pinged topics (A3.10).
+import { getLogger } from "@logtape/logtape";
+import pLimit from "p-limit";
+import { deniedUrl } from "../shared/denied.ts";
+import type { Outbound } from "../shared/outbound.ts";
+import { pause } from "../shared/pause.ts";
+import { createChallenge, randomToken } from "../shared/random.ts";
+import { verifyIntent } from "../shared/verification.ts";
+import type { ResultEvent } from "./consolidator/events.ts";
+import type { Notice, PendingIntent } from "./consolidator/records.ts";
+import type { Effects } from "./consolidator/shard.ts";
+import type { Operations } from "./ingest/operations.ts";
+import type { TopicFetcher } from "./topic-fetch/topic-fetcher.ts";
+
+const logger = getLogger(["tidings", "core", "effects"]);
+
+export interface EffectsOptions {
+  readonly outbound: Outbound;
+  readonly operations: Pick<Operations, "resultOf">;
+  readonly fetcher: TopicFetcher;
+  readonly signal: AbortSignal;
+}
+
+const NOTICES_AT_ONCE = 64;
+const VERIFICATIONS_AT_ONCE = 64;
+const NOTICE_MS = 10_000;
+/** Only if no complete answer came; what it says is ignored (§5.2). */
+const NOTICE_PAUSES_MS = [1_000, 4_000];
+
+export function createEffects({ outbound, operations, fetcher, signal }: EffectsOptions): Effects {
+  const notices = pLimit(NOTICES_AT_ONCE);
+  const verifications = pLimit(VERIFICATIONS_AT_ONCE);
+
+  async function notify({ topic, callback, reason }: Notice): Promise<void> {
+    for (const pauseMs of [...NOTICE_PAUSES_MS, undefined]) {
+      const url = deniedUrl(callback, topic, reason);
+      const answer = await outbound.call({ method: "GET", url, deadlineMs: NOTICE_MS, maxBytes: 65_536, signal });
+      const heard = answer.kind === "answer" || answer.code === "too_large" || answer.code === "forbidden";
+      if (heard || pauseMs === undefined) return;
+      await pause(pauseMs, signal);
+    }
+  }
+
+  /** undefined if the process is stopping: the intent stays pending, and the next owner verifies it. */
+  async function verify(intent: PendingIntent): Promise<ResultEvent | undefined> {
+    const now = () => performance.now();
+    const verification = await verifyIntent(intent, { outbound, now, challenge: createChallenge, pause, signal });
+    while (verification.kind === "result" && !signal.aborted) {
+      const { verified, challengedAt } = verification;
+      const { id, mode, topic, callback } = intent;
+      try {
+        return await operations.resultOf({
+          id: `core_${randomToken(16)}`,
+          intent: id,
+          mode,
+          topic,
+          callback,
+          verified,
+          elapsedMs: now() - challengedAt,
+        });
+      } catch (error) {
+        // The log is away: what the subscriber said stays said.
+        logger.warn("The result of a verification cannot be written yet: {error}", { error });
+        await pause(1_000, signal);
+      }
+    }
+    return undefined;
+  }
+
+  return {
+    notify(notice, sent) {
+      void notices(() => notify(notice)).then(() => signal.aborted || sent());
+    },
+    verify(intent, found) {
+      void verifications(() => verify(intent)).then((result) => result === undefined || found(result));
+    },
+    fetch: (topicId, topic, fetched) => fetcher.fetch(topicId, topic, fetched),
+    hurry: (topicId) => fetcher.hurry(topicId),
+  };
+}

@@ -1,0 +1,59 @@
+// Who may ask about which subscription (WIRE §5, §6): the same door for status, missed messages and dead letters, and for what
+// moves a position.
+import type { Caller } from "../../shared/core-api.ts";
+import type { SubscriptionPhase, SubscriptionRecord } from "../consolidator/records.ts";
+import { subscriptionIdOf } from "../ids.ts";
+import type { Log } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import { Refusal } from "./refusal.ts";
+import { wrongSignature } from "./subscriber-signature.ts";
+import { type Topic, type Topics, WAIT_MS } from "./topics.ts";
+
+/** A subscription that was verified at least once: live, or ended and remembered. */
+export interface Known {
+  readonly id: string;
+  readonly topic: Topic;
+  readonly record: SubscriptionRecord & { readonly phase: Exclude<SubscriptionPhase, "pending"> };
+}
+
+export interface AdmissionOptions {
+  readonly log: Log;
+  readonly replica: Replica;
+  readonly topics: Topics;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+}
+
+/**
+ * Finds the subscription, if the caller may ask about it.
+ * @throws {Refusal} "unauthorized"; "not_found" for a pair never known, or never verified yet; "unavailable"
+ */
+export type Admit = (topic: string, callback: string, caller: Caller) => Promise<Known>;
+
+export function createAdmit({ log, replica, topics, now }: AdmissionOptions): Admit {
+  return async (name, callback, caller) => {
+    const topic = topics.identify(name);
+    const id = subscriptionIdOf(name, callback);
+    const shard = log.partitionOf("events", id);
+    // A3.11: what was accepted before this request is seen by it.
+    if (!await replica.reached("subscriptions", shard, await log.end("events", shard), WAIT_MS)) {
+      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
+    }
+    const record = await replica.subscription(id);
+    if (caller.kind === "signature") {
+      // Of a pair that is not known, or has no secret, it says the same as of a wrong signature.
+      const wrong = wrongSignature(caller, record?.secret, now());
+      if (wrong !== undefined) throw new Refusal("unauthorized", wrong);
+    }
+    if (record === undefined || record.phase === "pending") {
+      throw new Refusal("not_found", `There is no subscription of callback "${callback}" to topic "${name}"`);
+    }
+    return { id, topic, record: { ...record, phase: record.phase } };
+  };
+}
+
+/** WIRE §5: of a subscription that has ended only the status is told. @throws {Refusal} "gone" */
+export function refuseEnded({ record: { phase } }: Known): void {
+  if (phase === "active" || phase === "expired") return;
+  throw new Refusal("gone", `The subscription has ended (${phase}); subscribe again to begin a new one`);
+}

@@ -1,0 +1,38 @@
+// Who asks, as the edge says it: unknown JSON in, a `Caller` out.
+import * as v from "valibot";
+import type { Caller } from "../../shared/core-api.ts";
+import { Refusal } from "./refusal.ts";
+
+const text = v.string();
+
+/** For the field `caller` of an operation, too. */
+export const CALLER = v.variant("kind", [
+  v.object({ kind: v.literal("anyone") }),
+  v.object({
+    kind: v.literal("signature"),
+    method: text,
+    path: text,
+    query: text,
+    timestamp: text,
+    signature: text,
+    bodySha256: v.pipe(text, v.regex(/^[0-9a-f]{64}$/)),
+  }),
+]);
+
+/**
+ * Reads the header's JSON. An edge that does not say who asks is never taken to mean "anyone".
+ * @throws {Refusal} "invalid_request"
+ */
+export function parseCaller(json: string | undefined): Caller {
+  const result = v.safeParse(CALLER, json === undefined ? undefined : parse(json));
+  if (result.success) return result.output;
+  throw new Refusal("invalid_request", "The request does not say who asks (x-tidings-caller)");
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,160 @@
+// The core's HTTP face: what edges say (shared/core-api.ts), and what operators ask (WIRE §8).
+import { getLogger } from "@logtape/logtape";
+import { Hono } from "hono";
+import * as v from "valibot";
+import { CALLER_HEADER, CONTENT_HEADERS, CORE_PATHS } from "../../shared/core-api.ts";
+import type { Metrics } from "../../shared/metrics.ts";
+import type { Exchange, ServeOptions } from "../../shared/serve.ts";
+import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
+import { TOPIC_NAME } from "../consolidator/events.ts";
+import type { ReadDeadLetters } from "../missed/dead-letters.ts";
+import type { Missed } from "../missed/missed.ts";
+import { parseCaller } from "./caller.ts";
+import { type Move, parseMove } from "./moves.ts";
+import { parseOperation } from "./operation.ts";
+import type { Operations } from "./operations.ts";
+import { parseKey } from "./keyed.ts";
+import type { Content, Publish } from "./publish.ts";
+import { Refusal, refusalOf } from "./refusal.ts";
+import type { ReadStatus } from "./status.ts";
+
+const logger = getLogger(["tidings", "core", "ingest"]);
+
+export interface IngestOptions {
+  readonly operations: Operations;
+  readonly publish: Publish;
+  readonly readStatus: ReadStatus;
+  readonly move: Move;
+  readonly missed: Missed;
+  readonly readDeadLetters: ReadDeadLetters;
+  readonly metrics: Metrics;
+  readonly messageMaxBytes: number;
+  /** Rejects if the log cannot be reached. */
+  readonly ping: () => Promise<void>;
+}
+
+type Handler = (request: Request, exchange: Exchange) => Promise<Response>;
+
+const OPERATION_MAX_BYTES = 4 * 1024 * 1024;
+const RETRY_AFTER_SECONDS = "2";
+
+/** The core's `fetch`: every refusal is JSON, nothing that comes in can stop the process. */
+export function createIngest(options: IngestOptions): ServeOptions["fetch"] {
+  const app = new Hono<{ Bindings: Exchange }>();
+  const requests = options.metrics.counter("tidings_requests_total", "Requests by route and status", [
+    "route",
+    "status",
+  ]);
+
+  const route = (name: string, handle: Handler) => async (request: Request, exchange: Exchange = {}) => {
+    const response = await handle(request, exchange).catch((error: unknown) => refuse(name, error));
+    requests.inc({ route: name, status: String(response.status) });
+    return response;
+  };
+  const publish = route("messages", async (request) => {
+    const body = await readBody(request, options.messageMaxBytes);
+    return Response.json(await options.publish(parseContent(request.headers, body)));
+  });
+  const operate = route("operations", async (request) => {
+    const bytes = await readBody(request, OPERATION_MAX_BYTES);
+    return Response.json(await options.operations.perform(parseOperation(parseJson(bytes))));
+  });
+  const status = route("subscriptions", async (request) => {
+    const { topic, callback, caller } = parseQuestion(request);
+    return Response.json(await options.readStatus(topic, callback, caller));
+  });
+  const move = route("moves", async (request) => {
+    const bytes = await readBody(request, OPERATION_MAX_BYTES);
+    return Response.json(await options.move(parseMove(parseJson(bytes))));
+  });
+  const missed = route("missed", async (request, { breakOff }) => {
+    const question = parseQuestion(request);
+    if (request.headers.get("accept") === "text/event-stream") return await options.missed.stream(question);
+    return await options.missed.page(question, breakOff);
+  });
+  const deadLetters = route("dead-letters", async (request) => {
+    return Response.json(await options.readDeadLetters(parseQuestion(request)));
+  });
+
+  app.post(CORE_PATHS.messages, (context) => publish(context.req.raw));
+  app.post(CORE_PATHS.operations, (context) => operate(context.req.raw));
+  app.get(CORE_PATHS.subscriptions, (context) => status(context.req.raw));
+  app.post(CORE_PATHS.subscriptions, (context) => move(context.req.raw));
+  app.get(CORE_PATHS.messages, (context) => missed(context.req.raw, context.env));
+  app.get(CORE_PATHS.deadLetters, (context) => deadLetters(context.req.raw));
+  app.get("/healthz", (context) => context.text("The core is up."));
+  app.get("/readyz", async (context) => {
+    try {
+      await options.ping();
+      return context.text("The core is ready.");
+    } catch {
+      return context.text("The core cannot reach its log.", 503, { "retry-after": RETRY_AFTER_SECONDS });
+    }
+  });
+  app.get("/metrics", async () => {
+    const { contentType, text } = await options.metrics.render();
+    return new Response(text, { headers: { "content-type": contentType } });
+  });
+  app.notFound(() => Response.json({ code: "not_found", message: "There is nothing at this path" }, { status: 404 }));
+  return (request, exchange = {}) => app.fetch(request, exchange);
+}
+
+function refuse(route: string, error: unknown): Response {
+  if (error instanceof BodyTooLargeError) {
+    return Response.json({ code: "too_large", message: error.message }, { status: 413 });
+  }
+  const refusal = refusalOf(error);
+  if (refusal === undefined) {
+    logger.error("A request to {route} failed: {error}", { route, error });
+    return Response.json({ code: "unavailable", message: "The core failed; try again" }, { status: 503 });
+  }
+  const headers = refusal.status === 503 ? { "retry-after": RETRY_AFTER_SECONDS } : {};
+  return Response.json(refusal.body, { status: refusal.status, headers });
+}
+
+function parseContent(headers: Headers, body: Uint8Array): Content {
+  const id = headers.get(CONTENT_HEADERS.id) ?? "";
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(id)) throw new Refusal("invalid_request", `${CONTENT_HEADERS.id} is wrong`);
+  const madeAt = headers.get(CONTENT_HEADERS.madeAt) ?? "";
+  if (!/^\d{1,15}$/.test(madeAt)) throw new Refusal("invalid_request", `${CONTENT_HEADERS.madeAt} is wrong`);
+  const topic = decoded(headers, CONTENT_HEADERS.topic);
+  // As of an operation: no register of another one could be folded.
+  if (!v.is(TOPIC_NAME, topic)) throw new Refusal("invalid_request", `${CONTENT_HEADERS.topic} is wrong`);
+  return {
+    id,
+    madeAt: Number(madeAt),
+    topic,
+    contentType: decoded(headers, CONTENT_HEADERS.contentType) ?? "application/octet-stream",
+    headers: decoded(headers, CONTENT_HEADERS.headers),
+    traceparent: headers.get(CONTENT_HEADERS.traceparent) ?? undefined,
+    key: parseKey(headers.get(CONTENT_HEADERS.key)),
+    body,
+  };
+}
+
+/** What is asked about a subscription, and by whom. */
+function parseQuestion(request: Request) {
+  const query = new URL(request.url).searchParams;
+  const topic = query.get("topic");
+  const callback = query.get("callback");
+  if (!topic || !callback) throw new Refusal("invalid_request", "topic and callback are required");
+  return { topic, callback, query, caller: parseCaller(decoded(request.headers, CALLER_HEADER)) };
+}
+
+function decoded(headers: Headers, name: string): string | undefined {
+  const text = headers.get(name);
+  if (text === null) return undefined;
+  try {
+    return text.includes("%") ? decodeURIComponent(text) : text;
+  } catch {
+    throw new Refusal("invalid_request", `${name} is not percent-encoded UTF-8`);
+  }
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new Refusal("invalid_request", "The body is not JSON");
+  }
+}

@@ -1,0 +1,95 @@
+// Content with an idempotency key (WIRE §1, A4.4): the same key is the same message, answered as the first time. Whether a
+// record is the first of its key is settled by the log's order and told by the block index, so that it holds for publishes that
+// race through several cores and for those repeated after a crash.
+import { createHash } from "node:crypto";
+import { IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
+import type { BlockIndex } from "../blocks/block-index.ts";
+import type { Keyed } from "../blocks/block.ts";
+import type { Delivery } from "../delivery/delivery.ts";
+import { keyedMessageIdOf } from "../ids.ts";
+import type { Position } from "../log/log.ts";
+import { Refusal } from "./refusal.ts";
+import { type Topic, WAIT_MS } from "./topics.ts";
+
+/** The key of content, if it has one. @throws {Refusal} "invalid_request" */
+export function parseKey(key: string | null): string | undefined {
+  if (key === null) return undefined;
+  if (IDEMPOTENCY_KEY.test(key)) return key;
+  throw new Refusal("invalid_request", "Idempotency-Key must be 1 to 255 visible ASCII characters");
+}
+
+export interface KeyedContent {
+  /** 1–255 visible ASCII. */
+  readonly key: string;
+  readonly body: Uint8Array;
+}
+
+export interface KeyedOptions {
+  readonly index: Pick<BlockIndex, "remembered" | "firstOf">;
+  readonly delivery: Pick<Delivery, "passed">;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+}
+
+/** What its record is to carry. */
+export interface KeyedMarks {
+  readonly id: string;
+  /** base64url(SHA-256(body)). */
+  readonly sha256: string;
+}
+
+/**
+ * Yields the id and the place of the first message with the key; `append` is called if none is known.
+ * @throws {Refusal} "conflict" if that had another body, "unavailable"; {LogError}
+ */
+export type AppendKeyed = (
+  content: KeyedContent,
+  topic: Topic,
+  append: (marks: KeyedMarks) => Promise<Position>,
+) => Promise<{ readonly id: string; readonly at: Position }>;
+
+/** There is one client for as long as there are no tokens (WIRE §6, `open`). */
+const ANONYMOUS = "";
+
+export function createAppendKeyed({ index, delivery, now }: KeyedOptions): AppendKeyed {
+  // Those with the same id, one after the other: what was appended here once is known to the next.
+  const lines = new Map<string, Promise<unknown>>();
+
+  async function appendOnce(
+    { id, sha256 }: KeyedMarks,
+    { partition }: Topic,
+    append: (marks: KeyedMarks) => Promise<Position>,
+  ): Promise<Position> {
+    const remembered = await index.remembered(partition, id, now());
+    if (remembered !== undefined) return answerOf(remembered, sha256, partition);
+    const at = await append({ id, sha256 });
+    // Only what the tail has passed is known to be the first or not.
+    const passed = await delivery.passed(partition, at.offset + 1, WAIT_MS);
+    const first = passed ? await index.firstOf(partition, id, at.offset) : undefined;
+    if (first === undefined) {
+      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
+    }
+    return answerOf(first, sha256, partition);
+  }
+
+  return async ({ key, body }, topic, append) => {
+    const id = keyedMessageIdOf(ANONYMOUS, topic.id, key);
+    const sha256 = createHash("sha256").update(body).digest("base64url");
+    const before = lines.get(id);
+    const answer = (async () => {
+      await before?.catch(() => {});
+      return await appendOnce({ id, sha256 }, topic, append);
+    })();
+    lines.set(id, answer);
+    try {
+      return { id, at: await answer };
+    } finally {
+      if (lines.get(id) === answer) lines.delete(id);
+    }
+  };
+}
+
+function answerOf(first: Keyed, sha256: string, partition: number): Position {
+  if (first.sha256 === sha256) return { partition, offset: first.offset };
+  throw new Refusal("conflict", "This Idempotency-Key was used with another body; use a new one for another message");
+}

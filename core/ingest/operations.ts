@@ -1,0 +1,188 @@
+// What an edge asks of the core, done: each operation becomes durable events, and is answered only then (WIRE §1, §2).
+import type {
+  DeregisterOperation,
+  IntentOperation,
+  Operation,
+  OperationAnswer,
+  PingOperation,
+  RegisterOperation,
+  ResultOperation,
+} from "../../shared/core-api.ts";
+import { encodeEvent, type HubEvent, type ResultEvent } from "../consolidator/events.ts";
+import { MOST_PENDING } from "../consolidator/fold-subscription.ts";
+import { subscriptionIdOf } from "../ids.ts";
+import type { Log } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import { refuseStale } from "./operation.ts";
+import { Refusal } from "./refusal.ts";
+import { startOf } from "./start.ts";
+import { type Topic, type Topics, WAIT_MS } from "./topics.ts";
+
+export interface OperationsOptions {
+  readonly log: Log;
+  readonly replica: Replica;
+  readonly topics: Topics;
+  readonly registration: "automatic" | "required";
+  readonly now: () => number;
+}
+
+export interface Operations {
+  /** @throws {Refusal | LogError} */
+  perform(operation: Operation): Promise<OperationAnswer>;
+  /** The event that says what came of an intent, with what it must carry; also for verifications of the core's own. */
+  resultOf(result: Omit<ResultOperation, "kind" | "madeAt">): Promise<ResultEvent>;
+}
+
+const DONE: OperationAnswer = { kind: "done" };
+
+export function createOperations(options: OperationsOptions): Operations {
+  const { log, replica, topics, now } = options;
+
+  async function append(event: HubEvent, key: string, partition?: number): Promise<number> {
+    const at = await log.append("events", { key, value: encodeEvent(event) }, partition);
+    return at.offset;
+  }
+
+  async function register({ id, topic: name }: RegisterOperation): Promise<OperationAnswer> {
+    const topic = topics.identify(name);
+    const end = await log.end("messages", topic.partition);
+    await append({ type: "register", id, time: now(), topic: name, end }, topic.id);
+    return DONE;
+  }
+
+  async function deregister({ id, topic: name }: DeregisterOperation): Promise<OperationAnswer> {
+    const topic = topics.identify(name);
+    if (await topics.find(topic) === undefined && !await wasDeregisteredBy(topic, id)) {
+      throw new Refusal("not_found", `hub.topic "${name}" is not registered`);
+    }
+    const event = { type: "deregister", id, time: now(), topic: name } as const;
+    // A3.9: its subscriptions may be in any shard.
+    const partitions = Array.from({ length: log.partitions("events") }, (_, partition) => partition);
+    await Promise.all(partitions.map((partition) => append(event, topic.id, partition)));
+    topics.forget(topic);
+    return DONE;
+  }
+
+  /** A second try of a deregister whose first was folded meanwhile is answered as the first was. */
+  async function wasDeregisteredBy(topic: Topic, operation: string): Promise<boolean> {
+    const record = await replica.topic(topic.id);
+    return record?.operations.some(([id]) => id === operation) ?? false;
+  }
+
+  async function intent(operation: IntentOperation): Promise<OperationAnswer> {
+    const { id, mode, callback } = operation;
+    const topic = topics.identify(operation.topic);
+    const subscriptionId = subscriptionIdOf(operation.topic, callback);
+    const before = await replica.subscription(subscriptionId);
+    const repeated = before?.pending.find((pending) => pending.id === id);
+    if (repeated !== undefined) return { kind: "intent", offset: repeated.offset, verify: true };
+    if (before !== undefined && before.pending.length >= MOST_PENDING) {
+      throw new Refusal("too_many", "This topic and callback have 4 requests waiting to be verified; wait for them");
+    }
+    // §5.2: unsubscribe never depends on the topic.
+    const record = mode === "subscribe" ? await knownTopic(topic, operation) : undefined;
+    const denied = mode === "subscribe" && record === undefined && options.registration === "required"
+      ? `topic "${operation.topic}" is not registered`
+      : undefined;
+    const asked = operation.start === undefined
+      ? undefined
+      : await startOf(operation.start, { log, topic, record, now: now() });
+    // A3.6: the end before the intent is in the log, so that nothing published after the subscriber's yes is missed.
+    const end = await log.end("messages", topic.partition);
+    const { leaseMs, secret, verifyToken, concurrency } = operation;
+    const event: HubEvent = {
+      type: "intent",
+      id,
+      time: now(),
+      mode,
+      topic: operation.topic,
+      callback,
+      end,
+      ...(asked === undefined ? {} : { start: asked }),
+      ...(leaseMs === undefined ? {} : { leaseMs }),
+      ...(secret === undefined ? {} : { secret }),
+      ...(verifyToken === undefined ? {} : { verifyToken }),
+      ...(concurrency === undefined ? {} : { concurrency }),
+      ...(denied === undefined ? {} : { denied }),
+    };
+    const offset = await append(event, subscriptionId);
+    return { kind: "intent", offset, verify: denied === undefined };
+  }
+
+  /** Needed only where the answer matters: to deny under `required`, and to know how far back a start may reach. */
+  async function knownTopic(topic: Topic, operation: IntentOperation) {
+    if (options.registration !== "required" && operation.start === undefined) return undefined;
+    return await topics.find(topic);
+  }
+
+  async function resultOf(result: Omit<ResultOperation, "kind" | "madeAt">): Promise<ResultEvent> {
+    const { id, intent, mode, topic: name, callback, verified } = result;
+    const topic = topics.identify(name);
+    // A verified subscribe makes its topic (WIRE §1); before the result, so that a crash between them cannot lose it.
+    const makes = verified && mode === "subscribe" && options.registration === "automatic";
+    if (makes) await topics.ensure(name, topic, id);
+    const time = now();
+    const challengedAt = time - result.elapsedMs;
+    const end = verified && mode === "unsubscribe" ? { end: await log.end("messages", topic.partition) } : {};
+    return { type: "result", id, time, intent, topic: name, callback, verified, challengedAt, ...end };
+  }
+
+  async function ping({ id, topics: names }: PingOperation): Promise<OperationAnswer> {
+    const known = names.map((name) => ({ name, topic: topics.identify(name) }));
+    if (options.registration === "required") {
+      for (const { name, topic } of known) {
+        if (await topics.find(topic) === undefined) {
+          throw new Refusal("not_found", `hub.topic "${name}" is not registered; register it first`);
+        }
+      }
+    }
+    const wanted = await withSubscriptions(known);
+    // In the log before the answer (WIRE §3).
+    await Promise.all(wanted.map(async ({ name, topic }, index) => {
+      await topics.ensure(name, topic, `${id}.${index}`);
+      await append({ type: "ping", id: `${id}.${index}`, time: now(), topic: name }, topic.id);
+    }));
+    return DONE;
+  }
+
+  /** Those with any subscription: active, parked, expired or pending. The rest need no fetch (WIRE §1). */
+  async function withSubscriptions<T extends { topic: Topic }>(known: readonly T[]): Promise<T[]> {
+    const has = ({ topic }: T) => replica.hasSubscriptions(topic.id);
+    const first = await Promise.all(known.map(has));
+    if (first.every(Boolean)) return [...known];
+    // A3.11: before it says that there is none, it waits for what was just accepted in every shard.
+    const shards = Array.from({ length: log.partitions("events") }, (_, shard) => shard);
+    const reached = await Promise.all(
+      shards.map(async (shard) =>
+        await replica.reached("subscriptions", shard, await log.end("events", shard), WAIT_MS)
+      ),
+    );
+    if (!reached.every(Boolean)) {
+      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
+    }
+    const second = await Promise.all(known.map(has));
+    return known.filter((_, index) => second[index]);
+  }
+
+  return {
+    resultOf,
+    async perform(operation) {
+      refuseStale(operation, now());
+      switch (operation.kind) {
+        case "register":
+          return await register(operation);
+        case "deregister":
+          return await deregister(operation);
+        case "intent":
+          return await intent(operation);
+        case "ping":
+          return await ping(operation);
+        case "result": {
+          const event = await resultOf(operation);
+          await append(event, subscriptionIdOf(operation.topic, operation.callback));
+          return DONE;
+        }
+      }
+    },
+  };
+}

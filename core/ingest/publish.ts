@@ -1,0 +1,106 @@
+// Content into the log: acknowledged when it is durable, once however often an edge sends it (WIRE §1, A3.8, A4.4).
+import { encodeCursor } from "../cursor.ts";
+import type { RecentIds } from "../delivery/recent-ids.ts";
+import type { ContentAnswer } from "../../shared/core-api.ts";
+import type { Delivery } from "../delivery/delivery.ts";
+import { MESSAGE_HEADERS } from "../delivery/message.ts";
+import type { Log, Position } from "../log/log.ts";
+import { createAppendKeyed, type KeyedMarks, type KeyedOptions } from "./keyed.ts";
+import { refuseStale } from "./operation.ts";
+import { Refusal } from "./refusal.ts";
+import { type Topic, type Topics, WAIT_MS } from "./topics.ts";
+
+export interface Content {
+  readonly id: string;
+  /** When the edge made it, ms. */
+  readonly madeAt: number;
+  readonly topic: string;
+  /** The publisher's idempotency key, 1–255 visible ASCII; undefined if none. */
+  readonly key: string | undefined;
+  readonly contentType: string;
+  /** JSON object of headers that travel with it; undefined if none. */
+  readonly headers: string | undefined;
+  readonly traceparent: string | undefined;
+  readonly body: Uint8Array;
+}
+
+export interface PublishOptions {
+  readonly log: Log;
+  readonly topics: Topics;
+  readonly registration: "automatic" | "required";
+  readonly recentIds: RecentIds;
+  readonly index: KeyedOptions["index"];
+  readonly delivery: Pick<Delivery, "passed">;
+  readonly now: () => number;
+}
+
+/** What waits for the log at once, bytes; above it the core is overloaded. */
+const MOST_PENDING_BYTES = 64 * 1024 * 1024;
+/** Younger than this, it is the first try: edges give a try 7 s before the next. */
+const FIRST_TRY_MS = 1_000;
+
+export type Publish = (content: Content) => Promise<ContentAnswer>;
+
+/** @throws {Refusal | LogError} as a route's `refusalOf` reads them */
+export function createPublish(options: PublishOptions): Publish {
+  const { log, topics, recentIds, now } = options;
+  const appendKeyed = createAppendKeyed(options);
+  const underWay = new Map<string, Promise<ContentAnswer>>();
+  const startedAt = now();
+  let pendingBytes = 0;
+
+  async function append(content: Content): Promise<ContentAnswer> {
+    const topic = topics.identify(content.topic);
+    refuseStale(content, now());
+    if (options.registration === "automatic") await topics.ensure(content.topic, topic, content.id);
+    else if (await topics.find(topic) === undefined) {
+      throw new Refusal("not_found", `hub.topic "${content.topic}" is not registered; register it first`);
+    }
+    const { key, body } = content;
+    if (key !== undefined) {
+      const { id, at } = await appendKeyed({ key, body }, topic, (marks) => write(content, topic, marks));
+      return { id, cursor: encodeCursor(topic.id, at) };
+    }
+    const at = recentIds.find(content.id) ?? await earlier(content, topic.partition) ?? await write(content, topic);
+    return { id: content.id, cursor: encodeCursor(topic.id, at) };
+  }
+
+  function write(content: Content, topic: Topic, marks?: KeyedMarks): Promise<Position> {
+    const headers: Record<string, string> = {
+      [MESSAGE_HEADERS.id]: marks?.id ?? content.id,
+      [MESSAGE_HEADERS.contentType]: content.contentType,
+      [MESSAGE_HEADERS.topic]: content.topic,
+    };
+    if (content.traceparent !== undefined) headers[MESSAGE_HEADERS.traceparent] = content.traceparent;
+    if (content.headers !== undefined) headers[MESSAGE_HEADERS.extra] = content.headers;
+    if (marks !== undefined) headers[MESSAGE_HEADERS.sha256] = marks.sha256;
+    return log.append("messages", { key: topic.id, value: content.body, headers });
+  }
+
+  /** A later try may stand in the log already, from this process or another: the tail knows once it has passed the end. */
+  async function earlier(content: Content, partition: number) {
+    const firstTry = content.madeAt > now() - FIRST_TRY_MS && content.madeAt > startedAt;
+    if (firstTry) return undefined;
+    const end = await log.end("messages", partition);
+    if (!await options.delivery.passed(partition, end, WAIT_MS)) {
+      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
+    }
+    return recentIds.find(content.id);
+  }
+
+  return (content) => {
+    const running = underWay.get(content.id);
+    if (running !== undefined) return running;
+    const size = content.body.byteLength + 1_024;
+    if (pendingBytes + size > MOST_PENDING_BYTES) {
+      return Promise.reject(new Refusal("unavailable", "The hub is taking as much content as it can; try again"));
+    }
+    pendingBytes += size;
+    const answer = append(content).finally(() => {
+      pendingBytes -= size;
+      underWay.delete(content.id);
+    });
+    underWay.set(content.id, answer);
+    return answer;
+  };
+}

@@ -1,0 +1,31 @@
+// What the core answers when it does not do as asked: a value of shared/core-api.ts, thrown to the route.
+import { type CoreRefusal, type RefusalCode, REFUSALS } from "../../shared/core-api.ts";
+import { LogError } from "../log/log.ts";
+
+/** `message` names the parameter and says what to do; it may be shown to the requester. */
+export class Refusal extends Error {
+  readonly code: RefusalCode;
+  constructor(code: RefusalCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "Refusal";
+    this.code = code;
+  }
+}
+
+/** What any error of an operation means to the edge; undefined if it is a surprise. */
+export function refusalOf(error: unknown): { status: number; body: CoreRefusal } | undefined {
+  if (error instanceof Refusal) return refused(error.code, error.message);
+  if (!(error instanceof LogError)) return undefined;
+  switch (error.code) {
+    case "too_large":
+      return refused("too_large", error.message);
+    case "full":
+      return refused("unavailable", "The hub's log has no room for now; try again later");
+    default:
+      return refused("unavailable", "The hub's log cannot be reached for now; try again later");
+  }
+}
+
+function refused(code: RefusalCode, message: string) {
+  return { status: REFUSALS[code], body: { code, message } };
+}

@@ -1,0 +1,46 @@
+// Where a live subscription stands: from memory if its lane runs here, else from what was checkpointed (A4.3).
+import type { Consolidator } from "../consolidator/consolidator.ts";
+import type { CursorRecord } from "../consolidator/records.ts";
+import type { Log } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import type { Known } from "./admission.ts";
+
+export interface Standing {
+  /** Everything before this offset of the topic's partition is done. */
+  readonly position: number;
+  readonly parked: boolean;
+  readonly lastError: string | null;
+  readonly gaps: CursorRecord["gaps"];
+}
+
+export interface StandingOptions {
+  readonly log: Log;
+  readonly replica: Replica;
+  readonly consolidator: Consolidator;
+}
+
+/** The standing of a subscription that is active or expired. */
+export type StandingOf = (subscription: Known) => Promise<Standing>;
+
+export function createStandingOf({ log, replica, consolidator }: StandingOptions): StandingOf {
+  return async ({ id, topic, record }) => {
+    const lane = consolidator.shardOf(id).book.lane(id);
+    if (lane !== undefined && lane.life === record.life) {
+      return {
+        position: lane.position(consolidator.delivery.tailNext(topic.partition)),
+        parked: lane.state === "parked",
+        lastError: lane.lastError === "" ? null : lane.lastError,
+        gaps: lane.gaps,
+      };
+    }
+    const kept = await replica.cursor(id);
+    const health = kept?.life === record.life ? kept.health : undefined;
+    const watermark = replica.watermark(log.partitionOf("subscriptions", id), topic.partition) ?? 0;
+    return {
+      position: kept?.life === record.life ? kept.position : Math.max(watermark, record.start),
+      parked: health?.parked === true,
+      lastError: health?.lastError ?? null,
+      gaps: kept?.gaps,
+    };
+  };
+}

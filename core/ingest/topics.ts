@@ -1,0 +1,93 @@
+// Which topics there are, as a request must know it: never a wrong "no" (A3.11).
+import { topicIdOf } from "../ids.ts";
+import type { TopicRecord } from "../consolidator/records.ts";
+import { encodeEvent } from "../consolidator/events.ts";
+import type { Log } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import { Refusal } from "./refusal.ts";
+
+export interface Topic {
+  readonly id: string;
+  /** Of `messages`. */
+  readonly partition: number;
+}
+
+export interface Topics {
+  identify(topic: string): Topic;
+  /** The topic's record; waits for what was just accepted before it says that there is none. */
+  find(topic: Topic): Promise<TopicRecord | undefined>;
+  /** Makes the topic if there is none: durable before it returns. `operation` is the id of what asked for it. */
+  ensure(name: string, topic: Topic, operation: string): Promise<void>;
+  /** Forgets a positive answer: the topic was just deregistered here. */
+  forget(topic: Topic): void;
+}
+
+/** How long a read waits for what was accepted before it (A3.11), ms. */
+export const WAIT_MS = 5_000;
+/** A positive answer may be this old, ms. */
+const POSITIVE_MS = 1_000;
+const MOST_REMEMBERED = 10_000;
+
+export function createTopics({ log, replica, now }: { log: Log; replica: Replica; now: () => number }): Topics {
+  // Names to ids, so that a busy topic is hashed once; and topics that were there a moment ago.
+  const ids = new Map<string, Topic>();
+  const positive = new Map<string, number>();
+  const making = new Map<string, Promise<void>>();
+
+  function remember<V>(map: Map<string, V>, key: string, value: V): void {
+    if (map.size >= MOST_REMEMBERED) map.delete(map.keys().next().value!);
+    map.delete(key);
+    map.set(key, value);
+  }
+
+  async function find(topic: Topic): Promise<TopicRecord | undefined> {
+    const seen = await replica.topic(topic.id);
+    if (seen !== undefined && seen.endedAt === undefined) return seen;
+    const shard = log.partitionOf("events", topic.id);
+    const end = await log.end("events", shard);
+    if (!await replica.reached("topics", shard, end, WAIT_MS)) {
+      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
+    }
+    const record = await replica.topic(topic.id);
+    return record?.endedAt === undefined ? record : undefined;
+  }
+
+  async function make(name: string, topic: Topic, operation: string): Promise<void> {
+    if (await find(topic) !== undefined) return;
+    const event = {
+      type: "register",
+      id: `${operation}+topic`,
+      time: now(),
+      topic: name,
+      end: await log.end("messages", topic.partition),
+    } as const;
+    await log.append("events", { key: topic.id, value: encodeEvent(event) });
+  }
+
+  return {
+    identify(name) {
+      let topic = ids.get(name);
+      if (topic === undefined) {
+        const id = topicIdOf(name);
+        remember(ids, name, topic = { id, partition: log.partitionOf("messages", id) });
+      }
+      return topic;
+    },
+    find,
+    async ensure(name, topic, operation) {
+      const age = now() - (positive.get(topic.id) ?? -Infinity);
+      // Below 0 the clock was set back: nobody knows how old the answer is.
+      if (age >= 0 && age < POSITIVE_MS) return;
+      // Publishes that come together make the topic once.
+      let made = making.get(topic.id);
+      if (made === undefined) {
+        made = make(name, topic, operation).then(() => remember(positive, topic.id, now())).finally(() =>
+          making.delete(topic.id)
+        );
+        making.set(topic.id, made);
+      }
+      await made;
+    },
+    forget: (topic) => void positive.delete(topic.id),
+  };
+}

@@ -1,0 +1,81 @@
+// The core's process.
+import { mkdir } from "node:fs/promises";
+import { CORE_MAX_HEADER_BYTES } from "../shared/core-api.ts";
+import { createOutboundGuard } from "../shared/outbound-guard.ts";
+import { USER_AGENT } from "../shared/product.ts";
+import { createGuardedConnector } from "../shared/runtime/guarded-connect.ts";
+import { createOutbound } from "../shared/runtime/outbound.ts";
+import { environment } from "../shared/runtime/process.ts";
+import { serve } from "../shared/runtime/serve.ts";
+import { runTier } from "../shared/runtime/tier.ts";
+import type { Settings } from "../shared/settings.ts";
+import { startCore } from "./core.ts";
+import { PER_ORIGIN } from "./delivery/limits.ts";
+import { createUndiciTransport } from "./delivery/undici-transport.ts";
+import { countAppends } from "./log/counted.ts";
+import { openKafkaLog } from "./log/kafka/kafka-log.ts";
+import { openLibsqlLog } from "./log/libsql/libsql.ts";
+import type { Log } from "./log/log.ts";
+
+/** Of the 15 s that a tier has to stop. */
+const REQUESTS_DEADLINE_MS = 3_000;
+const DELIVERIES_DEADLINE_MS = 10_000;
+
+await runTier("core", async ({ settings, metrics, fail }) => {
+  await makeDirectory(settings.dataDir);
+  const log = countAppends(await openLog(settings, fail), metrics);
+  const guard = createOutboundGuard(settings.outboundAllow);
+  const outbound = createOutbound({ guard, userAgent: USER_AGENT });
+  const transport = createUndiciTransport({
+    connect: createGuardedConnector({ guard, connectTimeoutMs: Math.min(10_000, settings.deliveryTimeoutMs) }),
+    timeoutMs: settings.deliveryTimeoutMs,
+    connectionsPerOrigin: PER_ORIGIN,
+  });
+  const core = await startCore({
+    settings,
+    log,
+    transport,
+    outbound,
+    metrics,
+    now: () => Date.now(),
+    random: () => Math.random(),
+    checkpointAhead: environment["TIDINGS_TEST_CHECKPOINT_AHEAD"] === "1",
+    onFatal: fail,
+  });
+  const { host: hostname, port } = settings.coreListen;
+  const served = await serve({ fetch: core.fetch, hostname, port, maxHeaderBytes: CORE_MAX_HEADER_BYTES });
+  return {
+    url: served.url,
+    stop: async () => {
+      core.endStreams();
+      await served.close(REQUESTS_DEADLINE_MS);
+      await core.stop(DELIVERIES_DEADLINE_MS);
+      await Promise.all([transport.close(), outbound.close(), log.close()]);
+    },
+  };
+});
+
+async function openLog(settings: Settings, onFatal: (error: Error) => void): Promise<Log> {
+  const { dataDir: directory, retentionMs, messageMaxBytes: maxMessageBytes } = settings;
+  if (settings.kafkaBrokers.length === 0) {
+    return await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal });
+  }
+  return await openKafkaLog({
+    brokers: settings.kafkaBrokers,
+    prefix: settings.kafkaPrefix,
+    replication: settings.kafkaReplication,
+    clientId: `${settings.kafkaPrefix}-core`,
+    retentionMs,
+    maxMessageBytes,
+  });
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    throw new Error(
+      `Cannot make the data directory ${path}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}

@@ -1,0 +1,74 @@
+// GET /dead-letters: the messages that were given up for a subscription (WIRE §3, §5).
+import type { Caller, DeadLetters } from "../../shared/core-api.ts";
+import { CursorError, decodeCursor, encodeCursor } from "../cursor.ts";
+import { type Admit, type Known, refuseEnded } from "../ingest/admission.ts";
+import { Refusal } from "../ingest/refusal.ts";
+import { WAIT_MS } from "../ingest/topics.ts";
+import type { Log } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import { nextOf, parseLimit } from "./read-request.ts";
+
+export interface DeadLettersOptions {
+  readonly log: Log;
+  readonly replica: Pick<Replica, "deadLetters">;
+  readonly admit: Admit;
+}
+
+/** `query`: `after` and `limit` as they came. Throws Refusal or LogError. */
+export type ReadDeadLetters = (
+  request: { topic: string; callback: string; caller: Caller; query: URLSearchParams },
+) => Promise<DeadLetters>;
+
+export function createReadDeadLetters({ log, replica, admit }: DeadLettersOptions): ReadDeadLetters {
+  return async ({ topic: name, callback, caller, query }) => {
+    const limit = parseLimit(query.get("limit"));
+    const known = await admit(name, callback, caller);
+    refuseEnded(known);
+    const { id, topic, record: { life } } = known;
+    const partition = log.partitionOf("dead-letters", id);
+    const end = await log.end("dead-letters", partition);
+    const { from, afterMessage } = parseAfter(query.get("after"), known, partition);
+    if (from > end) {
+      throw new Refusal("invalid_request", "after is beyond the end of this subscription's dead letters");
+    }
+    const found = await replica.deadLetters(
+      { subscriptionId: id, life, from, afterMessage, limit: limit + 1 },
+      WAIT_MS,
+    );
+    if (found === undefined) {
+      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
+    }
+    const more = found.length > limit;
+    const letters = found.slice(0, limit);
+    const last = letters.at(-1)?.place ?? -1;
+    return {
+      deadLetters: letters.map((letter) => ({
+        id: letter.id,
+        cursor: encodeCursor(topic.id, letter),
+        reason: letter.reason,
+        status: letter.status,
+        attempts: letter.attempts,
+        firstAt: new Date(letter.firstAt).toISOString(),
+        lastAt: new Date(letter.lastAt).toISOString(),
+      })),
+      // A place among this subscription's dead letters, and no message: these are in the order in which they were given up.
+      next: encodeCursor(id, { partition, offset: more ? last : Math.max(last, from - 1, end - 1) }),
+      more,
+    };
+  };
+}
+
+/**
+ * `after` is a `next` of this list, or a message's cursor, which means every message after it.
+ * @throws {Refusal} "invalid_request"
+ */
+function parseAfter(after: string | null, { id, topic }: Known, partition: number) {
+  if (after === null) return { from: 0, afterMessage: -1 };
+  try {
+    const place = decodeCursor(id, after);
+    if (place.partition === partition) return { from: place.offset + 1, afterMessage: -1 };
+  } catch (error) {
+    if (!(error instanceof CursorError)) throw error;
+  }
+  return { from: 0, afterMessage: nextOf("after", after, topic.id, topic.partition) - 1 };
+}

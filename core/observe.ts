@@ -1,0 +1,63 @@
+// The core's own figures for /metrics (WIRE §8), counted where they happen and read at each scrape.
+import type { Metrics } from "../shared/metrics.ts";
+import type { Consolidator } from "./consolidator/consolidator.ts";
+import type { Missed } from "./missed/missed.ts";
+
+export function observe(metrics: Metrics, { shards, delivery }: Consolidator, missed: Pick<Missed, "open">): void {
+  const { counts } = delivery;
+  metrics.totals("tidings_deliveries_total", "Attempts by outcome", ["outcome"], () => [
+    [{ outcome: "delivered" }, counts.delivered],
+    [{ outcome: "retried" }, counts.retried],
+    [{ outcome: "gone" }, counts.gone],
+    [{ outcome: "dead_lettered" }, counts.deadLettered],
+  ]);
+  metrics.totals(
+    "tidings_delivery_delay_seconds_total",
+    "Seconds from append to 2xx, summed over deliveries",
+    [],
+    () => [[{}, counts.delaySum]],
+  );
+  metrics.gauge("tidings_streams", "Streams of missed messages open", [], (gauge) => gauge.set(missed.open));
+  metrics.gauge("tidings_attempts_in_flight", "Attempts under way", [], (gauge) => gauge.set(delivery.inFlight));
+  metrics.gauge(
+    "tidings_lane_memory_bytes",
+    "Bytes of messages that lanes hold",
+    [],
+    (gauge) => gauge.set(delivery.heldBytes),
+  );
+  metrics.gauge("tidings_lanes", "Lanes by state", ["state"], (gauge) => {
+    const states = new Map<string, number>();
+    for (const state of ["idle", "inFlight", "catchingUp", "backingOff", "parked"]) states.set(state, 0);
+    for (const shard of shards) {
+      for (const lane of shard.book.lanes()) states.set(lane.state, (states.get(lane.state) ?? 0) + 1);
+    }
+    for (const [state, count] of states) gauge.set(count, { state });
+  });
+  metrics.gauge(
+    "tidings_lag_records",
+    "Records of the log between the position furthest behind and the tail",
+    [],
+    (gauge) => {
+      let lag = 0;
+      for (const shard of shards) {
+        for (const lane of shard.book.lanes()) {
+          const tail = delivery.tailNext(lane.partition);
+          lag = Math.max(lag, tail - lane.position(tail));
+        }
+      }
+      gauge.set(lag);
+    },
+  );
+  metrics.gauge(
+    "tidings_subscriptions",
+    "Subscriptions of every phase, and pairs that wait for verification",
+    [],
+    (gauge) => gauge.set(shards.reduce((sum, shard) => sum + shard.subscriptions, 0)),
+  );
+  metrics.totals(
+    "tidings_events_set_aside_total",
+    "Events that could not be applied",
+    [],
+    () => [[{}, shards.reduce((sum, shard) => sum + shard.setAside, 0)]],
+  );
+}

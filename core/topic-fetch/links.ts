@@ -1,0 +1,126 @@
+// What a fetched topic says of itself: its hubs and its canonical URL (§4 discovery), for the `Link` of its deliveries (§7).
+import { isHttpUrl } from "../../shared/identity.ts";
+import { linkTarget } from "../delivery/target.ts";
+
+export interface Advertised {
+  readonly hubs: readonly string[];
+  readonly self: string | undefined;
+}
+
+const SCANNED_BYTES = 64 * 1024;
+/** A topic's URL has no more (WIRE "Words"). */
+const MOST_URL_BYTES = 2_048;
+/** Many servers refuse a request with more than 8 KiB of headers. */
+const MOST_HUBS_BYTES = 4_096;
+
+/** From the Link header, else from link elements of an HTML or XML document; http(s) only, relative ones resolved against `base`. */
+export function advertisedLinks(
+  { link, contentType, body, base }: {
+    link: string | undefined;
+    contentType: string;
+    body: Uint8Array;
+    base: string;
+  },
+): Advertised {
+  const inHeader = link === undefined ? [] : headerLinks(link);
+  const found = [...inHeader];
+  const has = (rel: string) => found.some((one) => one.rels.includes(rel));
+  // §4: the header comes first; the document is asked for what the header does not say.
+  if ((!has("hub") || !has("self")) && /xml|html/i.test(contentType)) {
+    const text = new TextDecoder().decode(body.subarray(0, SCANNED_BYTES));
+    for (const one of elementLinks(headOf(text))) if (one.rels.some((rel) => !has(rel))) found.push(one);
+  }
+  const urls = (rel: string) =>
+    found.filter((one) => one.rels.includes(rel)).map((one) => resolve(one.href, base)).filter((url) => url !== null);
+  return { hubs: [...new Set(urls("hub"))], self: urls("self")[0] };
+}
+
+/** The `Link` header of a delivery; undefined if the topic says nothing that differs from what the lane says itself. */
+export function linkHeader({ hubs, self }: Advertised, hubUrl: string, topic: string): string | undefined {
+  if (hubs.length === 0 && self === undefined) return undefined;
+  const links: string[] = [];
+  let left = MOST_HUBS_BYTES;
+  for (const hub of hubs) {
+    const link = `<${linkTarget(hub)}>; rel="hub"`;
+    left -= link.length;
+    if (left < 0) break;
+    links.push(link);
+  }
+  if (links.length === 0) links.push(`<${linkTarget(hubUrl)}>; rel="hub"`);
+  const canonical = linkTarget(self ?? topic);
+  links.push(`<${canonical.length > MOST_URL_BYTES ? linkTarget(topic) : canonical}>; rel="self"`);
+  return links.join(", ");
+}
+
+interface FoundLink {
+  readonly href: string;
+  readonly rels: readonly string[];
+}
+
+function headerLinks(header: string): FoundLink[] {
+  const links: FoundLink[] = [];
+  for (
+    const [, href = "", text = ""] of header.matchAll(
+      /<([^<>]*)>((?:\s*;\s*[^\s;,=]+\s*(?:=\s*(?:"[^"]*"|[^\s;,"]*))?)*)/g,
+    )
+  ) {
+    const parameters = new Map<string, string>();
+    for (const [, name = "", quoted, plain] of text.matchAll(/;\s*([^\s;,=]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;,"]*)))?/g)) {
+      // RFC 8288 §3.3: the first `rel` counts.
+      const key = name.toLowerCase();
+      if (!parameters.has(key)) parameters.set(key, quoted ?? plain ?? "");
+    }
+    // RFC 8288 §3.2: with an anchor it says something of another document.
+    if (!parameters.has("anchor")) links.push({ href: href.trim(), rels: words(parameters.get("rel")) });
+  }
+  return links;
+}
+
+/** What a document says of itself: without comments and literal text, and before a feed's first entry, which has links of its own. */
+function headOf(text: string): string {
+  const visible = without(without(text, "<!--", "-->"), "<![CDATA[", "]]>");
+  const entry = /<(?:[A-Za-z][\w.-]*:)?(?:entry|item)\b/i.exec(visible);
+  return entry === null ? visible : visible.slice(0, entry.index);
+}
+
+function without(text: string, open: string, close: string): string {
+  const parts: string[] = [];
+  let from = 0;
+  for (let at = text.indexOf(open); at >= 0; at = text.indexOf(open, from)) {
+    parts.push(text.slice(from, at));
+    const end = text.indexOf(close, at + open.length);
+    if (end < 0) return parts.join("");
+    from = end + close.length;
+  }
+  return parts.join("") + text.slice(from);
+}
+
+function elementLinks(text: string): FoundLink[] {
+  const links: FoundLink[] = [];
+  for (const [, attributes = ""] of text.matchAll(/<(?:[A-Za-z][\w.-]*:)?link\b([^<>]*)>/gi)) {
+    const href = attribute(attributes, "href");
+    if (href !== undefined) links.push({ href: href.trim(), rels: words(attribute(attributes, "rel")) });
+  }
+  return links;
+}
+
+function attribute(text: string, name: string): string | undefined {
+  const match = new RegExp(`(?:^|\\s)${name}\\s*=\\s*(?:"([^"]*)"|'([^']*)'|([^\\s"'<>]+))`, "i").exec(text);
+  const value = match?.[1] ?? match?.[2] ?? match?.[3];
+  return value?.replaceAll("&amp;", "&").replaceAll("&#38;", "&");
+}
+
+function words(text: string | undefined): string[] {
+  return (text ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");
+}
+
+/** As it stands if it is absolute: an advertised URL is repeated byte for byte. */
+function resolve(href: string, base: string): string | null {
+  if (isHttpUrl(href)) return href;
+  try {
+    const url = new URL(href, base).href;
+    return isHttpUrl(url) ? url : null;
+  } catch {
+    return null;
+  }
+}
