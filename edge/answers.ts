@@ -1,0 +1,79 @@
+// What the edge answers with (WIRE §1): `hub.*` answers are form-encoded, others one sentence of text/plain.
+
+import type { RefusalCode } from "../shared/core-api.ts";
+import { CoreError } from "./core-client.ts";
+import { HUB_ERRORS, HubError } from "./hub-error.ts";
+import type { HubErrorCode } from "./hub-error.ts";
+
+type HeaderMap = Record<string, string>;
+
+/** How long a client is asked to wait when the core is away or over its limits, s. */
+const RETRY_AFTER_S = "5";
+
+/** `hub.mode=accepted`, with a status of 200 or 202. */
+export function accepted(status: 200 | 202, headers: HeaderMap = {}): Response {
+  return new Response("hub.mode=accepted", { status, headers: { "content-type": FORM, ...headers } });
+}
+
+/** `hub.mode=denied` with a reason. */
+export function denied(status: number, reason: string, headers: HeaderMap = {}): Response {
+  const body = new URLSearchParams({ "hub.mode": "denied", "hub.reason": reason }).toString();
+  return new Response(body, { status, headers: { "content-type": FORM, ...headers } });
+}
+
+/** One sentence for people. */
+export function sentence(status: number, text: string, headers: HeaderMap = {}): Response {
+  return new Response(`${text}\n`, { status, headers: { ...PLAIN, ...headers } });
+}
+
+/** An answer without a body. */
+export function empty(status: 204, headers: HeaderMap = {}): Response {
+  return new Response(null, { status, headers });
+}
+
+export function json(status: number, value: unknown): Response {
+  return new Response(JSON.stringify(value), { status, headers: { "content-type": "application/json", ...UNSTORED } });
+}
+
+/** The answer for what a handler threw: our own refusals and the core's. Anything else is thrown on. */
+export function refusalOf(error: unknown): Response {
+  if (error instanceof HubError) {
+    return sentence(HUB_ERRORS[error.code], error.message, HUB_HEADERS[error.code]);
+  }
+  if (error instanceof CoreError) return CORE_ANSWERS[error.code](error.message);
+  throw error;
+}
+
+const FORM = "application/x-www-form-urlencoded";
+const PLAIN: HeaderMap = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" };
+const UNSTORED: HeaderMap = { "cache-control": "no-store" };
+
+/** RFC 6750: the only scheme there is a name for; a subscriber's signature has none. */
+const CHALLENGE: HeaderMap = { "www-authenticate": "Bearer" };
+
+const HUB_HEADERS: Readonly<Record<HubErrorCode, HeaderMap>> = {
+  invalid_request: {},
+  unauthorized: CHALLENGE,
+  too_large: {},
+  overloaded: { "retry-after": RETRY_AFTER_S },
+};
+
+const CORE_ANSWERS: Readonly<Record<RefusalCode, (message: string) => Response>> = {
+  invalid_request: (message) => sentence(400, message),
+  unauthorized: (message) => sentence(401, message, CHALLENGE),
+  not_found: (message) => denied(404, message),
+  gone: (message) => sentence(410, message),
+  too_large: (message) => sentence(413, message),
+  conflict: (message) => sentence(422, message),
+  too_many: (message) => sentence(429, message, { "retry-after": RETRY_AFTER_S }),
+  // Too old by the core's clock: nothing was done, and a new request makes a new operation.
+  stale_operation: () => away(),
+  unavailable: () => away(),
+  overloaded: (message) => sentence(503, message, { "retry-after": RETRY_AFTER_S }),
+};
+
+function away(): Response {
+  return sentence(503, "The hub cannot store this now; nothing was accepted, so send it again a little later.", {
+    "retry-after": RETRY_AFTER_S,
+  });
+}

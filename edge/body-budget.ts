@@ -1,0 +1,35 @@
+// How much of all requests' bodies the edge holds at once: memory is bounded by configuration, not by how many peers send
+// (ARCHITECTURE §6.7).
+
+import { HubError } from "./hub-error.ts";
+
+/** Bodies up to this size are not counted; the server's limit on connections bounds them. */
+const FREE_BYTES = 4_096;
+
+export interface BodyBudget {
+  /**
+   * Reserves room for a request's body, as long as it says it is, or for `maxBytes` if it does not say; the result gives
+   * it back.
+   * @throws {HubError} "overloaded"
+   */
+  reserve(request: Request, maxBytes: number): () => void;
+}
+
+export function createBodyBudget(totalBytes: number): BodyBudget {
+  let reserved = 0;
+  const nothing = () => {};
+  return {
+    reserve: (request, maxBytes) => {
+      const declared = request.headers.get("content-length");
+      const bytes = Math.min(maxBytes, declared === null ? maxBytes : Number(declared));
+      if (!(bytes > FREE_BYTES)) return nothing;
+      if (reserved + bytes > totalBytes) {
+        throw new HubError("overloaded", "Too many long request bodies at once; send it again a little later.");
+      }
+      reserved += bytes;
+      return () => {
+        reserved -= bytes;
+      };
+    },
+  };
+}

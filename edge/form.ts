@@ -1,0 +1,104 @@
+// Parameters of a query or form body (WIRE §1 "Parsing"): split first, decode once. On `&`, then on the first `=`, then
+// `+` is a space and %XX is a byte of UTF-8.
+
+import { HubError, quoted } from "./hub-error.ts";
+
+const MAX_PARAMETERS = 1_000;
+
+/** Parameters in the order they were sent. */
+export class Parameters {
+  readonly #pairs: readonly (readonly [string, string])[];
+  constructor(pairs: readonly (readonly [string, string])[]) {
+    this.#pairs = pairs;
+  }
+  /** Of a repeated parameter the first counts. */
+  first(name: string): string | undefined {
+    return this.#pairs.find((pair) => pair[0] === name)?.[1];
+  }
+  /** All values of all these names, in order. */
+  all(...names: string[]): string[] {
+    return this.#pairs.filter((pair) => names.includes(pair[0])).map((pair) => pair[1]);
+  }
+  has(name: string): boolean {
+    return this.first(name) !== undefined;
+  }
+  /** Whether anything is there beside these names. */
+  hasOtherThan(...names: string[]): boolean {
+    return this.#pairs.some((pair) => !names.includes(pair[0]));
+  }
+}
+
+/**
+ * Parses the text of a query, without its "?". `where` ("query", "form") is for the sentence of an error.
+ * @throws {HubError} "invalid_request": more than 1,000 parameters, or one that is not percent-encoded UTF-8
+ */
+export function parseQuery(text: string, where = "query"): Parameters {
+  const pairs: [string, string][] = [];
+  for (let from = 0; from < text.length;) {
+    const ampersand = text.indexOf("&", from);
+    const to = ampersand === -1 ? text.length : ampersand;
+    if (to > from) {
+      if (pairs.length === MAX_PARAMETERS) {
+        throw new HubError("invalid_request", `The ${where} has more than ${MAX_PARAMETERS} parameters; send fewer.`);
+      }
+      pairs.push(parsePair(text.slice(from, to), pairs.length + 1, where));
+    }
+    from = to + 1;
+  }
+  return new Parameters(pairs);
+}
+
+/**
+ * Parses a form body's bytes.
+ * @throws {HubError} as `parseQuery`
+ */
+export function parseForm(body: Uint8Array): Parameters {
+  return parseQuery(asciiOf(body), "form");
+}
+
+/** The query of a request's URL as it was sent, without "?" and fragment; "" if there is none. */
+export function rawQueryOf(url: string): string {
+  const end = url.indexOf("#");
+  const whole = end === -1 ? url : url.slice(0, end);
+  const start = whole.indexOf("?");
+  return start === -1 ? "" : whole.slice(start + 1);
+}
+
+function parsePair(pair: string, position: number, where: string): [string, string] {
+  const equals = pair.indexOf("=");
+  const name = decode(equals === -1 ? pair : pair.slice(0, equals));
+  if (name === null) throw undecodable(`The name of parameter ${position} of the ${where}`);
+  if (equals === -1) return [name, ""];
+  const value = decode(pair.slice(equals + 1));
+  if (value === null) throw undecodable(name.startsWith("hub.") ? name.slice(0, 60) : `Parameter ${quoted(name)}`);
+  return [name, value];
+}
+
+function undecodable(what: string): HubError {
+  return new HubError("invalid_request", `${what} is not percent-encoded UTF-8; encode its bytes as %XX.`);
+}
+
+function decode(text: string): string | null {
+  if (!text.includes("%") && !text.includes("+")) return text;
+  try {
+    // Strict both ways: a stray % and bytes that are no UTF-8 (lone surrogates among them) throw.
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return null;
+  }
+}
+
+/** Bytes as ASCII text: those beyond ASCII become %XX, so that they are decoded together with escaped ones, once. */
+function asciiOf(bytes: Uint8Array): string {
+  // As many characters as bytes: all of them were ASCII.
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  if (text.length === bytes.length && !text.includes("\ufffd")) return text;
+  return Array.from(bytes, (byte) => byte < 0x80 ? String.fromCharCode(byte) : `%${byte.toString(16)}`).join("");
+}
+
+/** Media type parameters never matter for dispatch. */
+export function isForm(contentType: string): boolean {
+  const end = contentType.indexOf(";");
+  const type = end === -1 ? contentType : contentType.slice(0, end);
+  return type.trim().toLowerCase() === "application/x-www-form-urlencoded";
+}

@@ -1,0 +1,145 @@
+// POST /hub and POST /: read, parse, admit, hand to the core, answer (WIRE §1). The order of checks is the order of lines.
+
+import { identityOf } from "../shared/identity.ts";
+import type { Metrics } from "../shared/metrics.ts";
+import { BodyTooLargeError, readBody } from "../shared/request-body.ts";
+import { createTraceparent, parseTraceparent } from "../shared/trace.ts";
+import type { Access } from "./access.ts";
+import { accepted, empty, refusalOf } from "./answers.ts";
+import { createBodyBudget } from "./body-budget.ts";
+import { compactJson } from "./compact-json.ts";
+import type { CoreClient } from "./core-client.ts";
+import { rawQueryOf } from "./form.ts";
+import { HubError } from "./hub-error.ts";
+import { idempotencyKey } from "./idempotency-key.ts";
+import { parseHubRequest } from "./hub-request.ts";
+import type { HubRequest } from "./hub-request.ts";
+import { publisherHeaders } from "./publisher-headers.ts";
+import type { SubscribeRequest, SubscribeRules } from "./subscribe-request.ts";
+import type { Verifier } from "./verifier.ts";
+
+export interface HubEndpointOptions {
+  readonly core: CoreClient;
+  readonly verifier: Verifier;
+  readonly access: Access;
+  readonly metrics: Metrics;
+  readonly rules: SubscribeRules;
+  readonly messageMaxBytes: number;
+  /** Topics whose JSON loses its whitespace (COMPACT_JSON). */
+  readonly compactJson: readonly string[];
+  /** Monotonic ms, the verifier's clock. */
+  readonly now: () => number;
+}
+
+/** A form has room even where messages are kept tiny. */
+const FORM_MAX_BYTES = 65_536;
+/** Of all bodies being read or on their way to the core; at least four of the longest. */
+const BODIES_MAX_BYTES = 128 * 1_024 * 1_024;
+
+/** The handler of the hub endpoint. Rejects only on defects of our own. */
+export function createHubEndpoint(options: HubEndpointOptions): (request: Request) => Promise<Response> {
+  const { core, verifier, access } = options;
+  const readLimit = Math.max(options.messageMaxBytes, FORM_MAX_BYTES);
+  const budget = createBodyBudget(Math.max(BODIES_MAX_BYTES, 4 * readLimit));
+  const compacted = new Set(options.compactJson.map(identityOf));
+  const requests = options.metrics.counter(
+    "tidings_requests_total",
+    "Requests to the hub endpoint by what they ask for and the status of the answer",
+    ["operation", "status"],
+  );
+
+  return async (request) => {
+    let operation = "unreadable";
+    let response: Response;
+    let release = () => {};
+    try {
+      release = budget.reserve(request, readLimit);
+      const parsed = await read(request, readLimit, options);
+      operation = parsed.kind;
+      await access.admit(request, parsed);
+      response = await act(parsed, request);
+    } catch (error) {
+      response = refusalOf(error);
+    } finally {
+      release();
+    }
+    requests.inc({ operation, status: String(response.status) });
+    return response;
+  };
+
+  async function act(parsed: HubRequest, request: Request): Promise<Response> {
+    switch (parsed.kind) {
+      case "content":
+        return await publish(parsed, request);
+      case "ping":
+        await core.operate({ kind: "ping", topics: parsed.topics });
+        // Debian's and WordPress's publisher library takes nothing but 204, Ballerina's nothing but 200.
+        return parsed.quiet ? empty(204) : accepted(200);
+      case "register":
+      case "deregister":
+        await core.operate({ kind: parsed.kind, topic: parsed.topic });
+        return accepted(200);
+      case "subscribe":
+      case "unsubscribe":
+        return await intend(parsed);
+    }
+  }
+
+  async function publish(parsed: Extract<HubRequest, { kind: "content" }>, request: Request): Promise<Response> {
+    const { id } = await core.publish({
+      topic: parsed.topic,
+      key: idempotencyKey(request.headers),
+      contentType: parsed.contentType,
+      headers: publisherHeaders(request.headers),
+      traceparent: parseTraceparent(request.headers.get("traceparent")) ?? createTraceparent(),
+      body: compacted.has(identityOf(parsed.topic)) ? compactJson(parsed.body) : parsed.body,
+    });
+    return accepted(200, { "webhook-id": id });
+  }
+
+  async function intend({ kind, ...pair }: SubscribeRequest): Promise<Response> {
+    const intent = { mode: kind, ...pair };
+    const { id, answer } = await core.operate({ kind: "intent", ...intent });
+    // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
+    if (answer.kind === "intent" && answer.verify) {
+      verifier.take({ ...intent, id, offset: answer.offset, acceptedAt: options.now() });
+    }
+    return accepted(202);
+  }
+}
+
+async function read(
+  request: Request,
+  readLimit: number,
+  { messageMaxBytes, rules }: HubEndpointOptions,
+): Promise<HubRequest> {
+  const body = await readBytes(request, readLimit);
+  const { headers } = request;
+  const parsed = parseHubRequest({
+    query: rawQueryOf(request.url),
+    // An empty Content-Type says nothing.
+    contentType: headers.get("content-type") || null,
+    publisher: headers.get("x-ballerina-publisher"),
+    body,
+  }, rules);
+  if (parsed.kind === "content") {
+    if (parsed.body.length > messageMaxBytes) throw tooLarge(messageMaxBytes);
+    // Syntax comes before access. Pings ignore it.
+    idempotencyKey(headers);
+  }
+  return parsed;
+}
+
+async function readBytes(request: Request, readLimit: number): Promise<Uint8Array> {
+  try {
+    return await readBody(request, readLimit);
+  } catch (error) {
+    if (error instanceof BodyTooLargeError) throw tooLarge(error.maxBytes);
+    // The client went away or broke off; whoever still listens is told so.
+    throw new HubError("invalid_request", "The request body ended before it was complete.", { cause: error });
+  }
+}
+
+function tooLarge(maxBytes: number): HubError {
+  return new HubError("too_large", `The request body is longer than ${maxBytes} bytes; send at most that many.`);
+}

@@ -1,0 +1,26 @@
+// Why a request is refused before it reaches the core: one sentence that names the parameter and says what to do (WIRE §1).
+
+/** With their statuses. */
+export const HUB_ERRORS = {
+  invalid_request: 400,
+  unauthorized: 401,
+  too_large: 413,
+  overloaded: 503,
+} as const;
+export type HubErrorCode = keyof typeof HUB_ERRORS;
+
+/** Its message is shown to whoever asked: no secret in it, and what was sent only in `quoted`. */
+export class HubError extends Error {
+  readonly code: HubErrorCode;
+  constructor(code: HubErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = "HubError";
+    this.code = code;
+  }
+}
+
+/** What was sent, as it may stand in a sentence: quoted, one line, at most 60 characters. */
+export function quoted(text: string): string {
+  const short = text.length > 60 ? `${text.slice(0, 60)}…` : text;
+  return `"${short.replace(/[\u0000-\u001f\u007f-\u009f\ud800-\udfff\u2028\u2029"]/g, "?")}"`;
+}

@@ -1,0 +1,142 @@
+// What a POST to the hub endpoint means: the dispatch table of WIRE §1, row by row. Pure.
+
+import { isHttpUrl } from "../shared/identity.ts";
+import { isForm, parseForm, parseQuery } from "./form.ts";
+import type { Parameters } from "./form.ts";
+import { HubError, quoted } from "./hub-error.ts";
+import { parseSubscribe } from "./subscribe-request.ts";
+import type { SubscribeRequest, SubscribeRules } from "./subscribe-request.ts";
+import { parseTopic } from "./topic.ts";
+
+/** A POST as it came. `query` is the raw text after "?"; header values are null where there is none. */
+export interface RawRequest {
+  readonly query: string;
+  readonly contentType: string | null;
+  /** x-ballerina-publisher */
+  readonly publisher: string | null;
+  readonly body: Uint8Array;
+}
+
+export type HubRequest =
+  | SubscribeRequest
+  | { readonly kind: "register" | "deregister"; readonly topic: string }
+  /** `quiet`: asked in form style, answered 204; else 200. */
+  | { readonly kind: "ping"; readonly topics: readonly string[]; readonly quiet: boolean }
+  | { readonly kind: "content"; readonly topic: string; readonly contentType: string; readonly body: Uint8Array };
+
+const NO_TYPE = "application/octet-stream";
+const NO_BODY = new Uint8Array(0);
+
+/**
+ * Reads a request; the first row of the table that fits decides.
+ * @throws {HubError} "invalid_request" with a sentence that names the parameter
+ */
+export function parseHubRequest(request: RawRequest, rules: SubscribeRules): HubRequest {
+  const { publisher } = request;
+  if (publisher !== null && publisher !== "publish" && publisher !== "event") {
+    throw refuse(`x-ballerina-publisher must be "publish" or "event", not ${quoted(publisher)}`);
+  }
+  // A name can be escaped too (hub%2Emode), so the query is parsed to see whether it has a mode.
+  const query = request.query === "" ? null : parseQuery(request.query);
+  const mode = query?.first("hub.mode");
+  if (query !== null && mode !== undefined) return readQuery(mode, query, request);
+  return readForm(request, rules);
+}
+
+function readQuery(mode: string, query: Parameters, request: RawRequest): HubRequest {
+  switch (mode) {
+    case "register":
+    case "deregister":
+    case "unregister":
+      return readRegistration(mode, query);
+    case "publish": {
+      if (request.publisher === "event") return readEvent(query);
+      // Content has a body, or says by its type that its body is empty.
+      const hasContent = request.body.length > 0 || (request.contentType !== null && !isForm(request.contentType));
+      return hasContent ? content(query.first("hub.topic"), request) : readEvent(query);
+    }
+    case "subscribe":
+    case "unsubscribe":
+      throw refuse(`hub.mode=${mode} must be sent in a form body, not in the query`);
+    default:
+      throw unknownMode(mode);
+  }
+}
+
+function readForm(request: RawRequest, rules: SubscribeRules): HubRequest {
+  if (request.contentType === null || !isForm(request.contentType)) {
+    throw refuse(
+      "hub.mode is missing from the query; to send it in the body, let Content-Type be application/x-www-form-urlencoded",
+    );
+  }
+  const form = parseForm(request.body);
+  const mode = form.first("hub.mode");
+  switch (mode) {
+    case undefined:
+      throw refuse("hub.mode is missing; send subscribe, unsubscribe, publish, register or deregister");
+    case "subscribe":
+    case "unsubscribe":
+      return parseSubscribe(mode, form, rules);
+    case "register":
+    case "deregister":
+    case "unregister":
+      return readRegistration(mode, form);
+    case "publish":
+      return request.publisher === "event" ? readEvent(form) : readFormPublish(form, request);
+    default:
+      throw unknownMode(mode);
+  }
+}
+
+function readRegistration(mode: "register" | "deregister" | "unregister", parameters: Parameters): HubRequest {
+  // MOSIP's spelling is "unregister".
+  const kind = mode === "register" ? "register" : "deregister";
+  return { kind, topic: parseTopic("hub.topic", parameters.first("hub.topic")) };
+}
+
+/** Form `hub.mode=publish`: URLs are a ping; a name with other parameters is content, the whole form; else nothing fits. */
+function readFormPublish(form: Parameters, request: RawRequest): HubRequest {
+  const named = form.all("hub.url", "hub.topic");
+  if (named.length === 0) throw refuse("hub.topic is missing; send the topic that has changed, or hub.url");
+  if (named.every(isHttpUrl)) return ping(form, true);
+  const topic = form.first("hub.topic");
+  const isName = topic !== undefined && !isHttpUrl(topic);
+  if (isName && form.hasOtherThan("hub.mode", "hub.topic", "hub.url")) return content(topic, request);
+  const wrong = form.all("hub.url").every(isHttpUrl) ? "hub.topic" : "hub.url";
+  throw refuse(`${wrong} must be an http or https URL; to publish content, send hub.mode and hub.topic in the query`);
+}
+
+/** "It has changed", without content: a URL is fetched, a name gets an empty message. */
+function readEvent(parameters: Parameters): HubRequest {
+  const first = parameters.first("hub.topic") ?? parameters.first("hub.url");
+  if (first !== undefined && isHttpUrl(first)) return ping(parameters, false);
+  return { kind: "content", topic: parseTopic("hub.topic", first), contentType: NO_TYPE, body: NO_BODY };
+}
+
+function ping(parameters: Parameters, quiet: boolean): HubRequest {
+  const topics = ["hub.topic", "hub.url"].flatMap((name) =>
+    parameters.all(name).map((value) => {
+      if (value !== "" && !isHttpUrl(value)) throw refuse(`${name} must be an http or https URL`);
+      return parseTopic(name, value);
+    })
+  );
+  return { kind: "ping", topics: [...new Set(topics)], quiet };
+}
+
+function content(topic: string | undefined, request: RawRequest): HubRequest {
+  return {
+    kind: "content",
+    topic: parseTopic("hub.topic", topic),
+    contentType: request.contentType ?? NO_TYPE,
+    body: request.body,
+  };
+}
+
+function unknownMode(mode: string): HubError {
+  if (mode === "") return refuse("hub.mode is empty; send subscribe, unsubscribe, publish, register or deregister");
+  return refuse(`hub.mode must be subscribe, unsubscribe, publish, register or deregister, not ${quoted(mode)}`);
+}
+
+function refuse(sentence: string): HubError {
+  return new HubError("invalid_request", `${sentence}.`);
+}

@@ -1,0 +1,58 @@
+// The edge's process.
+
+import { createOutboundGuard } from "../shared/outbound-guard.ts";
+import { pause } from "../shared/pause.ts";
+import { USER_AGENT } from "../shared/product.ts";
+import { createChallenge } from "../shared/random.ts";
+import { createHttpClient } from "../shared/runtime/http-client.ts";
+import { createOutbound } from "../shared/runtime/outbound.ts";
+import { serve } from "../shared/runtime/serve.ts";
+import { runTier } from "../shared/runtime/tier.ts";
+import { openAccess } from "./access.ts";
+import { createCoreClient } from "./core-client.ts";
+import { createEdge } from "./edge.ts";
+import { createVerifier } from "./verifier.ts";
+
+/** Of the 15 s that a tier has to stop. */
+const REQUESTS_DEADLINE_MS = 8_000;
+const VERIFICATIONS_DEADLINE_MS = 3_000;
+
+await runTier("edge", async ({ settings, metrics }) => {
+  const now = () => performance.now();
+  const guard = createOutboundGuard(settings.outboundAllow);
+  const outbound = createOutbound({ guard, userAgent: USER_AGENT });
+  const http = createHttpClient();
+  const retries = metrics.counter("tidings_core_retries_total", "Requests to the core that were repeated");
+  const core = createCoreClient({
+    http,
+    origins: settings.coreUrl,
+    clock: () => Date.now(),
+    monotonic: now,
+    pause,
+    random: () => Math.random(),
+    onRetry: () => retries.inc(),
+  });
+  const verifier = createVerifier({ core, outbound, metrics, now, challenge: createChallenge, pause });
+  const edge = createEdge({
+    core,
+    verifier,
+    access: openAccess,
+    metrics,
+    rules: { ...settings, guard },
+    messageMaxBytes: settings.messageMaxBytes,
+    compactJson: settings.compactJson,
+    hubUrl: settings.hubUrl,
+    now,
+  });
+  const { host: hostname, port } = settings.edgeListen;
+  const served = await serve({ fetch: edge.fetch, hostname, port, maxConnections: 10_000 });
+  return {
+    url: served.url,
+    stop: async () => {
+      edge.endStreams();
+      await served.close(REQUESTS_DEADLINE_MS);
+      await edge.close(VERIFICATIONS_DEADLINE_MS);
+      await Promise.all([outbound.close(), http.close()]);
+    },
+  };
+});

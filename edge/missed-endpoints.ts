@@ -1,0 +1,176 @@
+// GET /subscriptions, /messages and /dead-letters, POST /subscriptions/ack and /resume: what the core says of one subscription, to whoever may ask (WIRE §5).
+
+import { createPacedBody } from "../shared/paced-body.ts";
+import { BodyTooLargeError, readBody } from "../shared/request-body.ts";
+import type { Exchange } from "../shared/serve.ts";
+import type { Access } from "./access.ts";
+import { refusalOf, sentence } from "./answers.ts";
+import { CoreError } from "./core-client.ts";
+import type { CoreClient, Question } from "./core-client.ts";
+import { isForm, parseForm, parseQuery, rawQueryOf } from "./form.ts";
+import type { Parameters } from "./form.ts";
+import { HubError } from "./hub-error.ts";
+import { parsePair } from "./subscriber.ts";
+
+/** A signature is over the exchange's target. */
+type Endpoint = (request: Request, exchange: Exchange) => Promise<Response>;
+
+export interface MissedEndpoints {
+  readonly subscriptions: Endpoint;
+  readonly messages: Endpoint;
+  readonly deadLetters: Endpoint;
+  readonly ack: Endpoint;
+  readonly resume: Endpoint;
+  /** Cuts every stream: the process is stopping, and they would go on for ever. */
+  close(): void;
+}
+
+export interface MissedEndpointsOptions {
+  readonly core: Pick<CoreClient, "ask" | "read" | "move">;
+  readonly access: Pick<Access, "callerOf">;
+  /** A reader that takes nothing for so long is given up, ms. Default 30 s. */
+  readonly stallMs?: number;
+  /** A core that says nothing for so long is given up, ms. Default three of its heartbeats, 45 s. */
+  readonly silenceMs?: number;
+}
+
+const EVENTS = "text/event-stream";
+const NOTHING = new Uint8Array(0);
+
+export function createMissedEndpoints(
+  { core, access, stallMs = 30_000, silenceMs = 45_000 }: MissedEndpointsOptions,
+): MissedEndpoints {
+  const closing = new AbortController();
+
+  /** Handles a question about a subscription; `names` are the parameters that the core reads. */
+  const endpoint = (
+    names: readonly string[],
+    answer: (asked: Question, request: Request, exchange: Exchange) => Promise<Response>,
+  ): Endpoint =>
+  async (request, exchange) => {
+    try {
+      const parameters = parseQuery(rawQueryOf(request.url));
+      const pair = parsePair(parameters);
+      const given = names.flatMap((name) => {
+        const value = parameters.first(name);
+        return value === undefined ? [] : [[name, value] as const];
+      });
+      const { method, headers } = request;
+      const caller = await access.callerOf({ method, target: exchange.target ?? request.url, headers, body: NOTHING });
+      return await answer({ pair, caller, given }, request, exchange);
+    } catch (error) {
+      return refusalOfRead(error);
+    }
+  };
+
+  /** Handles a request that moves a position: a form, whose signature covers its bytes. */
+  const moving =
+    (read: (form: Parameters) => { readonly kind: "ack"; readonly cursor: string } | Resume) =>
+    async (request: Request, exchange: Exchange): Promise<Response> => {
+      try {
+        if (!isForm(request.headers.get("content-type") ?? "")) {
+          throw new HubError("invalid_request", `Content-Type must be ${FORM}.`);
+        }
+        const body = await readForm(request);
+        const form = parseForm(body);
+        const { method, headers } = request;
+        const caller = await access.callerOf({ method, target: exchange.target ?? request.url, headers, body });
+        return inJson(await core.move({ ...parsePair(form), caller, ...read(form) }));
+      } catch (error) {
+        return refusalOfRead(error);
+      }
+    };
+
+  return {
+    ack: moving((form) => {
+      const cursor = form.first("cursor") ?? "";
+      if (cursor === "") {
+        throw new HubError("invalid_request", "cursor is missing; send that of the last message you have.");
+      }
+      return { kind: "ack", cursor: short("cursor", cursor) };
+    }),
+    resume: moving((form) => {
+      const from = form.first("from") ?? "";
+      return from === "" ? { kind: "resume" } : { kind: "resume", from: short("from", from) };
+    }),
+    subscriptions: endpoint([], async (asked) => inJson(await core.ask("subscriptions", asked))),
+    deadLetters: endpoint(["after", "limit"], async (asked) => inJson(await core.ask("deadLetters", asked))),
+    messages: endpoint(["after", "since", "limit"], async ({ given, ...asked }, request, { breakOff }) => {
+      const events = request.method === "GET" && wantsEvents(request.headers.get("accept"));
+      const last = events ? request.headers.get("last-event-id") : null;
+      // What a reader of events says when it comes back wins over where it began.
+      const from = last === null ? given : [["lastEventId", last] as const];
+      const { contentType, body } = await core.read({ ...asked, given: from }, events ? "events" : "page");
+      if (request.method === "HEAD") {
+        await body.cancel();
+        return new Response(null, { headers: { "content-type": contentType, ...UNSTORED } });
+      }
+      const paced = createPacedBody((signal) => partsOf(body, signal), {
+        stallMs,
+        silenceMs,
+        cutShort: events ? "ends" : "breaks",
+        breakOff,
+        signal: closing.signal,
+      });
+      // nginx and its like would hold events back.
+      const headers = { "content-type": contentType, ...UNSTORED, ...(events ? { "x-accel-buffering": "no" } : {}) };
+      return new Response(paced, { headers });
+    }),
+    close: () => closing.abort(),
+  };
+}
+
+interface Resume {
+  readonly kind: "resume";
+  readonly from?: string;
+}
+
+const FORM = "application/x-www-form-urlencoded";
+const FORM_MAX_BYTES = 65_536;
+
+async function readForm(request: Request): Promise<Uint8Array> {
+  try {
+    return await readBody(request, FORM_MAX_BYTES);
+  } catch (error) {
+    if (!(error instanceof BodyTooLargeError)) throw error;
+    throw new HubError("too_large", `The form is longer than ${FORM_MAX_BYTES} bytes.`);
+  }
+}
+
+/** Cursors and times are short; anything longer is none. */
+function short(parameter: string, value: string): string {
+  if (value.length <= 256) return value;
+  throw new HubError("invalid_request", `${parameter} is longer than 256 characters.`);
+}
+
+const UNSTORED = { "cache-control": "no-store" };
+
+function inJson(body: Uint8Array): Response {
+  return new Response(body as BodyInit, { headers: { "content-type": "application/json", ...UNSTORED } });
+}
+
+/** Whether Accept names events at all; nobody who wants JSON does. */
+function wantsEvents(accept: string | null): boolean {
+  return accept?.split(",").some((range) => range.split(";", 1)[0]!.trim().toLowerCase() === EVENTS) ?? false;
+}
+
+function refusalOfRead(error: unknown): Response {
+  if (error instanceof CoreError) {
+    if (error.code === "not_found") return sentence(404, error.message);
+    if (error.code === "unavailable") {
+      return sentence(503, "The hub cannot look this up now; ask again a little later.", { "retry-after": "5" });
+    }
+  }
+  return refusalOf(error);
+}
+
+async function* partsOf(
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, void> {
+  const reader = body.getReader();
+  // At once, also while it waits: a client that has left ends the core's side of it.
+  const leave = () => void reader.cancel().catch(() => {});
+  signal.addEventListener("abort", leave);
+  for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;
+}

@@ -1,0 +1,121 @@
+// A subscribe or unsubscribe request, read from its form (§5.1, WIRE §2).
+
+import { parseHttpUrl, UrlError } from "../shared/http-url.ts";
+import type { OutboundGuard } from "../shared/outbound-guard.ts";
+import type { Parameters } from "./form.ts";
+import { HubError } from "./hub-error.ts";
+import { fitsInBytes, parseTopic } from "./topic.ts";
+
+export interface SubscribeRequest {
+  readonly kind: "subscribe" | "unsubscribe";
+  readonly topic: string;
+  readonly callback: string;
+  /** Granted, ms; subscribe only. */
+  readonly leaseMs?: number;
+  readonly secret?: string;
+  readonly verifyToken?: string;
+  readonly concurrency?: number;
+  readonly start?: string;
+}
+
+export interface SubscribeRules {
+  readonly leaseDefaultMs: number;
+  readonly leaseMinMs: number;
+  readonly leaseMaxMs: number;
+  readonly guard: OutboundGuard;
+}
+
+const MAX_CALLBACK_BYTES = 2_048;
+const MAX_TOKEN_BYTES = 2_048;
+const MAX_CONCURRENCY = 64;
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)$/;
+
+/**
+ * Reads the form of a subscribe or unsubscribe.
+ * @throws {HubError} "invalid_request", naming the parameter
+ */
+export function parseSubscribe(
+  kind: "subscribe" | "unsubscribe",
+  form: Parameters,
+  rules: SubscribeRules,
+): SubscribeRequest {
+  const topic = parseTopic("hub.topic", form.first("hub.topic"));
+  const callback = parseCallback(form.first("hub.callback"), rules.guard);
+  const verifyToken = sent(form.first("hub.verify_token"));
+  if (verifyToken !== undefined && !fitsInBytes(verifyToken, MAX_TOKEN_BYTES)) {
+    throw refuse(`hub.verify_token is longer than ${MAX_TOKEN_BYTES} bytes`);
+  }
+  const pair = { kind, topic, callback, ...(verifyToken === undefined ? {} : { verifyToken }) };
+  // §5.1: lease and secret mean nothing on unsubscribe, whatever they say; neither do our own extensions.
+  if (kind === "unsubscribe") return pair;
+  const secret = parseSecret(sent(form.first("hub.secret")));
+  const concurrency = parseConcurrency(form.first("hub.concurrency"));
+  const start = parseStart(form.first("hub.start"));
+  return {
+    ...pair,
+    leaseMs: parseLease(sent(form.first("hub.lease_seconds")), rules),
+    ...(secret === undefined ? {} : { secret }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(start === undefined ? {} : { start }),
+  };
+}
+
+function refuse(sentence: string): HubError {
+  return new HubError("invalid_request", `${sentence}.`);
+}
+
+/** An empty hub.lease_seconds, hub.secret or hub.verify_token is one not sent (WIRE §1). */
+function sent(value: string | undefined): string | undefined {
+  return value === "" ? undefined : value;
+}
+
+function parseCallback(value: string | undefined, guard: OutboundGuard): string {
+  if (value === undefined) throw refuse("hub.callback is missing; send the URL to call");
+  if (value === "") throw refuse("hub.callback is empty; send the URL to call");
+  if (!fitsInBytes(value, MAX_CALLBACK_BYTES)) throw refuse(`hub.callback is longer than ${MAX_CALLBACK_BYTES} bytes`);
+  try {
+    // WIRE §2: what a literal says is refused at once; names are resolved only at verification.
+    const verdict = guard.judgeUrl(parseHttpUrl(value));
+    if (verdict !== null) throw refuse(`hub.callback ${verdict}`);
+    return value;
+  } catch (error) {
+    if (error instanceof UrlError) throw refuse(`hub.callback ${error.message}`);
+    throw error;
+  }
+}
+
+function parseLease(value: string | undefined, rules: SubscribeRules): number {
+  if (value === undefined) return rules.leaseDefaultMs;
+  if (!/^[0-9]+$/.test(value) || /^0+$/.test(value)) {
+    throw refuse("hub.lease_seconds must be a positive decimal integer");
+  }
+  // Any number of digits is a number; H40: none of them is for ever.
+  return Math.min(rules.leaseMaxMs, Math.max(rules.leaseMinMs, Number(value) * 1_000));
+}
+
+function parseSecret(value: string | undefined): string | undefined {
+  // §5.1: less than 200 bytes; the sentence does not repeat it.
+  if (value !== undefined && !fitsInBytes(value, 199)) throw refuse("hub.secret must be shorter than 200 bytes");
+  return value;
+}
+
+function parseConcurrency(value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const concurrency = /^[0-9]{1,3}$/.test(value) ? Number(value) : 0;
+  if (concurrency < 1 || concurrency > MAX_CONCURRENCY) {
+    throw refuse(`hub.concurrency must be an integer from 1 to ${MAX_CONCURRENCY}`);
+  }
+  return concurrency;
+}
+
+function parseStart(value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
+  if (value === "latest" || value === "earliest") return value;
+  const isTime = ISO_TIME.test(value) && !Number.isNaN(Date.parse(value));
+  // Whether a cursor is one, and of this topic, is for the core to say.
+  const mayBeCursor = /^[A-Za-z0-9_-]{8,256}$/.test(value) && !/^\d{4}-/.test(value);
+  if (!isTime && !mayBeCursor) {
+    throw refuse("hub.start must be latest, earliest, an ISO-8601 time with a zone, or a cursor");
+  }
+  return value;
+}
