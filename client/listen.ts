@@ -1,0 +1,124 @@
+// `npm run listen -- TOPIC`: subscribes, prints what comes, unsubscribes on Ctrl-C.
+
+import { parseArgs } from "node:util";
+import { commandLine, complain, exit, onFatal, onStop, say } from "../shared/runtime/process.ts";
+import { serve } from "../shared/runtime/serve.ts";
+import type { Served } from "../shared/serve.ts";
+import { describeDelivery, describeLease, printable } from "./description.ts";
+import { createListener, ListenerError } from "./listener.ts";
+
+const DEFAULT_HUB = "http://127.0.0.1:9191/hub";
+const VERIFY_DEADLINE_MS = 20_000;
+const UNSUBSCRIBE_DEADLINE_MS = 8_000;
+
+const USAGE = `Usage: npm run listen -- [options] TOPIC
+Subscribes to TOPIC, prints what is delivered, and unsubscribes on Ctrl-C.
+
+  --hub URL        the hub's URL (default ${DEFAULT_HUB})
+  --host ADDRESS   where to listen (default 127.0.0.1)
+  --port NUMBER    likewise (default 9393; 0 takes a free one)
+  --callback URL   where the hub reaches this listener (default http://HOST:PORT/)
+  --secret TEXT    the subscription's secret, under 200 bytes (default a random one)
+  --lease SECONDS  the lease to ask for (default the hub's)`;
+
+onFatal((error, origin) => complain(`listen: ${origin}: ${error instanceof Error ? error.stack : String(error)}`));
+try {
+  exit(await main());
+} catch (error) {
+  complain(`listen: ${error instanceof Error ? error.message : String(error)}`);
+  exit(1);
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: commandLine(),
+    allowPositionals: true,
+    options: {
+      hub: { type: "string", default: DEFAULT_HUB },
+      host: { type: "string", default: "127.0.0.1" },
+      port: { type: "string", default: "9393" },
+      callback: { type: "string" },
+      secret: { type: "string", default: randomSecret() },
+      lease: { type: "string" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) {
+    say(USAGE);
+    return 0;
+  }
+  const [topic, ...more] = positionals;
+  if (topic === undefined || more.length > 0) throw new Error(`Name one topic, not ${positionals.length}.\n${USAGE}`);
+  const port = numberOf("--port", values.port, 0, 65_535);
+  const leaseSeconds = values.lease === undefined ? undefined : numberOf("--lease", values.lease, 1, 2 ** 31);
+  if (values.secret === "") throw new Error("--secret must not be empty");
+  for (const [name, url] of [["--hub", values.hub], ["--callback", values.callback]] as const) {
+    if (url !== undefined && !/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
+      throw new Error(`${name} must be an http or https URL, not "${url}"`);
+    }
+  }
+
+  const ending = Promise.withResolvers<number>();
+  // The port is open before the hub is asked, since the hub asks back at once; the callback may depend on the port.
+  let answer: (request: Request) => Promise<Response> = async () => new Response(null, { status: 503 });
+  const served = await serve({ fetch: (request) => answer(request), hostname: values.host, port });
+  const listener = createListener({
+    hub: values.hub,
+    topic,
+    callback: values.callback ?? `${served.url}/`,
+    secret: values.secret,
+    ...(leaseSeconds === undefined ? {} : { leaseSeconds }),
+    onDelivery: (delivery) => say(describeDelivery(delivery, new Date())),
+    onDenied: (reason) => {
+      complain(`listen: the hub says that there is no subscription any more: ${printable(reason)}`);
+      ending.resolve(1);
+    },
+  });
+  answer = (request) => listener.fetch(request);
+
+  let asked: Promise<number> | undefined;
+  onStop(() => {
+    say("Unsubscribing …");
+    // A subscribe that is still under way must not come after the unsubscribe.
+    const settled = asked?.then(() => {}, () => {}) ?? Promise.resolve();
+    settled.then(() => listener.unsubscribe(UNSUBSCRIBE_DEADLINE_MS)).then(
+      () => {
+        say("Unsubscribed.");
+        ending.resolve(0);
+      },
+      (error: unknown) => {
+        complain(`listen: ${error instanceof Error ? printable(error.message) : String(error)}`);
+        ending.resolve(1);
+      },
+    );
+  });
+  try {
+    asked = listener.subscribe(VERIFY_DEADLINE_MS);
+    const lease = await asked;
+    say(`Subscribed to ${topic} for ${describeLease(lease)}; the callback is ${values.callback ?? `${served.url}/`}`);
+    say("Ctrl-C unsubscribes.");
+  } catch (error) {
+    await close(served);
+    if (!(error instanceof ListenerError)) throw error;
+    throw new Error(printable(error.message) + (error.code === "unreachable" ? "; is it running? (npm start)" : ""), {
+      cause: error,
+    });
+  }
+  const code = await ending.promise;
+  await close(served);
+  return code;
+}
+
+function close(served: Served): Promise<void> {
+  return served.close(1_000);
+}
+
+function numberOf(name: string, text: string, least: number, most: number): number {
+  const number = /^[0-9]+$/.test(text) ? Number(text) : NaN;
+  if (number >= least && number <= most) return number;
+  throw new Error(`${name} must be a whole number from ${least} to ${most}, not "${text}"`);
+}
+
+function randomSecret(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(32)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
