@@ -1,0 +1,155 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { parseModule, readTree, RULES, violations } from "./support/architecture.ts";
+
+/** Violations of a small tree given as path → source. */
+function judge(rule: keyof typeof RULES, sources: Record<string, string>): string[] {
+  const modules = Object.entries(sources).map(([path, source]) => parseModule(path, source));
+  return RULES[rule](new Map(modules.map((module) => [module.path, module])));
+}
+
+describe("the tree", () => {
+  it("keeps every rule", async () => {
+    const tree = await readTree();
+    assert.ok(
+      tree.size > 20 && [...tree.values()].some(({ imports }) => imports.length > 0),
+      "files were found and read",
+    );
+    assert.deepEqual(violations(tree), []);
+  });
+});
+
+describe("the rule on arrows", () => {
+  for (
+    const [title, from, to] of [
+      ["the edge may not import the core", "edge/a.ts", "core/b.ts"],
+      ["the core may not import the edge", "core/a.ts", "edge/b.ts"],
+      ["the client may import only what is shared", "client/a.ts", "edge/b.ts"],
+      ["what is shared imports neither tier", "shared/a.ts", "core/b.ts"],
+      ["nothing but tests imports tests", "core/a.ts", "test/support/b.ts"],
+      ["only entries import the runtime's adapters", "core/a.ts", "shared/runtime/b.ts"],
+      ["only core/main.ts imports a log adapter", "core/consolidator/a.ts", "core/log/libsql.ts"],
+      ["only core/main.ts imports the Kafka adapter", "core/log/log.ts", "core/log/kafka/open.ts"],
+    ] as const
+  ) {
+    it(title, () => {
+      const specifier = `${"../".repeat(from.split("/").length - 1)}${to}`;
+      assert.equal(judge("arrows", { [from]: `import { b } from "${specifier}";`, [to]: "" }).length, 1);
+      assert.equal(judge("arrows", { [from]: `import type { B } from "${specifier}";`, [to]: "" }).length, 1);
+      assert.equal(judge("arrows", { [from]: `const b = await import("${specifier}");`, [to]: "" }).length, 1);
+      assert.equal(judge("arrows", { [from]: `type B = import("${specifier}").B;`, [to]: "" }).length, 1);
+    });
+  }
+
+  it("allows what the architecture draws", () => {
+    const allowed = {
+      "edge/main.ts": `import "./a.ts"; import "../shared/a.ts"; import "../shared/runtime/a.ts";`,
+      "edge/a.ts": `import "../shared/a.ts";`,
+      "core/main.ts": `import "./log/libsql.ts"; import "./log/kafka/open.ts"; import "../shared/runtime/a.ts";`,
+      "core/log/kafka/open.ts": `import "./reader.ts"; import "../log.ts";`,
+      "core/log/kafka/reader.ts": "",
+      "core/log/libsql.ts": "",
+      "core/log/log.ts": "",
+      "shared/a.ts": "",
+      "shared/runtime/a.ts": "",
+      "test/core/a.test.ts": `import "../../core/log/libsql.ts"; import "../../edge/a.ts";`,
+    };
+    assert.deepEqual(judge("arrows", allowed), []);
+  });
+
+  it("sees only what it can resolve, and says so", () => {
+    assert.equal(
+      judge("unresolved", { "core/a.ts": `import "./b.js"; import "@scope/b/c.js"; import "node:fs";` }).length,
+      1,
+    );
+    assert.equal(judge("unresolved", { "core/a.ts": "const name = 'x'; await import(`./${name}.ts`);" }).length, 1);
+  });
+});
+
+describe("the rule on cycles", () => {
+  it("finds one of values, of types, and a file that imports itself", () => {
+    const cycle = (statement: string) => ({
+      "core/a.ts": `${statement} "./b.ts";`,
+      "core/b.ts": `import "./c.ts";`,
+      "core/c.ts": `${statement} "./a.ts";`,
+    });
+    assert.deepEqual(judge("cycles", cycle("import")), ["a cycle: core/a.ts → core/b.ts → core/c.ts → core/a.ts"]);
+    assert.equal(judge("cycles", cycle("import type { A } from")).length, 1);
+    assert.equal(judge("cycles", { "core/a.ts": `import "./a.ts";` }).length, 1);
+  });
+
+  it("lets two ways lead to one file", () => {
+    assert.deepEqual(
+      judge("cycles", { "a.ts": `import "./b.ts"; import "./c.ts";`, "b.ts": `import "./c.ts";`, "c.ts": "" }),
+      [],
+    );
+  });
+});
+
+describe("the rule on runtime names", () => {
+  for (
+    const source of [
+      "process.exit(1);",
+      "const { env } = process;",
+      "const runtime = { process };",
+      "Deno.serve(() => {});",
+      "const has = typeof Bun;",
+      "type Server = Bun.Server;",
+      "globalThis.Deno.exit();",
+      'globalThis["process"];',
+      'import { serve } from "bun";',
+      'import { Database } from "bun:sqlite";',
+      'import { env } from "node:process";',
+      'import { env } from "process";',
+    ]
+  ) {
+    it(`refuses ${source}`, () => {
+      for (const folder of ["edge", "core", "client", "shared"]) {
+        assert.equal(judge("runtimeNames", { [`${folder}/a.ts`]: source }).length, 1, folder);
+      }
+      assert.deepEqual(judge("runtimeNames", { "shared/runtime/a.ts": source, "test/a.ts": source }), []);
+    });
+  }
+
+  it("lets properties and comments have these names", () => {
+    const source =
+      `/* process.env */ const a = { process: 1, Deno: "Bun" }; a.process; class B { process() {} }; interface C { Bun: 1 }`;
+    assert.deepEqual(judge("runtimeNames", { "core/a.ts": source }), []);
+  });
+});
+
+describe("the rule on the edge's path", () => {
+  it("refuses a node: import, also of types and however far away", () => {
+    const tree = {
+      "edge/a.ts": `import "../shared/b.ts";`,
+      "shared/b.ts": `import "./c.ts";`,
+      "shared/c.ts": `import type { A } from "node:net";`,
+    };
+    assert.deepEqual(judge("edgePath", tree), [
+      "edge/a.ts → shared/b.ts → shared/c.ts imports node:net: not on the edge's path",
+    ]);
+    assert.equal(judge("edgePath", { "edge/a.ts": `import "crypto";` }).length, 1);
+    assert.equal(judge("edgePath", { "edge/a.ts": `import "undici";` }).length, 1);
+  });
+
+  it("leaves main.ts, the runtime's adapters and the core alone", () => {
+    const tree = {
+      "edge/main.ts": `import "../shared/runtime/a.ts"; import "node:fs";`,
+      "shared/runtime/a.ts": `import "node:fs";`,
+      "core/a.ts": `import "node:crypto";`,
+      "edge/b.ts": `import { Hono } from "hono"; import "hono/cors";`,
+    };
+    assert.deepEqual(judge("edgePath", tree), []);
+  });
+});
+
+describe("the rule on names", () => {
+  it("refuses names that say nothing, and barrels", () => {
+    assert.equal(judge("names", { "core/utils.ts": "", "edge/types/a.ts": "", "core/state.ts": "" }).length, 2);
+    assert.equal(
+      judge("names", { "core/a.ts": `export * from "./b.ts";`, "core/b.ts": `export type { C } from "./c.ts";` })
+        .length,
+      2,
+    );
+  });
+});

@@ -1,0 +1,104 @@
+// `npm run bench [-- NAME…] [--kafka] [--runs N]`: figures of a hub of two processes, one sink and one publisher on this
+// machine, as Markdown. Without a name: all rows of throughput, unloaded, ingest. Nothing here is asserted by a test.
+import { parseArgs } from "node:util";
+import { startKafka } from "../support/kafka.ts";
+import { growth } from "./growth.ts";
+import { ingest } from "./ingest.ts";
+import { isolation } from "./isolation.ts";
+import { outage } from "./outage.ts";
+import { type Bench, openRig, reportMemory } from "./rig.ts";
+import { sparse } from "./sparse.ts";
+import { loadAverage, machine, versionOf } from "./system.ts";
+import { table } from "./table.ts";
+import { FAN_OUTS, THROUGHPUT_COLUMNS } from "./throughput.ts";
+import { unloaded } from "./unloaded.ts";
+
+/** It stops by itself, whatever happens. */
+const DEADLINE_MS = 20 * 60_000;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    kafka: { type: "boolean", default: false },
+    runs: { type: "string", default: "5" },
+    /** Of `outage`: what the subscribers miss, and how long their backlog is watched. */
+    messages: { type: "string", default: "100000" },
+    "drain-seconds": { type: "string", default: "120" },
+    /** Says where the core spent its time. */
+    profile: { type: "boolean", default: false },
+  },
+});
+const runs = Number(values.runs);
+/** These share a hub; each of the others has its own. */
+const SHARED: readonly Bench[] = [...FAN_OUTS, unloaded, ingest];
+const OWN: readonly Bench[] = [
+  isolation,
+  outage({ messages: Number(values.messages), drainSeconds: Number(values["drain-seconds"]) }),
+  growth,
+  sparse,
+];
+/** The scenarios with a figure to reach. */
+const THROUGHPUT = ["1000x10", "200x100", "20x1000"];
+
+const names = new Set(positionals.flatMap((name) => name === "throughput" ? THROUGHPUT : [name]));
+const known = ["throughput", ...[...SHARED, ...OWN].map(({ name }) => name)];
+const unknown = positionals.find((name) => !known.includes(name));
+if (unknown !== undefined || !(runs >= 1)) {
+  console.error(
+    `Usage: npm run bench [-- NAME…] [--kafka] [--runs N] [--profile], NAME one of ${known.join(", ")}
+outage takes [--messages N] [--drain-seconds N]`,
+  );
+  process.exit(1);
+}
+const wanted = ({ name }: Bench) => names.has(name);
+
+setTimeout(() => {
+  console.error(`The bench did not end within ${DEADLINE_MS / 60_000} min`);
+  process.exit(1);
+}, DEADLINE_MS).unref();
+
+const kafka = values.kafka ? await startKafka() : undefined;
+try {
+  await introduce();
+  const shared = names.size === 0 ? SHARED : SHARED.filter(wanted);
+  if (shared.length > 0) await onOneHub(shared, {});
+  for (const bench of OWN.filter(wanted)) await onOneHub([bench], bench.settings ?? {});
+} finally {
+  await kafka?.close();
+}
+process.exit();
+
+async function onOneHub(benches: readonly Bench[], settings: Readonly<Record<string, string>>): Promise<void> {
+  const options = {
+    runs,
+    profile: values.profile,
+    settings: { ...settings, ...(kafka === undefined ? {} : { TIDINGS_KAFKA_BROKERS: kafka.address }) },
+  };
+  await using rig = await openRig(options);
+  try {
+    const rows = benches.filter((bench) => FAN_OUTS.includes(bench));
+    if (rows.length > 0) table(THROUGHPUT_COLUMNS);
+    for (const bench of benches) await bench.run(rig, (more) => openRig({ ...options, ...more }));
+    await reportMemory(rig);
+    rig.profiler.report();
+  } catch (error) {
+    console.error(rig.hub.output());
+    throw error;
+  }
+}
+
+async function introduce(): Promise<void> {
+  console.log(`- machine: ${machine()}; hub, sink, publisher${kafka === undefined ? "" : " and broker"} on it`);
+  const log = kafka === undefined
+    ? `@libsql/client ${await versionOf("@libsql/client")}`
+    : `kafkajs ${await versionOf("kafkajs")}`;
+  const [undici, bun] = [await versionOf("undici"), await versionOf("bun")];
+  console.log(`- versions: Node ${process.versions.node}, undici ${undici}, ${log}, Bun ${bun} (sink)`);
+  console.log(
+    kafka === undefined
+      ? "- log: embedded libSQL; durable means synced to disk before the answer (WAL, synchronous=FULL)"
+      : "- log: Kafka, one broker; durable means acks=all (replication 1 on one broker, which syncs to disk at its leisure)",
+  );
+  console.log(`- 1 KiB bodies, secrets on; median of ${runs} after one run to warm up`);
+  console.log(`- load average before: ${loadAverage()}`);
+}

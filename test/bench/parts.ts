@@ -1,0 +1,102 @@
+// The bench's other processes: sinks that stay, publishers and ceilings that run and report.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { eventually } from "../support/eventually.ts";
+import type { CeilingReport } from "./ceiling.ts";
+import type { PublisherReport } from "./publisher.ts";
+import type { Answer, SinkStats } from "./sink.ts";
+
+export interface Sink extends AsyncDisposable {
+  readonly port: number;
+  readonly reset: () => Promise<void>;
+  /** POSTs since the reset: of one group of callbacks, or of all. */
+  readonly count: (group?: string) => Promise<number>;
+  readonly stats: (group?: string) => Promise<SinkStats>;
+  /** What the POSTs of a group get from now on. */
+  readonly answer: (group: string, as: Answer) => Promise<void>;
+  /** Waits until this many POSTs have come since the reset. @throws {Error} after a minute */
+  readonly received: (count: number, group?: string) => Promise<SinkStats>;
+  /** Ends it: connections are refused from now on. */
+  readonly close: () => Promise<void>;
+}
+
+const BUN = fileURLToPath(new URL("../../node_modules/.bin/bun", import.meta.url));
+const RUN_DEADLINE_MS = 60_000;
+
+/** Starts a sink; on a port of its own choice, or on one that an earlier one had. */
+export async function openSink({ port: wanted = 0 }: { readonly port?: number } = {}): Promise<Sink> {
+  const child = spawn(BUN, [script("sink.ts"), "--port", String(wanted)], { stdio: ["pipe", "pipe", "inherit"] });
+  const [line] = await once(createInterface(child.stdout), "line") as [string];
+  const port = Number(line.split(" ")[1]);
+  const get = async (path: string) => await (await fetch(`http://127.0.0.1:${port}${path}`)).text();
+  const of = (group: string | undefined) => group === undefined ? "" : `?group=${group}`;
+  const count = async (group?: string) => Number(await get(`/count${of(group)}`));
+  const stats = async (group?: string) => JSON.parse(await get(`/stats${of(group)}`)) as SinkStats;
+  const close = async () => {
+    if (child.exitCode !== null) return;
+    child.stdin.end();
+    await once(child, "exit");
+  };
+  return {
+    port,
+    count,
+    stats,
+    reset: async () => void await get("/reset"),
+    answer: async (group, as) => void await get(`/answer?group=${group}&as=${as}`),
+    async received(wanted, group) {
+      let seen = 0;
+      await eventually(`${wanted} deliveries`, async () => (seen = await count(group)) >= wanted, {
+        deadlineMs: RUN_DEADLINE_MS,
+        everyMs: 20,
+        seen: () => String(seen),
+      });
+      return await stats(group);
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+export interface Publishing {
+  readonly hub: string;
+  readonly topic: string;
+  readonly messages: number;
+  readonly connections: number;
+  readonly rate?: number;
+  /** Default 1,024. */
+  readonly bytes?: number;
+}
+
+/** Publishes messages. @throws {Error} if one was not answered 2xx */
+export async function publish(publishing: Publishing, deadlineMs = RUN_DEADLINE_MS): Promise<PublisherReport> {
+  const report = await run<PublisherReport>("publisher.ts", { ...publishing }, deadlineMs);
+  if (report.failed > 0) throw new Error(`${report.failed} of ${publishing.messages} publishes were not accepted`);
+  return report;
+}
+
+/** Sends to the sink what a hub would, without a hub. */
+export async function ceiling(sink: Sink, messages: number, connections: number): Promise<CeilingReport> {
+  return await run<CeilingReport>("ceiling.ts", { sink: sink.port, messages, connections }, RUN_DEADLINE_MS);
+}
+
+async function run<T>(
+  name: string,
+  options: Readonly<Record<string, string | number>>,
+  deadlineMs: number,
+): Promise<T> {
+  const args = Object.entries(options).flatMap(([option, value]) => [`--${option}`, String(value)]);
+  const child = spawn(process.execPath, [script(name), ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const late = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (part: string) => void (output += part));
+  const [code, signal] = await once(child, "close") as [number | null, string | null];
+  clearTimeout(late);
+  if (code !== 0) throw new Error(`${name} ended with ${code ?? signal}`);
+  return JSON.parse(output) as T;
+}
+
+function script(name: string): string {
+  return fileURLToPath(new URL(name, import.meta.url));
+}

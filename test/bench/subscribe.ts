@@ -1,0 +1,66 @@
+// Many subscriptions of one topic, all at the sink.
+import { eventually } from "../support/eventually.ts";
+import type { HubUnderTest } from "../support/hub.ts";
+import type { Sink } from "./parts.ts";
+
+const AT_A_TIME = 16;
+
+/** Subscribes this many callbacks of a group of the sink's, with a secret each, and waits until the hub says that all are active. Returns their URLs. */
+export async function subscribeAll(
+  hub: HubUnderTest,
+  sink: Sink,
+  topic: string,
+  count: number,
+  group = "healthy",
+  start = "latest",
+): Promise<string[]> {
+  const callbacks = Array.from(
+    { length: count },
+    (_, n) => `http://127.0.0.1:${sink.port}/${group}/${encodeURIComponent(topic)}/${n}`,
+  );
+  await eachOf(callbacks, async (callback) => {
+    const body = new URLSearchParams({
+      "hub.mode": "subscribe",
+      "hub.topic": topic,
+      "hub.callback": callback,
+      "hub.start": start,
+      "hub.secret": `secret of ${callback.slice(-40)}`,
+    });
+    const answer = await fetch(hub.url, { method: "POST", body });
+    if (answer.status !== 202) throw new Error(`Cannot subscribe ${callback}: ${answer.status} ${await answer.text()}`);
+    await answer.body?.cancel();
+  });
+  await eachOf(callbacks, async (callback) => {
+    await eventually(`${callback} to be active`, async () => {
+      return (await statusOf(hub, topic, callback))?.state === "active";
+    }, { deadlineMs: 30_000, everyMs: 50 });
+  });
+  return callbacks;
+}
+
+/** Waits until these have all that was published. */
+export async function caughtUp(hub: HubUnderTest, topic: string, callbacks: readonly string[]): Promise<void> {
+  await eachOf(callbacks, async (callback) => {
+    await eventually(`${callback} to have everything`, async () => {
+      return (await statusOf(hub, topic, callback))?.lag === 0;
+    }, { deadlineMs: 60_000, everyMs: 200 });
+  });
+}
+
+interface Status {
+  readonly state: string;
+  readonly lag: number;
+}
+
+async function statusOf(hub: HubUnderTest, topic: string, callback: string): Promise<Status | undefined> {
+  const answer = await fetch(`${hub.base}/subscriptions?${new URLSearchParams({ topic, callback })}`);
+  const status = await answer.json().catch(() => undefined) as Status | undefined;
+  return answer.status === 200 ? status : undefined;
+}
+
+async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const rest = items.values();
+  await Promise.all(Array.from({ length: AT_A_TIME }, async () => {
+    for (const item of rest) await work(item);
+  }));
+}

@@ -1,0 +1,15 @@
+// What the benches print: Markdown tables, as they stand in the README.
+
+export function table(columns: readonly string[]): void {
+  console.log(`\n| ${columns.join(" | ")} |\n| --- |${" ---: |".repeat(columns.length - 1)}`);
+}
+
+/** One line of the table; three digits of a figure, NaN is a cell that stays empty. */
+export function row(name: string, ...figures: readonly number[]): void {
+  console.log(`| ${[name, ...figures.map(written)].join(" | ")} |`);
+}
+
+function written(figure: number): string {
+  if (Number.isNaN(figure)) return "";
+  return figure >= 100 ? Math.round(figure).toLocaleString("en") : figure.toPrecision(3);
+}

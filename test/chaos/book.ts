@@ -1,0 +1,86 @@
+// The auditor's books: what publishers sent and were answered, what subscribers wished, answered and got, what was broken
+// and when. Written by the harness as it happens, all times `performance.now()` of one process; the hub is never asked.
+
+/** One try to publish. A repeated publish is another message: the first may be in the log as well. */
+export interface Message {
+  /** Publisher, number and try; it stands in the body. */
+  readonly key: string;
+  readonly topic: string;
+  readonly body: string;
+  readonly sentAt: number;
+  /** When the 2xx had been read; Infinity while there is none: such a message may be in the log or not. */
+  ackedAt: number;
+  /** The `webhook-id` of the 2xx. */
+  id: string | undefined;
+}
+
+/** What a subscriber wants of one subscription; asked for until it is answered. Only the newest is confirmed. */
+export interface Wish {
+  /** Unique in a book; it travels as `hub.verify_token`. */
+  readonly number: number;
+  /** `gone`: it answered 410. */
+  readonly mode: "subscribe" | "unsubscribe" | "gone";
+  readonly secret: string;
+  /** Before the first request went out. */
+  readonly madeAt: number;
+  /** Each time a yes (a challenge's echo, a 410) had been handed to the socket. */
+  readonly answeredAt: number[];
+}
+
+/** One attempt to deliver, as it came. */
+export interface Arrival {
+  readonly key: string;
+  readonly id: string;
+  /** The place in the log that `X-Hub-Cursor` names. */
+  readonly place: number;
+  /** The body is what was published. */
+  readonly intact: boolean;
+  /** The secret that both signatures were made with; undefined if with none that was ever wished here. */
+  readonly signedWith: string | undefined;
+  readonly at: number;
+  /** What was answered, and when it had been handed to the socket; undefined if it never was. */
+  status: number | undefined;
+  answeredAt: number | undefined;
+}
+
+/** One subscription. */
+export interface Pair {
+  readonly name: string;
+  readonly topic: string;
+  readonly callback: string;
+  readonly wishes: Wish[];
+  readonly arrivals: Arrival[];
+}
+
+export interface Fault {
+  /** `harness`: this process itself was held up, so that its own times mean little. */
+  readonly target: "edge" | "core" | "broker" | "harness";
+  /** `ended`: the process ended by itself, and was started again. */
+  readonly kind: "killed" | "asleep" | "restarted" | "ended" | "held up";
+  readonly from: number;
+  /** When it runs again; Infinity until then. */
+  to: number;
+}
+
+export interface Book {
+  readonly messages: Map<string, Message>;
+  readonly byTopic: Map<string, Message[]>;
+  readonly pairs: Pair[];
+  readonly faults: Fault[];
+  /** Answers that no client should get. */
+  readonly unexpected: string[];
+}
+
+export function createBook(): Book {
+  return { messages: new Map(), byTopic: new Map(), pairs: [], faults: [], unexpected: [] };
+}
+
+/** Writes down a message that is about to be sent. */
+export function noteMessage(book: Book, key: string, topic: string, body: string, sentAt: number): Message {
+  const message: Message = { key, topic, body, sentAt, ackedAt: Infinity, id: undefined };
+  book.messages.set(key, message);
+  const ofTopic = book.byTopic.get(topic);
+  if (ofTopic === undefined) book.byTopic.set(topic, [message]);
+  else ofTopic.push(message);
+  return message;
+}

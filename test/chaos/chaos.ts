@@ -1,0 +1,69 @@
+// `npm run chaos -- --trials N [--kafka] [--from N] [--seed N] [--append FILE] [--fresh N]`: kills, stops and restarts the
+// hub's processes under load, and audits what came. Ends with 1 if any promise of ARCHITECTURE §6 was broken. With
+// `--trials 0 --append FILE` it only adds up what is in the file.
+
+import { execFileSync } from "node:child_process";
+import { appendFile, readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { describe, failed, total, type TrialLine } from "./report.ts";
+import { runChaos } from "./run.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const { values } = parseArgs({
+  options: {
+    trials: { type: "string", default: "20" },
+    from: { type: "string", default: "1" },
+    seed: { type: "string", default: "0" },
+    fresh: { type: "string", default: "25" },
+    append: { type: "string" },
+    kafka: { type: "boolean", default: false },
+    quiet: { type: "boolean", default: false },
+  },
+});
+const number = (name: "trials" | "from" | "seed" | "fresh") => {
+  const value = Number(values[name]);
+  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name} is not a whole number: ${values[name]}`);
+  return value;
+};
+
+const stop = new AbortController();
+// The trial under way is ended first. npm passes on what a terminal has sent already, so a second signal means no more.
+process.on("SIGINT", () => stop.abort());
+process.on("SIGTERM", () => stop.abort());
+const begun = performance.now();
+const checkpointAhead = process.env["TIDINGS_TEST_CHECKPOINT_AHEAD"];
+let lines = await runChaos({
+  trials: number("trials"),
+  from: number("from"),
+  seed: number("seed"),
+  fresh: Math.max(1, number("fresh")),
+  kafka: values.kafka,
+  commit: commit(),
+  settings: checkpointAhead === undefined ? {} : { TIDINGS_TEST_CHECKPOINT_AHEAD: checkpointAhead },
+  signal: stop.signal,
+  onTrial: async (line, kept) => {
+    if (!values.quiet || line.seen.length > 0) console.log(describe(line));
+    for (const what of line.seen) console.log(`  BROKEN  ${what}`);
+    if (kept !== undefined) console.log(`  its data, books and output are in ${kept}`);
+    if (values.append !== undefined) await appendFile(values.append, `${JSON.stringify(line)}\n`);
+  },
+});
+console.log(`\n${lines.length} trials in ${((performance.now() - begun) / 1_000).toFixed(0)} s\n`);
+if (values.append !== undefined) {
+  const log = values.kafka ? "kafka" : "embedded";
+  const all = (await readFile(values.append, "utf8")).split("\n").filter((line) => line !== "");
+  lines = all.map((line) => JSON.parse(line) as TrialLine).filter((line) => line.log === log);
+}
+for (const line of total(lines)) console.log(line);
+process.exitCode = failed(lines).length === 0 ? 0 : 1;
+
+function commit(): string {
+  const git = (...args: string[]) => execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).trim();
+  try {
+    const changed = git("status", "--porcelain", "--", "edge", "core", "shared") !== "";
+    return `${git("rev-parse", "--short=10", "HEAD")}${changed ? "+" : ""}`;
+  } catch {
+    return "unknown";
+  }
+}

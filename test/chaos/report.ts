@@ -1,0 +1,77 @@
+// The sum over many trials, of one sitting or several.
+
+import { BREACHES } from "./audit.ts";
+import type { TrialResult } from "./trial.ts";
+
+/** A line of the file that sittings are added up in. */
+export interface TrialLine extends TrialResult {
+  readonly log: "embedded" | "kafka";
+  /** What the hub was at that time: a commit, with "+" if files differed from it. */
+  readonly commit: string;
+  readonly at: string;
+  /** Gaps that the hub shows, of all subscriptions, when a session ends; on its last trial only. */
+  readonly gaps: number;
+}
+
+/** The trials that did not keep every promise. */
+export function failed(lines: readonly TrialLine[]): TrialLine[] {
+  return lines.filter(({ breaches }) => Object.keys(breaches).length > 0);
+}
+
+/** What a run prints at its end, a line each. */
+export function total(lines: readonly TrialLine[]): string[] {
+  const sum = (of: (line: TrialLine) => number) => lines.reduce((all, line) => all + of(line), 0);
+  const sorted = (values: readonly number[]) => values.toSorted((a, b) => a - b);
+  const recoveries = sorted(lines.flatMap(({ recoveryMs }) => recoveryMs ?? []));
+  // Lines of an early sitting do not say how long the boot took.
+  const afterReady = sorted(
+    lines.map(({ recoveryMs, bootMs }) => Math.max(0, (recoveryMs ?? NaN) - bootMs)).filter(Number.isFinite),
+  );
+  const faults = new Map<string, number>();
+  for (const { fault: { target, kind } } of lines) {
+    faults.set(`${target} ${kind}`, (faults.get(`${target} ${kind}`) ?? 0) + 1);
+  }
+  const rows: (readonly [string, string | number])[] = [
+    [
+      "trials",
+      `${new Set(lines.map(({ seed }) => seed)).size} seeds in ${lines.length} trials, ${failed(lines).length} failed`,
+    ],
+    ["log", [...new Set(lines.map(({ log }) => log))].join(", ")],
+    ["commits", [...new Set(lines.map(({ commit }) => commit))].join(", ")],
+    [
+      "faults",
+      [...faults].map(([what, count]) => `${what} ${count}`).toSorted((a, b) => a.localeCompare(b)).join(", "),
+    ],
+    ["publishes accepted", sum(({ accepted }) => accepted)],
+    ["deliveries", sum(({ deliveries }) => deliveries)],
+    ...BREACHES.map((breach) => [breach, sum(({ breaches }) => breaches[breach] ?? 0)] as const),
+    ["repeated, allowed", sum(({ repeated, breaches }) => repeated - (breaches["forbidden repeat"] ?? 0))],
+    ["dead letters", sum(({ deadLetters }) => deadLetters)],
+    ["gaps", sum(({ gaps }) => gaps)],
+    ["ended by itself", sum(({ ended }) => ended)],
+    ["oldest repeat", `delivered ${Math.max(0, ...lines.map((line) => line.oldestRepeatMs))} ms before the fault`],
+    ["recovery", `p50 ${quantile(recoveries, 0.5)} ms, max ${recoveries.at(-1) ?? "–"} ms`],
+    ["once ready", `p50 ${quantile(afterReady, 0.5)} ms, max ${afterReady.at(-1) ?? "–"} ms`],
+    ["harness held up", `${sum(({ heldUp }) => heldUp)} times`],
+    ["time", `${(sum(({ tookMs }) => tookMs) / 1_000 / Math.max(1, lines.length)).toFixed(2)} s a trial`],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`);
+}
+
+/** One trial in a line. */
+export function describe({ trial, seed, fault, accepted, deliveries, repeated, recoveryMs, tookMs, ended }: TrialLine) {
+  const what = `${fault.target} ${fault.kind}${fault.forMs > 0 ? ` ${fault.forMs} ms` : ""}`;
+  return [
+    `trial ${trial} (seed ${seed})`.padEnd(24),
+    what.padEnd(24),
+    `${accepted} accepted, ${deliveries} deliveries, ${repeated} repeated, recovery ${
+      recoveryMs ?? "–"
+    } ms, ${tookMs} ms`,
+    ended > 0 ? ` (${ended} ended by themselves)` : "",
+  ].join(" ");
+}
+
+function quantile(sorted: readonly number[], q: number): number | string {
+  return sorted.length === 0 ? "–" : sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]!;
+}

@@ -1,0 +1,74 @@
+// Many trials, a fresh hub every so many.
+
+import { startKafka } from "../support/kafka.ts";
+import { statusOf } from "../support/hub-client.ts";
+import type { TrialLine } from "./report.ts";
+import { openSession, type Session } from "./session.ts";
+import { begin, createSoFar, runTrial } from "./trial.ts";
+
+export interface ChaosOptions {
+  readonly trials: number;
+  /** The first trial's number. */
+  readonly from?: number;
+  /** Added to a trial's number it is the trial's seed. */
+  readonly seed?: number;
+  readonly kafka?: boolean;
+  /** Trials on the same data. */
+  readonly fresh?: number;
+  readonly commit?: string;
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Told of each trial; `kept` is where a failed one left its data and books. */
+  readonly onTrial?: (line: TrialLine, kept: string | undefined) => void | Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+/** Runs the trials and resolves with what each found. A failed one ends its session: the next begins on fresh data. */
+export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
+  const { trials, from = 1, seed = 0, fresh = 25, commit = "", settings = {}, signal } = options;
+  if (trials === 0) return [];
+  const kafka = options.kafka === true ? await startKafka() : undefined;
+  const lines: TrialLine[] = [];
+  let session: Session | undefined;
+  let soFar = createSoFar();
+  try {
+    for (let trial = from; trial < from + trials && signal?.aborted !== true; trial += 1) {
+      if (session === undefined) {
+        session = await openSession({ kafka, settings });
+        soFar = createSoFar();
+        await begin(session);
+      }
+      const result = await runTrial(session, trial, seed + trial, soFar);
+      const bad = Object.keys(result.breaches).length > 0;
+      const last = bad || (trial - from + 1) % fresh === 0 || trial === from + trials - 1;
+      const line: TrialLine = {
+        ...result,
+        log: kafka === undefined ? "embedded" : "kafka",
+        commit,
+        at: new Date().toISOString(),
+        gaps: last ? await gapsOf(session) : 0,
+      };
+      let kept: string | undefined;
+      if (last) {
+        kept = await session.close(bad);
+        session = undefined;
+      }
+      lines.push(line);
+      await options.onTrial?.(line, kept);
+    }
+  } catch (error) {
+    // What could not go on is looked into like what went wrong.
+    const kept = await session?.close(true);
+    session = undefined;
+    throw new Error(`A trial could not be ended; its data is in ${kept}`, { cause: error });
+  } finally {
+    await session?.close(false);
+    await kafka?.close();
+  }
+  return lines;
+}
+
+async function gapsOf({ hub, book }: Session): Promise<number> {
+  let gaps = 0;
+  for (const { topic, callback } of book.pairs) gaps += (await statusOf(hub, topic, callback))?.gaps.length ?? 0;
+  return gaps;
+}

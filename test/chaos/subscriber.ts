@@ -1,0 +1,196 @@
+// Subscribers of the chaos program: a server with a port of its own, several subscriptions, changing manners. What it is
+// asked and what it answered goes into the books.
+
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { decodeCursor } from "../../core/cursor.ts";
+import { topicIdOf } from "../../core/ids.ts";
+import { pause } from "../support/eventually.ts";
+import { parameterOf } from "../support/form.ts";
+import type { Arrival, Book, Pair, Wish } from "./book.ts";
+
+/** How a subscriber answers deliveries. `down`: nobody listens. */
+export type Manner = "well" | "slow" | "failing" | "refusing" | "hanging" | "cutting" | "down";
+export const MANNERS: readonly Manner[] = ["slow", "failing", "refusing", "hanging", "cutting", "down"];
+
+export interface Subscriber {
+  readonly pairs: readonly Pair[];
+  manner(): Manner;
+  behave(manner: Manner): Promise<void>;
+  /** Answers what hangs with 503. */
+  release(): void;
+  /** The next delivery of this pair is answered 410, and ends it. */
+  leaveSoon(pair: Pair): void;
+  /** Takes that back; false if it has happened already. */
+  stay(pair: Pair): boolean;
+  close(): Promise<void>;
+}
+
+const SLOW_MS = 40;
+
+export async function openSubscriber(
+  { name, topics, book, nextWish }: {
+    readonly name: string;
+    readonly topics: readonly string[];
+    readonly book: Book;
+    readonly nextWish: () => number;
+  },
+): Promise<Subscriber> {
+  let manner: Manner = "well";
+  const hanging = new Set<ServerResponse>();
+  const leaving = new Set<Pair>();
+  const byPath = new Map<string, Pair>();
+
+  const handle = async (request: IncomingMessage, response: ServerResponse) => {
+    response.on("error", () => {});
+    const [path = "", query = ""] = (request.url ?? "").split("?", 2);
+    const pair = byPath.get(path);
+    if (pair === undefined) return void response.writeHead(404).end();
+    if (request.method === "GET") return answerChallenge(pair, query, response);
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const arrival = arrivalOf(book, pair, request, Buffer.concat(parts));
+    pair.arrivals.push(arrival);
+    await answerDelivery(pair, arrival, response);
+  };
+
+  const answerDelivery = async (pair: Pair, arrival: Arrival, response: ServerResponse) => {
+    if (leaving.delete(pair)) {
+      const gone: Wish = { number: nextWish(), mode: "gone", secret: "", madeAt: arrival.at, answeredAt: [] };
+      pair.wishes.push(gone);
+    }
+    const wish = pair.wishes.at(-1);
+    if (wish?.mode === "gone") {
+      response.on("finish", () => wish.answeredAt.push(performance.now()));
+      return answer(arrival, response, 410);
+    }
+    switch (manner) {
+      case "well":
+        return answer(arrival, response, 204);
+      case "slow":
+        await pause(SLOW_MS);
+        return answer(arrival, response, 204);
+      case "failing":
+        return answer(arrival, response, 500);
+      case "refusing":
+        return answer(arrival, response, 422);
+      case "hanging":
+        hanging.add(response);
+        response.on("close", () => hanging.delete(response));
+        return;
+      case "cutting":
+      case "down":
+        response.destroy();
+    }
+  };
+
+  let server: Server | undefined;
+  const listen = async (port: number) => {
+    server = createServer({ keepAliveTimeout: 300_000 }, (request, response) => {
+      handle(request, response).catch(() => response.destroy());
+    });
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+    return (server.address() as AddressInfo).port;
+  };
+  const hangUp = async () => {
+    const closing = server;
+    server = undefined;
+    if (closing === undefined) return;
+    closing.close();
+    closing.closeAllConnections();
+    await once(closing, "close");
+  };
+  const port = await listen(0);
+  const pairs = topics.map((topic, index): Pair => {
+    const callback = `http://127.0.0.1:${port}/${index}`;
+    const pair: Pair = { name: `${name}/${index}`, topic, callback, wishes: [], arrivals: [] };
+    byPath.set(`/${index}`, pair);
+    return pair;
+  });
+  const release = () => {
+    for (const response of hanging) response.writeHead(503).end();
+    hanging.clear();
+  };
+  return {
+    pairs,
+    manner: () => manner,
+    async behave(next) {
+      manner = next;
+      if (next === "down") await hangUp();
+      else if (server === undefined) await listen(port);
+    },
+    release,
+    leaveSoon: (pair) => void leaving.add(pair),
+    stay: (pair) => leaving.delete(pair),
+    close: hangUp,
+  };
+}
+
+/** Only the newest wish is confirmed: a subscriber knows what it wants. */
+function answerChallenge(pair: Pair, query: string, response: ServerResponse): void {
+  const wish = pair.wishes.at(-1);
+  const asked = [parameterOf(query, "hub.mode"), parameterOf(query, "hub.verify_token")];
+  if (wish === undefined || asked[0] !== wish.mode || asked[1] !== String(wish.number)) {
+    return void response.writeHead(404).end();
+  }
+  response.on("finish", () => wish.answeredAt.push(performance.now()));
+  response.writeHead(200).end(parameterOf(query, "hub.challenge"));
+}
+
+function answer(arrival: Arrival, response: ServerResponse, status: number): void {
+  response.on("finish", () => {
+    arrival.status = status;
+    arrival.answeredAt = performance.now();
+  });
+  response.writeHead(status).end();
+}
+
+function arrivalOf(book: Book, pair: Pair, { headers }: IncomingMessage, body: Buffer): Arrival {
+  const at = performance.now();
+  const text = body.toString("utf8");
+  const key = text.split(" ", 1)[0] ?? "";
+  const cursor = String(headers["x-hub-cursor"]);
+  return {
+    key,
+    id: String(headers["webhook-id"]),
+    place: placeOf(pair.topic, cursor),
+    intact: book.messages.get(key)?.body === text,
+    signedWith: signerOf(pair, headers, body),
+    at,
+    status: undefined,
+    answeredAt: undefined,
+  };
+}
+
+function placeOf(topic: string, cursor: string): number {
+  try {
+    return decodeCursor(topicIdOf(topic), cursor).offset;
+  } catch {
+    return NaN;
+  }
+}
+
+/** The newest of the pair's secrets that both signatures hold under. */
+function signerOf(pair: Pair, headers: IncomingMessage["headers"], body: Buffer): string | undefined {
+  const [id, timestamp] = [String(headers["webhook-id"]), String(headers["webhook-timestamp"])];
+  return pair.wishes.findLast(({ mode, secret }) =>
+    mode === "subscribe" &&
+    equal(headers["x-hub-signature"], `sha256=${hmac(secret, body).toString("hex")}`) &&
+    equal(
+      headers["webhook-signature"],
+      `v1,${hmac(secret, Buffer.concat([Buffer.from(`${id}.${timestamp}.`), body])).toString("base64")}`,
+    )
+  )?.secret;
+}
+
+function hmac(secret: string, bytes: Buffer): Buffer {
+  return createHmac("sha256", secret).update(bytes).digest();
+}
+
+function equal(one: unknown, other: string): boolean {
+  const bytes = Buffer.from(String(one));
+  return bytes.length === other.length && timingSafeEqual(bytes, Buffer.from(other));
+}

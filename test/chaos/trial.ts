@@ -1,0 +1,160 @@
+// One trial: load, one fault, recovery, everything delivered, audit.
+
+import { pause } from "../support/eventually.ts";
+import { audit, type Breach, type Violation } from "./audit.ts";
+import type { Book, Message } from "./book.ts";
+import { commit, type FaultPlan, planFault } from "./faults.ts";
+import { liveAlong, publishAlong, publishUntilAccepted, settle, subscribe } from "./load.ts";
+import { createRandom } from "./random.ts";
+import { DEAD_LETTER_ATTEMPTS, type Session } from "./session.ts";
+
+export interface TrialResult {
+  readonly trial: number;
+  readonly seed: number;
+  readonly fault: FaultPlan;
+  readonly tookMs: number;
+  /** Publishes answered 2xx, attempts that came, those of them that were repeats; in this trial. */
+  readonly accepted: number;
+  readonly deliveries: number;
+  readonly repeated: number;
+  readonly deadLetters: number;
+  readonly oldestRepeatMs: number;
+  /** From when the process was let go until something published since the fault came; null if nothing did. */
+  readonly recoveryMs: number | null;
+  /** Of that, until the process said it was ready. */
+  readonly bootMs: number;
+  /** Processes that ended by themselves. */
+  readonly ended: number;
+  readonly heldUp: number;
+  readonly breaches: Readonly<Partial<Record<Breach, number>>>;
+  /** Of each kind the first few. */
+  readonly seen: readonly string[];
+}
+
+/** What the trials of a session before have found. */
+export interface SoFar {
+  readonly violations: Set<string>;
+  accepted: number;
+  arrivals: number;
+  repeats: number;
+  deadLetters: number;
+}
+
+export function createSoFar(): SoFar {
+  return { violations: new Set(), accepted: 0, arrivals: 0, repeats: 0, deadLetters: 0 };
+}
+
+const PUBLISHERS = 4;
+const MOST_SEEN = 3;
+/** Load goes on so long after the fault. */
+const AFTER_MS = 120;
+/** Longer than a fold may take, and what a fault before leaves behind. */
+const CALM_MS = 1_600;
+
+/** Subscribes every pair; before the first trial of a session. */
+export async function begin(session: Session): Promise<void> {
+  await Promise.all(session.book.pairs.map((pair) => subscribe(session, pair)));
+  await finish(session, 30_000);
+}
+
+export async function runTrial(session: Session, trial: number, seed: number, soFar: SoFar): Promise<TrialResult> {
+  const { book } = session;
+  const random = createRandom(seed);
+  const plan = planFault(random, session.kafka !== undefined);
+  const begunAt = performance.now();
+  const faultsBefore = book.faults.length;
+  // In some trials nobody changes what it wants, so that what was wished before must outlive the fault; in some they stop
+  // changing it long enough before that everything must be folded.
+  const calm = random.chance(0.15);
+  let steady = !calm && random.chance(0.3);
+  let running = true;
+  const load = Promise.all([
+    ...Array.from({ length: PUBLISHERS }, (_, i) => publishAlong(session, `p${i}`, random.fork(), () => running)),
+    ...session.subscribers.map((subscriber) =>
+      liveAlong(session, subscriber, random.fork(), { trial, steady: () => steady }, () => running)
+    ),
+  ]);
+  load.catch(() => {});
+  await pause(random.between(80, 500));
+  if (calm) {
+    steady = true;
+    await pause(CALM_MS);
+  }
+  const { fault, liftedAt } = await commit(session, plan);
+  await pause(AFTER_MS);
+  running = false;
+  await load;
+  await finish(session, session.kafka === undefined ? 30_000 : 60_000);
+
+  const found = audit(book, { deadLetterAttempts: DEAD_LETTER_ATTEMPTS, now: performance.now() });
+  const fresh = found.violations.filter(({ breach, what }) => !soFar.violations.has(`${breach}: ${what}`));
+  const faults = book.faults.slice(faultsBefore);
+  const result = {
+    trial,
+    seed,
+    fault: plan,
+    tookMs: Math.round(performance.now() - begunAt),
+    accepted: found.accepted - soFar.accepted,
+    deliveries: found.arrivals - soFar.arrivals,
+    repeated: found.repeats - soFar.repeats,
+    deadLetters: found.deadLetters - soFar.deadLetters,
+    oldestRepeatMs: Math.round(found.oldestRepeatMs),
+    recoveryMs: recovery(book, fault.from, liftedAt),
+    bootMs: Math.round(fault.to - liftedAt),
+    ended: faults.filter(({ kind }) => kind === "ended").length,
+    heldUp: faults.filter(({ target }) => target === "harness").length,
+    ...summary(fresh),
+  };
+  for (const { breach, what } of fresh) soFar.violations.add(`${breach}: ${what}`);
+  const { accepted, arrivals, repeats, deadLetters } = found;
+  Object.assign(soFar, { accepted, arrivals, repeats, deadLetters });
+  return result;
+}
+
+/** Everybody is well, every wish is known, and everything that was published is delivered, a last message to each topic included. */
+async function finish(session: Session, deadlineMs: number): Promise<void> {
+  const { subscribers, book } = session;
+  const until = performance.now() + deadlineMs;
+  while (session.down.size > 0 && performance.now() < until) await pause(5);
+  for (const subscriber of subscribers) {
+    for (const pair of subscriber.pairs) subscriber.stay(pair);
+    await subscriber.behave("well");
+    subscriber.release();
+  }
+  await Promise.all(book.pairs.map((pair) => settle(session, pair, deadlineMs)));
+  const last = new Map<string, Message>();
+  await Promise.all(session.topics.map(async (topic) => {
+    last.set(topic, await publishUntilAccepted(session, "last", topic));
+  }));
+  const waiting = new Set(book.pairs.filter((pair) => pair.wishes.at(-1)?.mode === "subscribe"));
+  while (waiting.size > 0 && performance.now() < until) {
+    for (const pair of waiting) {
+      const { key } = last.get(pair.topic)!;
+      // A message that comes last was tried when all before it were done (§6.3).
+      const came = pair.arrivals.findLast((arrival) => arrival.key === key && arrival.answeredAt !== undefined);
+      if (came !== undefined || pair.wishes.at(-1)?.mode === "gone") waiting.delete(pair);
+    }
+    await pause(5);
+  }
+}
+
+function recovery({ pairs, messages }: Book, from: number, liftedAt: number): number | null {
+  let first = Infinity;
+  for (const { arrivals } of pairs) {
+    for (let i = arrivals.length - 1; i >= 0 && arrivals[i]!.at > liftedAt; i -= 1) {
+      const { at, key } = arrivals[i]!;
+      if ((messages.get(key)?.sentAt ?? 0) > from) first = Math.min(first, at);
+    }
+  }
+  return first === Infinity ? null : Math.round(first - liftedAt);
+}
+
+function summary(violations: readonly Violation[]): Pick<TrialResult, "breaches" | "seen"> {
+  const breaches: Partial<Record<Breach, number>> = {};
+  const seen: string[] = [];
+  for (const { breach, what } of violations) {
+    const count = breaches[breach] = (breaches[breach] ?? 0) + 1;
+    if (count <= MOST_SEEN) seen.push(`${breach}: ${what}`);
+  }
+  return { breaches, seen };
+}

@@ -1,0 +1,97 @@
+// CONFORMANCE §7: authenticated distribution.
+
+import assert from "node:assert/strict";
+import { answer, script } from "../support/answers.ts";
+import { post, publish, published, subscribed } from "../support/hub-client.ts";
+import type { Recorded } from "../support/recording-server.ts";
+import { hubSignature } from "../support/signatures.ts";
+import { row, update } from "./rig.ts";
+import type { Rig } from "./rig.ts";
+
+const HEX_LENGTH: Readonly<Record<string, number>> = { sha1: 40, sha256: 64, sha384: 96, sha512: 128 };
+
+/** H64 and H65 in one: the form, and the HMAC worked out again over the bytes that came. */
+function assertSigned(delivery: Recorded | undefined, secret: string): void {
+  const signature = String(delivery?.headers["x-hub-signature"]);
+  assert.match(signature, /^(sha1|sha256|sha384|sha512)=[0-9a-f]+$/);
+  const [method = "", hex = ""] = signature.split("=");
+  assert.equal(hex.length, HEX_LENGTH[method]);
+  assert.equal(signature, hubSignature(secret, delivery?.body ?? Buffer.alloc(0), method));
+}
+
+export function signingRows(rig: Rig): void {
+  const { hub, topics, callbacks } = rig;
+
+  row(rig, "H63 §7.1 with a secret the first delivery and those after a renewal are signed", async () => {
+    const topic = topics.topic();
+    const callback = callbacks.callback();
+    await subscribed(hub, topic.url, callback, { "hub.secret": "first secret" });
+    await update(rig, topic, { body: "one" });
+    assertSigned((await callback.delivered(1))[0], "first secret");
+    await subscribed(hub, topic.url, callback, { "hub.secret": "second secret" });
+    await update(rig, topic, { body: "two" });
+    assertSigned((await callback.delivered(2))[1], "second secret");
+  });
+
+  row(rig, "H63 §7.1 a retry is signed like the first attempt", async () => {
+    const topic = topics.topic();
+    const callback = callbacks.callback();
+    callback.onDelivery = script(answer(503), answer(204));
+    await subscribed(hub, topic.url, callback, { "hub.secret": "retry" });
+    await update(rig, topic, { body: "one" });
+    const attempts = await callback.delivered(2);
+    for (const attempt of attempts) assertSigned(attempt, "retry");
+  }, "settings");
+
+  for (const secret of ["plain", "grüße 秘密 🗝", "a&b+c%20=d", " spaces at both ends ", "x".repeat(199)]) {
+    row(
+      rig,
+      `H64 H65 §7.1 the signature is the HMAC of the exact bytes under the secret "${secret.slice(0, 24)}"`,
+      async () => {
+        const topic = topics.topic();
+        const callback = callbacks.callback();
+        await subscribed(hub, topic.url, callback, { "hub.secret": secret });
+        await update(rig, topic, {
+          body: Buffer.from([0, 255, 13, 10, 0xc3, 0x28]),
+          contentType: "application/octet-stream",
+        });
+        assertSigned((await callback.delivered(1))[0], secret);
+      },
+    );
+  }
+
+  row(rig, "H65 §7.1 an empty body is signed too", async () => {
+    const topic = rig.name();
+    const callback = callbacks.callback();
+    await subscribed(hub, topic, callback, { "hub.secret": "nothing" });
+    await publish(hub, topic, { body: "", contentType: "application/octet-stream" });
+    assertSigned((await callback.delivered(1))[0], "nothing");
+  }, "wire");
+
+  row(rig, "H64 WIRE §3 the method is sha256, or the one that SIGNATURE chooses", async () => {
+    const required = await rig.variant();
+    const topic = rig.name();
+    const [here, there] = [callbacks.callback(), callbacks.callback()];
+    await post(required, { "hub.mode": "register", "hub.topic": topic });
+    for (const [on, callback] of [[hub, here], [required, there]] as const) {
+      await subscribed(on, topic, callback, { "hub.secret": "methods" });
+      await published(on, topic, "x");
+      assertSigned((await callback.delivered(1))[0], "methods");
+    }
+    assert.match(String(here.deliveries[0]?.headers["x-hub-signature"]), /^sha256=/);
+    assert.match(String(there.deliveries[0]?.headers["x-hub-signature"]), /^sha1=/);
+  }, "wire");
+
+  row(rig, "H66 §5.1 without a secret there is no signature", async () => {
+    const topic = topics.topic();
+    const [callback, empty] = [callbacks.callback(), callbacks.callback()];
+    await subscribed(hub, topic.url, callback);
+    await subscribed(hub, topic.url, empty, { "hub.secret": "" });
+    await update(rig, topic, { body: "one" });
+    for (const each of [callback, empty]) {
+      const [delivery] = await each.delivered(1);
+      assert.equal(delivery?.headers["x-hub-signature"], undefined);
+      assert.equal(delivery?.headers["webhook-signature"], undefined);
+    }
+  });
+}

@@ -1,0 +1,173 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { ResultEvent } from "../../core/consolidator/events.ts";
+import type { PendingIntent } from "../../core/consolidator/records.ts";
+import { createEffects } from "../../core/effects.ts";
+import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
+import { eventually, never } from "../support/eventually.ts";
+import { parameterOf } from "../support/form.ts";
+
+const NOTICE = {
+  topic: "https://example.com/a b",
+  callback: "http://subscriber.example/x?k=1",
+  reason: "not registered",
+};
+const INTENT: PendingIntent = {
+  id: "intent-1",
+  offset: 7,
+  time: 0,
+  mode: "subscribe",
+  topic: NOTICE.topic,
+  callback: NOTICE.callback,
+  end: 0,
+  leaseMs: 60_000,
+};
+const NETWORK: OutboundAnswer = { kind: "failed", code: "network", reason: "nobody is there" };
+
+function answered(status: number, body = ""): (request: OutboundRequest) => OutboundAnswer {
+  return ({ url }) => ({ kind: "answer", status, headers: {}, body: Buffer.from(body), url });
+}
+
+/** Confirms whatever it is asked. */
+const echo = (request: OutboundRequest): OutboundAnswer =>
+  answered(200, parameterOf(request.url.split("?").slice(1).join("?"), "hub.challenge"))(request);
+
+interface Script {
+  readonly calls: OutboundRequest[];
+  readonly stop: AbortController;
+  readonly effects: ReturnType<typeof createEffects>;
+  answer: (request: OutboundRequest, nth: number) => OutboundAnswer | Promise<OutboundAnswer>;
+  /** What the log says when a result is to be written. */
+  log: () => void;
+}
+
+function script(answer: Script["answer"]): Script {
+  const calls: OutboundRequest[] = [];
+  const stop = new AbortController();
+  const outbound: Outbound = {
+    supports: { pinning: true },
+    async call(request) {
+      calls.push(request);
+      return await run.answer(request, calls.length);
+    },
+    close: () => Promise.resolve(),
+  };
+  const resultOf = ({ intent, topic, callback, verified, elapsedMs, id }: Parameters<
+    Parameters<typeof createEffects>[0]["operations"]["resultOf"]
+  >[0]): Promise<ResultEvent> => {
+    run.log();
+    const event = { type: "result", id, time: 1_000, intent, topic, callback, verified } as const;
+    return Promise.resolve({ ...event, challengedAt: 1_000 - elapsedMs });
+  };
+  const fetcher = { fetch: () => {}, hurry: () => {} };
+  const run: Script = {
+    calls,
+    stop,
+    answer,
+    log: () => {},
+    effects: createEffects({ outbound, operations: { resultOf }, fetcher, signal: stop.signal }),
+  };
+  return run;
+}
+
+describe("§5.2 a denied notice", { timeout: 30_000 }, () => {
+  it("§5.2 is one GET with mode, topic and reason after the callback's own query, whatever is answered", async () => {
+    for (const answer of [answered(200), answered(404), answered(500, "x".repeat(100))]) {
+      const { effects, calls } = script(answer);
+      await new Promise<void>((sent) => effects.notify(NOTICE, sent));
+      assert.equal(calls.length, 1);
+      const { method, url } = calls[0]!;
+      assert.equal(method, "GET");
+      assert.ok(url.startsWith(`${NOTICE.callback}&hub.mode=denied&`), url);
+      const query = url.slice(url.indexOf("?") + 1);
+      assert.equal(parameterOf(query, "hub.topic"), NOTICE.topic);
+      assert.equal(parameterOf(query, "hub.reason"), "not registered");
+    }
+  });
+
+  it("WIRE §2 is never sent again to a host that the guard forbids", async () => {
+    const { effects, calls } = script(() => ({ kind: "failed", code: "forbidden", reason: "10.0.0.1" }));
+    await new Promise<void>((sent) => effects.notify(NOTICE, sent));
+    assert.equal(calls.length, 1);
+  });
+
+  it("is tried again where no answer came, and then counts as sent", async () => {
+    const { effects, calls } = script((request, nth) => nth === 1 ? NETWORK : answered(200)(request));
+    await new Promise<void>((sent) => effects.notify(NOTICE, sent));
+    assert.equal(calls.length, 2);
+  });
+
+  it("A3.10 that a stop cuts off is still owed", async () => {
+    const { effects, calls, stop } = script(() => NETWORK);
+    let sent = false;
+    effects.notify(NOTICE, () => sent = true);
+    await eventually("a try", () => calls.length === 1);
+    stop.abort();
+    await never("sent", () => sent, 100);
+  });
+});
+
+describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
+  it("§5.3 asks as an edge would, and a good answer is a result of its intent", async () => {
+    const { effects, calls } = script(echo);
+    const result = await new Promise<ResultEvent>((found) => effects.verify(INTENT, found));
+    assert.equal(calls.length, 1);
+    const query = calls[0]!.url.slice(calls[0]!.url.indexOf("?") + 1);
+    assert.equal(parameterOf(query, "hub.mode"), "subscribe");
+    assert.equal(parameterOf(query, "hub.lease_seconds"), "60");
+    assert.equal(result.intent, INTENT.id);
+    assert.equal(result.verified, true);
+    assert.ok(result.challengedAt <= 1_000 && result.challengedAt > 0, "A3.7: from the challenge");
+  });
+
+  it("§5.3.1 any other answer below 500 is a no", async () => {
+    for (const answer of [answered(404), answered(200, "wrong"), answered(302)]) {
+      const { effects, calls } = script(answer);
+      assert.equal((await new Promise<ResultEvent>((found) => effects.verify(INTENT, found))).verified, false);
+      assert.equal(calls.length, 1);
+    }
+  });
+
+  it("a log that is away loses no yes: it is written when the log is back, without another challenge", async () => {
+    const run = script(echo);
+    let away = 2;
+    run.log = () => {
+      if (away-- > 0) throw new Error("the log is away");
+    };
+    const result = await new Promise<ResultEvent>((found) => run.effects.verify(INTENT, found));
+    assert.equal(result.verified, true);
+    assert.equal(run.calls.length, 1);
+    // The lease is not longer for it.
+    assert.ok(result.challengedAt < 1_000 - 1_500, `${1_000 - result.challengedAt} ms since the challenge`);
+  });
+
+  it("A3.6 that a stop cuts off has no result: the next owner asks again", async () => {
+    const { effects, calls, stop } = script(async () => {
+      await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
+      return { kind: "failed", code: "aborted", reason: "stopping" };
+    });
+    let found = false;
+    effects.verify(INTENT, () => found = true);
+    await eventually("a try", () => calls.length === 1);
+    stop.abort();
+    await never("a result", () => found, 100);
+  });
+
+  it("§6.7 at most 64 go on at once, and those that hang hold up no notice", async () => {
+    const held = Promise.withResolvers<void>();
+    const { effects, calls } = script(async (request) => {
+      if (parameterOf(request.url.slice(request.url.indexOf("?") + 1), "hub.mode") === "denied") {
+        return answered(200)(request);
+      }
+      await held.promise;
+      return echo(request);
+    });
+    let results = 0;
+    for (let n = 0; n < 200; n++) effects.verify({ ...INTENT, id: `intent-${n}` }, () => void results++);
+    await eventually("64 calls", () => calls.length === 64);
+    await new Promise<void>((sent) => effects.notify(NOTICE, sent));
+    assert.equal(calls.length, 65);
+    held.resolve();
+    await eventually("all results", () => results === 200);
+  });
+});

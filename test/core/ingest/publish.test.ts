@@ -1,0 +1,281 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { decodeCursor } from "../../../core/cursor.ts";
+import { topicIdOf } from "../../../core/ids.ts";
+import { type Log, LogError } from "../../../core/log/log.ts";
+import { CONTENT_HEADERS, CORE_PATHS } from "../../../shared/core-api.ts";
+import { operationId, withDirectory } from "../../support/core-rig.ts";
+import { eventually, never } from "../../support/eventually.ts";
+import { call } from "../../support/http.ts";
+import { createScriptedTransport } from "../../support/scripted-transport.ts";
+import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/test-core.ts";
+
+const CALLBACK = "http://127.0.0.1:9/callback";
+const TOPIC = "https://example.com/feed";
+
+async function withCore(
+  options: Omit<TestCoreOptions, "directory">,
+  run: (core: TestCore, directory: string) => Promise<void>,
+): Promise<void> {
+  await withDirectory(async (directory) => {
+    await using core = await openTestCore({ directory, ...options });
+    await run(core, directory);
+    assert.deepEqual(core.failures, []);
+  });
+}
+
+/** A log whose appends of content wait until they are let through. */
+function gated(log: Log): Log & { release: () => void; waiting: () => number; most: () => number } {
+  const gate = Promise.withResolvers<void>();
+  let waiting = 0;
+  let most = 0;
+  return {
+    ...log,
+    async append(stream, record, partition) {
+      if (stream === "messages") {
+        most = Math.max(most, ++waiting);
+        await gate.promise;
+        waiting--;
+      }
+      return await log.append(stream, record, partition);
+    },
+    release: gate.resolve,
+    waiting: () => waiting,
+    most: () => most,
+  };
+}
+
+describe("WIRE §1 content", { timeout: 60_000 }, () => {
+  it("is answered with its id and cursor when it is durable, and delivered as it was", async () => {
+    await withCore({}, async (core) => {
+      await core.subscribe(TOPIC, CALLBACK);
+      const body = Uint8Array.from({ length: 256 }, (_, byte) => byte);
+      const id = operationId();
+      const { status, answer } = await core.publish(TOPIC, body, {
+        id,
+        contentType: "text/plain; charset=UTF-8",
+        headers: {
+          [CONTENT_HEADERS.headers]: encodeURIComponent(JSON.stringify({ "ce-id": "7", "content-language": "de" })),
+          [CONTENT_HEADERS.traceparent]: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        },
+      });
+      assert.equal(status, 200);
+      assert.equal(answer.id, id);
+      const at = decodeCursor(topicIdOf(TOPIC), answer.cursor);
+      const { records } = await core.log.read("messages", at.partition, at.offset, { maxBytes: 1_000 });
+      assert.deepEqual(records[0]!.value, body, "in the log when it is answered");
+      const [sent] = await eventually("delivery", () => core.transport.posts.length > 0 && core.transport.posts);
+      assert.ok(sent!.post.body.equals(body));
+      assert.equal(sent!.id, id);
+      assert.equal(sent!.header("content-type"), "text/plain; charset=UTF-8");
+      assert.equal(sent!.header("x-hub-cursor"), answer.cursor);
+      assert.equal(sent!.header("ce-id"), "7");
+      assert.equal(sent!.header("content-language"), "de");
+      assert.equal(sent!.header("traceparent"), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    });
+  });
+
+  it("an empty body without a type is a message too", async () => {
+    await withCore({}, async (core) => {
+      await core.subscribe(TOPIC, CALLBACK);
+      const headers = {
+        [CONTENT_HEADERS.id]: operationId(),
+        [CONTENT_HEADERS.madeAt]: String(core.clock.now()),
+        [CONTENT_HEADERS.topic]: encodeURIComponent(TOPIC),
+      };
+      assert.equal((await call(`${core.url}${CORE_PATHS.messages}`, { method: "POST", headers })).status, 200);
+      const [sent] = await eventually("delivery", () => core.transport.posts.length > 0 && core.transport.posts);
+      assert.equal(sent!.header("content-type"), "application/octet-stream");
+      assert.equal(sent!.post.body.length, 0);
+    });
+  });
+
+  it("a body of the limit is taken, one of a byte more is 413", async () => {
+    await withCore({ settings: { TIDINGS_MESSAGE_MAX_BYTES: "1000" } }, async (core) => {
+      assert.equal((await core.publish(TOPIC, Buffer.alloc(1_000))).status, 200);
+      const { status, refusal } = await core.publish(TOPIC, Buffer.alloc(1_001));
+      assert.deepEqual([status, refusal.code], [413, "too_large"]);
+      assert.equal(await core.log.end("messages", 0), 1);
+      // The limit is that of content, not of what the hub writes down about it.
+      await core.subscribe(TOPIC, `${CALLBACK}?${"x".repeat(2_000)}`);
+    });
+  });
+
+  it("wrong fields are 400 and named, and write nothing", async () => {
+    await withCore({}, async (core) => {
+      const good = {
+        [CONTENT_HEADERS.id]: "an-id",
+        [CONTENT_HEADERS.madeAt]: String(core.clock.now()),
+        [CONTENT_HEADERS.topic]: "topic",
+      };
+      const wrong: readonly (readonly [name: string, value: string | undefined])[] = [
+        [CONTENT_HEADERS.id, undefined],
+        [CONTENT_HEADERS.id, "a b"],
+        [CONTENT_HEADERS.id, "x".repeat(65)],
+        [CONTENT_HEADERS.madeAt, undefined],
+        [CONTENT_HEADERS.madeAt, "soon"],
+        [CONTENT_HEADERS.madeAt, ""],
+        [CONTENT_HEADERS.madeAt, "1.5"],
+        [CONTENT_HEADERS.topic, undefined],
+        [CONTENT_HEADERS.topic, ""],
+        [CONTENT_HEADERS.topic, "%ff"],
+        [CONTENT_HEADERS.topic, "%"],
+        [CONTENT_HEADERS.topic, "x".repeat(16_385)],
+        [CONTENT_HEADERS.contentType, "%c0%80"],
+        [CONTENT_HEADERS.headers, "%7"],
+      ];
+      for (const [name, value] of wrong) {
+        const headers = Object.fromEntries(
+          Object.entries({ ...good, [name]: value }).filter((entry): entry is [string, string] =>
+            entry[1] !== undefined
+          ),
+        );
+        const reply = await call(`${core.url}${CORE_PATHS.messages}`, { method: "POST", body: "x", headers });
+        assert.equal(reply.status, 400, `${name}: ${String(value).slice(0, 20)} → ${reply.text}`);
+        assert.ok(reply.text.includes(name), reply.text);
+      }
+      assert.equal(await core.log.end("messages", 0), 0);
+      assert.equal(await core.log.end("events", 0), 0);
+    });
+  });
+
+  it("A3.8 content that was made over 90 s ago is stale", async () => {
+    await withCore({}, async (core) => {
+      const { status, refusal } = await core.publish(TOPIC, "x", { madeAt: core.clock.now() - 91_000 });
+      assert.deepEqual([status, refusal.code], [409, "stale_operation"]);
+      assert.equal(await core.log.end("messages", 0), 0);
+    });
+  });
+});
+
+describe("A4.4 content that an edge sends again", { timeout: 60_000 }, () => {
+  it("A4.4 side by side, one after the other and later: one message, one answer, one delivery", async () => {
+    await withCore({}, async (core) => {
+      await core.subscribe(TOPIC, CALLBACK);
+      const again = { id: operationId(), madeAt: core.clock.now() };
+      const answers = await Promise.all(Array.from({ length: 8 }, () => core.publish(TOPIC, "once", again)));
+      core.clock.advance(8_000);
+      answers.push(await core.publish(TOPIC, "once", again));
+      core.clock.advance(50_000);
+      answers.push(await core.publish(TOPIC, "once", again));
+      for (const { status, answer } of answers) {
+        assert.equal(status, 200);
+        assert.deepEqual(answer, answers[0]!.answer);
+      }
+      assert.equal(await core.log.end("messages", 0), 1);
+      await eventually("delivery", () => core.transport.posts.length > 0);
+      await never("a second one", () => core.transport.posts.length > 1, 60);
+    });
+  });
+
+  it("A4.4 over a restart: the log is read again, so that the next try is still the same message", async () => {
+    await withDirectory(async (directory) => {
+      const again = { id: operationId(), madeAt: Date.now() };
+      let first;
+      {
+        await using core = await openTestCore({ directory });
+        await core.subscribe(TOPIC, CALLBACK);
+        first = await core.publish(TOPIC, "once", again);
+      }
+      await using core = await openTestCore({ directory });
+      const second = await core.publish(TOPIC, "once", again);
+      assert.deepEqual(second.answer, first.answer);
+      assert.equal(await core.log.end("messages", 0), 1);
+    });
+  });
+
+  it("A4.4 two copies in the log, of two cores that did not know of each other: one is delivered", async () => {
+    const transport = createScriptedTransport(() => "hold");
+    await withDirectory(async (directory) => {
+      const id = operationId();
+      const append = async (core: TestCore, body: string) =>
+        await core.log.append("messages", {
+          key: topicIdOf(TOPIC),
+          value: Buffer.from(body),
+          headers: { id, "content-type": "text/plain" },
+        });
+      {
+        await using core = await openTestCore({ directory, transport });
+        await core.subscribe(TOPIC, CALLBACK);
+        await append(core, "first");
+        await append(core, "again");
+        await core.publish(TOPIC, "next");
+        const [sent] = await eventually("delivery", () => transport.posts.length > 0 && transport.posts);
+        sent!.post.answered(503, undefined);
+        await eventually("the next try", () => transport.posts.length > 1);
+      }
+      transport.posts.length = 0;
+      transport.answer = () => 204;
+      await using core = await openTestCore({ directory, transport });
+      await core.publish(TOPIC, "last");
+      await eventually("all", () => transport.to("/callback").includes("last"));
+      assert.deepEqual(transport.to("/callback"), ["first", "next", "last"]);
+    });
+  });
+});
+
+describe("§6.7 a core that cannot keep up", { timeout: 60_000 }, () => {
+  it("§6.7 takes 64 MiB of content at once, answers 503 beyond that, and goes on when there is room", async () => {
+    let gate: ReturnType<typeof gated> | undefined;
+    await withCore({ wrap: (log) => gate = gated(log) }, async (core) => {
+      const body = Buffer.alloc(999_000);
+      const replies = Promise.all(Array.from({ length: 80 }, () => core.publish(TOPIC, body)));
+      await eventually("what it takes", () => gate!.waiting() >= 60);
+      const { status, refusal } = await eventually("a refusal", async () => {
+        const reply = await core.publish(TOPIC, body);
+        return reply.status !== 200 && reply;
+      });
+      assert.deepEqual([status, refusal.code], [503, "unavailable"]);
+      gate!.release();
+      for (const reply of await replies) assert.ok([200, 503].includes(reply.status), `${reply.status}`);
+      assert.ok(gate!.most() <= 67, `${gate!.most()} bodies of a megabyte were held at once`);
+      assert.equal((await core.publish(TOPIC, body)).status, 200);
+    });
+  });
+
+  for (const [code, reason] of [["full", /no room/], ["unavailable", /cannot be reached/]] as const) {
+    it(`a log that is ${code}: 503 with a Retry-After, nothing that looks accepted, and then it goes on`, async () => {
+      let fails = false;
+      await withCore({
+        wrap: (log) => ({
+          ...log,
+          append: (...args) => fails ? Promise.reject(new LogError(code, "of a test")) : log.append(...args),
+        }),
+      }, async (core) => {
+        await core.subscribe(TOPIC, CALLBACK);
+        fails = true;
+        const { status, refusal } = await core.publish(TOPIC, "lost");
+        assert.equal(status, 503);
+        assert.match(refusal.message, reason);
+        const raw = await core.raw(
+          JSON.stringify({ kind: "register", id: operationId(), madeAt: core.clock.now(), topic: "t" }),
+        );
+        assert.equal(raw.status, 503);
+        assert.equal(raw.headers["retry-after"], "2");
+        fails = false;
+        assert.equal((await core.publish(TOPIC, "kept")).status, 200);
+        await eventually("delivery", () => core.transport.to("/callback").length === 1);
+        assert.deepEqual(core.transport.to("/callback"), ["kept"]);
+      });
+    });
+  }
+
+  it("a try that failed is no reason to refuse the next one with the same id", async () => {
+    let fails = true;
+    await withCore({
+      wrap: (log) => ({
+        ...log,
+        append: (...args) =>
+          fails && args[0] === "messages"
+            ? Promise.reject(new LogError("unavailable", "of a test"))
+            : log.append(...args),
+      }),
+    }, async (core) => {
+      const again = { id: operationId(), madeAt: core.clock.now() };
+      assert.equal((await core.publish(TOPIC, "x", again)).status, 503);
+      fails = false;
+      assert.equal((await core.publish(TOPIC, "x", again)).status, 200);
+      assert.equal(await core.log.end("messages", 0), 1);
+    });
+  });
+});

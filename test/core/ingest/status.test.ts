@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { decodeCursor, encodeCursor } from "../../../core/cursor.ts";
+import { encodeEvent } from "../../../core/consolidator/events.ts";
+import { subscriptionIdOf, topicIdOf } from "../../../core/ids.ts";
+import { CALLER_HEADER, CORE_PATHS, type SubscriptionStatus } from "../../../shared/core-api.ts";
+import { operationId, withDirectory } from "../../support/core-rig.ts";
+import { eventually } from "../../support/eventually.ts";
+import { encodeForm } from "../../support/form.ts";
+import { call } from "../../support/http.ts";
+import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/test-core.ts";
+
+const TOPIC = "https://example.com/feed";
+const NOTHING = new Uint8Array();
+const CALLBACK = "http://127.0.0.1:9/callback";
+
+async function withCore(
+  settings: Record<string, string>,
+  run: (core: TestCore, again: () => Promise<TestCore>) => Promise<void>,
+): Promise<void> {
+  await withDirectory(async (directory) => {
+    const onCall: TestCore["onCall"] = ({ url }) => ({ kind: "answer", status: 204, headers: {}, body: NOTHING, url });
+    const options: TestCoreOptions = { directory, settings, onCall };
+    let core = await openTestCore(options);
+    const { clock, transport } = core;
+    try {
+      await run(core, async () => {
+        await core.stop();
+        return core = await openTestCore({ ...options, clock, transport });
+      });
+      assert.deepEqual(core.failures, []);
+    } finally {
+      await core.stop();
+    }
+  });
+}
+
+/** Waits for a status that is known and as wanted. */
+async function until(
+  core: TestCore,
+  what: string,
+  wanted: (status: SubscriptionStatus) => boolean,
+): Promise<SubscriptionStatus> {
+  let last: unknown;
+  return await eventually(what, async () => {
+    const status = await core.status(TOPIC, CALLBACK);
+    last = status;
+    return typeof status !== "string" && wanted(status) && status;
+  }, { seen: () => JSON.stringify(last) });
+}
+
+const cursorAt = (offset: number) => encodeCursor(topicIdOf(TOPIC), { partition: 0, offset });
+
+describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
+  it("a pair that was never known, or never verified, is not found", async () => {
+    await withCore({}, async (core) => {
+      assert.equal(await core.status(TOPIC, CALLBACK), "not_found");
+      await core.operate({ kind: "intent", mode: "subscribe", topic: TOPIC, callback: CALLBACK });
+      assert.equal(await core.status(TOPIC, CALLBACK), "not_found");
+    });
+  });
+
+  it("active: what was delivered last, how much is left, and since when", async () => {
+    await withCore({}, async (core) => {
+      core.transport.answer = ({ text }) => text === "1" ? 204 : "hold";
+      await core.publish("another topic", "0");
+      await core.subscribe(TOPIC, CALLBACK, { leaseMs: 600_000 });
+      const begun = await core.status(TOPIC, CALLBACK) as SubscriptionStatus;
+      assert.deepEqual({ ...begun, leaseExpiresAt: "" }, {
+        topic: TOPIC,
+        callback: CALLBACK,
+        state: "active",
+        leaseExpiresAt: "",
+        cursor: cursorAt(0),
+        lag: 0,
+        oldestUndeliveredAt: null,
+        lastError: null,
+        gaps: [],
+      });
+      const left = Date.parse(begun.leaseExpiresAt!) - core.clock.now();
+      assert.ok(left > 590_000 && left <= 600_000, `${left} ms`);
+      const { answer } = await core.publish(TOPIC, "1");
+      await core.publish("another topic", "x");
+      const before = core.clock.now();
+      await core.publish(TOPIC, "2");
+      await core.publish(TOPIC, "3");
+      const status = await until(
+        core,
+        "the second in flight",
+        ({ cursor }) => cursor !== answer.cursor && cursor !== begun.cursor,
+      );
+      assert.equal(status.lag, 2, "of this topic alone");
+      const since = Date.parse(status.oldestUndeliveredAt!);
+      assert.ok(since >= before - 1 && since <= core.clock.now());
+      assert.ok(
+        decodeCursor(topicIdOf(TOPIC), status.cursor!).offset >= decodeCursor(topicIdOf(TOPIC), answer.cursor).offset,
+      );
+    });
+  });
+
+  it("topic and callback stand as the subscriber wrote them, whichever spelling is asked for", async () => {
+    await withCore({}, async (core) => {
+      await core.subscribe("https://example.com/%7Euser", "http://127.0.0.1:9/%63allback");
+      const status = await core.status(
+        "https://example.com/~user",
+        "http://127.0.0.1:9/callback",
+      ) as SubscriptionStatus;
+      assert.equal(status.topic, "https://example.com/%7Euser");
+      assert.equal(status.callback, "http://127.0.0.1:9/%63allback");
+    });
+  });
+
+  it("failing and parked: the last error, and it stays so over a restart", async () => {
+    await withCore({ TIDINGS_PARK_AFTER: "30ms", TIDINGS_PROBE_INTERVAL: "1h" }, async (core, again) => {
+      core.transport.answer = () => 503;
+      await core.subscribe(TOPIC, CALLBACK);
+      await core.publish(TOPIC, "1");
+      const parked = await until(core, "it is parked", ({ state }) => state === "parked");
+      assert.equal(parked.lastError, "answered 503");
+      assert.equal(parked.lag, 1);
+      const after = await until(await again(), "it is parked", ({ state }) => state === "parked");
+      assert.deepEqual(after, parked);
+    });
+  });
+
+  it("expired: its position is kept and shown, over a restart too", async () => {
+    await withCore({}, async (core, again) => {
+      await core.subscribe(TOPIC, CALLBACK, { leaseMs: 60_000 });
+      const { answer } = await core.publish(TOPIC, "1");
+      await until(core, "delivery", ({ cursor }) => cursor === answer.cursor);
+      core.clock.advance(61_000);
+      core.sweep();
+      await until(core, "expiry", ({ state }) => state === "expired");
+      await core.publish(TOPIC, "2");
+      const restarted = await again();
+      const status = await until(restarted, "expiry", ({ state }) => state === "expired");
+      assert.equal(status.cursor, answer.cursor);
+      assert.equal(status.lag, 1);
+      assert.ok(Date.parse(status.leaseExpiresAt!) < restarted.clock.now());
+    });
+  });
+
+  const ENDINGS: readonly (readonly [state: string, end: (core: TestCore) => Promise<unknown>])[] = [
+    ["unsubscribed", (core) => core.unsubscribe(TOPIC, CALLBACK)],
+    ["gone", async (core) => {
+      core.transport.answer = () => 410;
+      await core.publish(TOPIC, "1");
+    }],
+    ["revoked", (core) =>
+      core.log.append("events", {
+        key: subscriptionIdOf(TOPIC, CALLBACK),
+        value: encodeEvent({
+          type: "revoke",
+          id: operationId(),
+          time: core.clock.now(),
+          topic: TOPIC,
+          callback: CALLBACK,
+          reason: "by an operator",
+        }),
+      })],
+    ["deregistered", (core) => core.operate({ kind: "deregister", topic: TOPIC })],
+  ];
+  for (const [state, end] of ENDINGS) {
+    it(`${state}: a tombstone for the retention, then not found`, async () => {
+      await withCore({ TIDINGS_RETENTION: "1h" }, async (core, again) => {
+        await core.subscribe(TOPIC, CALLBACK);
+        await end(core);
+        const tombstone = {
+          topic: TOPIC,
+          callback: CALLBACK,
+          state,
+          leaseExpiresAt: null,
+          cursor: null,
+          lag: 0,
+          oldestUndeliveredAt: null,
+          lastError: null,
+          gaps: [],
+        };
+        assert.deepEqual(await until(core, state, (status) => status.state === state), tombstone);
+        const restarted = await again();
+        assert.deepEqual(await restarted.status(TOPIC, CALLBACK), tombstone);
+        restarted.clock.advance(3_700_000);
+        restarted.sweep();
+        await eventually("it is forgotten", async () => await restarted.status(TOPIC, CALLBACK) === "not_found");
+      });
+    });
+  }
+
+  it("A4.5 what retention took before it was delivered is shown as a gap", async () => {
+    await withCore(
+      { TIDINGS_RETENTION: "1h", TIDINGS_PARK_AFTER: "10ms", TIDINGS_PROBE_INTERVAL: "1h" },
+      async (core, again) => {
+        core.transport.answer = () => 503;
+        await core.subscribe(TOPIC, CALLBACK, { leaseMs: 86_400_000 });
+        for (const body of ["1", "2", "3"]) await core.publish(TOPIC, body);
+        await until(core, "it is parked", ({ state }) => state === "parked");
+        core.clock.advance(3_700_000);
+        const restarted = await again();
+        await eventually("retention", async () => await restarted.log.start("messages", 0) === 3, {
+          deadlineMs: 30_000,
+          everyMs: 100,
+        });
+        restarted.transport.answer = () => 204;
+        await restarted.publish(TOPIC, "4");
+        await restarted.subscribe(TOPIC, CALLBACK);
+        const status = await until(restarted, "the gap", ({ gaps, lag }) => gaps.length > 0 && lag === 0);
+        assert.deepEqual(status.gaps, [{ from: cursorAt(-1), to: cursorAt(2) }]);
+        assert.equal(restarted.transport.to("/callback").at(-1), "4");
+      },
+    );
+  });
+
+  it("A3.11 what was accepted before the question is in the answer", async () => {
+    await withCore({}, async (core) => {
+      for (let n = 0; n < 30; n++) {
+        const callback = `${CALLBACK}/${n}`;
+        await core.subscribe(TOPIC, callback);
+        assert.equal((await core.status(TOPIC, callback) as SubscriptionStatus).state, "active");
+      }
+    });
+  });
+
+  it("a question without topic or callback is 400", async () => {
+    await withCore({}, async (core) => {
+      const headers = { [CALLER_HEADER]: encodeURIComponent(JSON.stringify({ kind: "anyone" })) };
+      for (const query of [{}, { topic: TOPIC }, { callback: CALLBACK }, { topic: "", callback: "" }]) {
+        const reply = await call(`${core.url}${CORE_PATHS.subscriptions}?${encodeForm(query)}`, { headers });
+        assert.equal(reply.status, 400, JSON.stringify(query));
+      }
+    });
+  });
+});

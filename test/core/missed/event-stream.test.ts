@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { eventStream } from "../../../core/missed/event-stream.ts";
+import { createMemoryBudget } from "../../../core/missed/memory-budget.ts";
+import { createTail } from "../../support/tail.ts";
+import type { Tail } from "../../support/tail.ts";
+
+const LONG = 60_000;
+
+function open(tail: Tail, { from = 0, heartbeatMs = LONG, bytes = 1e9 } = {}) {
+  const stop = new AbortController();
+  const budget = createMemoryBudget(bytes);
+  const { topic, read, delivery } = tail;
+  const stream = eventStream({ topic, from, read, delivery, budget, signal: stop.signal, heartbeatMs });
+  const next = async () => {
+    const { value } = await stream.next();
+    return value === undefined ? undefined : Buffer.from(value).toString();
+  };
+  /** Bodies of the next part. */
+  const bodies = async () => {
+    const part = await next() ?? "";
+    return [...part.matchAll(/^data: (.*)$/gm)].map(([, data]) => (JSON.parse(data!) as { body: string }).body);
+  };
+  return { stream, stop, budget, next, bodies };
+}
+const immediate = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("WIRE §5 a stream of events", () => {
+  it("says how soon to come back, then the backlog, then what comes, each with its cursor", async () => {
+    const tail = createTail({ chunk: 10 });
+    tail.offer(1, "one", "two\nlines", 1);
+    const { next, bodies, stop } = open(tail);
+    assert.match(await next() ?? "", /^retry: \d+\n\n$/);
+    const part = await next() ?? "";
+    const [first, second, rest] = part.split("\n\n");
+    assert.match(first!, /^id: [\w-]{30}\ndata: \{"id":"id-1","cursor":"[\w-]{30}",.*"body":"one"\}$/);
+    assert.match(second!, /^id: [\w-]{30}\ndata: \{.*"body":"two\\nlines"\}$/);
+    assert.equal(rest, "");
+    const later = bodies();
+    await immediate();
+    tail.offer(5, "three");
+    assert.deepEqual(await later, ["three"]);
+    stop.abort();
+  });
+
+  it("begins at the position it was given", async () => {
+    const tail = createTail();
+    tail.offer("one", "two", "three");
+    const { next, bodies, stop } = open(tail, { from: 2 });
+    await next();
+    assert.deepEqual(await bodies(), ["three"]);
+    stop.abort();
+  });
+
+  it("misses nothing that comes while it reads, and repeats nothing", async () => {
+    const tail = createTail({ chunk: 2 });
+    tail.offer("0", 1, "1");
+    let count = 2;
+    // Something comes in the middle of each of the first reads.
+    tail.onRead = async () => {
+      if (count < 8) tail.offer(1, String(count++));
+      await immediate();
+    };
+    const { next, bodies, stop } = open(tail);
+    await next();
+    const seen: string[] = [];
+    while (seen.length < 8) seen.push(...await bodies());
+    assert.deepEqual(seen, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    stop.abort();
+  });
+
+  it("reads nothing of what the tail passed of other topics", async () => {
+    const tail = createTail({ chunk: 10 });
+    tail.offer("one");
+    const { next, bodies, stop } = open(tail);
+    await next();
+    await bodies();
+    const later = bodies();
+    await immediate();
+    tail.offer(10_000, "two");
+    assert.deepEqual(await later, ["two"]);
+    assert.deepEqual(tail.reads.map(({ from }) => from), [0, 10_001]);
+    stop.abort();
+  });
+
+  it("reads from the first of several that come at once, and not from what a heartbeat has passed", async () => {
+    const tail = createTail({ chunk: 10 });
+    tail.offer("one");
+    const { next, bodies, stop } = open(tail, { heartbeatMs: 20 });
+    await next();
+    await bodies();
+    const heartbeat = next();
+    await immediate();
+    tail.offer(1_000);
+    assert.equal(await heartbeat, ":\n\n");
+    const later = bodies();
+    await immediate();
+    tail.offer(1_000, "two", 1, "three");
+    assert.deepEqual(await later, ["two", "three"]);
+    const again = next();
+    await immediate();
+    tail.offer(1_000);
+    assert.equal(await again, ":\n\n");
+    tail.offer("four");
+    assert.deepEqual(await bodies(), ["four"]);
+    assert.deepEqual(tail.reads.map(({ from }) => from), [0, 2_001, 3_004]);
+    stop.abort();
+  });
+
+  it("reads nothing while its reader takes nothing", async () => {
+    const tail = createTail({ chunk: 1 });
+    tail.offer("one", "two", "three");
+    const { next, stop } = open(tail);
+    await next();
+    await next();
+    await immediate();
+    assert.equal(tail.reads.length, 1);
+    stop.abort();
+  });
+
+  it("has heartbeats while nothing comes, and goes on after them from where it was", async () => {
+    const tail = createTail({ chunk: 10 });
+    const { next, bodies, stop } = open(tail, { heartbeatMs: 20 });
+    await next();
+    const begun = performance.now();
+    assert.deepEqual([await next(), await next()], [":\n\n", ":\n\n"]);
+    assert.ok(performance.now() - begun > 30);
+    const heartbeat = next();
+    // What is not of the topic does not keep a heartbeat from coming.
+    const others = setInterval(() => tail.offer(1), 5);
+    assert.equal(await heartbeat, ":\n\n");
+    clearInterval(others);
+    tail.offer("one");
+    assert.deepEqual(await bodies(), ["one"]);
+    stop.abort();
+  });
+
+  it("has heartbeats while it looks for messages in a log without an index", async () => {
+    const tail = createTail({ chunk: 1 });
+    tail.offer(1_000, "far");
+    tail.onRead = immediate as () => Promise<void>;
+    const { next, stop } = open(tail, { heartbeatMs: 1 });
+    await next();
+    assert.equal(await next(), ":\n\n");
+    assert.ok(tail.reads.length < 1_000);
+    stop.abort();
+  });
+
+  it("ends at once when it is over: while it waits, while it reads, while there is no room", async () => {
+    for (const where of ["waiting", "reading", "crowded"] as const) {
+      const tail = createTail();
+      if (where !== "waiting") tail.offer("one");
+      const { next, stop, budget } = open(tail, { bytes: 10 });
+      if (where === "reading") tail.onRead = () => stop.abort();
+      if (where === "crowded") await budget.reserve(10, new AbortController().signal);
+      await next();
+      const ended = next();
+      await immediate();
+      if (where !== "reading") stop.abort();
+      assert.equal(await ended, undefined, where);
+      assert.deepEqual([tail.watching, budget.reserved], [0, where === "crowded" ? 10 : 0], where);
+    }
+  });
+
+  it("holds room for a part until it is taken, and lets go of it when the reader leaves", async () => {
+    const tail = createTail();
+    tail.offer("one", "two");
+    const { stream, next, budget } = open(tail);
+    await next();
+    const part = await next();
+    assert.equal(budget.reserved, part?.length);
+    await stream.return();
+    assert.deepEqual([budget.reserved, tail.watching], [0, 0]);
+  });
+});

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createMemoryBudget } from "../../../core/missed/memory-budget.ts";
+
+const never = new AbortController().signal;
+/** What a promise is after all that can happen now has happened. */
+async function now<T>(promise: Promise<T>): Promise<T | "waits"> {
+  return await Promise.race([promise, new Promise<"waits">((resolve) => setImmediate(resolve, "waits"))]);
+}
+
+describe("§6.7 the budget of what is read", () => {
+  it("lets in what fits, and the rest in the order of asking", async () => {
+    const budget = createMemoryBudget(100);
+    const one = await budget.reserve(60, never);
+    const two = budget.reserve(60, never);
+    const three = budget.reserve(10, never);
+    assert.deepEqual([await now(two), await now(three), budget.reserved], ["waits", "waits", 60]);
+    one?.resize(30);
+    assert.notEqual(await now(two), "waits");
+    assert.notEqual(await now(three), "waits");
+    assert.equal(budget.reserved, 100);
+  });
+
+  it("gives back once, and takes growth over the bound as it comes", async () => {
+    const budget = createMemoryBudget(100);
+    const one = await budget.reserve(10, never);
+    one?.resize(150);
+    assert.equal(budget.reserved, 150);
+    const two = budget.reserve(1, never);
+    assert.equal(await now(two), "waits");
+    one?.release();
+    one?.release();
+    assert.notEqual(await now(two), "waits");
+    assert.equal(budget.reserved, 1);
+  });
+
+  it("has room for one that is larger than all there is, alone", async () => {
+    const budget = createMemoryBudget(100);
+    const large = await budget.reserve(1_000, never);
+    const small = budget.reserve(1, never);
+    assert.equal(await now(small), "waits");
+    large?.release();
+    assert.notEqual(await now(small), "waits");
+  });
+
+  it("forgets whoever stops waiting, and lets those behind it pass", async () => {
+    const budget = createMemoryBudget(100);
+    const first = await budget.reserve(50, never);
+    const impatient = new AbortController();
+    const large = budget.reserve(90, impatient.signal);
+    const small = budget.reserve(20, never);
+    assert.equal(await now(small), "waits");
+    impatient.abort();
+    assert.equal(await large, undefined);
+    assert.notEqual(await now(small), "waits");
+    first?.release();
+    assert.equal(budget.reserved, 20);
+    assert.equal(await budget.reserve(1, impatient.signal), undefined);
+  });
+
+  it("is given back at the end of a block", async () => {
+    const budget = createMemoryBudget(100);
+    {
+      using reservation = await budget.reserve(70, never);
+      assert.ok(reservation);
+      assert.equal(budget.reserved, 70);
+    }
+    assert.equal(budget.reserved, 0);
+  });
+});

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { encodeCursor } from "../../../core/cursor.ts";
+import { topicIdOf } from "../../../core/ids.ts";
+import { parseFrom, parseLimit } from "../../../core/missed/read-request.ts";
+
+const NOW = Date.UTC(2026, 10, 21);
+const TOPIC = { id: topicIdOf("t"), partition: 3 };
+const cursor = (offset: number, partition = TOPIC.partition, id = TOPIC.id) => encodeCursor(id, { partition, offset });
+const from = (query: Record<string, string>) => parseFrom(new URLSearchParams(query), TOPIC, NOW);
+const refused = (query: Record<string, string>, says: RegExp) =>
+  assert.throws(() => from(query), { code: "invalid_request", message: says }, JSON.stringify(query));
+
+describe("WIRE §5 limit", () => {
+  it("is 1 to 1,000, and 100 if there is none", () => {
+    assert.deepEqual([null, "1", "007", "100", "1000"].map(parseLimit), [100, 1, 7, 100, 1_000]);
+  });
+  for (const text of ["", "0", "-1", "1001", "1.5", "1e2", " 1", "1 ", "\u0661", "abc", "9".repeat(400)]) {
+    it(`is not ${JSON.stringify(text.slice(0, 20))}`, () => {
+      assert.throws(() => parseLimit(text), { code: "invalid_request", message: /^limit must be/ });
+    });
+  }
+});
+
+describe("WIRE §5 where to read from", () => {
+  it("is nothing, a cursor, a time, or both", () => {
+    assert.deepEqual(from({}), {});
+    assert.deepEqual(from({ after: cursor(41) }), { cursor: { parameter: "after", next: 42 } });
+    assert.deepEqual(from({ after: cursor(-1) }), { cursor: { parameter: "after", next: 0 } });
+    assert.deepEqual(from({ since: "2026-11-20T00:00:00Z" }), { since: NOW - 86_400_000 });
+    assert.deepEqual(from({ since: "2026-11-20T00:00:00Z", after: cursor(2 ** 40) }), {
+      cursor: { parameter: "after", next: 2 ** 40 + 1 },
+      since: NOW - 86_400_000,
+    });
+  });
+
+  it("is Last-Event-ID before all others, whatever they say", () => {
+    const expected = { cursor: { parameter: "Last-Event-ID", next: 8 } };
+    assert.deepEqual(from({ lastEventId: cursor(7), after: cursor(1), since: "never" }), expected);
+    refused({ lastEventId: "", after: cursor(1) }, /^Last-Event-ID "" is not a cursor/);
+  });
+
+  it("names what is wrong with a cursor", () => {
+    const right = cursor(41);
+    refused({ after: "" }, /^after "" is not a cursor of this hub/);
+    refused({ after: right.slice(1) }, /^after/);
+    refused({ after: right.slice(0, -1) }, /is not a cursor of this hub/);
+    refused({ after: `${right}AA` }, /is not a cursor of this hub/);
+    refused({ after: `B${right.slice(1)}` }, /is a cursor of another version/);
+    refused({ after: cursor(41, 3, topicIdOf("u")) }, /is a cursor of another topic/);
+    refused({ after: cursor(41, 4) }, /is not a cursor of this hub/);
+    refused({ after: "x".repeat(5_000) }, /^after "x{64}" /);
+    refused({ since: "tomorrow" }, /^since "tomorrow" must be/);
+    refused({ since: "2026-11-22T00:00:00Z" }, /^since .* is in the future/);
+  });
+
+  it("is not what is left of a cursor after any bit was turned", () => {
+    const bytes = Buffer.from(cursor(41), "base64url");
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const other = Buffer.from(bytes);
+      other[bit >> 3]! ^= 1 << (bit & 7);
+      refused({ after: other.toString("base64url") }, /^after /);
+    }
+  });
+});

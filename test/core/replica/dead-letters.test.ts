@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { after, describe, it } from "node:test";
+import { createClient } from "@libsql/client/sqlite3";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
+import type { Log } from "../../../core/log/log.ts";
+import { openReplica } from "../../../core/replica/replica.ts";
+import type { Replica } from "../../../core/replica/replica.ts";
+import { createClock, withDirectory } from "../../support/core-rig.ts";
+import { eventually } from "../../support/eventually.ts";
+import { kafkaForTests } from "../../support/kafka.ts";
+
+const DAY_MS = 86_400_000;
+const ME = "me".padEnd(43, "-");
+const OTHER = "other".padEnd(43, "-");
+const onFatal = (error: Error) => {
+  throw error;
+};
+
+const letter = (key: string, life: number, offset: number) => ({
+  stream: "dead-letters" as const,
+  key,
+  value: Buffer.from(JSON.stringify({
+    life,
+    id: `message-${offset}`,
+    partition: 0,
+    offset,
+    reason: "answered 422",
+    status: 422,
+    attempts: 5,
+    firstAt: 1,
+    lastAt: 2,
+  })),
+});
+const ask = (replica: Replica, more: { life?: number; from?: number; afterMessage?: number; limit?: number } = {}) =>
+  replica.deadLetters({ subscriptionId: ME, life: 7, from: 0, afterMessage: -1, limit: 100, ...more }, 5_000);
+const messages = (found: Awaited<ReturnType<typeof ask>>) => found?.map(({ offset }) => offset);
+
+/** What must hold on either log. */
+async function holds(log: Log, replica: Replica): Promise<void> {
+  const shard = log.partitionOf("dead-letters", ME);
+  const writer = await log.openWriter(shard);
+  assert.deepEqual(await ask(replica), []);
+  await writer.commit([letter(ME, 6, 1), letter(OTHER, 7, 2), letter(ME, 7, 5)]);
+  await writer.commit([letter(ME, 7, 3), letter(ME, 7, 5), letter(ME, 7, 9)]);
+  // In the order in which they were given up, and what was committed is there at once.
+  const all = await ask(replica);
+  assert.deepEqual(messages(all), [5, 3, 5, 9]);
+  assert.deepEqual(messages(await ask(replica, { life: 6 })), [1]);
+  assert.deepEqual(messages(await ask(replica, { limit: 2 })), [5, 3]);
+  assert.deepEqual(messages(await ask(replica, { from: all![1]!.place + 1 })), [5, 9]);
+  assert.deepEqual(messages(await ask(replica, { afterMessage: 3 })), [5, 5, 9]);
+  assert.deepEqual(all![3], {
+    life: 7,
+    id: "message-9",
+    partition: 0,
+    offset: 9,
+    reason: "answered 422",
+    status: 422,
+    attempts: 5,
+    firstAt: 1,
+    lastAt: 2,
+    place: all![3]!.place,
+  });
+  await writer.close();
+}
+
+describe("the replica's dead letters", () => {
+  it("are a subscription's and a life's, on the embedded log", () =>
+    withDirectory(async (directory) => {
+      const now = Date.now;
+      const log = await openLibsqlLog({ directory, retentionMs: DAY_MS, maxMessageBytes: 1_000, onFatal });
+      const replica = await openReplica({ path: join(directory, "replica.db"), log, now, onFatal });
+      await holds(log, replica);
+      await replica.close();
+      // Another process's start reads only what came since.
+      const again = await openReplica({ path: join(directory, "replica.db"), log, now, onFatal });
+      assert.deepEqual(messages(await ask(again)), [5, 3, 5, 9]);
+      await again.close();
+      await log.close();
+    }));
+
+  it("are kept for the retention, and then really deleted", () =>
+    withDirectory(async (directory) => {
+      const clock = createClock();
+      const { now } = clock;
+      // The log itself keeps them for longer: it is the replica's own deleting that is looked at.
+      const log = await openLibsqlLog({ directory, retentionMs: DAY_MS, maxMessageBytes: 1_000, onFatal, now });
+      const path = join(directory, "replica.db");
+      const replica = await openReplica({ path, log, now, onFatal, retentionMs: 8_000 });
+      const writer = await log.openWriter(0);
+      await writer.commit([letter(ME, 7, 1), letter(OTHER, 7, 2)]);
+      assert.deepEqual(messages(await ask(replica)), [1]);
+      clock.advance(7_000);
+      await writer.commit([letter(ME, 7, 3)]);
+      assert.deepEqual(messages(await ask(replica)), [1, 3]);
+      clock.advance(2_000);
+      assert.deepEqual(messages(await ask(replica)), [3]);
+      const reader = createClient({ url: `file:${path}` });
+      await eventually("one row left", async () => {
+        const { rows } = await reader.execute("SELECT count(*) AS count FROM dead_letters");
+        return Number(rows[0]?.["count"]) === 1;
+      });
+      reader.close();
+      await replica.close();
+      await log.close();
+    }));
+});
+
+const kafka = await kafkaForTests();
+after(() => kafka.close());
+describe("the replica's dead letters, Kafka", { skip: kafka.skip }, () => {
+  it("are a subscription's and a life's", () =>
+    withDirectory(async (directory) => {
+      const log = await openKafkaLog({
+        brokers: kafka.brokers,
+        prefix: kafka.newPrefix(),
+        retentionMs: DAY_MS,
+        maxMessageBytes: 1_000,
+        clientId: "test",
+        replication: 1,
+        partitions: 2,
+      });
+      const replica = await openReplica({ path: join(directory, "replica.db"), log, now: Date.now, onFatal });
+      await holds(log, replica);
+      await replica.close();
+      await log.close();
+    }));
+});

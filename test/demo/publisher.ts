@@ -1,0 +1,33 @@
+// The demo's publisher: one document after the other, each until the hub has said 2xx.
+
+import { createHash } from "node:crypto";
+import { pause } from "../support/eventually.ts";
+import type { Fixture } from "../support/fixtures.ts";
+import { publish } from "../support/hub-client.ts";
+import type { HubUnderTest } from "../support/hub.ts";
+import type { Published } from "./promises.ts";
+
+const GIVE_UP_MS = 30_000;
+
+export interface Publication extends Published {
+  /** How often the hub said 503, or the connection was lost, before. */
+  readonly retries: number;
+}
+
+/** Publishes one document; nothing but a 2xx counts. @throws {Error} for another answer, or after 30 s of none */
+export async function publishUntilAccepted(hub: HubUnderTest, topic: string, document: Fixture): Promise<Publication> {
+  const until = performance.now() + GIVE_UP_MS;
+  for (let retries = 0;; retries += 1) {
+    const reply = await publish(hub, topic, document).catch((error: Error) => error);
+    if (!(reply instanceof Error) && reply.status === 200) {
+      const sha256 = createHash("sha256").update(document.body).digest("hex");
+      return { id: String(reply.headers["webhook-id"]), sha256, retries };
+    }
+    const said = reply instanceof Error ? reply.message : `${reply.status} ${reply.text}`;
+    if (!(reply instanceof Error) && reply.status !== 503) {
+      throw new Error(`Publishing ${document.file} was answered ${said}`);
+    }
+    if (performance.now() > until) throw new Error(`Publishing ${document.file} was not accepted in time: ${said}`);
+    await pause(200);
+  }
+}

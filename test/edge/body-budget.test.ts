@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createBodyBudget } from "../../edge/body-budget.ts";
+import { HubError } from "../../edge/hub-error.ts";
+
+const request = (length: string | null) =>
+  new Request("http://h/", { method: "POST", headers: length === null ? {} : { "content-length": length } });
+const overloaded = (error: unknown) => error instanceof HubError && error.code === "overloaded";
+
+describe("the budget for bodies", () => {
+  it("is used up by what is declared, and given back", () => {
+    const budget = createBodyBudget(20_000);
+    const release = budget.reserve(request("15000"), 100_000);
+    assert.throws(() => budget.reserve(request("5001"), 100_000), overloaded);
+    budget.reserve(request("5000"), 100_000);
+    release();
+    budget.reserve(request("15000"), 100_000);
+  });
+
+  it("takes a body that does not say its length for the longest, and one that lies for no more than that", () => {
+    const budget = createBodyBudget(20_000);
+    budget.reserve(request("2000000000"), 10_000);
+    budget.reserve(request(null), 10_000);
+    assert.throws(() => budget.reserve(request(null), 10_000), overloaded);
+  });
+
+  it("does not count small bodies", () => {
+    const budget = createBodyBudget(0);
+    for (const length of ["0", "4096", "nonsense"]) budget.reserve(request(length), 100_000);
+  });
+});

@@ -1,0 +1,269 @@
+import assert from "node:assert/strict";
+import { after, describe, it } from "node:test";
+import type { VerificationReport } from "../../edge/core-client.ts";
+import { createVerifier } from "../../edge/verifier.ts";
+import type { PendingIntent, Verifier, VerifierOptions } from "../../edge/verifier.ts";
+import type { Labels, Metrics } from "../../shared/metrics.ts";
+import { pause } from "../../shared/pause.ts";
+import { createChallenge } from "../../shared/random.ts";
+import { createOutbound } from "../../shared/runtime/outbound.ts";
+import { answer, cut, echo, hang, script } from "../support/answers.ts";
+import { openCallbackServer } from "../support/callback-server.ts";
+import type { Callback } from "../support/callback-server.ts";
+import { LOOPBACK_GUARD } from "../support/edge.ts";
+import { eventually, never } from "../support/eventually.ts";
+import { parameterOf } from "../support/form.ts";
+
+const outbound = createOutbound({ guard: LOOPBACK_GUARD, userAgent: "t" });
+after(() => outbound.close());
+
+/** A verifier whose reports are kept; the pauses between its tries are short. */
+function verifying(options: Partial<VerifierOptions> = {}): {
+  verifier: Verifier;
+  reports: VerificationReport[];
+  outcomes: string[];
+  reported: (count: number) => Promise<VerificationReport[]>;
+} {
+  const reports: VerificationReport[] = [];
+  const outcomes: string[] = [];
+  const inc = (labels: Labels = {}, by = 1) => outcomes.push(...Array<string>(by).fill(labels["outcome"] ?? ""));
+  const metrics: Metrics = {
+    counter: () => ({ inc }),
+    totals: () => {},
+    gauge: () => ({ set: () => {} }),
+    histogram: () => ({ observe: () => {} }),
+    render: async () => ({ contentType: "", text: "" }),
+  };
+  const verifier = createVerifier({
+    core: { report: async (report) => void reports.push(report) },
+    outbound,
+    metrics,
+    now: () => performance.now(),
+    challenge: createChallenge,
+    pause: (ms, signal) => pause(ms / 100, signal),
+    ...options,
+  });
+  const reported = async (count: number) => {
+    await eventually(`${count} results`, () => reports.length >= count, { seen: () => JSON.stringify(reports) });
+    return reports;
+  };
+  return { verifier, reports, outcomes, reported };
+}
+
+let operations = 0;
+const intent = (callback: Callback, more: Partial<PendingIntent> = {}): PendingIntent => ({
+  id: `op_${operations += 1}`,
+  offset: operations,
+  acceptedAt: performance.now(),
+  mode: "subscribe",
+  topic: "t",
+  callback: callback.url,
+  leaseMs: 60_000,
+  ...more,
+});
+const topicsOf = (callback: Callback) => callback.challenges.map(({ query }) => parameterOf(query, "hub.topic"));
+
+describe("WIRE §2 the edge's verifier", () => {
+  it("asks the callback once and reports a yes with its time", async () => {
+    await using server = await openCallbackServer();
+    const callback = server.callback({ query: "k=1" });
+    const { verifier, reported, outcomes } = verifying();
+    const before = performance.now();
+    const taken = intent(callback, { verifyToken: "v" });
+    verifier.take(taken);
+    const [report] = await reported(1);
+    const { challengedAt, ...result } = report!;
+    assert.deepEqual(result, {
+      kind: "result",
+      intent: taken.id,
+      mode: "subscribe",
+      topic: "t",
+      callback: callback.url,
+      verified: true,
+    });
+    assert.ok(challengedAt >= before && challengedAt <= performance.now());
+    assert.equal(callback.challenges.length, 1);
+    const query = callback.challenges[0]!.query;
+    assert.match(
+      query,
+      /^k=1&hub\.mode=subscribe&hub\.topic=t&hub\.challenge=[\w-]{43}&hub\.lease_seconds=60&hub\.verify_token=v$/,
+    );
+    assert.deepEqual(outcomes, ["verified"]);
+  });
+
+  it("reports a no with its reason, and asks again only where no complete answer or a 5xx came", async () => {
+    await using server = await openCallbackServer();
+    const { verifier, reported } = verifying();
+    const [wrong, failing, late] = [server.callback(), server.callback(), server.callback()];
+    wrong.onChallenge = answer(200, "nonsense");
+    failing.onChallenge = script(answer(500), cut(), answer(503));
+    late.onChallenge = script(cut(), echo());
+    for (const callback of [wrong, failing, late]) verifier.take(intent(callback));
+    const byCallback = new Map((await reported(3)).map((report) => [report.callback, report]));
+    assert.equal(byCallback.get(wrong.url)?.verified, false);
+    assert.match(byCallback.get(wrong.url)?.reason ?? "", /not the challenge/);
+    assert.match(byCallback.get(failing.url)?.reason ?? "", /503/);
+    assert.equal(byCallback.get(late.url)?.verified, true);
+    const counts = [wrong, failing, late].map(({ challenges }) => challenges.length);
+    assert.deepEqual(counts, [1, 3, 2]);
+    const challenges = failing.challenges.map(({ query }) => parameterOf(query, "hub.challenge"));
+    assert.equal(new Set(challenges).size, 3);
+  });
+
+  it("has one GET in flight for a pair, and goes on in log order, whatever the order of the answers was", async () => {
+    await using server = await openCallbackServer();
+    const callback = server.callback();
+    const { verifier, reported } = verifying();
+    let inFlight = 0;
+    let most = 0;
+    callback.onChallenge = async (_request, response) => {
+      most = Math.max(most, inFlight += 1);
+      await pause(30);
+      inFlight -= 1;
+      response.writeHead(404).end();
+    };
+    for (const [offset, verifyToken] of [[1, "a"], [4, "d"], [2, "b"], [3, "c"]] as const) {
+      verifier.take(intent(callback, { offset, verifyToken }));
+    }
+    await reported(4);
+    assert.equal(most, 1);
+    const order = callback.challenges.map(({ query }) => parameterOf(query, "hub.verify_token"));
+    assert.deepEqual(order, ["a", "b", "c", "d"]);
+  });
+
+  it("A3.6 does not ask for what a later yes has settled", async () => {
+    await using server = await openCallbackServer();
+    const callback = server.callback();
+    const { verifier, reported, outcomes } = verifying();
+    let answered = () => {};
+    callback.onChallenge = async (request, response) => {
+      await new Promise<void>((resolve) => answered = resolve);
+      await echo()(request, response);
+    };
+    verifier.take(intent(callback, { offset: 9 }));
+    await eventually("the challenge", () => callback.challenges.length === 1);
+    // The core's answers overtook each other: this one stands before it in the log.
+    verifier.take(intent(callback, { offset: 8 }));
+    answered();
+    await reported(1);
+    await eventually("the older one to be dropped", () => outcomes.includes("superseded"));
+    assert.equal(callback.challenges.length, 1);
+  });
+
+  it("verifies other pairs while one hangs, also of the same origin", async () => {
+    await using server = await openCallbackServer();
+    const { verifier, reported } = verifying();
+    const [hanging, good] = [server.callback(), server.callback()];
+    hanging.onChallenge = hang();
+    verifier.take(intent(hanging));
+    verifier.take(intent(good));
+    verifier.take(intent(hanging, { topic: "other" }));
+    assert.equal((await reported(1))[0]?.callback, good.url);
+    await verifier.close(0);
+  });
+
+  for (const [maxConcurrent, most] of [[3, 3], [10, 4]] as const) {
+    it(`bounds what is in flight, ${maxConcurrent} in all and 2 per origin, and lets origins take turns`, async () => {
+      await takesTurns(maxConcurrent, most);
+    });
+  }
+
+  async function takesTurns(maxConcurrent: number, most: number): Promise<void> {
+    await using one = await openCallbackServer();
+    await using two = await openCallbackServer();
+    const { verifier, reported } = verifying({ maxConcurrent, maxPerOrigin: 2 });
+    const flights = new Map<string, { now: number; most: number }>();
+    const enter = (key: string, by: number) => {
+      const flight = flights.get(key) ?? { now: 0, most: 0 };
+      flight.now += by;
+      flight.most = Math.max(flight.most, flight.now);
+      flights.set(key, flight);
+    };
+    const open = (server: typeof one) =>
+      Array.from({ length: 8 }, () => {
+        const callback = server.callback();
+        callback.onChallenge = async (request, response) => {
+          for (const key of ["all", server.origin]) enter(key, 1);
+          await pause(20);
+          for (const key of ["all", server.origin]) enter(key, -1);
+          await echo()(request, response);
+        };
+        return callback;
+      });
+    const callbacks = [...open(one), ...open(two)];
+    for (const callback of callbacks) verifier.take(intent(callback));
+    const reports = await reported(16);
+    assert.equal(flights.get("all")?.most, most);
+    assert.equal(flights.get(one.origin)?.most, 2);
+    assert.equal(flights.get(two.origin)?.most, 2);
+    // All of the first origin were there before any of the second; it waits no longer for that.
+    const early = reports.slice(0, 8).filter(({ callback }) => callback.startsWith(two.origin));
+    assert.ok(early.length >= 2, `${early.length} of the second origin among the first 8`);
+  }
+
+  it("leaves to the core what does not fit and what has waited for 20 s", async () => {
+    await using server = await openCallbackServer();
+    let time = 0;
+    const { verifier, outcomes, reported } = verifying({ now: () => time, maxConcurrent: 1, maxWaiting: 2 });
+    const [first, late, over, fresh] = [server.callback(), server.callback(), server.callback(), server.callback()];
+    let answered = () => {};
+    first.onChallenge = async (request, response) => {
+      await new Promise<void>((resolve) => answered = resolve);
+      await echo()(request, response);
+    };
+    verifier.take(intent(first, { acceptedAt: 0 }));
+    await eventually("the first challenge", () => first.challenges.length === 1);
+    verifier.take(intent(late, { acceptedAt: 0 }));
+    verifier.take(intent(fresh, { acceptedAt: 10_000 }));
+    verifier.take(intent(over, { acceptedAt: 10_000 }));
+    assert.deepEqual(outcomes, ["left"]);
+    time = 20_001;
+    answered();
+    const reports = await reported(2);
+    assert.deepEqual(reports.map(({ callback }) => callback), [first.url, fresh.url]);
+    assert.deepEqual([late.challenges.length, over.challenges.length], [0, 0]);
+    assert.deepEqual(outcomes, ["left", "verified", "left", "verified"]);
+  });
+
+  it("A3.6 leaves all to the core where addresses cannot be pinned", async () => {
+    await using server = await openCallbackServer();
+    const callback = server.callback();
+    const unpinned = { ...outbound, supports: { pinning: false } };
+    const { verifier, reports, outcomes } = verifying({ outbound: unpinned });
+    verifier.take(intent(callback));
+    await never("a challenge or a result", () => callback.challenges.length + reports.length, 100);
+    assert.deepEqual(outcomes, ["left"]);
+  });
+
+  it("goes on after a report that the core did not take", async () => {
+    await using server = await openCallbackServer();
+    const callback = server.callback();
+    const { verifier } = verifying({ core: { report: () => Promise.reject(new Error("away")) } });
+    verifier.take(intent(callback, { topic: "a" }));
+    await callback.challenged(1);
+    verifier.take(intent(callback, { topic: "a" }));
+    verifier.take(intent(callback, { topic: "b" }));
+    await callback.challenged(3);
+    assert.deepEqual(topicsOf(callback).filter((topic) => topic === "a").length, 2);
+  });
+
+  it("when closed lets what is in flight end, starts nothing more, and cuts at the deadline without a report", async () => {
+    await using server = await openCallbackServer();
+    const { verifier, reports } = verifying({ maxConcurrent: 2 });
+    const [slow, hanging, waiting] = [server.callback(), server.callback(), server.callback()];
+    slow.onChallenge = async (request, response) => {
+      await pause(100);
+      await echo()(request, response);
+    };
+    hanging.onChallenge = hang();
+    for (const callback of [slow, hanging, waiting]) verifier.take(intent(callback));
+    await eventually("two in flight", () => slow.challenges.length + hanging.challenges.length === 2);
+    const begun = performance.now();
+    await verifier.close(400);
+    assert.ok(performance.now() - begun < 2_000);
+    verifier.take(intent(waiting));
+    await eventually("the cut", () => hanging.challenges[0]?.endedAt !== undefined, { deadlineMs: 2_000 });
+    await never("another challenge", () => waiting.challenges.length, 100);
+    assert.deepEqual(reports.map(({ callback }) => callback), [slow.url]);
+  });
+});

@@ -1,0 +1,97 @@
+// Subscribers that ask for what they missed and take nothing of it: they are dropped, memory stays bounded, and nobody else
+// notices (ARCHITECTURE §6.7).
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import { describe, it } from "node:test";
+import { answer } from "../support/answers.ts";
+import { openCallbackServer } from "../support/callback-server.ts";
+import { eventually, pause } from "../support/eventually.ts";
+import { encodeForm } from "../support/form.ts";
+import { published, subscribed } from "../support/hub-client.ts";
+import { call } from "../support/http.ts";
+import { openOwnHub } from "../support/hub.ts";
+import type { OwnHub, Tier } from "../support/hub.ts";
+import { missedOf, openEvents } from "../support/missed-client.ts";
+
+const MEGABYTE = 1_000_000;
+const BACKLOG = 40;
+const SUBSCRIPTIONS = 8;
+/** As many streams as one subscription may have, and as many pages at the same time. */
+const READERS = 8;
+/** Without a bound each of the 128 would hold 40 MB. */
+const MEMORY_BOUND = 700 * MEGABYTE;
+/** A reader is given up after 30 s. */
+const DROPPED_WITHIN_MS = 60_000;
+
+async function memoryOf(hub: OwnHub, tier: Tier): Promise<number> {
+  const status = await readFile(`/proc/${hub.pid(tier)}/status`, "utf8");
+  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1_024;
+}
+
+async function streamsOf(hub: OwnHub): Promise<number> {
+  const { text } = await call(`${hub.coreUrl}/metrics`);
+  return Number(/^tidings_streams\S* (\d+)$/m.exec(text)?.[1] ?? NaN);
+}
+
+describe(
+  "readers that never read",
+  { skip: process.platform === "linux" ? false : "memory is read from /proc" },
+  () => {
+    it("are dropped, and memory stays bounded meanwhile", { timeout: 180_000 }, async () => {
+      const hub = await openOwnHub();
+      const callbacks = await openCallbackServer();
+      const sockets: Socket[] = [];
+      try {
+        const topic = "slow";
+        const down = Array.from({ length: SUBSCRIPTIONS }, () => callbacks.callback());
+        for (const callback of down) {
+          callback.onDelivery = answer(503);
+          await subscribed(hub, topic, callback);
+        }
+        for (let n = 0; n < BACKLOG; n++) await published(hub, topic, `${n} ${"x".repeat(MEGABYTE - 10)}`);
+
+        for (const { url } of down) {
+          const target = `/messages?${encodeForm({ topic, callback: url, limit: "1000" })}`;
+          for (let n = 0; n < READERS; n++) {
+            for (const accept of ["text/event-stream", "application/json"]) {
+              const socket = connect(Number(new URL(hub.base).port), "127.0.0.1");
+              socket.on("error", () => {}).pause();
+              socket.write(`GET ${target} HTTP/1.1\r\nHost: h\r\nAccept: ${accept}\r\n\r\n`);
+              sockets.push(socket);
+            }
+          }
+        }
+        await eventually("the streams", async () => await streamsOf(hub) > SUBSCRIPTIONS * READERS / 2);
+
+        const most = { core: 0, edge: 0 };
+        const healthy = callbacks.callback();
+        await subscribed(hub, "healthy", healthy);
+        using events = await openEvents(hub, "healthy", healthy.url);
+        let count = 0;
+        await eventually("the end of all streams but the one that is read", async () => {
+          for (const tier of ["core", "edge"] as const) most[tier] = Math.max(most[tier], await memoryOf(hub, tier));
+          const begun = performance.now();
+          await published(hub, "healthy", `message ${count++}`);
+          await healthy.delivered(count);
+          await events.received(count);
+          const elapsed = performance.now() - begun;
+          assert.ok(elapsed < 5_000, `a healthy subscriber waited ${elapsed} ms`);
+          await pause(200);
+          return await streamsOf(hub) === 1;
+        }, { deadlineMs: DROPPED_WITHIN_MS });
+        assert.ok(most.core < MEMORY_BOUND && most.edge < MEMORY_BOUND, JSON.stringify(most));
+        // Whoever reads has it all.
+        const page = await missedOf(hub, topic, down[0]!.url, { limit: "5" });
+        assert.equal(page.messages.length, 5);
+        assert.doesNotMatch(hub.output(), /"level":"(?:ERROR|FATAL)"|Error:/);
+      } finally {
+        for (const socket of sockets) socket.destroy();
+        await callbacks.close();
+        await hub.close();
+      }
+    });
+  },
+);

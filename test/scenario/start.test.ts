@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/hub.ts";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** A command as a newcomer types it, in a process group of its own like a terminal's job. */
+interface Command {
+  readonly process: ChildProcess;
+  readonly output: () => string;
+  readonly errors: () => string;
+  readonly ended: Promise<number | null>;
+}
+
+const commands: Command[] = [];
+
+function run(command: string, args: readonly string[], settings: Record<string, string> = {}): Command {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(?:TIDINGS_|npm_)/.test(name));
+  const child = spawn(command, args, {
+    cwd: ROOT,
+    env: { ...Object.fromEntries(inherited), ...settings },
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  let [output, errors] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (part: string) => void (output += part));
+  child.stderr.setEncoding("utf8").on("data", (part: string) => void (errors += part));
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const started = { process: child, output: () => output, errors: () => errors, ended };
+  commands.push(started);
+  return started;
+}
+
+/** All processes of a command's group, however npm and the shell nest them. */
+function signal({ process: child }: Command, name: NodeJS.Signals): void {
+  try {
+    process.kill(-child.pid!, name);
+  } catch {
+    // It has ended already.
+  }
+}
+
+describe("npm start", { timeout: 120_000 }, () => {
+  let dataDir = "";
+  let settings: Record<string, string> = {};
+  before(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), "tidings-start-"));
+    settings = {
+      TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+      TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+      TIDINGS_DATA_DIR: dataDir,
+      TIDINGS_LOG_LEVEL: "warning",
+    };
+  });
+  after(async () => {
+    for (const command of commands) signal(command, "SIGKILL");
+    await Promise.all(commands.map(({ ended }) => ended));
+    await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
+  });
+
+  it("prints four lines that work when they are pasted, and stops on Ctrl-C", async () => {
+    const hub = run("npm", ["-s", "start"], settings);
+    await eventually("the greeting", () => hub.output().includes("Ctrl-C"), {
+      seen: () => hub.output() + hub.errors(),
+    });
+    assert.match(hub.output(), /The hub is at http:\/\/127\.0\.0\.1:\d+\/hub\n/);
+    assert.ok(hub.output().includes(`Its data is in ${dataDir}`));
+    const lines = hub.output().split("\n").filter((line) => line.startsWith("  ")).map((line) => line.trim());
+    assert.equal(lines.length, 4);
+
+    const terminal = run("bash", ["-c", [...lines, "wait"].join("\n")]);
+    const seen = () => terminal.output() + terminal.errors();
+    await eventually("the delivery", () => terminal.output().includes('{"hello":"world"}'), { seen });
+    await eventually("the status", () => /"state":\s*"active"/.test(terminal.output()), { seen });
+    assert.equal(terminal.output().match(/hub\.mode=accepted/g)?.length, 2, seen());
+    signal(terminal, "SIGTERM");
+    await terminal.ended;
+
+    signal(hub, "SIGINT");
+    assert.equal(await hub.ended, 0);
+    assert.equal(hub.errors(), "");
+  });
+
+  it("starts again on the same data, and stops when npm alone is told to", async () => {
+    const hub = run("npm", ["-s", "start"], settings);
+    await eventually("the greeting", () => hub.output().includes("Ctrl-C"), {
+      seen: () => hub.output() + hub.errors(),
+    });
+    const url = /http:\S+\/hub/.exec(hub.output())![0];
+    hub.process.kill("SIGTERM");
+    await hub.ended;
+    await assert.rejects(fetch(url), "nobody listens any more");
+    const again = run("npm", ["-s", "start"], settings);
+    await eventually("the data to be free", () => again.output().includes("Ctrl-C"), { seen: again.errors });
+    signal(again, "SIGTERM");
+    await again.ended;
+  });
+
+  for (const tier of ["EDGE", "CORE"] as const) {
+    it(`says in one sentence that the ${tier.toLowerCase()}'s port is in use`, async () => {
+      const port = await freePort();
+      const other = createServer().listen(port, "127.0.0.1");
+      const hub = run("npm", ["-s", "start"], { ...settings, [`TIDINGS_${tier}_LISTEN`]: `127.0.0.1:${port}` });
+      assert.equal(await hub.ended, 1);
+      assert.match(hub.errors(), new RegExp(`^tidings ${tier.toLowerCase()}: [^\n]*port ${port} is already in use\n$`));
+      assert.equal(hub.output(), "");
+      other.close();
+    });
+  }
+
+  it("says in one sentence that another process holds the data directory", async () => {
+    const first = run("npm", ["-s", "start"], settings);
+    await eventually("the greeting", () => first.output().includes("Ctrl-C"), { seen: first.errors });
+    const second = run("npm", ["-s", "start"], settings);
+    assert.equal(await second.ended, 1);
+    assert.match(second.errors(), /^tidings core: [^\n]+\n$/);
+    assert.ok(second.errors().includes(dataDir));
+    signal(first, "SIGTERM");
+    await first.ended;
+  });
+
+  it("says in one sentence that the data directory cannot be written", async () => {
+    // Nobody, not even root, can make a directory inside a file.
+    const inside = join(dataDir, "a file", "data");
+    await writeFile(join(dataDir, "a file"), "");
+    const hub = run("npm", ["-s", "start"], { ...settings, TIDINGS_DATA_DIR: inside });
+    assert.equal(await hub.ended, 1);
+    assert.match(hub.errors(), /^tidings core: [^\n]+\n$/);
+    assert.ok(hub.errors().includes(inside));
+  });
+});

@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createMetrics } from "../../../shared/runtime/metrics.ts";
+
+describe("metrics", () => {
+  it("are rendered as the text that Prometheus reads, each series with its tier", async () => {
+    const metrics = createMetrics({ tier: "edge" });
+    const requests = metrics.counter("tidings_requests_total", "Requests by answer", ["status"]);
+    requests.inc({ status: "200" });
+    requests.inc({ status: "200" }, 2);
+    metrics.gauge("tidings_depth", "Depth").set(4);
+    const seconds = metrics.histogram("tidings_wait_seconds", "Waits", [0.1, 1], ["what"]);
+    seconds.observe(0.5, { what: "x" });
+    const { contentType, text } = await metrics.render();
+    assert.match(contentType, /^text\/plain; version=0\.0\.4/);
+    assert.match(text, /^# HELP tidings_requests_total Requests by answer$/m);
+    assert.match(text, /^tidings_requests_total\{status="200",tier="edge"\} 3$/m);
+    assert.match(text, /^tidings_depth\{tier="edge"\} 4$/m);
+    assert.match(text, /^tidings_wait_seconds_bucket\{le="0\.1",tier="edge",what="x"\} 0$/m);
+    assert.match(text, /^tidings_wait_seconds_bucket\{le="1",tier="edge",what="x"\} 1$/m);
+  });
+
+  it("ask a gauge's owner at each scrape", async () => {
+    const metrics = createMetrics({ tier: "core" });
+    let lag = 1;
+    metrics.gauge("tidings_lag", "Lag", ["lane"], (gauge) => gauge.set(lag++, { lane: "a" }));
+    assert.match((await metrics.render()).text, /^tidings_lag\{lane="a",tier="core"\} 1$/m);
+    assert.match((await metrics.render()).text, /^tidings_lag\{lane="a",tier="core"\} 2$/m);
+  });
+
+  it("tell of the process and of its event loop", async () => {
+    const { text } = await createMetrics({ tier: "core" }).render();
+    assert.match(text, /^tidings_process_cpu_seconds_total\{tier="core"\} /m);
+    assert.match(text, /^tidings_process_resident_memory_bytes\{tier="core"\} /m);
+    assert.match(text, /^tidings_nodejs_eventloop_lag_seconds\{tier="core"\} /m);
+  });
+
+  it("of two registries do not meet", async () => {
+    createMetrics({ tier: "core" }).counter("tidings_twice_total", "x").inc();
+    const other = createMetrics({ tier: "core" });
+    other.counter("tidings_twice_total", "x").inc({}, 7);
+    assert.match((await other.render()).text, /^tidings_twice_total\{tier="core"\} 7$/m);
+  });
+});

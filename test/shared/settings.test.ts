@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { parseSettings, printSettings, SettingsError, settingsTable } from "../../shared/settings.ts";
+
+const refusals: readonly [title: string, environment: Record<string, string>, message: RegExp][] = [
+  [
+    "an unknown name, with the nearest known one",
+    { TIDINGS_EDGE_LISTN: "x" },
+    /^TIDINGS_EDGE_LISTN is not a setting.*TIDINGS_EDGE_LISTEN$/,
+  ],
+  ["a name of another case", { TIDINGS_log_level: "info" }, /TIDINGS_log_level is not a setting/],
+  ["an empty value", { TIDINGS_RETRY_MIN: "" }, /TIDINGS_RETRY_MIN must be a duration .*, not ""$/],
+  ["a duration without unit", { TIDINGS_PARK_AFTER: "15" }, /TIDINGS_PARK_AFTER .*15m.*not "15"/],
+  ["a fraction of a duration", { TIDINGS_PARK_AFTER: "1.5m" }, /TIDINGS_PARK_AFTER/],
+  ["a delivery timeout over 5m", { TIDINGS_DELIVERY_TIMEOUT: "301s" }, /TIDINGS_DELIVERY_TIMEOUT .* to 5m/],
+  ["a lease with a unit", { TIDINGS_LEASE_MIN: "60s" }, /TIDINGS_LEASE_MIN must be a whole number of seconds/],
+  ["no lease at all", { TIDINGS_LEASE_MIN: "0" }, /TIDINGS_LEASE_MIN/],
+  ["a negative size", { TIDINGS_MESSAGE_MAX_BYTES: "-1" }, /TIDINGS_MESSAGE_MAX_BYTES/],
+  ["a size in hexadecimal", { TIDINGS_MESSAGE_MAX_BYTES: "0x10" }, /TIDINGS_MESSAGE_MAX_BYTES/],
+  ["an address without port", { TIDINGS_EDGE_LISTEN: "127.0.0.1" }, /TIDINGS_EDGE_LISTEN must be host:port/],
+  ["a port over 65535", { TIDINGS_EDGE_LISTEN: "127.0.0.1:65536" }, /TIDINGS_EDGE_LISTEN/],
+  ["a bare IPv6 address", { TIDINGS_EDGE_LISTEN: "::1:9191" }, /TIDINGS_EDGE_LISTEN .*brackets/],
+  ["brackets around no IPv6 address", { TIDINGS_EDGE_LISTEN: "[1:2]:9191" }, /TIDINGS_EDGE_LISTEN/],
+  [
+    "a hub URL of another scheme",
+    { TIDINGS_HUB_URL: "ftp://hub.example/" },
+    /TIDINGS_HUB_URL must be an absolute http/,
+  ],
+  ["a hub URL with a fragment", { TIDINGS_HUB_URL: "http://hub.example/#a" }, /TIDINGS_HUB_URL/],
+  ["a core URL with a path", { TIDINGS_CORE_URL: "http://127.0.0.1:1/core" }, /TIDINGS_CORE_URL .* without a path/],
+  ["an empty list of core URLs", { TIDINGS_CORE_URL: "," }, /TIDINGS_CORE_URL/],
+  ["an empty list of brokers", { TIDINGS_KAFKA_BROKERS: "" }, /TIDINGS_KAFKA_BROKERS/],
+  ["a broker without port", { TIDINGS_KAFKA_BROKERS: "a:1,b" }, /TIDINGS_KAFKA_BROKERS/],
+  ["a prefix that Kafka would refuse", {
+    TIDINGS_KAFKA_BROKERS: "a:1",
+    TIDINGS_KAFKA_PREFIX: "a/b",
+  }, /TIDINGS_KAFKA_PREFIX/],
+  ["an address that is no network", { TIDINGS_OUTBOUND_ALLOW: "10.0.0.1" }, /TIDINGS_OUTBOUND_ALLOW .*10\.0\.0\.0\/8/],
+  ["a word that is not on the list", { TIDINGS_SIGNATURE: "md5" }, /TIDINGS_SIGNATURE must be one of sha1, sha256/],
+  ["access other than open", { TIDINGS_ACCESS: "token" }, /TIDINGS_ACCESS must be open: .*"token"/],
+  ["LEASE_MIN over LEASE_MAX", {
+    TIDINGS_LEASE_MIN: "10",
+    TIDINGS_LEASE_MAX: "9",
+  }, /LEASE_MIN must not be more than TIDINGS_LEASE_MAX/],
+  ["LEASE_DEFAULT outside its bounds", { TIDINGS_LEASE_MAX: "100" }, /LEASE_DEFAULT must lie between/],
+  [
+    "RETRY_MIN over RETRY_MAX",
+    { TIDINGS_RETRY_MIN: "10m" },
+    /RETRY_MIN must not be more than TIDINGS_RETRY_MAX/,
+  ],
+  [
+    "a Kafka prefix without brokers",
+    { TIDINGS_KAFKA_PREFIX: "x" },
+    /TIDINGS_KAFKA_PREFIX is set but TIDINGS_KAFKA_BROKERS/,
+  ],
+  ["open access off loopback", { TIDINGS_EDGE_LISTEN: "0.0.0.0:9191" }, /ACCESS=open .*EDGE_LISTEN .*loopback/],
+  ["open access on every IPv6 address", { TIDINGS_EDGE_LISTEN: "[::]:9191" }, /EDGE_LISTEN .*loopback/],
+  ["a core off loopback", { TIDINGS_CORE_LISTEN: "10.0.0.1:9192" }, /TIDINGS_CORE_LISTEN .*loopback/],
+  [
+    "a core URL off loopback",
+    { TIDINGS_CORE_URL: "http://core.example" },
+    /TIDINGS_CORE_URL .*"http:\/\/core.example"/,
+  ],
+];
+
+describe("settings", () => {
+  it("have the defaults of WIRE §8", () => {
+    assert.deepEqual(parseSettings({ PATH: "/bin" }), {
+      edgeListen: { host: "127.0.0.1", port: 9191 },
+      coreListen: { host: "127.0.0.1", port: 9192 },
+      coreUrl: ["http://127.0.0.1:9192"],
+      hubUrl: "http://127.0.0.1:9191/hub",
+      dataDir: "./data",
+      kafkaBrokers: [],
+      kafkaPrefix: "tidings",
+      kafkaReplication: undefined,
+      access: "open",
+      topicRegistration: "automatic",
+      messageMaxBytes: 1_000_000,
+      leaseDefaultMs: 864_000_000,
+      leaseMinMs: 60_000,
+      leaseMaxMs: 7_776_000_000,
+      deliveryTimeoutMs: 30_000,
+      retryMinMs: 1000,
+      retryMaxMs: 300_000,
+      parkAfterMs: 900_000,
+      probeIntervalMs: 300_000,
+      deadLetterAttempts: 5,
+      retentionMs: 604_800_000,
+      laneMemoryBytes: 256 * 1024 * 1024,
+      signature: "sha256",
+      compactJson: [],
+      outboundAllow: ["127.0.0.0/8", "::1/128"],
+      logLevel: "info",
+    });
+  });
+
+  it("take what is written", () => {
+    const settings = parseSettings({
+      TIDINGS_EDGE_LISTEN: "[::1]:0",
+      TIDINGS_CORE_LISTEN: "localhost:7000",
+      TIDINGS_CORE_URL: "http://127.0.0.1:7000/, http://[::1]:7001",
+      TIDINGS_KAFKA_BROKERS: "kafka-0:9092, kafka-1:9092",
+      TIDINGS_KAFKA_REPLICATION: "2",
+      TIDINGS_LEASE_MIN: "1",
+      TIDINGS_RETRY_MIN: "50ms",
+      TIDINGS_RETENTION: "12h",
+      TIDINGS_COMPACT_JSON: "a/B, https://example.com/t",
+      TIDINGS_OUTBOUND_ALLOW: "",
+    });
+    assert.deepEqual(settings.edgeListen, { host: "::1", port: 0 });
+    assert.deepEqual(settings.coreListen, { host: "localhost", port: 7000 });
+    assert.deepEqual(settings.coreUrl, ["http://127.0.0.1:7000", "http://[::1]:7001"]);
+    assert.equal(settings.hubUrl, "http://[::1]:0/hub");
+    assert.deepEqual(settings.kafkaBrokers, ["kafka-0:9092", "kafka-1:9092"]);
+    assert.equal(settings.kafkaReplication, 2);
+    assert.equal(settings.leaseMinMs, 1000);
+    assert.equal(settings.retryMinMs, 50);
+    assert.equal(settings.retentionMs, 43_200_000);
+    assert.deepEqual(settings.compactJson, ["a/B", "https://example.com/t"]);
+    assert.deepEqual(settings.outboundAllow, [], "set, it is exactly what it says");
+  });
+
+  it("are frozen, lists and all", () => {
+    const settings = parseSettings({});
+    assert.throws(() => Object.assign(settings, { dataDir: "/" }), TypeError);
+    assert.throws(() => Object.assign(settings.edgeListen, { port: 1 }), TypeError);
+    assert.throws(() => (settings.coreUrl as string[]).push("x"), TypeError);
+  });
+
+  it("ignore what tests set and what Kubernetes injects", () => {
+    parseSettings({
+      TIDINGS_TEST_HUB: "x",
+      TIDINGS_SERVICE_HOST: "10.0.0.1",
+      TIDINGS_SERVICE_PORT: "80",
+      TIDINGS_EDGE_SERVICE_PORT_HTTP: "80",
+      TIDINGS_PORT: "tcp://10.0.0.1:80",
+      TIDINGS_EDGE_PORT_80_TCP: "tcp://10.0.0.1:80",
+      TIDINGS_EDGE_PORT_80_TCP_ADDR: "10.0.0.1",
+      TIDINGS_EDGE_PORT_80_UDP_PROTO: "udp",
+    });
+    for (const name of ["TIDINGS_PORTS", "TIDINGS_EDGE_PORT_X_TCP", "TIDINGS_TESTS"]) {
+      assert.throws(() => parseSettings({ [name]: "1" }), SettingsError, name);
+    }
+  });
+
+  for (const [title, environment, message] of refusals) {
+    it(`refuse ${title} in one line`, () => {
+      assert.throws(() => parseSettings(environment), (error) => {
+        assert.ok(error instanceof SettingsError);
+        assert.match(error.message, message);
+        assert.doesNotMatch(error.message, /\n/);
+        return true;
+      });
+    });
+  }
+
+  it("are printed as what is in force, in a form that can be read back", () => {
+    const lines = printSettings({ TIDINGS_EDGE_LISTEN: "127.0.0.1:80", TIDINGS_TEST_HUB: "x" });
+    assert.ok(lines.includes("TIDINGS_EDGE_LISTEN=127.0.0.1:80"));
+    assert.ok(lines.includes("TIDINGS_HUB_URL=http://127.0.0.1:80/hub"));
+    assert.ok(lines.includes("# TIDINGS_KAFKA_BROKERS is not set"));
+    const readBack = Object.fromEntries(
+      lines.filter((line) => !line.startsWith("#")).map((line) => line.split("=", 2) as [string, string]),
+    );
+    delete readBack["TIDINGS_KAFKA_PREFIX"];
+    assert.deepEqual(parseSettings(readBack), parseSettings({ TIDINGS_EDGE_LISTEN: "127.0.0.1:80" }));
+    assert.throws(() => printSettings({ TIDINGS_NONSENSE: "1" }), SettingsError);
+  });
+
+  it("make one table row each", () => {
+    const rows = settingsTable().split("\n").slice(2);
+    assert.equal(rows.length, Object.keys(parseSettings({})).length);
+    for (const row of rows) assert.match(row, /^\| `TIDINGS_[A-Z_]+` \| (`[^|]+`|unset) \| [^|]+ \|$/);
+  });
+});

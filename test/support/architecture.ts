@@ -1,0 +1,222 @@
+// The architecture's rules as functions over parsed files (ARCHITECTURE §1, STYLE "The tree"); architecture.test.ts calls them.
+import { readdir, readFile } from "node:fs/promises";
+import { builtinModules } from "node:module";
+import { posix } from "node:path";
+import { parseSync } from "oxc-parser";
+
+export interface Module {
+  /** From the repository's root, with forward slashes. */
+  readonly path: string;
+  /** Specifiers as written, of values and of types, static and dynamic. */
+  readonly imports: readonly string[];
+  /** Runtime names that stand in the file, where no property or comment is meant. */
+  readonly runtimeNames: readonly string[];
+  readonly reexports: boolean;
+}
+
+export type Tree = ReadonlyMap<string, Module>;
+const ROOT = new URL("../../", import.meta.url);
+
+type Rule = (tree: Tree) => string[];
+
+/** Which folder may import which; a folder that is not named here may import all. */
+const ARROWS: Readonly<Record<string, readonly string[]>> = {
+  edge: ["edge", "shared"],
+  core: ["core", "shared"],
+  client: ["client", "shared"],
+  shared: ["shared"],
+};
+/** The files that run something, and so may inject the runtime's adapters. */
+const ENTRIES = new Set(["edge/main.ts", "core/main.ts", "client/listen.ts"]);
+const RUNTIME = "shared/runtime/";
+const LOG_ADAPTER = /^core\/log\/(?:libsql|kafka)(?:[-/.]|$)/;
+/** How a libSQL file is opened: the embedded log and the replica share it. */
+const LIBSQL_DATABASE = "core/log/libsql/database.ts";
+const RUNTIME_NAMES = new Set(["process", "Deno", "Bun"]);
+const GLOBAL_OBJECTS = new Set(["globalThis", "global", "self"]);
+/** Packages on the edge's path, each without any `node:` import of its own. */
+const EDGE_PACKAGES = new Set(["hono", "valibot", "fastest-levenshtein", "ipaddr.js", "@logtape/logtape"]);
+const EMPTY_NAMES = new Set(["utils", "util", "helpers", "common", "types", "index", "services", "manager", "misc"]);
+
+/** Reads one file's imports and the runtime names in it. @throws {Error} if it cannot be parsed */
+export function parseModule(path: string, source: string): Module {
+  const { program, module, errors } = parseSync(path, source);
+  if (errors.length > 0) throw new Error(`Cannot parse ${path}: ${errors[0]?.message}`);
+  const imports = module.staticImports.map((entry) => entry.moduleRequest.value);
+  let reexports = false;
+  for (const { moduleRequest } of module.staticExports.flatMap(({ entries }) => entries)) {
+    if (moduleRequest == null) continue;
+    imports.push(moduleRequest.value);
+    reexports = true;
+  }
+  for (const { moduleRequest } of module.dynamicImports) {
+    imports.push(source.slice(moduleRequest.start, moduleRequest.end).replace(/^(["'])(.*)\1$/, "$2"));
+  }
+  const runtimeNames = new Set<string>();
+  walk(program, (node) => {
+    if (node.type === "TSImportType") imports.push(String(record(node["source"])?.["value"]));
+    if (node.type === "Identifier" && RUNTIME_NAMES.has(String(node["name"]))) runtimeNames.add(String(node["name"]));
+    if (node.type !== "MemberExpression" || !GLOBAL_OBJECTS.has(String(record(node["object"])?.["name"]))) return;
+    const property = record(node["property"]);
+    const name = String(property?.["name"] ?? property?.["value"]);
+    if (RUNTIME_NAMES.has(name)) runtimeNames.add(`${String(record(node["object"])?.["name"])}.${name}`);
+  });
+  return { path, imports: [...new Set(imports)], runtimeNames: [...runtimeNames], reexports };
+}
+
+/** Reads every file of the repository's code. */
+export async function readTree(): Promise<Tree> {
+  const tree = new Map<string, Module>();
+  for (const top of ["edge", "core", "shared", "client", "test"]) {
+    const names = await readdir(new URL(top, ROOT), { recursive: true });
+    for (const name of names.filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))) {
+      const path = `${top}/${name.replaceAll("\\", "/")}`;
+      tree.set(path, parseModule(path, await readFile(new URL(path, ROOT), "utf8")));
+    }
+  }
+  return tree;
+}
+
+/** All that a file imports, however far: files of the tree (itself too), and what is outside. */
+export function closure(tree: Tree, path: string): { readonly files: string[]; readonly externals: string[] } {
+  const files = new Set([path]);
+  const externals = new Set<string>();
+  // A set's iteration goes on over what is added to it.
+  for (const file of files) {
+    for (const specifier of tree.get(file)?.imports ?? []) if (!specifier.startsWith(".")) externals.add(specifier);
+    for (const target of targets(tree, file)) files.add(target);
+  }
+  return { files: [...files], externals: [...externals] };
+}
+
+/** All violations of all rules, one sentence each. */
+export function violations(tree: Tree): string[] {
+  return Object.values(RULES).flatMap((rule) => rule(tree));
+}
+
+export const RULES = {
+  arrows: (tree) =>
+    edges(tree).flatMap(({ from, to }) => {
+      const allowed = ARROWS[folder(from)];
+      if (allowed !== undefined && !allowed.includes(folder(to))) return [`${from} imports ${to}: against the arrows`];
+      if (to.startsWith(RUNTIME) && allowed !== undefined && !from.startsWith(RUNTIME) && !ENTRIES.has(from)) {
+        return [`${from} imports ${to}: the runtime's adapters are injected by an entry (${[...ENTRIES].join(", ")})`];
+      }
+      const chooses = from === "core/main.ts" || folder(from) === "test" || LOG_ADAPTER.test(from);
+      if (LOG_ADAPTER.test(to) && to !== LIBSQL_DATABASE && !chooses) {
+        return [`${from} imports ${to}: only core/main.ts chooses the log's adapter`];
+      }
+      return [];
+    }),
+
+  unresolved: (tree) =>
+    [...tree.values()].flatMap(({ path, imports }) =>
+      imports
+        .filter((specifier) => specifier.startsWith(".") ? !isFile(tree, resolve(path, specifier)) : !isBare(specifier))
+        .map((specifier) => `${path} imports ${specifier}: not a file of the tree, nor a package`)
+    ),
+
+  cycles: (tree) => {
+    const found: string[] = [];
+    const done = new Set<string>();
+    const visit = (path: string, trail: readonly string[]): void => {
+      const at = trail.indexOf(path);
+      if (at >= 0) {
+        found.push(`a cycle: ${[...trail.slice(at), path].join(" → ")}`);
+        return;
+      }
+      if (done.has(path)) return;
+      for (const to of targets(tree, path)) visit(to, [...trail, path]);
+      done.add(path);
+    };
+    for (const path of tree.keys()) visit(path, []);
+    return found;
+  },
+
+  runtimeNames: (tree) =>
+    [...tree.values()].filter(({ path }) => folder(path) in ARROWS && !path.startsWith(RUNTIME)).flatMap((module) => [
+      ...module.runtimeNames.map((name) => `${module.path} says ${name}: only ${RUNTIME} may name a runtime`),
+      ...module.imports.filter((specifier) => /^(?:bun(?::|$)|(?:node:)?process$)/.test(specifier))
+        .map((specifier) => `${module.path} imports ${specifier}: only ${RUNTIME} may name a runtime`),
+    ]),
+
+  edgePath: (tree) => {
+    const found: string[] = [];
+    const seen = new Map<string, readonly string[]>();
+    const visit = (path: string, trail: readonly string[]): void => {
+      if (seen.has(path) || path.startsWith(RUNTIME)) return;
+      seen.set(path, trail);
+      for (const specifier of tree.get(path)?.imports ?? []) {
+        const isNode = specifier.startsWith("node:") || builtinModules.includes(specifier);
+        const isUnknown = !specifier.startsWith(".") && !EDGE_PACKAGES.has(packageOf(specifier));
+        if (!isNode && !isUnknown) continue;
+        found.push(`${[...trail, path].join(" → ")} imports ${specifier}: not on the edge's path`);
+      }
+      for (const to of targets(tree, path)) visit(to, [...trail, path]);
+    };
+    for (const path of tree.keys()) if (folder(path) === "edge" && !ENTRIES.has(path)) visit(path, []);
+    return found;
+  },
+
+  names: (tree) =>
+    [...tree.values()].flatMap(({ path, reexports }) => [
+      ...path.split("/").filter((part) => EMPTY_NAMES.has(part.replace(/\.ts$/, "")))
+        .map((part) => `${path}: "${part}" says nothing, name the idea`),
+      ...(reexports ? [`${path} exports from another file: no barrels, import the file that owns the name`] : []),
+    ]),
+} satisfies Record<string, Rule>;
+
+function edges(tree: Tree): { from: string; to: string }[] {
+  return [...tree.keys()].flatMap((from) => targets(tree, from).map((to) => ({ from, to })));
+}
+
+function targets(tree: Tree, path: string): string[] {
+  return (tree.get(path)?.imports ?? []).filter((specifier) => specifier.startsWith("."))
+    .map((specifier) => resolve(path, specifier)).filter((target) => tree.has(target));
+}
+
+function resolve(path: string, specifier: string): string {
+  return posix.join(posix.dirname(path), specifier);
+}
+
+function isFile(tree: Tree, path: string): boolean {
+  // Declarations of packages without types are no part of the tree.
+  return tree.has(path) || path.endsWith(".d.ts");
+}
+
+function folder(path: string): string {
+  return path.slice(0, Math.max(0, path.indexOf("/")));
+}
+
+function isBare(specifier: string): boolean {
+  return /^(?:@[a-z0-9._-]+\/)?[a-z0-9][a-z0-9._-]*(?:[/:][A-Za-z0-9._/-]+)?$/.test(specifier);
+}
+
+function packageOf(specifier: string): string {
+  return specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
+}
+
+interface Node extends Readonly<Record<string, unknown>> {
+  readonly type: string;
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === "object" && value !== null ? value as Readonly<Record<string, unknown>> : undefined;
+}
+
+/** Visits every node but the names of properties, which refer to nothing. */
+function walk(value: unknown, visit: (node: Node) => void): void {
+  if (Array.isArray(value)) {
+    for (const item of value) walk(item, visit);
+    return;
+  }
+  const node = record(value);
+  if (node === undefined) return;
+  if (typeof node["type"] === "string") visit(node as Node);
+  for (const [key, child] of Object.entries(node)) {
+    if ((key === "property" || key === "key") && node["computed"] !== true) continue;
+    if (key === "imported" || key === "exported") continue;
+    if (key === "right" && node["type"] === "TSQualifiedName") continue;
+    walk(child, visit);
+  }
+}

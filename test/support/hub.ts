@@ -1,0 +1,178 @@
+// A hub of our own to test against: the two processes of `npm start` on free ports in a temporary directory, with short
+// times. One tier can be killed and started again on the same port and data.
+
+import { fork } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../shared/runtime/node-flags.ts";
+
+/** A hub that can be called: ours, or any other one by its URL. */
+export interface HubUnderTest {
+  /** The hub's URL, as publishers and subscribers know it. */
+  readonly url: string;
+  /** Where the hub's other paths begin, without a slash at the end. */
+  readonly base: string;
+  /** Whether it is one of ours, so that our settings and WIRE.md hold, not only the specification. */
+  readonly ours: boolean;
+  /** What its output said lately, for an error's sake. */
+  output(): string;
+  close(): Promise<void>;
+}
+
+export type Tier = "core" | "edge";
+
+export interface OwnHub extends HubUnderTest {
+  readonly dataDir: string;
+  /** Where the core answers its edges and its operator. */
+  readonly coreUrl: string;
+  /** Ends a tier at once, without a chance to tidy up. */
+  kill(tier: Tier): Promise<void>;
+  /** Starts a tier that has ended; resolves when it is ready. */
+  start(tier: Tier): Promise<void>;
+  /** Asks a tier to stop and waits for it; resolves with its exit code. */
+  stop(tier: Tier): Promise<number | null>;
+  /** The process id of a running tier. */
+  pid(tier: Tier): number | undefined;
+}
+
+export interface OwnHubOptions {
+  /** More settings, or other ones: full names, TIDINGS_…. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Default a temporary one, removed at the end. */
+  readonly dataDir?: string;
+}
+
+/** Short times, so that rows about retries, parking and leases end within seconds. */
+export const SHORT_TIMES = {
+  TIDINGS_LEASE_MIN: "1",
+  TIDINGS_RETRY_MIN: "50ms",
+  TIDINGS_RETRY_MAX: "500ms",
+  TIDINGS_PARK_AFTER: "3s",
+  TIDINGS_PROBE_INTERVAL: "1s",
+  TIDINGS_DELIVERY_TIMEOUT: "2s",
+  TIDINGS_LOG_LEVEL: "warning",
+} as const;
+
+const MAIN: Record<Tier, string> = {
+  core: fileURLToPath(new URL("../../core/main.ts", import.meta.url)),
+  edge: fileURLToPath(new URL("../../edge/main.ts", import.meta.url)),
+};
+const READY_DEADLINE_MS = 30_000;
+const STOP_DEADLINE_MS = 20_000;
+
+/** Starts a hub of our own. @throws {Error} with the tier's output if it ends or is not ready in 30 s */
+export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
+  const dataDir = options.dataDir ?? await mkdtemp(join(tmpdir(), "tidings-test-"));
+  const [edgePort, corePort] = [await freePort(), await freePort()];
+  const base = `http://127.0.0.1:${edgePort}`;
+  const coreUrl = `http://127.0.0.1:${corePort}`;
+  const environment = {
+    ...withoutSettings(process.env),
+    ...SHORT_TIMES,
+    TIDINGS_EDGE_LISTEN: `127.0.0.1:${edgePort}`,
+    TIDINGS_CORE_LISTEN: `127.0.0.1:${corePort}`,
+    TIDINGS_CORE_URL: coreUrl,
+    TIDINGS_HUB_URL: `${base}/hub`,
+    TIDINGS_DATA_DIR: dataDir,
+    ...options.settings,
+  };
+  const tiers = new Map<Tier, ChildProcess>();
+  let output = "";
+
+  const start = async (tier: Tier) => {
+    if (tiers.has(tier)) throw new Error(`The ${tier} runs already`);
+    const child = fork(MAIN[tier], {
+      env: { ...NODE_ENVIRONMENT, ...environment },
+      execArgv: [...NODE_FLAGS],
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    });
+    const note = (part: Buffer) => void (output = (output + part.toString()).slice(-20_000));
+    child.stdout?.on("data", note);
+    child.stderr?.on("data", note);
+    tiers.set(tier, child);
+    child.once("exit", () => tiers.delete(tier));
+    await ready(tier, child, () => output);
+  };
+  const end = async (tier: Tier, signal: NodeJS.Signals) => {
+    const child = tiers.get(tier);
+    if (child === undefined) return null;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    const late = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
+    const [code] = await exited as [number | null];
+    clearTimeout(late);
+    return code;
+  };
+  const close = async () => {
+    await end("edge", "SIGTERM");
+    await end("core", "SIGTERM");
+    if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
+  };
+
+  try {
+    await start("core");
+    await start("edge");
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return {
+    url: environment.TIDINGS_HUB_URL,
+    base,
+    ours: true,
+    dataDir,
+    coreUrl,
+    output: () => output,
+    kill: async (tier) => void await end(tier, "SIGKILL"),
+    start,
+    stop: (tier) => end(tier, "SIGTERM"),
+    pid: (tier) => tiers.get(tier)?.pid,
+    close,
+  };
+}
+
+/** Any running hub, by its URL; nothing of it is started or stopped. */
+export function foreignHub(url: string): HubUnderTest {
+  return { url, base: new URL(url).origin, ours: false, output: () => "", close: () => Promise.resolve() };
+}
+
+function ready(tier: Tier, child: ChildProcess, output: () => string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (what: string) => {
+      child.kill("SIGKILL");
+      reject(new Error(`The ${tier} ${what}; its output:\n${output()}`));
+    };
+    const late = setTimeout(() => fail(`was not ready within ${READY_DEADLINE_MS} ms`), READY_DEADLINE_MS);
+    child.once("close", (code) => {
+      clearTimeout(late);
+      fail(`ended with ${code} before it was ready`);
+    });
+    child.on("message", (message) => {
+      if (typeof message !== "object" || !("ready" in message)) return;
+      clearTimeout(late);
+      resolve();
+    });
+  });
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function withoutSettings(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const kept = Object.entries(environment).filter(([name]) => !name.startsWith("TIDINGS_"));
+  return Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""]));
+}

@@ -1,0 +1,16 @@
+// What stands on a broker, asked of the broker itself, so that a test on Kafka can say that it was one.
+
+import { Kafka, logLevel } from "kafkajs";
+
+/** The streams (`messages`, `events` …) that a hub with this prefix keeps on the broker. */
+export async function streamsOnKafka(brokers: readonly string[], prefix: string): Promise<string[]> {
+  const admin = new Kafka({ clientId: "tidings-tests", brokers: [...brokers], logLevel: logLevel.NOTHING }).admin();
+  await admin.connect();
+  try {
+    const kafkaTopics = await admin.listTopics();
+    return kafkaTopics.filter((name) => name.startsWith(`${prefix}.`)).map((name) => name.slice(prefix.length + 1))
+      .toSorted();
+  } finally {
+    await admin.disconnect();
+  }
+}

@@ -1,0 +1,11 @@
+// A store of blocks that has none: an index over it knows what it has passed itself.
+import type { BlockStore } from "../../core/blocks/block-store.ts";
+
+export const NO_BLOCKS: BlockStore = {
+  newestBlock: () => Promise.resolve(undefined),
+  keyed: () => Promise.resolve([]),
+  repeats: () => Promise.resolve([]),
+  countRepeats: () => Promise.resolve(0),
+  places: () => Promise.resolve([]),
+  onBlock: () => () => {},
+};

@@ -1,0 +1,106 @@
+// An HTTP server that writes down every request as it came, byte for byte, and answers as it is told. The topic server
+// and the callback servers are made of it.
+
+import { createServer } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+/** One request as it came. */
+export interface Recorded {
+  readonly method: string;
+  /** The target as it stood in the request line, escapes untouched. */
+  readonly url: string;
+  /** What follows the first `?` of the target, raw; "" if nothing. */
+  readonly query: string;
+  readonly headers: IncomingHttpHeaders;
+  /** Every header line in order, names as sent. */
+  readonly headerLines: readonly (readonly [name: string, value: string])[];
+  readonly body: Buffer;
+  /** When its head arrived, `performance.now()`. */
+  readonly at: number;
+  /** When the answer had been handed to the socket, or the connection was lost. Undefined while neither. */
+  endedAt: number | undefined;
+  /** The status that was answered; undefined while there is none. */
+  status: number | undefined;
+}
+
+export type Responder = (request: Recorded, response: ServerResponse) => void | Promise<void>;
+
+export interface RecordingServer {
+  readonly origin: string;
+  readonly port: number;
+  /** Answers every request whose target's path is `path` (raw) by `handle`. */
+  route(path: string, handle: Responder): void;
+  /** Stops listening and cuts every connection. The port can be opened again. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Opens a recording server on 127.0.0.1; port 0 takes a free one. Unrouted paths are answered 404. */
+export async function openRecordingServer(port = 0): Promise<RecordingServer> {
+  const routes = new Map<string, Responder>();
+  // A hub may keep connections for long; a server that closes an idle one just as a request comes would cost an attempt.
+  const server = createServer({ keepAliveTimeout: 300_000, requestTimeout: 0 }, (request, response) => {
+    const at = performance.now();
+    response.on("error", () => {});
+    readBody(request).then(async (body) => {
+      const recorded = record(request, body, at);
+      response.on("close", () => {
+        recorded.endedAt ??= performance.now();
+      });
+      response.on("finish", () => {
+        recorded.endedAt = performance.now();
+        recorded.status = response.statusCode;
+      });
+      const handle = routes.get(recorded.url.split("?", 1)[0] ?? "");
+      if (handle === undefined) response.writeHead(404).end();
+      else await handle(recorded, response);
+    }).catch(() => response.destroy());
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  const bound = (server.address() as AddressInfo).port;
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return {
+    origin: `http://127.0.0.1:${bound}`,
+    port: bound,
+    route: (path, handle) => void routes.set(path, handle),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  return Buffer.concat(parts);
+}
+
+function record(request: IncomingMessage, body: Buffer, at: number): Recorded {
+  const url = request.url ?? "";
+  const mark = url.indexOf("?");
+  const lines: [string, string][] = [];
+  for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
+    lines.push([request.rawHeaders[i] ?? "", request.rawHeaders[i + 1] ?? ""]);
+  }
+  return {
+    method: request.method ?? "",
+    url,
+    query: mark === -1 ? "" : url.slice(mark + 1),
+    headers: request.headers,
+    headerLines: lines,
+    body,
+    at,
+    endedAt: undefined,
+    status: undefined,
+  };
+}
