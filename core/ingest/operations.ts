@@ -52,14 +52,17 @@ export function createOperations(options: OperationsOptions): Operations {
 
   async function deregister({ id, topic: name }: DeregisterOperation): Promise<OperationAnswer> {
     const topic = topics.identify(name);
-    if (await topics.find(topic) === undefined && !await wasDeregisteredBy(topic, id)) {
+    if (await topics.latest(topic) === undefined && !await wasDeregisteredBy(topic, id)) {
       throw new Refusal("not_found", `hub.topic "${name}" is not registered`);
     }
     const event = { type: "deregister", id, time: now(), topic: name } as const;
     // A3.9: its subscriptions may be in any shard.
     const partitions = Array.from({ length: log.partitions("events") }, (_, partition) => partition);
-    await Promise.all(partitions.map((partition) => append(event, topic.id, partition)));
+    const offsets = await Promise.all(partitions.map((partition) => append(event, topic.id, partition)));
     topics.forget(topic);
+    // Who asks next, or publishes again at once, meets a topic that has ended. Beyond the wait it is as durable.
+    const shard = log.partitionOf("events", topic.id);
+    await replica.reached("topics", shard, offsets[shard]! + 1, WAIT_MS);
     return DONE;
   }
 
@@ -112,7 +115,8 @@ export function createOperations(options: OperationsOptions): Operations {
   /** Needed only where the answer matters: to deny under `required`, and to know how far back a start may reach. */
   async function knownTopic(topic: Topic, operation: IntentOperation) {
     if (options.registration !== "required" && operation.start === undefined) return undefined;
-    return await topics.find(topic);
+    // What began anew a moment ago begins later: an older record would hand out messages of the life before.
+    return await (operation.start === undefined ? topics.find(topic) : topics.latest(topic));
   }
 
   async function resultOf(result: Omit<ResultOperation, "kind" | "madeAt">): Promise<ResultEvent> {

@@ -14,8 +14,10 @@ export interface Topic {
 
 export interface Topics {
   identify(topic: string): Topic;
-  /** The topic's record; waits for what was just accepted before it says that there is none. */
+  /** The topic's record, if it lives; waits for what was just accepted before it says that there is none. */
   find(topic: Topic): Promise<TopicRecord | undefined>;
+  /** The same after all that was accepted before the call, by any core: for what a record a moment old would get wrong. */
+  latest(topic: Topic): Promise<TopicRecord | undefined>;
   /** Makes the topic if there is none: durable before it returns. `operation` is the id of what asked for it. */
   ensure(name: string, topic: Topic, operation: string): Promise<void>;
   /** Forgets a positive answer: the topic was just deregistered here. */
@@ -41,15 +43,21 @@ export function createTopics({ log, replica, now }: { log: Log; replica: Replica
   }
 
   async function find(topic: Topic): Promise<TopicRecord | undefined> {
-    const seen = await replica.topic(topic.id);
-    if (seen !== undefined && seen.endedAt === undefined) return seen;
+    return await live(topic) ?? await latest(topic);
+  }
+
+  async function live({ id }: Topic): Promise<TopicRecord | undefined> {
+    const record = await replica.topic(id);
+    return record?.endedAt === undefined ? record : undefined;
+  }
+
+  async function latest(topic: Topic): Promise<TopicRecord | undefined> {
     const shard = log.partitionOf("events", topic.id);
     const end = await log.end("events", shard);
     if (!await replica.reached("topics", shard, end, WAIT_MS)) {
       throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
     }
-    const record = await replica.topic(topic.id);
-    return record?.endedAt === undefined ? record : undefined;
+    return await live(topic);
   }
 
   async function make(name: string, topic: Topic, operation: string): Promise<void> {
@@ -74,6 +82,7 @@ export function createTopics({ log, replica, now }: { log: Log; replica: Replica
       return topic;
     },
     find,
+    latest,
     async ensure(name, topic, operation) {
       const age = now() - (positive.get(topic.id) ?? -Infinity);
       // Below 0 the clock was set back: nobody knows how old the answer is.
