@@ -8,7 +8,7 @@ import { createChallenge, randomToken } from "../shared/random.ts";
 import { verifyIntent } from "../shared/verification.ts";
 import type { ResultEvent } from "./consolidator/events.ts";
 import type { Notice, PendingIntent } from "./consolidator/records.ts";
-import type { Effects } from "./consolidator/shard.ts";
+import type { Effects } from "./consolidator/owed.ts";
 import type { Operations } from "./ingest/operations.ts";
 import type { TopicFetcher } from "./topic-fetch/topic-fetcher.ts";
 

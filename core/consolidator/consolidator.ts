@@ -6,7 +6,8 @@ import { Delivery, type DeliveryDependencies, type LaneOwner } from "../delivery
 import type { Log } from "../log/log.ts";
 import type { Follower } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
-import { type Effects, Shard } from "./shard.ts";
+import type { Effects } from "./owed.ts";
+import { Shard } from "./shard.ts";
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
 

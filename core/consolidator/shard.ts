@@ -7,37 +7,22 @@ import type { Lane } from "../delivery/lane.ts";
 import { subscriptionIdOf, topicIdOf } from "../ids.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter } from "../log/log.ts";
 import type { ShardState } from "../replica/replica.ts";
-import { DueIndex } from "./due-index.ts";
-import { decodeEvent, type DeregisterEvent, type HubEvent, type ResultEvent } from "./events.ts";
-import { ended, foldDeregistered, foldOwnResult, foldSubscription, isLive } from "./fold-subscription.ts";
-import { foldFetched, foldTopic } from "./fold-topic.ts";
+import { decodeEvent, type DeregisterEvent, type HubEvent } from "./events.ts";
+import { ended, foldDeregistered, foldSubscription, isLive } from "./fold-subscription.ts";
+import { foldTopic } from "./fold-topic.ts";
 import { LaneBook } from "./lane-book.ts";
-import { hasOperation, OPERATIONS_KEPT_MS, withOperation } from "./operations.ts";
+import { hasOperation, withOperation } from "./operations.ts";
+import { type Effects, Owed } from "./owed.ts";
 import {
   encodeRecord,
-  type Fetched,
-  type Notice,
-  type PendingIntent,
   type RecentOperations,
   SHARD_KEY,
   type ShardRecordState,
   type SubscriptionRecord,
-  type TopicRecord,
 } from "./records.ts";
+import { ShardRecords } from "./shard-records.ts";
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
-
-/** What runs after a commit; each reports back by a finding, and may run twice. */
-export interface Effects {
-  /** Sends the denied notice, then calls `noticeSent`. */
-  notify(notice: Notice, sent: () => void): void;
-  /** Verifies what no edge brought a result of; `found` gets the result to fold. */
-  verify(intent: PendingIntent, found: (result: ResultEvent) => void): void;
-  /** Fetches a topic that was pinged. */
-  fetch(topicId: string, topic: TopicRecord, fetched: (ping: number, fetched: Fetched | undefined) => void): void;
-  /** Another ping came while its fetch pauses between tries. */
-  hurry(topicId: string): void;
-}
 
 export interface ShardOptions {
   readonly number: number;
@@ -66,8 +51,6 @@ const MOST_ENDED = 1_000;
 const MOST_FOLDING_MS = 20;
 /** A shard remembers the deregisters of all its topics, not of one. */
 const MOST_DEREGISTERS = 1_024;
-/** An owner takes over the verification of what has no result this long after the 202 (A3.6). */
-const TAKEOVER_MS = 60_000;
 /** Watermarks of an idle shard are written this often, or after this many records (A4.3). */
 const IDLE_MS = 30_000;
 const IDLE_RECORDS = 10_000;
@@ -77,25 +60,17 @@ export class Shard {
   readonly number: number;
   readonly book: LaneBook;
   readonly #options: ShardOptions;
-  readonly #topics: Map<string, TopicRecord>;
-  readonly #subscriptions: Map<string, SubscriptionRecord>;
-  readonly #byTopic = new Map<string, Set<string>>();
-  readonly #due: DueIndex;
+  readonly #kept: ShardRecords;
+  readonly #owed: Owed;
   #events: number;
   #operations: RecentOperations;
   #inbox: LogRecord[] = [];
   #inboxNext: number;
   #findings: Finding[] = [];
   #deregister: { event: DeregisterEvent; record: LogRecord; left: string[] } | undefined;
-  // What the next batch writes.
-  #changedTopics = new Set<string>();
-  #changedSubscriptions = new Set<string>();
+  /** What the next batch writes beside the records that changed. */
   #records: ShardRecord[] = [];
-  #effects: (() => void)[] = [];
   #overdue = new Set<string>();
-  #notifying = new Set<string>();
-  #verifying = new Set<string>();
-  #fetching = new Set<string>();
   #delivery: Delivery | undefined;
   #wake: (() => void) | undefined;
   // The first batch says who owns the shard now, whatever there is to fold.
@@ -115,12 +90,17 @@ export class Shard {
     const { state } = options;
     this.#options = options;
     this.number = options.number;
-    this.#topics = new Map(state.topics);
-    this.#subscriptions = new Map(state.subscriptions);
+    this.#kept = new ShardRecords(options);
+    this.#owed = new Owed({
+      effects: options.effects,
+      records: this.#kept,
+      find: (finding) => this.#find(finding),
+      setSubscription: (id, record) => this.#setSubscription(id, record),
+      now: options.now,
+    });
     this.#events = this.#inboxNext = state.shard.topics?.events ?? options.eventsFrom;
     this.#writtenEvents = -1;
     this.#operations = state.shard.topics?.operations ?? [];
-    this.#due = new DueIndex(options.now());
     this.book = new LaneBook({
       shard: options.number,
       hubUrl: options.hubUrl,
@@ -129,11 +109,6 @@ export class Shard {
       watermarks: state.shard.cursors?.watermarks ?? options.ends,
       checkpointAhead: options.checkpointAhead === true,
     });
-    for (const [id, record] of this.#subscriptions) {
-      this.#index(id, record);
-      this.#watch(id, record);
-    }
-    for (const [id, record] of this.#topics) if (record.endedAt !== undefined) this.#watchTopic(id, record);
   }
 
   /** The next `events` offset to fold. */
@@ -141,7 +116,7 @@ export class Shard {
     return this.#events;
   }
   get subscriptions(): number {
-    return this.#subscriptions.size;
+    return this.#kept.subscriptions.size;
   }
 
   /** Begins to fold and write. Lanes start with `attach`. */
@@ -170,12 +145,12 @@ export class Shard {
   attach(delivery: Delivery): void {
     this.#delivery = delivery;
     this.book.attach(delivery);
-    for (const [id, record] of this.#subscriptions) {
+    for (const [id, record] of this.#kept.subscriptions) {
       if (record.phase === "active") this.book.open(id, record);
-      this.#schedule(id, record);
+      this.#owed.subscription(id, record);
     }
-    for (const [id, record] of this.#topics) this.#scheduleFetch(id, record);
-    this.#flushEffects();
+    for (const [id, record] of this.#kept.topics) this.#owed.topic(id, record);
+    this.#owed.flush();
     // The loop went to sleep when there was nothing to checkpoint.
     this.wake();
   }
@@ -193,7 +168,7 @@ export class Shard {
     // What stands before it was delivered, or answered 410.
     const stoodAt = lane.position(lane.readFrom);
     this.#find(() => {
-      const record = this.#subscriptions.get(lane.id);
+      const record = this.#kept.subscriptions.get(lane.id);
       if (record === undefined || !isLive(record.phase) || record.life !== lane.life) return;
       // What waits to be verified stays: its subscriber may have said yes after the 410. Like after an unsubscribe, the new
       // life has nothing of what this one had (§6.2).
@@ -228,7 +203,7 @@ export class Shard {
 
   /** Once a second: leases, takeovers, and what is old enough to be forgotten. */
   sweep(): void {
-    const keys = this.#due.due(this.#options.now());
+    const keys = this.#kept.due();
     if (keys.length > 0) {
       this.#find(() => {
         for (const key of keys) this.#examine(key);
@@ -270,7 +245,7 @@ export class Shard {
         this.#writtenEvents = events;
         for (const resolve of this.#folded.splice(0)) resolve();
       }
-      this.#flushEffects();
+      if (this.#delivery !== undefined) this.#owed.flush();
       if (this.#inbox.length > 0 || this.#deregister !== undefined) this.#woken = true;
     }
   }
@@ -319,18 +294,7 @@ export class Shard {
     // Beyond the last event there may be records that are none (compacted away, control records).
     if (this.#inbox.length === 0 && this.#deregister === undefined) this.#events = this.#inboxNext;
 
-    const records = this.#records;
-    this.#records = [];
-    for (const id of this.#changedSubscriptions) {
-      const record = this.#subscriptions.get(id);
-      records.push({ stream: "subscriptions", key: id, value: record === undefined ? null : encodeRecord(record) });
-    }
-    for (const id of this.#changedTopics) {
-      const record = this.#topics.get(id);
-      records.push({ stream: "topics", key: id, value: record === undefined ? null : encodeRecord(record) });
-    }
-    this.#changedSubscriptions.clear();
-    this.#changedTopics.clear();
+    const records = [...this.#records.splice(0), ...this.#kept.takeChanges()];
     const due = this.#untilCheckpoint(begun) <= 0;
     const positionsDue = this.#delivery !== undefined && (this.#positionsOwed || (due && this.book.dirty));
     const idleDue = due && this.#passed() > (begun >= this.#checkpointAt + IDLE_MS ? 0 : IDLE_RECORDS);
@@ -390,14 +354,14 @@ export class Shard {
       case "result":
       case "revoke": {
         const id = subscriptionIdOf(event.topic, event.callback);
-        const before = this.#subscriptions.get(id);
+        const before = this.#kept.subscriptions.get(id);
         const after = foldSubscription(before, event, record.offset);
         if (after !== before && after !== undefined) this.#setSubscription(id, after);
         break;
       }
       case "resume": {
         const id = subscriptionIdOf(event.topic, event.callback);
-        const before = this.#subscriptions.get(id);
+        const before = this.#kept.subscriptions.get(id);
         const after = foldSubscription(before, event, record.offset);
         if (after === before || after === undefined) break;
         this.#setSubscription(id, after);
@@ -406,7 +370,7 @@ export class Shard {
       }
       case "ack": {
         const id = subscriptionIdOf(event.topic, event.callback);
-        const subscription = this.#subscriptions.get(id);
+        const subscription = this.#kept.subscriptions.get(id);
         // A second copy finds the position there already.
         if (subscription === undefined || !isLive(subscription.phase)) break;
         this.#records.push(...this.book.advance(id, subscription, event.next));
@@ -427,18 +391,16 @@ export class Shard {
 
   #foldTopic(event: HubEvent & { type: "register" | "ping" | "deregister" }, record: LogRecord): void {
     const id = topicIdOf(event.topic);
-    const before = this.#topics.get(id);
+    const before = this.#kept.topics.get(id);
     const after = foldTopic(before, event, record.offset);
     if (after === before || after === undefined) return;
-    this.#topics.set(id, after);
-    this.#changedTopics.add(id);
-    if (after.endedAt !== undefined) this.#watchTopic(id, after);
-    this.#scheduleFetch(id, after);
+    this.#kept.setTopic(id, after);
+    this.#owed.topic(id, after);
   }
 
   #foldDeregister(event: DeregisterEvent, record: LogRecord): void {
     if (hasOperation(this.#operations, event.id)) return;
-    const left = [...this.#byTopic.get(topicIdOf(event.topic)) ?? []];
+    const left = [...this.#kept.subscriptionsTo(topicIdOf(event.topic))];
     this.#deregister = { event, record, left };
     this.#continueDeregister();
   }
@@ -447,7 +409,7 @@ export class Shard {
     if (this.#deregister === undefined) return;
     const { event, record, left } = this.#deregister;
     for (const id of left.splice(0, MOST_ENDED)) {
-      const before = this.#subscriptions.get(id);
+      const before = this.#kept.subscriptions.get(id);
       if (before === undefined) continue;
       const after = foldDeregistered(before, `topic "${event.topic}" was deregistered`, event.time, record.offset);
       if (after !== before) this.#setSubscription(id, after);
@@ -461,13 +423,10 @@ export class Shard {
 
   /** The subscription is now this: its lane follows in the same step, except that a new one waits for the commit. */
   #setSubscription(id: string, record: SubscriptionRecord): void {
-    const before = this.#subscriptions.get(id);
+    const before = this.#kept.subscriptions.get(id);
     const renewed = before?.verified !== record.verified;
-    this.#subscriptions.set(id, record);
-    this.#changedSubscriptions.add(id);
-    this.#index(id, record);
-    this.#watch(id, record);
-    this.#schedule(id, record);
+    this.#kept.setSubscription(id, record);
+    this.#owed.subscription(id, record);
     const lane = this.book.lane(id);
     if (record.phase === "active") {
       if (lane !== undefined && lane.life === record.life && lane.state !== "expired") {
@@ -478,8 +437,8 @@ export class Shard {
       // Only a life that begins here: one that goes on has its record, or is done up to the watermark (A4.3).
       if (before?.life !== record.life) this.#records.push(...this.book.begin(id, record.life, record.start));
       if (this.#delivery !== undefined) {
-        this.#effects.push(() => {
-          const current = this.#subscriptions.get(id);
+        this.#owed.push(() => {
+          const current = this.#kept.subscriptions.get(id);
           const running = this.book.lane(id);
           if (current?.phase !== "active") return;
           if (running?.life !== current.life || running.state === "expired") this.book.open(id, current);
@@ -499,138 +458,19 @@ export class Shard {
   /** Looks at a subscription or a topic whose time may have come. */
   #examine(key: string): void {
     const now = this.#options.now();
-    const topic = this.#topics.get(key);
-    if (topic?.endedAt !== undefined && topic.endedAt + this.#options.retentionMs <= now) {
-      this.#topics.delete(key);
-      this.#changedTopics.add(key);
-    } else if (topic !== undefined) this.#watchTopic(key, topic);
-    const record = this.#subscriptions.get(key);
-    if (record === undefined) return;
+    this.#kept.forgetTopic(key);
+    const record = this.#kept.subscriptions.get(key);
+    if (record === undefined) return this.#kept.watch(key);
     if (record.phase === "active" && record.expiresAt <= now) {
       // §5.3.1: the lease is over. The position is kept for a renewal.
       this.#setSubscription(key, { ...record, phase: "expired", endedAt: record.expiresAt });
       return;
     }
-    if (forgetAt(record, this.#options.retentionMs) <= now) {
+    if (this.#kept.forgetSubscription(key)) {
       this.#records.push(...this.book.end(key));
-      this.#subscriptions.delete(key);
-      this.#changedSubscriptions.add(key);
-      this.#unindex(key, record);
       return;
     }
-    this.#schedule(key, record);
-    this.#watch(key, record);
+    this.#owed.subscription(key, record);
+    this.#kept.watch(key);
   }
-
-  /** Puts a subscription's next dates into the index. */
-  #watch(id: string, record: SubscriptionRecord): void {
-    if (record.phase === "active") this.#due.add(id, record.expiresAt);
-    const forget = forgetAt(record, this.#options.retentionMs);
-    if (forget !== Infinity) this.#due.add(id, forget);
-    const now = this.#options.now();
-    for (const intent of record.pending) {
-      if (intent.time + TAKEOVER_MS > now) this.#due.add(id, intent.time + TAKEOVER_MS);
-    }
-  }
-
-  #watchTopic(id: string, record: TopicRecord): void {
-    if (record.endedAt !== undefined) this.#due.add(id, record.endedAt + this.#options.retentionMs);
-  }
-
-  // ── effects ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #flushEffects(): void {
-    if (this.#delivery === undefined) return;
-    for (const effect of this.#effects.splice(0)) effect();
-  }
-
-  /** What a record says is owed is done after the commit, once at a time. */
-  #schedule(id: string, record: SubscriptionRecord): void {
-    const { effects, now } = this.#options;
-    if (record.notice !== undefined && !this.#notifying.has(id)) {
-      this.#notifying.add(id);
-      this.#effects.push(() => {
-        // A subscribe that was folded with it takes it back: "denied" would say that there is no subscription.
-        const notice = this.#subscriptions.get(id)?.notice;
-        if (notice === undefined) return void this.#notifying.delete(id);
-        effects.notify(notice, () => {
-          this.#notifying.delete(id);
-          this.#find(() => this.#noticeSent(id, notice));
-        });
-      });
-    }
-    const isOverdue = (intent: PendingIntent) => intent.time + TAKEOVER_MS <= now();
-    if (record.pending.some(isOverdue) && !this.#verifying.has(id)) {
-      this.#verifying.add(id);
-      this.#effects.push(() => {
-        const overdue = this.#subscriptions.get(id)?.pending.find(isOverdue);
-        if (overdue === undefined) return void this.#verifying.delete(id);
-        effects.verify(overdue, (result) => {
-          this.#verifying.delete(id);
-          this.#find(() => {
-            const before = this.#subscriptions.get(id);
-            if (before === undefined) return;
-            const after = foldOwnResult(before, result);
-            if (after !== before) this.#setSubscription(id, after);
-            else this.#schedule(id, before);
-          });
-        });
-      });
-    }
-  }
-
-  #noticeSent(id: string, sent: Notice): void {
-    const record = this.#subscriptions.get(id);
-    if (record?.notice === undefined) return;
-    if (record.notice.reason !== sent.reason || record.notice.callback !== sent.callback) {
-      // Another one is owed meanwhile.
-      this.#schedule(id, record);
-      return;
-    }
-    const { notice: _, ...rest } = record;
-    this.#setSubscription(id, rest);
-  }
-
-  #scheduleFetch(id: string, record: TopicRecord): void {
-    if (record.fetchOwed === undefined) return;
-    if (this.#fetching.has(id)) return void this.#effects.push(() => this.#options.effects.hurry(id));
-    this.#fetching.add(id);
-    this.#effects.push(() => {
-      const owed = this.#topics.get(id);
-      if (owed?.fetchOwed === undefined) return void this.#fetching.delete(id);
-      this.#options.effects.fetch(id, owed, (ping, fetched) => {
-        this.#fetching.delete(id);
-        this.#find(() => {
-          const before = this.#topics.get(id);
-          if (before === undefined || before.endedAt !== undefined) return;
-          const after = foldFetched(before, ping, fetched, this.#options.now());
-          if (after === before) return;
-          this.#topics.set(id, after);
-          this.#changedTopics.add(id);
-          this.#scheduleFetch(id, after);
-        });
-      });
-    });
-  }
-
-  #index(id: string, record: SubscriptionRecord): void {
-    const topicId = topicIdOf(record.topic);
-    const ids = this.#byTopic.get(topicId);
-    if (ids === undefined) this.#byTopic.set(topicId, new Set([id]));
-    else ids.add(id);
-  }
-
-  #unindex(id: string, record: SubscriptionRecord): void {
-    const topicId = topicIdOf(record.topic);
-    const ids = this.#byTopic.get(topicId);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#byTopic.delete(topicId);
-  }
-}
-
-/** When a record is forgotten, ms: ended ones after the retention, one that never verified when its operations are too old. */
-function forgetAt(record: SubscriptionRecord, retentionMs: number): number {
-  if (record.phase === "active" || record.pending.length > 0 || record.notice !== undefined) return Infinity;
-  if (record.phase === "pending") return (record.operations.at(-1)?.[1] ?? 0) + OPERATIONS_KEPT_MS;
-  return (record.endedAt ?? 0) + retentionMs;
 }

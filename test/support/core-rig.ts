@@ -7,7 +7,7 @@ import { type Consolidator, startConsolidator } from "../../core/consolidator/co
 import { encodeEvent, type HubEvent, type ResultEvent } from "../../core/consolidator/events.ts";
 import type { Notice, PendingIntent, SubscriptionRecord, TopicRecord } from "../../core/consolidator/records.ts";
 import { decodeRecord } from "../../core/consolidator/records.ts";
-import type { Effects } from "../../core/consolidator/shard.ts";
+import type { Effects } from "../../core/consolidator/owed.ts";
 import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
 import { RecentIds } from "../../core/delivery/recent-ids.ts";
 import { subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
