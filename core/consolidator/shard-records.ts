@@ -2,7 +2,7 @@
 // looked at again.
 import { topicIdOf } from "../ids.ts";
 import type { ShardRecord } from "../log/log.ts";
-import type { ShardState } from "../replica/replica.ts";
+import type { ShardState } from "../replica/states.ts";
 import { DueIndex } from "./due-index.ts";
 import { OPERATIONS_KEPT_MS } from "./operations.ts";
 import { encodeRecord, type SubscriptionRecord, type TopicRecord } from "./records.ts";

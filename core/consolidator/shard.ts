@@ -6,7 +6,7 @@ import type { DeadLetter, Delivery } from "../delivery/delivery.ts";
 import type { Lane } from "../delivery/lane.ts";
 import { subscriptionIdOf, topicIdOf } from "../ids.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter } from "../log/log.ts";
-import type { ShardState } from "../replica/replica.ts";
+import type { ShardState } from "../replica/states.ts";
 import { decodeEvent, type DeregisterEvent, type HubEvent } from "./events.ts";
 import { ended, foldDeregistered, foldSubscription, isLive } from "./fold-subscription.ts";
 import { foldTopic } from "./fold-topic.ts";

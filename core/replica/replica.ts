@@ -1,6 +1,5 @@
 // The replica: this process's own copy of the consolidated state, in a libSQL file that follows the compacted streams.
 // Any process answers any query from it, a restart reads only the tail, and a deleted file rebuilds itself (ARCHITECTURE §3).
-import { rm } from "node:fs/promises";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { getLogger } from "@logtape/logtape";
 import {
@@ -12,8 +11,6 @@ import {
   type TopicRecord,
 } from "../consolidator/records.ts";
 import { pause } from "../../shared/pause.ts";
-import { topicIdOf } from "../ids.ts";
-import { type Database, isCode, openDatabase } from "../log/libsql/database.ts";
 import type { Batch, Log } from "../log/log.ts";
 import type { BlockStore } from "../blocks/block-store.ts";
 import {
@@ -33,20 +30,14 @@ import {
   readDeadLetters,
   sweepDeadLetters,
 } from "./dead-letters.ts";
-import { and, drizzle, eq, gt, inArray, sql } from "./drizzle.ts";
-import { CREATE, origin, positions, records, SCHEMA_VERSION } from "./schema.ts";
+import { and, drizzle, eq, sql } from "./drizzle.ts";
+import { type FollowedStream, isFull, isPast, openFresh } from "./replica-file.ts";
+import { origin, positions, records } from "./schema.ts";
+import { loadShard, type ShardState, STATES, stateStatements, type StateStream } from "./states.ts";
 
 const logger = getLogger(["tidings", "core", "replica"]);
 
-/** The streams whose state a replica keeps. */
-export type ReplicaStream = "topics" | "subscriptions" | "cursors";
-const STATES: readonly ReplicaStream[] = ["topics", "subscriptions", "cursors"];
-/** The streams a replica follows. */
-type FollowedStream = ReplicaStream | "dead-letters" | "blocks";
-const FOLLOWED: readonly FollowedStream[] = [...STATES, "dead-letters", "blocks"];
-/** A2.3 keeps tombstones for 7 days: a replica older than this may have missed one and would resurrect what ended (A3.12). */
 const DAY_MS = 86_400_000;
-const STALE_AFTER_MS = 6 * DAY_MS;
 const PAUSE_WHEN_FULL_MS = 1_000;
 
 export interface ReplicaOptions {
@@ -58,14 +49,6 @@ export interface ReplicaOptions {
   readonly onFatal: (error: Error) => void;
   /** How long dead letters are kept, ms; default 7 days. */
   readonly retentionMs?: number;
-}
-
-/** What a shard's owner loads. */
-export interface ShardState {
-  readonly topics: ReadonlyMap<string, TopicRecord>;
-  readonly subscriptions: ReadonlyMap<string, SubscriptionRecord>;
-  readonly cursors: ReadonlyMap<string, CursorRecord>;
-  readonly shard: { readonly topics?: ShardRecordState; readonly cursors?: ShardRecordState };
 }
 
 export interface Replica {
@@ -90,7 +73,7 @@ export interface Replica {
    * Resolves when this stream shows everything folded from the shard's `events` before `offset` (A3.11).
    * @returns false if that did not happen within `timeoutMs`
    */
-  reached(stream: ReplicaStream, shard: number, offset: number, timeoutMs: number): Promise<boolean>;
+  reached(stream: StateStream, shard: number, offset: number, timeoutMs: number): Promise<boolean>;
   /** Resolves when all that is in the streams now has been read (A3.2). */
   caughtUp(): Promise<void>;
   load(shard: number): Promise<ShardState>;
@@ -126,7 +109,7 @@ export async function openReplica(
     following ||= isPast(next, ends);
     for (const record of batch.records) {
       if (record.key === SHARD_KEY && record.value !== null) {
-        note(batch.stream as ReplicaStream, batch.partition, decodeRecord<ShardRecordState>(record.value));
+        note(batch.stream as StateStream, batch.partition, decodeRecord<ShardRecordState>(record.value));
       }
       if (batch.stream === "subscriptions") watchers.get(record.key)?.forEach((changed) => changed());
     }
@@ -170,7 +153,7 @@ export async function openReplica(
     onFatal(new Error(`Cannot write the replica ${path}`, { cause: error }));
   }
 
-  function note(stream: ReplicaStream, partition: number, state: ShardRecordState): void {
+  function note(stream: StateStream, partition: number, state: ShardRecordState): void {
     folded.set(`${stream}/${partition}`, state.events);
     if (stream === "cursors" && state.watermarks !== undefined) watermarks.set(partition, state.watermarks);
   }
@@ -191,7 +174,7 @@ export async function openReplica(
     });
   }
 
-  async function one<T>(stream: ReplicaStream, key: string): Promise<T | undefined> {
+  async function one<T>(stream: StateStream, key: string): Promise<T | undefined> {
     const rows = await reading.select({ record: records.record }).from(records).where(
       and(eq(records.stream, stream), eq(records.partition, log.partitionOf(stream, key)), eq(records.key, key)),
     );
@@ -259,90 +242,6 @@ export async function openReplica(
   };
 }
 
-interface Opened {
-  readonly database: Database;
-  readonly next: Map<FollowedStream, number[]>;
-  /** What it must have read to be as young as its clock says; empty if it is new. */
-  readonly ends: ReadonlyMap<FollowedStream, readonly number[]>;
-}
-
-async function openFresh(path: string, log: Log, now: () => number): Promise<Opened> {
-  for (let attempt = 0;; attempt++) {
-    const found = await openFile(path, log, now).catch((error: unknown) => {
-      // It can be rebuilt, so that a damaged one is no reason not to start.
-      if (attempt > 0 || !isDamage(error)) throw error;
-      return "it is damaged";
-    });
-    if (typeof found !== "string") return found;
-    logger.info("The replica is thrown away and rebuilt: {reason}", { reason: found });
-    for (const suffix of ["", "-wal", "-shm"]) await rm(path + suffix, { force: true });
-  }
-}
-
-/** The file as it is, or why it may not be used. */
-async function openFile(path: string, log: Log, now: () => number): Promise<Opened | string> {
-  const identity = `${log.identity} v${SCHEMA_VERSION}`;
-  const database = await openDatabase(path, "NORMAL");
-  try {
-    for (const statement of CREATE) await database.write.execute(statement);
-    const db = drizzle(database.write);
-    const next = new Map(FOLLOWED.map((stream) => [stream, Array.from({ length: log.partitions(stream) }, () => 0)]));
-    for (const row of await db.select().from(positions)) {
-      const offsets = next.get(row.stream as FollowedStream);
-      if (offsets !== undefined && row.partition < offsets.length) offsets[row.partition] = row.next;
-    }
-    const [from] = await db.select().from(origin);
-    if (from === undefined) {
-      await db.insert(origin).values({ identity, followedAt: now() });
-      return { database, next, ends: new Map() };
-    }
-    const ends = new Map<FollowedStream, number[]>();
-    for (const [stream, offsets] of next) {
-      ends.set(stream, await Promise.all(offsets.map((_, partition) => log.end(stream, partition))));
-    }
-    const reason = staleness(from, identity, { next, ends, now: now() });
-    if (reason === undefined) return { database, next, ends };
-    database.close();
-    return reason;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-/** Why a replica file may not be used, if it may not (A3.12). */
-function staleness(
-  from: { identity: string; followedAt: number },
-  identity: string,
-  { next, ends, now }: { next: Offsets; ends: Offsets; now: number },
-): string | undefined {
-  if (from.identity !== identity) return "it is a copy of another log";
-  if (now - from.followedAt > STALE_AFTER_MS) return "it was last followed more than 6 days ago";
-  return isPast(ends, next) ? undefined : "it is beyond the log's end";
-}
-
-type Offsets = ReadonlyMap<FollowedStream, readonly number[]>;
-
-/** Whether no position is before its end. */
-function isPast(positions: Offsets, ends: Offsets): boolean {
-  return [...ends].every(([stream, offsets]) =>
-    offsets.every((offset, partition) => positions.get(stream)![partition]! >= offset)
-  );
-}
-
-/** drizzle wraps what libsql throws. */
-function isCodeOf(error: unknown, code: string): boolean {
-  return isCode(error, code) || (error instanceof Error && isCode(error.cause, code));
-}
-
-function isFull(error: unknown): boolean {
-  return isCodeOf(error, "SQLITE_FULL");
-}
-
-function isDamage(error: unknown): boolean {
-  return isCodeOf(error, "SQLITE_CORRUPT") || isCodeOf(error, "SQLITE_NOTADB");
-}
-
 async function write(
   db: LibSQLDatabase,
   batch: Batch,
@@ -353,7 +252,7 @@ async function write(
     ? deadLetterInserts(db, batch)
     : stream === "blocks"
     ? blockInserts(db, batch, withTopics)
-    : stateStatements(db, stream as ReplicaStream, batch);
+    : stateStatements(db, stream as StateStream, batch);
   await db.batch([
     db.insert(positions).values({ stream, partition, next }).onConflictDoUpdate({
       target: [positions.stream, positions.partition],
@@ -362,74 +261,4 @@ async function write(
     ...(followedAt === undefined ? [] : [db.update(origin).set({ followedAt })]),
     ...statements,
   ]);
-}
-
-function stateStatements(db: LibSQLDatabase, stream: ReplicaStream, batch: Batch) {
-  // Of several records of a key in one batch only the last counts.
-  const newest = new Map(batch.records.map((record) => [record.key, record]));
-  const gone: string[] = [];
-  const rows = [];
-  for (const [key, { value }] of newest) {
-    if (value === null) {
-      gone.push(key);
-      continue;
-    }
-    const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
-    const topicId = stream === "subscriptions" && !key.startsWith("~") ? topicIdOf(topicOf(record)) : null;
-    rows.push({ stream, partition: batch.partition, key, record, topicId });
-  }
-  const statements = [];
-  for (let i = 0; i < rows.length; i += 500) {
-    statements.push(
-      db.insert(records).values(rows.slice(i, i + 500)).onConflictDoUpdate({
-        target: [records.stream, records.partition, records.key],
-        set: { record: sql`excluded.record`, topicId: sql`excluded.topic_id` },
-      }),
-    );
-  }
-  for (let i = 0; i < gone.length; i += 500) {
-    statements.push(
-      db.delete(records).where(
-        and(
-          eq(records.stream, stream),
-          eq(records.partition, batch.partition),
-          inArray(records.key, gone.slice(i, i + 500)),
-        ),
-      ),
-    );
-  }
-  return statements;
-}
-
-function topicOf(record: string): string {
-  return (JSON.parse(record) as SubscriptionRecord).topic;
-}
-
-async function loadShard(db: LibSQLDatabase, shard: number): Promise<ShardState> {
-  const topics = new Map<string, TopicRecord>();
-  const subscriptions = new Map<string, SubscriptionRecord>();
-  const cursors = new Map<string, CursorRecord>();
-  const state: { topics?: ShardRecordState; cursors?: ShardRecordState } = {};
-  for (const stream of STATES) {
-    const target: Map<string, unknown> = stream === "topics"
-      ? topics
-      : stream === "subscriptions"
-      ? subscriptions
-      : cursors;
-    // A page at a time: each await lets the event loop breathe (ARCHITECTURE §4).
-    for (let after = "";;) {
-      const rows = await db.select({ key: records.key, record: records.record }).from(records)
-        .where(and(eq(records.stream, stream), eq(records.partition, shard), gt(records.key, after)))
-        .orderBy(records.key).limit(2_000);
-      for (const { key, record } of rows) {
-        if (key === SHARD_KEY) {
-          if (stream !== "subscriptions") state[stream] = JSON.parse(record) as ShardRecordState;
-        } else if (!key.startsWith("~")) target.set(key, JSON.parse(record));
-      }
-      if (rows.length < 2_000) break;
-      after = rows.at(-1)!.key;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-  return { topics, subscriptions, cursors, shard: state };
 }

@@ -1,0 +1,104 @@
+// The replica's file: opened as it is if it may be used, else thrown away and begun anew (A3.12).
+import { rm } from "node:fs/promises";
+import { getLogger } from "@logtape/logtape";
+import { type Database, isCode, openDatabase } from "../log/libsql/database.ts";
+import type { Log } from "../log/log.ts";
+import { drizzle } from "./drizzle.ts";
+import { CREATE, origin, positions, SCHEMA_VERSION } from "./schema.ts";
+import { STATES, type StateStream } from "./states.ts";
+
+const logger = getLogger(["tidings", "core", "replica"]);
+
+/** The streams a replica follows. */
+export type FollowedStream = StateStream | "dead-letters" | "blocks";
+const FOLLOWED: readonly FollowedStream[] = [...STATES, "dead-letters", "blocks"];
+/** A2.3 keeps tombstones for 7 days: a replica older than this may have missed one and would resurrect what ended (A3.12). */
+const STALE_AFTER_MS = 6 * 86_400_000;
+
+/** A replica file that may be used, and where it stands. */
+export interface Opened {
+  readonly database: Database;
+  readonly next: Map<FollowedStream, number[]>;
+  /** What it must have read to be as young as its clock says; empty if it is new. */
+  readonly ends: ReadonlyMap<FollowedStream, readonly number[]>;
+}
+
+/** Opens the file, or a new one in its place. */
+export async function openFresh(path: string, log: Log, now: () => number): Promise<Opened> {
+  for (let attempt = 0;; attempt++) {
+    const found = await openFile(path, log, now).catch((error: unknown) => {
+      // It can be rebuilt, so that a damaged one is no reason not to start.
+      if (attempt > 0 || !isDamage(error)) throw error;
+      return "it is damaged";
+    });
+    if (typeof found !== "string") return found;
+    logger.info("The replica is thrown away and rebuilt: {reason}", { reason: found });
+    for (const suffix of ["", "-wal", "-shm"]) await rm(path + suffix, { force: true });
+  }
+}
+
+/** The file as it is, or why it may not be used. */
+async function openFile(path: string, log: Log, now: () => number): Promise<Opened | string> {
+  const identity = `${log.identity} v${SCHEMA_VERSION}`;
+  const database = await openDatabase(path, "NORMAL");
+  try {
+    for (const statement of CREATE) await database.write.execute(statement);
+    const db = drizzle(database.write);
+    const next = new Map(FOLLOWED.map((stream) => [stream, Array.from({ length: log.partitions(stream) }, () => 0)]));
+    for (const row of await db.select().from(positions)) {
+      const offsets = next.get(row.stream as FollowedStream);
+      if (offsets !== undefined && row.partition < offsets.length) offsets[row.partition] = row.next;
+    }
+    const [from] = await db.select().from(origin);
+    if (from === undefined) {
+      await db.insert(origin).values({ identity, followedAt: now() });
+      return { database, next, ends: new Map() };
+    }
+    const ends = new Map<FollowedStream, number[]>();
+    for (const [stream, offsets] of next) {
+      ends.set(stream, await Promise.all(offsets.map((_, partition) => log.end(stream, partition))));
+    }
+    const reason = staleness(from, identity, { next, ends, now: now() });
+    if (reason === undefined) return { database, next, ends };
+    database.close();
+    return reason;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Why a replica file may not be used, if it may not (A3.12). */
+function staleness(
+  from: { identity: string; followedAt: number },
+  identity: string,
+  { next, ends, now }: { next: Offsets; ends: Offsets; now: number },
+): string | undefined {
+  if (from.identity !== identity) return "it is a copy of another log";
+  if (now - from.followedAt > STALE_AFTER_MS) return "it was last followed more than 6 days ago";
+  return isPast(ends, next) ? undefined : "it is beyond the log's end";
+}
+
+/** Per stream, the next offset of each partition. */
+export type Offsets = ReadonlyMap<FollowedStream, readonly number[]>;
+
+/** Whether no position is before its end. */
+export function isPast(positions: Offsets, ends: Offsets): boolean {
+  return [...ends].every(([stream, offsets]) =>
+    offsets.every((offset, partition) => positions.get(stream)![partition]! >= offset)
+  );
+}
+
+/** drizzle wraps what libsql throws. */
+function isCodeOf(error: unknown, code: string): boolean {
+  return isCode(error, code) || (error instanceof Error && isCode(error.cause, code));
+}
+
+/** The disk had no room for a statement. */
+export function isFull(error: unknown): boolean {
+  return isCodeOf(error, "SQLITE_FULL");
+}
+
+function isDamage(error: unknown): boolean {
+  return isCodeOf(error, "SQLITE_CORRUPT") || isCodeOf(error, "SQLITE_NOTADB");
+}
