@@ -6,7 +6,6 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -63,6 +62,8 @@ const MAIN: Record<Tier, string> = {
   core: fileURLToPath(new URL("../../core/main.ts", import.meta.url)),
   edge: fileURLToPath(new URL("../../edge/main.ts", import.meta.url)),
 };
+const LOWEST_PORT = 12_000;
+const PORTS = 20_000;
 const READY_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 20_000;
 
@@ -161,15 +162,24 @@ function ready(tier: Tier, child: ChildProcess, output: () => string): Promise<v
   });
 }
 
-/** A port that was free a moment ago. */
+/**
+ * A port that was free a moment ago, below those that the kernel gives to outgoing connections: one of theirs may be taken
+ * before a tier binds it, or while a tier is down.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  while (true) {
+    const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
+    const server = createServer();
+    server.listen(port, "127.0.0.1");
+    try {
+      await once(server, "listening");
+    } catch {
+      continue;
+    }
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 function withoutSettings(environment: NodeJS.ProcessEnv): Record<string, string> {
