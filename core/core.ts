@@ -23,6 +23,7 @@ import { createTopics } from "./ingest/topics.ts";
 import type { Log } from "./log/log.ts";
 import { createReadDeadLetters } from "./missed/dead-letters.ts";
 import { createMissed } from "./missed/missed.ts";
+import { createReplayLetter } from "./missed/replay.ts";
 import { createReadTopic } from "./missed/topic-reader.ts";
 import { observe } from "./observe.ts";
 import { openReplica } from "./replica/replica.ts";
@@ -94,7 +95,21 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       now,
       random,
     },
-    effects: createEffects({ outbound, operations, fetcher, signal: stopping.signal }),
+    effects: createEffects({
+      outbound,
+      operations,
+      fetcher,
+      replayLetter: createReplayLetter({
+        log,
+        replica,
+        retry: { minMs: settings.retryMinMs, maxMs: settings.retryMaxMs },
+        attempts: settings.deadLetterAttempts,
+        now,
+        random,
+        signal: stopping.signal,
+      }),
+      signal: stopping.signal,
+    }),
     hubUrl: settings.hubUrl,
     retentionMs,
     checkpointMs: CHECKPOINT_MS[log.kind],

@@ -1,4 +1,5 @@
-// What follows a commit and reaches out: denied notices, verifications that no edge reported, fetches of pinged topics (A3.10).
+// What follows a commit and reaches out: denied notices, verifications that no edge reported, fetches of pinged topics,
+// dead letters that are sent again (A3.10).
 import { getLogger } from "@logtape/logtape";
 import pLimit from "p-limit";
 import { deniedUrl } from "../shared/denied.ts";
@@ -10,6 +11,7 @@ import type { ResultEvent } from "./consolidator/events.ts";
 import type { Notice, PendingIntent } from "./consolidator/records.ts";
 import type { Effects } from "./consolidator/owed.ts";
 import type { Operations } from "./ingest/operations.ts";
+import type { ReplayLetter } from "./missed/replay.ts";
 import type { TopicFetcher } from "./topic-fetch/topic-fetcher.ts";
 
 const logger = getLogger(["tidings", "core", "effects"]);
@@ -18,6 +20,7 @@ export interface EffectsOptions {
   readonly outbound: Outbound;
   readonly operations: Pick<Operations, "resultOf">;
   readonly fetcher: TopicFetcher;
+  readonly replayLetter: ReplayLetter;
   readonly signal: AbortSignal;
 }
 
@@ -27,7 +30,7 @@ const NOTICE_MS = 10_000;
 /** Only if no complete answer came; what it says is ignored (§5.2). */
 const NOTICE_PAUSES_MS = [1_000, 4_000];
 
-export function createEffects({ outbound, operations, fetcher, signal }: EffectsOptions): Effects {
+export function createEffects({ outbound, operations, fetcher, replayLetter, signal }: EffectsOptions): Effects {
   const notices = pLimit(NOTICES_AT_ONCE);
   const verifications = pLimit(VERIFICATIONS_AT_ONCE);
 
@@ -73,6 +76,9 @@ export function createEffects({ outbound, operations, fetcher, signal }: Effects
     },
     verify(intent, found) {
       void verifications(() => verify(intent)).then((result) => result === undefined || found(result));
+    },
+    replay(owed, replayed) {
+      void replayLetter(owed).then((result) => result === undefined || replayed(result));
     },
     fetch: (topicId, topic, fetched) => fetcher.fetch(topicId, topic, fetched),
     hurry: (topicId) => fetcher.hurry(topicId),

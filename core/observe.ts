@@ -10,6 +10,7 @@ export function observe(metrics: Metrics, { shards, delivery }: Consolidator, mi
     [{ outcome: "retried" }, counts.retried],
     [{ outcome: "gone" }, counts.gone],
     [{ outcome: "dead_lettered" }, counts.deadLettered],
+    [{ outcome: "replayed" }, counts.replayed],
   ]);
   metrics.totals(
     "tidings_delivery_delay_seconds_total",

@@ -44,7 +44,8 @@ export function createEdge(options: EdgeOptions): Edge {
   app.get("/subscriptions", (c) => missed.subscriptions(c.req.raw, c.env));
   app.post("/subscriptions/ack", (c) => missed.ack(c.req.raw, c.env));
   app.post("/subscriptions/resume", (c) => missed.resume(c.req.raw, c.env));
-  for (const path of ["/subscriptions/ack", "/subscriptions/resume"]) {
+  app.post("/dead-letters/replay", (c) => missed.replay(c.req.raw, c.env));
+  for (const path of ["/subscriptions/ack", "/subscriptions/resume", "/dead-letters/replay"]) {
     app.all(path, () => sentence(405, "This takes POST.", { allow: "POST" }));
   }
   app.get("/messages", (c) => missed.messages(c.req.raw, c.env));

@@ -1,4 +1,4 @@
-// GET /subscriptions, /messages and /dead-letters, POST /subscriptions/ack and /resume: what the core says of one subscription, to whoever may ask (WIRE §5).
+// GET /subscriptions, /messages and /dead-letters, POST /subscriptions/ack, /resume and /dead-letters/replay: what the core says of one subscription, to whoever may ask (WIRE §5).
 
 import { createPacedBody } from "../shared/paced-body.ts";
 import { BodyTooLargeError, readBody } from "../shared/request-body.ts";
@@ -10,6 +10,7 @@ import type { CoreClient, Question } from "./core-client.ts";
 import { isForm, parseForm, parseQuery, rawQueryOf } from "./form.ts";
 import type { Parameters } from "./form.ts";
 import { HubError } from "./hub-error.ts";
+import { idempotencyKey } from "./idempotency-key.ts";
 import { parsePair } from "./subscriber.ts";
 
 /** A signature is over the exchange's target. */
@@ -21,6 +22,7 @@ export interface MissedEndpoints {
   readonly deadLetters: Endpoint;
   readonly ack: Endpoint;
   readonly resume: Endpoint;
+  readonly replay: Endpoint;
   /** Cuts every stream: the process is stopping, and they would go on for ever. */
   close(): void;
 }
@@ -65,7 +67,7 @@ export function createMissedEndpoints(
 
   /** Handles a request that moves a position: a form, whose signature covers its bytes. */
   const moving =
-    (read: (form: Parameters) => { readonly kind: "ack"; readonly cursor: string } | Resume) =>
+    (read: (form: Parameters, headers: Headers) => Ack | Resume | Replay) =>
     async (request: Request, exchange: Exchange): Promise<Response> => {
       try {
         if (!isForm(request.headers.get("content-type") ?? "")) {
@@ -75,7 +77,7 @@ export function createMissedEndpoints(
         const form = parseForm(body);
         const { method, headers } = request;
         const caller = await access.callerOf({ method, target: exchange.target ?? request.url, headers, body });
-        return inJson(await core.move({ ...parsePair(form), caller, ...read(form) }));
+        return inJson(await core.move({ ...parsePair(form), caller, ...read(form, headers) }));
       } catch (error) {
         return refusalOfRead(error);
       }
@@ -92,6 +94,14 @@ export function createMissedEndpoints(
     resume: moving((form) => {
       const from = form.first("from") ?? "";
       return from === "" ? { kind: "resume" } : { kind: "resume", from: short("from", from) };
+    }),
+    replay: moving((form, headers) => {
+      const key = idempotencyKey(headers);
+      if (key === null) {
+        throw new HubError("invalid_request", "Idempotency-Key is missing; send one, so that a repeat acts once.");
+      }
+      const id = form.first("id") ?? "";
+      return id === "" ? { kind: "replay", key } : { kind: "replay", key, letter: short("id", id) };
     }),
     subscriptions: endpoint([], async (asked) => inJson(await core.ask("subscriptions", asked))),
     deadLetters: endpoint(["after", "limit"], async (asked) => inJson(await core.ask("deadLetters", asked))),
@@ -118,6 +128,17 @@ export function createMissedEndpoints(
     }),
     close: () => closing.abort(),
   };
+}
+
+interface Ack {
+  readonly kind: "ack";
+  readonly cursor: string;
+}
+
+interface Replay {
+  readonly kind: "replay";
+  readonly key: string;
+  readonly letter?: string;
 }
 
 interface Resume {

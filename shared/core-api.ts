@@ -54,7 +54,7 @@ export interface PingOperation extends OperationHead {
 }
 export type Operation = RegisterOperation | DeregisterOperation | IntentOperation | ResultOperation | PingOperation;
 
-/** A position moved from outside (WIRE §5); answered with the status after it. */
+/** A position moved, or dead letters sent again, from outside (WIRE §5); answered with the status after it. */
 export type MoveOperation =
   & OperationHead
   & { readonly topic: string; readonly callback: string; readonly caller: Caller }
@@ -62,6 +62,8 @@ export type MoveOperation =
     | { readonly kind: "ack"; readonly cursor: string }
     /** `from` as sent: earliest, an ISO-8601 time or a cursor. */
     | { readonly kind: "resume"; readonly from?: string }
+    /** `key`: the request's Idempotency-Key. `letter`: a message id; without it, all dead letters that there are. */
+    | { readonly kind: "replay"; readonly key: string; readonly letter?: string }
   );
 
 /** Paths of the core's ingest, all on `CORE_LISTEN`. */

@@ -70,6 +70,16 @@ export interface ResumeEvent extends EventHead {
   /** How long a second copy of its id changes nothing, ms. */
   readonly keptMs: number;
 }
+/** Dead letters are to be sent again (WIRE §5): those at [from, end) of the subscription's partition of `dead-letters`. */
+export interface ReplayEvent extends EventHead {
+  readonly type: "replay";
+  readonly topic: string;
+  readonly callback: string;
+  readonly from: number;
+  readonly end: number;
+  /** How long a second copy of its id changes nothing, ms. */
+  readonly keptMs: number;
+}
 /** A topic changed and is to be fetched. */
 export interface PingEvent extends EventHead {
   readonly type: "ping";
@@ -77,7 +87,7 @@ export interface PingEvent extends EventHead {
 }
 
 export type TopicEvent = RegisterEvent | DeregisterEvent | PingEvent;
-export type SubscriptionEvent = IntentEvent | ResultEvent | RevokeEvent | ResumeEvent;
+export type SubscriptionEvent = IntentEvent | ResultEvent | RevokeEvent | ResumeEvent | ReplayEvent;
 export type HubEvent = TopicEvent | SubscriptionEvent | AckEvent;
 
 /** A topic as the core stands on it: it is hashed, shown and put into URLs, where a lone surrogate throws. */
@@ -98,6 +108,8 @@ const DATE_MS = v.pipe(v.number(), v.minValue(-8e15), v.maxValue(8e15));
 const OFFSET = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const REASON = v.pipe(v.string(), v.check((text) => text.isWellFormed()));
 const head = { id: v.pipe(v.string(), v.minLength(1)), time: DATE_MS, topic: TOPIC_NAME };
+
+const KEPT_MS = v.pipe(v.number(), v.minValue(0), v.maxValue(86_400_000));
 
 const EVENT = v.variant("type", [
   v.object({ type: v.literal("register"), ...head, end: OFFSET }),
@@ -132,7 +144,15 @@ const EVENT = v.variant("type", [
     ...head,
     callback: CALLBACK_URL,
     from: v.exactOptional(OFFSET),
-    keptMs: v.pipe(v.number(), v.minValue(0), v.maxValue(86_400_000)),
+    keptMs: KEPT_MS,
+  }),
+  v.object({
+    type: v.literal("replay"),
+    ...head,
+    callback: CALLBACK_URL,
+    from: OFFSET,
+    end: OFFSET,
+    keptMs: KEPT_MS,
   }),
 ]);
 

@@ -1,5 +1,5 @@
 // The pure fold of a subscription (A3.6): intents wait here until a result closes them; only a verified one changes anything.
-import type { IntentEvent, ResultEvent, SubscriptionEvent } from "./events.ts";
+import type { IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
 import { hasOperation, withOperation } from "./operations.ts";
 import type { PendingIntent, SubscriptionPhase, SubscriptionRecord } from "./records.ts";
 
@@ -30,14 +30,40 @@ export function foldSubscription(
       const notice = { topic, callback, reason: event.reason };
       return { ...ended(record, "revoked", event.time, offset), operations, notice };
     }
-    case "resume": {
-      if (record === undefined || !isLive(record.phase)) return record;
-      const known = (record.requests ?? []).filter(([, until]) => until > event.time);
-      if (known.some(([id]) => id === event.id)) return record;
-      const requests = [...known, [event.id, event.time + event.keptMs] as const].slice(-MOST_REQUESTS);
-      return { ...record, version: offset, requests };
-    }
+    case "resume":
+      return record === undefined ? undefined : foldRequest(record, event, offset);
+    case "replay":
+      return record === undefined ? undefined : foldReplay(record, event, offset);
   }
+}
+
+/** A request that acts once: its id is remembered (A3.8). The same record if it acted already. */
+function foldRequest(record: SubscriptionRecord, event: ResumeEvent | ReplayEvent, offset: number): SubscriptionRecord {
+  if (!isLive(record.phase)) return record;
+  const known = (record.requests ?? []).filter(([, until]) => until > event.time);
+  if (known.some(([id]) => requestKeyOf(id) === requestKeyOf(event.id))) return record;
+  const requests = [...known, [event.id, event.time + event.keptMs] as const].slice(-MOST_REQUESTS);
+  return { ...record, version: offset, requests };
+}
+
+/** Of a request's id what makes it the same request; what follows a dot says what it asked for. */
+export function requestKeyOf(id: string): string {
+  return id.split(".", 1)[0]!;
+}
+
+function foldReplay(record: SubscriptionRecord, event: ReplayEvent, offset: number): SubscriptionRecord {
+  const after = foldRequest(record, event, offset);
+  const replays = record.replays ?? [];
+  if (after === record || event.from >= event.end || replays.length >= MOST_REQUESTS) return after;
+  return { ...after, replays: [...replays, { from: event.from, end: event.end }] };
+}
+
+/** The owner has dealt with the replay that is next, up to this place; with all of it, if none is said (A3.5). */
+export function foldReplayed(record: SubscriptionRecord, before: number = Infinity): SubscriptionRecord {
+  const { replays: [first, ...later] = [], ...rest } = record;
+  if (first === undefined) return record;
+  const left = before < first.end ? [{ from: Math.max(before, first.from), end: first.end }, ...later] : later;
+  return left.length === 0 ? rest : { ...rest, replays: left };
 }
 
 function foldIntent(
@@ -114,7 +140,7 @@ export function ended(
   now: number,
   version: number,
 ): SubscriptionRecord {
-  const { notice: _, ...rest } = record;
+  const { notice: _notice, replays: _replays, ...rest } = record;
   return { ...rest, phase, endedAt: now, version, pending: [] };
 }
 

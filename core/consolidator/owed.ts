@@ -1,9 +1,11 @@
-// What records say is owed to the world outside (a notice, a verification, a fetch): done after the commit, for each once at
+// What records say is owed to the world outside (a notice, a verification, a fetch, a replay): done after the commit, for each once at
 // a time, until a later fold says that it was done (A3.10). All of it may happen twice.
+import type { Message } from "../delivery/message.ts";
+import type { Outcome } from "../delivery/outcome.ts";
 import type { ResultEvent } from "./events.ts";
-import { foldOwnResult } from "./fold-subscription.ts";
+import { foldOwnResult, foldReplayed } from "./fold-subscription.ts";
 import { foldFetched } from "./fold-topic.ts";
-import type { Fetched, Notice, PendingIntent, SubscriptionRecord, TopicRecord } from "./records.ts";
+import type { Fetched, Notice, PendingIntent, Replay, SubscriptionRecord, TopicRecord } from "./records.ts";
 import { type ShardRecords, TAKEOVER_MS } from "./shard-records.ts";
 
 /** What runs after a commit; each reports back by a finding, and may run twice. */
@@ -14,9 +16,30 @@ export interface Effects {
   verify(intent: PendingIntent, found: (result: ResultEvent) => void): void;
   /** Fetches a topic that was pinged. */
   fetch(topicId: string, topic: TopicRecord, fetched: (ping: number, fetched: Fetched | undefined) => void): void;
+  /** Deals with the next dead letter of the replay that is owed first; `replayed` gets what came of it. */
+  replay(owed: OwedReplay, replayed: (result: ReplayResult) => void): void;
   /** Another ping came while its fetch pauses between tries. */
   hurry(topicId: string): void;
 }
+
+/** A replay of which at least one dead letter may be left. */
+export interface OwedReplay {
+  readonly subscriptionId: string;
+  readonly life: number;
+  readonly replay: Replay;
+  /** Whether it is owed still: the subscription may end, or its lease be over. */
+  readonly isOwed: () => boolean;
+  /** One attempt beside the subscription's lane; undefined if none may start now. */
+  readonly send: (message: Message) => Promise<Outcome> | undefined;
+}
+
+export type ReplayResult =
+  /** The letter at this place was taken, or stays what it is. */
+  | { readonly kind: "delivered" | "kept"; readonly place: number }
+  /** No letter is left of it. */
+  | { readonly kind: "none" }
+  /** It is not owed any more. */
+  | { readonly kind: "over" };
 
 export interface OwedOptions {
   readonly effects: Effects;
@@ -24,6 +47,10 @@ export interface OwedOptions {
   /** Runs what was found out in the next step of the shard's loop. */
   readonly find: (finding: () => void) => void;
   readonly setSubscription: (id: string, record: SubscriptionRecord) => void;
+  /** One attempt beside a subscription's lane of this life; undefined if none may start now. */
+  readonly sendBeside: (id: string, life: number, message: Message) => Promise<Outcome> | undefined;
+  /** Writes, with what is found next, that this dead letter is one no more. */
+  readonly forgetLetter: (id: string, place: number) => void;
   /** Wall clock, ms. */
   readonly now: () => number;
 }
@@ -34,6 +61,7 @@ export class Owed {
   readonly #notifying = new Set<string>();
   readonly #verifying = new Set<string>();
   readonly #fetching = new Set<string>();
+  readonly #replaying = new Set<string>();
 
   constructor(options: OwedOptions) {
     this.#options = options;
@@ -52,6 +80,7 @@ export class Owed {
   subscription(id: string, record: SubscriptionRecord): void {
     if (record.notice !== undefined && !this.#notifying.has(id)) this.#notify(id);
     if (record.pending.some(this.#isOverdue) && !this.#verifying.has(id)) this.#verify(id);
+    if (record.replays !== undefined && isOwed(record, record.life) && !this.#replaying.has(id)) this.#replay(id);
   }
 
   topic(id: string, record: TopicRecord): void {
@@ -71,6 +100,36 @@ export class Owed {
           if (after === before) return;
           records.setTopic(id, after);
           this.topic(id, after);
+        });
+      });
+    });
+  }
+
+  /** One letter after the other: each is written as dealt with before the next is sent. */
+  #replay(id: string): void {
+    const { effects, records, find, setSubscription, sendBeside, forgetLetter } = this.#options;
+    this.#replaying.add(id);
+    this.push(() => {
+      const record = records.subscriptions.get(id);
+      const replay = record?.replays?.[0];
+      if (record === undefined || replay === undefined) return void this.#replaying.delete(id);
+      const { life } = record;
+      const owed = {
+        subscriptionId: id,
+        life,
+        replay,
+        isOwed: () => isOwed(records.subscriptions.get(id), life),
+        send: (message: Message) => sendBeside(id, life, message),
+      };
+      effects.replay(owed, (result) => {
+        this.#replaying.delete(id);
+        find(() => {
+          const before = records.subscriptions.get(id);
+          if (before === undefined) return;
+          // Of an earlier life: this one's replays are its own.
+          if (before.life !== life || result.kind === "over") return this.subscription(id, before);
+          if (result.kind === "delivered") forgetLetter(id, result.place);
+          setSubscription(id, foldReplayed(before, result.kind === "none" ? undefined : result.place + 1));
         });
       });
     });
@@ -121,4 +180,8 @@ export class Owed {
       });
     });
   }
+}
+
+function isOwed(record: SubscriptionRecord | undefined, life: number): boolean {
+  return record?.phase === "active" && record.life === life && record.replays !== undefined;
 }

@@ -72,6 +72,16 @@ export interface SubscriptionRecord {
   readonly operations: RecentOperations;
   /** Requests that act once: their ids, and until when a copy changes nothing, ms (A3.8). */
   readonly requests?: readonly (readonly [id: string, until: number])[];
+  /** Replays that are owed, in the order in which they were asked for; at most 64. */
+  readonly replays?: readonly Replay[];
+}
+
+/** Dead letters that are still to be sent again: places in the subscription's partition of `dead-letters`. */
+export interface Replay {
+  /** The first that was not tried yet. */
+  readonly from: number;
+  /** What was given up from here on is not meant. */
+  readonly end: number;
 }
 
 export interface Notice {

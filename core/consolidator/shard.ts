@@ -96,6 +96,15 @@ export class Shard {
       records: this.#kept,
       find: (finding) => this.#find(finding),
       setSubscription: (id, record) => this.#setSubscription(id, record),
+      sendBeside: (id, life, message) => {
+        const lane = this.book.lane(id);
+        if (lane === undefined || lane.life !== life || lane.state === "expired" || lane.state === "ended") {
+          return undefined;
+        }
+        return this.#delivery?.beside(lane, message);
+      },
+      forgetLetter: (id, place) =>
+        void this.#records.push({ stream: "dead-letters", key: id, value: encodeRecord({ replayed: place }) }),
       now: options.now,
     });
     this.#events = this.#inboxNext = state.shard.topics?.events ?? options.eventsFrom;
@@ -352,6 +361,7 @@ export class Shard {
     switch (event.type) {
       case "intent":
       case "result":
+      case "replay":
       case "revoke": {
         const id = subscriptionIdOf(event.topic, event.callback);
         const before = this.#kept.subscriptions.get(id);

@@ -77,12 +77,14 @@ export interface DeliveryCounts {
   retried: number;
   gone: number;
   deadLettered: number;
+  /** Dead letters that were sent again and taken. */
+  replayed: number;
   /** Seconds from append to 2xx, summed. */
   delaySum: number;
 }
 
 export class Delivery {
-  readonly counts: DeliveryCounts = { delivered: 0, retried: 0, gone: 0, deadLettered: 0, delaySum: 0 };
+  readonly counts: DeliveryCounts = { delivered: 0, retried: 0, gone: 0, deadLettered: 0, replayed: 0, delaySum: 0 };
   readonly #dependencies: DeliveryDependencies;
   readonly #settings: DeliverySettings;
   readonly #owner: LaneOwner;
@@ -500,6 +502,48 @@ export class Delivery {
     const post = new LanePost(this, lane, flight, headers, now);
     if (!post.isSuspect) this.#slowing.add(post, now);
     this.#dependencies.transport.post(post);
+  }
+
+  /**
+   * One attempt with a message beside the lane, which neither waits for it nor moves by it. It takes a place of those that are
+   * kept for suspects, so that replays are not felt by the healthy. The outcome "gone" has ended the lane.
+   * @returns undefined if the lane pauses, or if no place is free: try again later
+   */
+  beside(lane: Lane, message: Message): Promise<Outcome> | undefined {
+    const { now, transport } = this.#dependencies;
+    const { target } = lane;
+    const pauses = lane.state === "backingOff" || lane.state === "parked" || lane.notBefore > now();
+    if (this.#stopped || pauses || now() >= lane.expiresAt || !this.#limits.enterBeside(target.url.origin)) {
+      return undefined;
+    }
+    const { userAgent, signature } = this.#settings;
+    const headers = attemptHeaders(target, message, { userAgent, algorithm: signature, now: now() });
+    return new Promise((resolve) => {
+      const settle = (outcome: Outcome) => {
+        this.#settleBeside(lane, target.url.origin, outcome);
+        resolve(outcome);
+      };
+      transport.post({
+        url: target.url,
+        body: message.body,
+        headers,
+        answered: (status, retryAfter) => settle(outcomeOf(status, retryAfter, now())),
+        failed: (reason) => settle(failureOf(reason)),
+      });
+    });
+  }
+
+  #settleBeside(lane: Lane, origin: string, outcome: Outcome): void {
+    if (outcome.kind === "retry" && outcome.notBefore !== undefined) this.#limits.ease(origin);
+    if (outcome.kind === "delivered") this.counts.replayed++;
+    if (outcome.kind === "gone" && lane.state !== "ended") {
+      this.counts.gone++;
+      this.remove(lane, "end");
+      this.#owner.gone(lane);
+    }
+    this.#again(this.#limits.leave(origin, true));
+    if (this.#limits.inFlight === 0) this.#drained?.();
+    this.#pump();
   }
 
   /** An attempt was answered. For LanePost only. */

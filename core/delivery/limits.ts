@@ -46,11 +46,7 @@ export class Limits {
       this.#waiting.push(lane);
       return false;
     }
-    let origin = this.#origins.get(key);
-    if (origin === undefined) {
-      origin = { inFlight: 0, suspects: 0, limit: PER_ORIGIN, waiting: [], waitingSuspects: [] };
-      this.#origins.set(key, origin);
-    }
+    const origin = this.#originOf(key);
     if (origin.inFlight >= origin.limit || (suspect && origin.suspects >= SUSPECTS_PER_ORIGIN)) {
       (suspect ? origin.waitingSuspects : origin.waiting).push(lane);
       return false;
@@ -62,6 +58,32 @@ export class Limits {
       this.#suspects++;
     }
     return true;
+  }
+
+  /** Takes one of the suspects' places for an attempt beside the lanes; false if there is none now. `leave` gives it back. */
+  enterBeside(key: string): boolean {
+    const origin = this.#originOf(key);
+    if (
+      this.full || this.#suspects >= SUSPECTS_IN_FLIGHT ||
+      origin.inFlight >= origin.limit || origin.suspects >= SUSPECTS_PER_ORIGIN
+    ) {
+      this.#forgetIfQuiet(key, origin);
+      return false;
+    }
+    origin.inFlight++;
+    origin.suspects++;
+    this.#inFlight++;
+    this.#suspects++;
+    return true;
+  }
+
+  #originOf(key: string): Origin {
+    let origin = this.#origins.get(key);
+    if (origin === undefined) {
+      origin = { inFlight: 0, suspects: 0, limit: PER_ORIGIN, waiting: [], waitingSuspects: [] };
+      this.#origins.set(key, origin);
+    }
+    return origin;
   }
 
   /** An attempt under way turned out slow: it counts as a suspect's from now on, and its place is another's. */

@@ -2,13 +2,19 @@
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { DeadLetter } from "../delivery/delivery.ts";
 import type { Batch } from "../log/log.ts";
-import { and, eq, gt, gte, sql } from "./drizzle.ts";
+import { and, eq, gt, gte, inArray, sql } from "./drizzle.ts";
 import { deadLetters } from "./schema.ts";
 
 /** As the stream has it: `core/consolidator/shard.ts` writes it. */
 export interface DeadLetterRecord extends DeadLetter {
   /** Of the subscription that gave it up. */
   readonly life: number;
+}
+
+/** Of a letter that was sent again and taken: it is one no more. */
+export interface ReplayedRecord {
+  /** Its place in the partition. */
+  readonly replayed: number;
 }
 
 /** A dead letter and its place in its partition of `dead-letters`. */
@@ -23,6 +29,8 @@ export interface DeadLetterQuery {
   readonly from: number;
   /** Only those of messages after this offset; -1: of all. */
   readonly afterMessage: number;
+  /** Only those with this message id. */
+  readonly messageId?: string;
   /** Nothing that was given up before, ms since 1970. */
   readonly since: number;
   readonly limit: number;
@@ -31,7 +39,7 @@ export interface DeadLetterQuery {
 /** Of a subscription's life, in the order in which they were given up. */
 export async function readDeadLetters(
   db: LibSQLDatabase,
-  { subscriptionId, life, from, afterMessage, since, limit }: DeadLetterQuery,
+  { subscriptionId, life, from, afterMessage, messageId, since, limit }: DeadLetterQuery,
 ): Promise<KeptDeadLetter[]> {
   const rows = await db.select({ place: deadLetters.offset, record: deadLetters.record }).from(deadLetters)
     .where(and(
@@ -40,22 +48,36 @@ export async function readDeadLetters(
       eq(deadLetters.life, life),
       gt(deadLetters.message, afterMessage),
       gt(deadLetters.time, since),
+      messageId === undefined ? undefined : sql`json_extract(${deadLetters.record}, '$.id') = ${messageId}`,
     ))
     .orderBy(deadLetters.offset).limit(limit);
   return rows.map(({ place, record }) => ({ ...JSON.parse(record) as DeadLetterRecord, place }));
 }
 
-/** The statements that add a batch of the stream; a second time they change nothing. */
-export function deadLetterInserts(db: LibSQLDatabase, { partition, records }: Batch) {
+/** The statements that a batch of the stream makes; a second time they change nothing. */
+export function deadLetterStatements(db: LibSQLDatabase, { partition, records }: Batch) {
+  const replayed: number[] = [];
   const rows = records.flatMap(({ key, offset, time, value }) => {
     if (value === null) return [];
     const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
-    const { life, offset: message } = JSON.parse(record) as DeadLetterRecord;
+    const parsed = JSON.parse(record) as DeadLetterRecord | ReplayedRecord;
+    if ("replayed" in parsed) {
+      replayed.push(parsed.replayed);
+      return [];
+    }
+    const { life, offset: message } = parsed;
     return [{ partition, offset, subscriptionId: key, life, message, time, record }];
   });
   const statements = [];
   for (let i = 0; i < rows.length; i += 500) {
     statements.push(db.insert(deadLetters).values(rows.slice(i, i + 500)).onConflictDoNothing());
+  }
+  for (let i = 0; i < replayed.length; i += 500) {
+    statements.push(
+      db.delete(deadLetters).where(
+        and(eq(deadLetters.partition, partition), inArray(deadLetters.offset, replayed.slice(i, i + 500))),
+      ),
+    );
   }
   return statements;
 }

@@ -24,8 +24,8 @@ import {
   sweepBlocks,
 } from "./blocks.ts";
 import {
-  deadLetterInserts,
   type DeadLetterQuery,
+  deadLetterStatements,
   type KeptDeadLetter,
   readDeadLetters,
   sweepDeadLetters,
@@ -249,7 +249,7 @@ async function write(
 ): Promise<void> {
   const { stream, partition, next } = batch;
   const statements = stream === "dead-letters"
-    ? deadLetterInserts(db, batch)
+    ? deadLetterStatements(db, batch)
     : stream === "blocks"
     ? blockInserts(db, batch, withTopics)
     : stateStatements(db, stream as StateStream, batch);

@@ -14,6 +14,7 @@ import { endpointRows } from "./wire-endpoint.ts";
 import { lifecycleRows } from "./wire-lifecycle.ts";
 import { missedRows } from "./wire-missed.ts";
 import { movingRows } from "./wire-moving.ts";
+import { replayRows } from "./wire-replay.ts";
 import { wirePublishingRows } from "./wire-publishing.ts";
 import { retryingRows } from "./wire-retrying.ts";
 
@@ -23,6 +24,7 @@ export function conformance(name: string, rig: Rig): void {
     after(() => rig.close());
     missedRows(rig);
     movingRows(rig);
+    replayRows(rig);
     verifyingRows(rig);
     retryingRows(rig);
     lifecycleRows(rig);

@@ -65,7 +65,13 @@ function script(answer: Script["answer"]): Script {
     stop,
     answer,
     log: () => {},
-    effects: createEffects({ outbound, operations: { resultOf }, fetcher, signal: stop.signal }),
+    effects: createEffects({
+      outbound,
+      operations: { resultOf },
+      fetcher,
+      replayLetter: () => Promise.resolve(undefined),
+      signal: stop.signal,
+    }),
   };
   return run;
 }

@@ -7,7 +7,7 @@ import { type Consolidator, startConsolidator } from "../../core/consolidator/co
 import { encodeEvent, type HubEvent, type ResultEvent } from "../../core/consolidator/events.ts";
 import type { Notice, PendingIntent, SubscriptionRecord, TopicRecord } from "../../core/consolidator/records.ts";
 import { decodeRecord } from "../../core/consolidator/records.ts";
-import type { Effects } from "../../core/consolidator/owed.ts";
+import type { Effects, OwedReplay, ReplayResult } from "../../core/consolidator/owed.ts";
 import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
 import { RecentIds } from "../../core/delivery/recent-ids.ts";
 import { subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
@@ -22,6 +22,7 @@ export interface ScriptedEffects extends Effects {
   readonly verifications: { readonly intent: PendingIntent; readonly found: (result: ResultEvent) => void }[];
   readonly fetches: { readonly topic: TopicRecord; readonly fetched: Parameters<Effects["fetch"]>[2] }[];
   readonly hurried: string[];
+  readonly replays: { readonly owed: OwedReplay; readonly replayed: (result: ReplayResult) => void }[];
 }
 
 export interface CoreRig extends AsyncDisposable {
@@ -242,9 +243,11 @@ function createScriptedEffects(): ScriptedEffects {
     verifications: [],
     fetches: [],
     hurried: [],
+    replays: [],
     notify: (notice, sent) => void effects.notices.push({ notice, sent }),
     verify: (intent, found) => void effects.verifications.push({ intent, found }),
     fetch: (_id, topic, fetched) => void effects.fetches.push({ topic, fetched }),
+    replay: (owed, replayed) => void effects.replays.push({ owed, replayed }),
     hurry: (id) => void effects.hurried.push(id),
   };
   return effects;

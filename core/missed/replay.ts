@@ -1,0 +1,90 @@
+// Sending dead letters again (WIRE §5): one letter of a replay at a time, beside the subscription's lane, whose order and
+// position it does not touch. It waits while the lane pauses: what a callback does not take now is not forced on it.
+import type { OwedReplay, ReplayResult } from "../consolidator/owed.ts";
+import { type Message, toMessage } from "../delivery/message.ts";
+import { backoffMs, type RetryPolicy } from "../delivery/outcome.ts";
+import { type Log, LogError } from "../log/log.ts";
+import type { KeptDeadLetter } from "../replica/dead-letters.ts";
+import type { Replica } from "../replica/replica.ts";
+import { pause } from "../../shared/pause.ts";
+
+export interface ReplayOptions {
+  readonly log: Pick<Log, "read">;
+  readonly replica: Pick<Replica, "deadLetters">;
+  readonly retry: RetryPolicy;
+  /** Attempts with one letter before it stays what it is: `DEAD_LETTER_ATTEMPTS`. */
+  readonly attempts: number;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly signal: AbortSignal;
+}
+
+/** How often it looks whether the lane goes on, or a place is free, ms. */
+const LOOK_MS = 100;
+const LETTERS_WAIT_MS = 5_000;
+
+/** Resolves with undefined if the process is stopping: the replay stays owed. */
+export type ReplayLetter = (owed: OwedReplay) => Promise<ReplayResult | undefined>;
+
+export function createReplayLetter(
+  { log, replica, retry, attempts, now, random, signal }: ReplayOptions,
+): ReplayLetter {
+  async function nextLetter({ subscriptionId, life, replay }: OwedReplay): Promise<KeptDeadLetter | undefined> {
+    while (!signal.aborted) {
+      try {
+        const query = { subscriptionId, life, from: replay.from, afterMessage: -1, limit: 1 };
+        const found = await replica.deadLetters(query, LETTERS_WAIT_MS);
+        if (found !== undefined) return found[0];
+      } catch (error) {
+        await afterFailure(error);
+      }
+    }
+    return undefined;
+  }
+
+  /** undefined if retention has removed it. */
+  async function messageOf({ partition, offset }: KeptDeadLetter): Promise<Message | undefined> {
+    while (!signal.aborted) {
+      try {
+        const { records: [record] } = await log.read("messages", partition, offset, { maxBytes: 1 });
+        return record?.offset === offset ? toMessage(record) : undefined;
+      } catch (error) {
+        await afterFailure(error);
+      }
+    }
+    return undefined;
+  }
+
+  /** The log is away: the letter is sent when it is back. */
+  async function afterFailure(error: unknown): Promise<void> {
+    if (signal.aborted) return;
+    if (!(error instanceof LogError)) throw error;
+    await pause(1_000, signal);
+  }
+
+  return async (owed) => {
+    const letter = await nextLetter(owed);
+    if (signal.aborted) return undefined;
+    if (letter === undefined || letter.place >= owed.replay.end) return { kind: "none" };
+    const { place } = letter;
+    const message = await messageOf(letter);
+    let [made, notBefore] = [0, 0];
+    while (owed.isOwed() && !signal.aborted) {
+      if (message === undefined) return { kind: "kept", place };
+      const sent = now() < notBefore ? undefined : owed.send(message);
+      if (sent === undefined) {
+        const pauses = notBefore - now();
+        await pause(pauses > 0 ? Math.min(pauses, LOOK_MS) : LOOK_MS, signal);
+        continue;
+      }
+      const outcome = await sent;
+      if (outcome.kind === "delivered") return { kind: "delivered", place };
+      if (outcome.kind === "gone") return { kind: "over" };
+      if (++made >= attempts) return { kind: "kept", place };
+      const asked = outcome.kind === "retry" ? Math.min(outcome.notBefore ?? 0, now() + retry.maxMs) : 0;
+      notBefore = Math.max(asked, now() + backoffMs(retry, made - 1, random()));
+    }
+    return signal.aborted ? undefined : { kind: "over" };
+  };
+}
