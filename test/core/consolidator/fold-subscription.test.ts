@@ -1,10 +1,17 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { IntentEvent, ResultEvent, RevokeEvent, SubscriptionEvent } from "../../../core/consolidator/events.ts";
+import type {
+  IntentEvent,
+  ReplayEvent,
+  ResultEvent,
+  RevokeEvent,
+  SubscriptionEvent,
+} from "../../../core/consolidator/events.ts";
 import {
   foldDeregistered,
   foldOwnResult,
+  foldReplayed,
   foldSubscription,
   isLive,
   MOST_PENDING,
@@ -262,6 +269,60 @@ describe("A3.6 the fold of a subscription", () => {
     assert.deepEqual({ ...own, version: 1 }, fold([event], waiting, 1));
     assert.equal(own.version, waiting.version);
     assert.equal(foldOwnResult(own, result(asked, false)), own, "closed by the first");
+  });
+
+  describe("A3.8 replays", () => {
+    const replay = (id: string, from: number, end: number, time = TIME): ReplayEvent => ({
+      type: "replay",
+      id,
+      time,
+      topic: TOPIC,
+      callback: CALLBACK,
+      from,
+      end,
+      keptMs: 86_400_000,
+    });
+
+    it("are owed in the order in which they were asked for, each once for as long as its key is known", () => {
+      const asked = [replay("a.1", 0, 5), replay("b.1", 2, 3), replay("a.1", 0, 9), replay("a.2", 4, 5)];
+      const owed = fold(asked, inPhase("active"), 10)!;
+      assert.deepEqual(owed.replays, [{ from: 0, end: 5 }, { from: 2, end: 3 }]);
+      const later = foldSubscription(owed, replay("a.2", 4, 5, TIME + 86_400_001), 20)!;
+      assert.equal(later.replays!.length, 3);
+    });
+
+    it("are owed by live subscriptions only, and end with the life", () => {
+      for (const phase of ["pending", "unsubscribed", "gone", "revoked", "deregistered"] as const) {
+        assert.equal(foldSubscription(inPhase(phase), replay("a", 0, 5), 10)?.replays, undefined, phase);
+      }
+      const owed = foldSubscription(inPhase("active"), replay("a", 0, 5), 10)!;
+      assert.equal(foldSubscription(owed, revoke(), 11)?.replays, undefined);
+      assert.equal(foldDeregistered(owed, "over", TIME, 11).replays, undefined);
+      const again = intent("subscribe");
+      assert.deepEqual(fold([again, result(again, true)], { ...owed, phase: "expired" }, 11)!.replays, owed.replays);
+    });
+
+    it("are done letter by letter, and never grow back", () => {
+      fc.assert(fc.property(
+        fc.array(fc.record({ from: fc.nat(20), end: fc.nat(20) }), { maxLength: 5 }),
+        fc.array(fc.option(fc.nat(25), { nil: undefined })),
+        (ranges, steps) => {
+          const asked = ranges.map(({ from, end }, index) => replay(`key-${index}`, from, end));
+          let record = fold(asked, inPhase("active"), 10)!;
+          const left = (of: SubscriptionRecord) =>
+            (of.replays ?? []).reduce((sum, { from, end }) => sum + Math.max(0, end - from), 0);
+          assert.ok((record.replays ?? []).every(({ from, end }) => from < end), "nothing is owed of an empty one");
+          for (const before of steps) {
+            const after = foldReplayed(record, before);
+            assert.ok(left(after) <= left(record));
+            assert.notEqual(after.replays?.length, 0);
+            record = after;
+          }
+          for (let n = 0; n < ranges.length; n++) record = foldReplayed(record);
+          assert.equal(record.replays, undefined);
+        },
+      ));
+    });
   });
 
   describe("properties of any sequence", () => {

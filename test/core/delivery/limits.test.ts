@@ -31,6 +31,22 @@ function fill(limits: Limits, suspect: boolean, most = 5_000): Lane[] {
 }
 
 describe("limits of what is in flight", () => {
+  it("§4 attempts beside the lanes take the suspects' places only, and give them back", () => {
+    const limits = new Limits();
+    const keys = Array.from({ length: SUSPECTS_IN_FLIGHT }, (_, n) => `http://o${n}.example`);
+    for (const key of keys) assert.equal(limits.enterBeside(key), true);
+    assert.equal(limits.enterBeside("http://another.example"), false);
+    assert.equal(fill(limits, false).length, IN_FLIGHT);
+    for (const key of keys) limits.leave(key, true);
+    assert.equal(limits.inFlight, IN_FLIGHT);
+    const single = new Limits();
+    let taken = 0;
+    while (single.enterBeside("http://one.example")) taken++;
+    assert.equal(taken, SUSPECTS_PER_ORIGIN);
+    for (let n = 0; n < taken; n++) single.leave("http://one.example", true);
+    assert.deepEqual([single.inFlight, single.origins], [0, 0]);
+  });
+
   it("§4 lanes that fail or are slow hold a bounded share, and the rest all of theirs", () => {
     const limits = new Limits();
     assert.equal(fill(limits, true).length, SUSPECTS_IN_FLIGHT);
