@@ -507,13 +507,14 @@ export class Delivery {
   /**
    * One attempt with a message beside the lane, which neither waits for it nor moves by it. It takes a place of those that are
    * kept for suspects, so that replays are not felt by the healthy. The outcome "gone" has ended the lane.
-   * @returns undefined if the lane pauses, or if no place is free: try again later
+   * @returns undefined if the lane fails, or if no place is free: try again later
    */
   beside(lane: Lane, message: Message): Promise<Outcome> | undefined {
     const { now, transport } = this.#dependencies;
     const { target } = lane;
-    const pauses = lane.state === "backingOff" || lane.state === "parked" || lane.notBefore > now();
-    if (this.#stopped || pauses || now() >= lane.expiresAt || !this.#limits.enterBeside(target.url.origin)) {
+    // Also between two attempts of a lane that fails: what is replayed would only be one failure more.
+    const fails = lane.failures > 0 || lane.notBefore > now();
+    if (this.#stopped || fails || now() >= lane.expiresAt || !this.#limits.enterBeside(target.url.origin)) {
       return undefined;
     }
     const { userAgent, signature } = this.#settings;
