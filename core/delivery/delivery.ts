@@ -494,6 +494,11 @@ export class Delivery {
 
   #attempt(lane: Lane): void {
     const now = this.#dependencies.now();
+    // The pause is over, though no tick has said so yet: a success now is to end the failing.
+    if (lane.state === "backingOff") {
+      lane.apply("due");
+      if (lane.onTail) lane.apply("caughtUp");
+    }
     const flight = lane.depart(now)!;
     lane.apply("record");
     const { userAgent, signature } = this.#settings;

@@ -366,6 +366,24 @@ describe("failing, parking, giving up", () => {
     await never("an attempt in the pause", () => rig.sent.length > 2, 100);
   });
 
+  it("a success is one also where the attempt began before the tick that ends the pause", async () => {
+    await using rig = await openDeliveryRig();
+    let status = 500;
+    rig.answer = () => status;
+    const lane = rig.add(at("down"));
+    await rig.publish(TOPIC, "a");
+    await eventually("it to fail", () => lane.state === "backingOff");
+    status = 204;
+    const { length } = rig.sent;
+    rig.advance(300_000);
+    // Something else lets the lane look whether it may go on, in the same step.
+    rig.delivery.advance(lane, 0);
+    assert.equal(rig.sent.length, length + 1);
+    await eventually("it to be at rest", () => lane.state === "idle");
+    assert.equal(lane.failures, 0);
+    assert.equal(lane.record(1), undefined);
+  });
+
   it("pauses are as long as they were meant when the clock is set back", async () => {
     await using rig = await openDeliveryRig();
     let status = 500;
