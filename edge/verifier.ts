@@ -3,6 +3,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import { parseHttpUrl } from "../shared/http-url.ts";
+import { identityOf } from "../shared/identity.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { pause } from "../shared/pause.ts";
 import { verifyIntent } from "../shared/verification.ts";
@@ -87,7 +88,8 @@ export function createVerifier(options: VerifierOptions): Verifier {
   }
 
   function pairOf({ topic, callback }: VerifiableIntent): Pair {
-    const key = `${topic}\0${callback}`;
+    // §5.1.1: two spellings of a pair are one pair.
+    const key = `${identityOf(topic)}\0${identityOf(callback)}`;
     let pair = pairs.get(key);
     if (pair === undefined) {
       const originKey = parseHttpUrl(callback).origin;

@@ -131,6 +131,26 @@ describe("WIRE §2 the edge's verifier", () => {
     assert.deepEqual(order, ["a", "b", "c", "d"]);
   });
 
+  it("knows a pair by its identity, however it is spelled (§5.1.1)", async () => {
+    await using server = await openCallbackServer();
+    const callback = server.callback();
+    const { verifier, reported } = verifying();
+    let inFlight = 0;
+    let most = 0;
+    callback.onChallenge = async (_request, response) => {
+      most = Math.max(most, inFlight += 1);
+      await pause(30);
+      inFlight -= 1;
+      response.writeHead(404).end();
+    };
+    for (const name of ["~me", "%7Eme", "%7eme"]) {
+      verifier.take(intent(callback, { topic: `http://topics.example/${name}` }));
+    }
+    await reported(3);
+    assert.equal(most, 1);
+    assert.deepEqual(topicsOf(callback), ["~me", "%7Eme", "%7eme"].map((name) => `http://topics.example/${name}`));
+  });
+
   it("A3.6 does not ask for what a later yes has settled", async () => {
     await using server = await openCallbackServer();
     const callback = server.callback();
