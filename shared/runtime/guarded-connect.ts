@@ -6,6 +6,7 @@ import type { LookupAddress, LookupOptions } from "node:dns";
 import { buildConnector } from "undici";
 import { ForbiddenAddressError } from "../outbound-guard.ts";
 import type { OutboundGuard } from "../outbound-guard.ts";
+import { skipContinue } from "./skip-continue.ts";
 
 /** Resolves a name to all its addresses: `dns.lookup` with `all: true`, or a test's own. */
 export type ResolveAll = (
@@ -69,6 +70,11 @@ export function createGuardedConnector(options: GuardedConnectOptions): buildCon
       queueMicrotask(() => callback(new ForbiddenAddressError(`"${target.hostname}" ${verdict}`), null));
       return;
     }
-    connect(target, callback);
+    connect(target, (...result) => {
+      const [, socket] = result;
+      // Of a dial that failed undici says nothing in its place, not null.
+      if (socket) skipContinue(socket);
+      callback(...result);
+    });
   };
 }

@@ -169,6 +169,42 @@ describe("the delivery transport", () => {
     assert.deepEqual(await send(transport, server.url), { status: 202, retryAfter: undefined });
   });
 
+  const FINAL = "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n";
+  const CONTINUES = {
+    "at once": [`HTTP/1.1 100 Continue\r\n\r\n${FINAL}`],
+    "before the answer": ["HTTP/1.1 100 Continue\r\n\r\n", FINAL],
+    "in pieces": [
+      "HTTP/1.1 100 Continue\r\nx-",
+      "early: 1\r",
+      "\n\r\nHTTP/1.1 202 Accep",
+      "ted\r\ncontent-length: 0\r\n\r\n",
+    ],
+    "twice, and other early ones": [
+      `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n${FINAL}`,
+    ],
+  };
+  for (const [how, parts] of Object.entries(CONTINUES)) {
+    it(`passes over a 100 Continue that it did not ask for, ${how} (RFC 9110 §15.2)`, async () => {
+      server.respond = (socket) => {
+        socket.setNoDelay(true);
+        for (const [index, part] of parts.entries()) setTimeout(() => socket.write(part), index * 20);
+      };
+      const { connections } = server;
+      assert.deepEqual(await send(transport, server.url), { status: 202, retryAfter: undefined });
+      assert.deepEqual(await send(transport, server.url), { status: 202, retryAfter: undefined });
+      assert.ok(server.connections - connections <= 1, "the connection is kept");
+    });
+  }
+
+  it("a 100 Continue and nothing else is a failed attempt, however long its head", async () => {
+    server.respond = (socket) =>
+      void socket.write(`HTTP/1.1 100 Continue\r\n${"x-filler: 0123456789\r\n".repeat(10_000)}`);
+    const result = await send(transport, server.url);
+    assert.ok("failed" in result, JSON.stringify(result));
+    server.respond = (socket) => void socket.end("HTTP/1.1 100 Continue\r\n\r\n");
+    assert.deepEqual(await send(transport, server.url), { failed: "connection broken" });
+  });
+
   it("gives up on early answers without an end at its deadline", async () => {
     server.respond = (socket) => {
       const timer = setInterval(() => socket.write("HTTP/1.1 102 Processing\r\n\r\n"), 20);
