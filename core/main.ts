@@ -1,5 +1,4 @@
 // The core's process.
-import { mkdir } from "node:fs/promises";
 import { CORE_MAX_HEADER_BYTES } from "../shared/core-api.ts";
 import { createOutboundGuard } from "../shared/outbound-guard.ts";
 import { USER_AGENT } from "../shared/product.ts";
@@ -10,6 +9,7 @@ import { serve } from "../shared/runtime/serve.ts";
 import { runTier } from "../shared/runtime/tier.ts";
 import type { Settings } from "../shared/settings.ts";
 import { startCore } from "./core.ts";
+import { makeDirectory } from "./data-directory.ts";
 import { PER_ORIGIN } from "./delivery/limits.ts";
 import { createUndiciTransport } from "./delivery/undici-transport.ts";
 import { countAppends } from "./log/counted.ts";
@@ -22,7 +22,7 @@ const REQUESTS_DEADLINE_MS = 3_000;
 const DELIVERIES_DEADLINE_MS = 10_000;
 
 await runTier("core", async ({ settings, metrics, fail }) => {
-  await makeDirectory(settings.dataDir);
+  await makeDataDirectory(settings.dataDir);
   const log = countAppends(await openLog(settings, fail), metrics);
   const guard = createOutboundGuard(settings.outboundAllow);
   const outbound = createOutbound({ guard, userAgent: USER_AGENT });
@@ -70,9 +70,9 @@ async function openLog(settings: Settings, onFatal: (error: Error) => void): Pro
   });
 }
 
-async function makeDirectory(path: string): Promise<void> {
+async function makeDataDirectory(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeDirectory(path);
   } catch (error) {
     throw new Error(
       `Cannot make the data directory ${path}: ${error instanceof Error ? error.message : String(error)}`,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
@@ -127,12 +128,13 @@ describe("npm start", { timeout: 120_000 }, () => {
   });
 
   it("says in one sentence that the data directory cannot be written", async () => {
-    // Nobody, not even root, can make a directory inside a file.
-    const inside = join(dataDir, "a file", "data");
+    // Nobody, not even root, can make a directory inside a file, or in /proc.
     await writeFile(join(dataDir, "a file"), "");
-    const hub = run("npm", ["-s", "start"], { ...settings, TIDINGS_DATA_DIR: inside });
-    assert.equal(await hub.ended, 1);
-    assert.match(hub.errors(), /^tidings core: [^\n]+\n$/);
-    assert.ok(hub.errors().includes(inside));
+    for (const inside of [join(dataDir, "a file", "data"), ...(existsSync("/proc/self") ? ["/proc/tidings"] : [])]) {
+      const hub = run("npm", ["-s", "start"], { ...settings, TIDINGS_DATA_DIR: inside });
+      assert.equal(await hub.ended, 1);
+      assert.match(hub.errors(), /^tidings core: [^\n]+\n$/);
+      assert.ok(hub.errors().includes(inside));
+    }
   });
 });

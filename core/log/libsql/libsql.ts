@@ -1,8 +1,8 @@
 // The log in one libSQL file: the default, for one process (ARCHITECTURE §2, A2.5). One table a stream, so that offsets have
 // no holes; one partition; offsets are given out here and kept by AUTOINCREMENT, so they are never used twice.
 import { randomUUID } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectory } from "../../data-directory.ts";
 import {
   type AppendStream,
   COMPACTED,
@@ -56,7 +56,7 @@ export async function openLibsqlLog(options: LibsqlLogOptions): Promise<Log> {
   let unlock: (() => Promise<void>) | undefined;
   let database: Database | undefined;
   try {
-    await mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     unlock = await holdLock(join(directory, "lock.db"));
     database = await openDatabase(join(directory, "log.db"), "FULL");
     const tables = await prepareTables(database);
