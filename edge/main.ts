@@ -11,6 +11,7 @@ import { runTier } from "../shared/runtime/tier.ts";
 import { openAccess } from "./access.ts";
 import { createCoreClient } from "./core-client.ts";
 import { createEdge } from "./edge.ts";
+import { EDGE_MAX_HEADER_BYTES } from "./publisher-headers.ts";
 import { createVerifier } from "./verifier.ts";
 
 /** Of the 15 s that a tier has to stop. */
@@ -45,7 +46,13 @@ await runTier("edge", async ({ settings, metrics }) => {
     now,
   });
   const { host: hostname, port } = settings.edgeListen;
-  const served = await serve({ fetch: edge.fetch, hostname, port, maxConnections: 10_000 });
+  const served = await serve({
+    fetch: edge.fetch,
+    hostname,
+    port,
+    maxConnections: 10_000,
+    maxHeaderBytes: EDGE_MAX_HEADER_BYTES,
+  });
   return {
     url: served.url,
     stop: async () => {

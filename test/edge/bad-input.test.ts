@@ -194,7 +194,7 @@ describe("bad input", () => {
       assertRefused(
         await exchangeRaw(port, `${start}${bomb}\r\n`),
         431,
-        /headers together must be at most 16384 bytes/,
+        /headers together must be at most 32768 bytes/,
       );
     }
   });
