@@ -29,11 +29,19 @@ export interface ConsolidatorOptions {
 }
 
 export interface Consolidator {
+  /** Those that this process has now, in the order of their numbers; it changes as the group says (A3.2, A3.3). */
   readonly shards: readonly Shard[];
   readonly delivery: Delivery;
   readonly blocks: BlockIndex;
-  /** The shard of a subscription id. */
-  shardOf(subscriptionId: string): Shard;
+  /** The shard of a subscription id; undefined if another process has it, or nobody. */
+  shardOf(subscriptionId: string): Shard | undefined;
+  /** Counts since start; `confirmedAgoMs`: how old the session's last confirmation is, undefined where there is no group. */
+  readonly group: {
+    readonly rebalances: number;
+    readonly taken: number;
+    readonly fenced: number;
+    readonly confirmedAgoMs: number | undefined;
+  };
   /** Finishes what is in flight within the deadline, then writes where everything stands. */
   stop(deadlineMs: number): Promise<void>;
 }
@@ -106,6 +114,7 @@ export async function startConsolidator(options: ConsolidatorOptions): Promise<C
     shards,
     delivery,
     blocks,
+    group: { rebalances: 0, taken: shards.length, fenced: 0, confirmedAgoMs: undefined },
     shardOf: (subscriptionId) => shards[log.partitionOf("subscriptions", subscriptionId)]!,
     async stop(deadlineMs) {
       clearInterval(sweeper);

@@ -24,7 +24,7 @@ export type StandingOf = (subscription: Known) => Promise<Standing>;
 
 export function createStandingOf({ log, replica, consolidator }: StandingOptions): StandingOf {
   return async ({ id, topic, record }) => {
-    const lane = consolidator.shardOf(id).book.lane(id);
+    const lane = consolidator.shardOf(id)?.book.lane(id);
     if (lane !== undefined && lane.life === record.life) {
       return {
         position: lane.position(consolidator.delivery.tailNext(topic.partition)),

@@ -66,11 +66,15 @@ export interface ReadLimits {
 
 /** A long-lived reader of several partitions. Handlers of one follower run one at a time, in order within a partition. */
 export interface Follower {
+  /** Follows one more partition, or this one from another place. */
+  add(stream: Stream, partition: number, from: number): void;
+  /** No handler is called for this partition any more; one that runs ends. */
+  remove(stream: Stream, partition: number): void;
   /** Stops reading; resolves after the running handler has ended. Idempotent. */
   close(): Promise<void>;
 }
 
-/** Where to begin following, per stream: the next offset wanted of each partition (index = partition). */
+/** Where to begin following, per stream: the next offset wanted of each partition (index = partition). An empty one: `add` follows. */
 export type FollowFrom = Partial<Record<Stream, readonly number[]>>;
 
 /** All that one owner writes for one shard, in one transaction after the other (A3.1). */
@@ -85,6 +89,33 @@ export interface ShardWriter {
   close(): Promise<void>;
 }
 
+/** A process, as the group sees it that shares the shards out among processes (ARCHITECTURE §3). */
+export interface Member {
+  /** The shards that it has now, or is taking: told to whoever assigns, so that little moves (A3.3). */
+  held(): readonly number[];
+  /**
+   * These are its shards from now on: what it holds beyond them it releases, what it lacks it takes. Nobody awaits it, and every
+   * rebalance calls it, also with the same shards. An empty list also says that the group has put it out.
+   */
+  assigned(shards: readonly number[]): void;
+  /** What the process before this one in the same place was known as, if it is known to be dead: it leaves first. */
+  readonly predecessor?: string | undefined;
+  /** What this process is known as from now on. */
+  joinedAs?(id: string): void;
+}
+
+export interface Membership {
+  /**
+   * When the last Heartbeat or SyncGroup that was acknowledged was *sent*, ms of the monotonic clock (A3.4); -Infinity while it is
+   * no member. For 10 s from then on nobody else is given its shards, unless it was told so by `assigned`.
+   */
+  confirmedAt(): number;
+  /** Joins anew, with what it holds now: `assigned` follows. For an owner that was fenced (A3.4). */
+  rejoin(): void;
+  /** Leaves, so that its shards move at once; `assigned` is not called any more. Never rejects. Idempotent. */
+  leave(): Promise<void>;
+}
+
 export interface Log {
   readonly kind: "libsql" | "kafka";
   /** Names this very log for as long as it exists (cluster id and prefix; the file's own id), so that a copy of its state can tell. */
@@ -94,6 +125,8 @@ export interface Log {
   readonly supports: {
     /** Reads by key use an index, so they cost what they return. */
     readonly keyIndex: boolean;
+    /** Several processes share its shards: `join` says who has which. Without it the one process that has it open has all. */
+    readonly group: boolean;
   };
 
   partitions(stream: Stream): number;
@@ -130,8 +163,15 @@ export interface Log {
   /** Follows partitions from given positions, for ever. A handler's promise is awaited before its follower reads on. */
   follow(from: FollowFrom, handle: (batch: Batch) => void | Promise<void>): Follower;
 
-  /** Opens the writer of a shard and fences the one before it (A3.1, A3.2). */
-  openWriter(shard: number): Promise<ShardWriter>;
+  /**
+   * Opens the writer of a shard: fences the one before it, writes the marks under `~owner`, and resolves when they can be read
+   * (A3.1, A3.2). `mayOpen` is asked right before each request that fences, now and after an unclear commit (A3.4).
+   * @throws {LogError} "fenced": another has taken it meanwhile, or `mayOpen` said no; "unavailable", "closed"
+   */
+  openWriter(shard: number, mayOpen?: () => boolean): Promise<ShardWriter>;
+
+  /** Joins the group that shares the shards out, and stays in it until `leave`; only where `supports.group`. */
+  join?(member: Member): Membership;
 
   /** Resolves if the log can be reached now. @throws {LogError} "unavailable", "closed" */
   ping(): Promise<void>;

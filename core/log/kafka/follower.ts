@@ -10,7 +10,6 @@ import { END, type Offsets, START } from "./offsets.ts";
 
 export interface FollowedPartition {
   readonly stream: Stream;
-  readonly kafkaTopic: string;
   readonly partition: number;
   readonly from: number;
 }
@@ -20,10 +19,12 @@ export interface FollowerOptions {
   readonly cluster: Cluster;
   readonly offsets: Offsets;
   readonly partitions: readonly FollowedPartition[];
+  readonly kafkaTopicOf: (stream: Stream) => string;
   readonly handle: (batch: Batch) => void | Promise<void>;
 }
 
 interface Followed extends FollowedPartition {
+  readonly kafkaTopic: string;
   next: number;
   /** In a fetch, or in the handler: no other loop may take it. */
   busy: boolean;
@@ -39,8 +40,15 @@ const LONG_PAUSE_MS = 1_000;
 
 const logger = getLogger(["tidings", "core", "log"]);
 
-export function createFollower({ cluster, offsets, partitions, handle }: FollowerOptions): Follower {
-  let all: Followed[] = partitions.map((partition) => ({ ...partition, next: partition.from, busy: false }));
+export function createFollower(options: FollowerOptions): Follower {
+  const { cluster, offsets, kafkaTopicOf, handle } = options;
+  const begin = (partition: FollowedPartition): Followed => ({
+    ...partition,
+    kafkaTopic: kafkaTopicOf(partition.stream),
+    next: partition.from,
+    busy: false,
+  });
+  let all: Followed[] = options.partitions.map(begin);
   const closing = new AbortController();
   const { signal } = closing;
   const loops = new Map<number, Promise<void>>();
@@ -106,12 +114,12 @@ export function createFollower({ cluster, offsets, partitions, handle }: Followe
       const one = mine.find(({ kafkaTopic, partition }) =>
         kafkaTopic === result.kafkaTopic && partition === result.partition
       );
-      if (one === undefined || signal.aborted) continue;
+      if (one === undefined || signal.aborted || !all.includes(one)) continue;
       if (result.errorCode !== CODE.NONE) fine = await recover(one, result) && fine;
       else if (await feed(one, result)) fed.add(one);
     }
     // A full answer leaves out the partitions at its end: who was fed stands behind the others next time.
-    if (fed.size > 0) all = [...all.filter((one) => !fed.has(one)), ...fed];
+    if (fed.size > 0) all = [...all.filter((one) => !fed.has(one)), ...all.filter((one) => fed.has(one))];
     return fine;
   }
 
@@ -154,7 +162,7 @@ export function createFollower({ cluster, offsets, partitions, handle }: Followe
   async function deliver(one: Followed, chunk: Omit<Batch, "stream" | "partition">): Promise<void> {
     const batch = { stream: one.stream, partition: one.partition, ...chunk };
     const mine = turn.then(async () => {
-      while (!signal.aborted) {
+      while (!signal.aborted && all.includes(one)) {
         try {
           await handle(batch);
           one.next = chunk.next;
@@ -172,7 +180,18 @@ export function createFollower({ cluster, offsets, partitions, handle }: Followe
     await mine;
   }
 
+  function remove(stream: Stream, partition: number): void {
+    all = all.filter((one) => one.stream !== stream || one.partition !== partition);
+  }
+
   return {
+    add(stream, partition, from) {
+      remove(stream, partition);
+      all.push(begin({ stream, partition, from }));
+      // A leader without a loop gets one; the others take it into their next fetch.
+      trouble.resolve();
+    },
+    remove,
     async close() {
       closing.abort();
       cluster.close();

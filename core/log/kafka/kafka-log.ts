@@ -105,7 +105,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     durability: copies === 1
       ? "acknowledged by one Kafka broker, which keeps the only copy"
       : `acknowledged by at least ${minInsync} of ${copies} replicas on Kafka`,
-    supports: { keyIndex: false },
+    supports: { keyIndex: false, group: false },
     partitions: () => partitions,
     partitionOf,
     async append(stream, record, partition = partitionOf(stream, record.key)) {
@@ -122,15 +122,10 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     follow(from, handle) {
       if (signal.aborted) throw new LogError("closed", "The log is closed");
       const followed: FollowedPartition[] = Object.entries(from).flatMap(([stream, positions]) =>
-        positions.map((position, partition) => ({
-          stream: stream as Stream,
-          kafkaTopic: kafkaTopicOf(stream as Stream),
-          partition,
-          from: position,
-        }))
+        positions.map((position, partition) => ({ stream: stream as Stream, partition, from: position }))
       );
-      const follower = createFollower({ cluster: newCluster(), offsets, partitions: followed, handle });
-      const entry = { close: () => follower.close().finally(() => followers.delete(entry)) };
+      const follower = createFollower({ cluster: newCluster(), offsets, partitions: followed, kafkaTopicOf, handle });
+      const entry = { ...follower, close: () => follower.close().finally(() => followers.delete(entry)) };
       followers.add(entry);
       return entry;
     },

@@ -6,6 +6,8 @@ const CHUNK_BYTES = 1024 * 1024;
 export interface LibsqlFollower {
   /** Something was committed. */
   wake(): void;
+  add(stream: Stream, from: number): void;
+  remove(stream: Stream): void;
   close(): Promise<void>;
 }
 
@@ -23,7 +25,9 @@ export function createFollower(
   onError: (error: Error) => void,
 ): LibsqlFollower {
   const positions = new Map<Stream, number>();
-  for (const [stream, offsets] of Object.entries(from)) positions.set(stream as Stream, offsets[0] ?? 0);
+  for (const [stream, offsets] of Object.entries(from)) {
+    if (offsets[0] !== undefined) positions.set(stream as Stream, offsets[0]);
+  }
   let closed = false;
   let woken = true;
   let wakeUp: (() => void) | undefined;
@@ -38,7 +42,7 @@ export function createFollower(
       woken = false;
       for (const stream of positions.keys()) {
         // To the end of each stream in turn, a chunk at a time.
-        while (!closed && positions.get(stream)! < source.end(stream)) await step(stream);
+        while (!closed && (positions.get(stream) ?? Infinity) < source.end(stream)) await step(stream);
       }
     }
   }
@@ -51,16 +55,23 @@ export function createFollower(
       // Beyond the last one there may be more, if the chunk was cut.
       next: records.length === 0 ? source.end(stream) : records.at(-1)!.offset + 1,
     };
-    if (closed) return;
+    // Removed, or sent to another place, while it read.
+    if (closed || positions.get(stream) !== position) return;
     positions.set(stream, chunk.next);
     await handle({ stream, partition: 0, ...chunk });
   }
 
+  const wake = () => {
+    woken = true;
+    wakeUp?.();
+  };
   return {
-    wake() {
-      woken = true;
-      wakeUp?.();
+    wake,
+    add(stream, position) {
+      positions.set(stream, position);
+      wake();
     },
+    remove: (stream) => void positions.delete(stream),
     async close() {
       closed = true;
       wakeUp?.();

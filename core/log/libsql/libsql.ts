@@ -268,7 +268,7 @@ function createLog(
     kind: "libsql",
     identity,
     durability: "libSQL WAL, synchronous=FULL, group commit",
-    supports: { keyIndex: true },
+    supports: { keyIndex: true, group: false },
     partitions: () => 1,
     partitionOf: () => 0,
     async append(stream: AppendStream, record) {
@@ -294,7 +294,11 @@ function createLog(
     follow(from, handle) {
       const follower = createFollower(from, handle, source, (error) => fail([], error));
       followers.add(follower);
-      return { close: () => follower.close().finally(() => followers.delete(follower)) };
+      return {
+        add: (stream, _partition, position) => follower.add(stream, position),
+        remove: (stream) => follower.remove(stream),
+        close: () => follower.close().finally(() => followers.delete(follower)),
+      };
     },
     openWriter() {
       // `lock.db` is the fence: there is one process, and it has one shard.

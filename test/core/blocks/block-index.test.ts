@@ -336,7 +336,7 @@ describe("reading messages", () => {
             log: {
               start: () => Promise.resolve(0),
               read: (_stream, _partition, at) => Promise.resolve(world.read(at, 100)),
-              supports: { keyIndex: true },
+              supports: { keyIndex: true, group: false },
             },
             index,
             recentIds: { isRepeat: () => false },
@@ -380,7 +380,7 @@ describe("reading messages", () => {
                 ...(begin > at ? { gap: { from: at, to: start } } : {}),
               });
             },
-            supports: { keyIndex: false },
+            supports: { keyIndex: false, group: false },
           },
           index,
           recentIds: { isRepeat: () => false },

@@ -116,6 +116,8 @@ async function mark(path: string): Promise<void> {
   );
 }
 
+const followsNothing = () => ({ add: () => {}, remove: () => {}, close: () => Promise.resolve() });
+
 describe("the replica", { timeout: 60_000 }, () => {
   it("shows the newest record of each key, and none where there is a tombstone", async () => {
     await inPlace(async (place) => {
@@ -223,7 +225,7 @@ describe("A3.11 reading what was just accepted", { timeout: 60_000 }, () => {
       await place.writer.commit([position("subscriptions", 5), position("cursors", 5, { watermarks: [3] })]);
       await (await place.open()).close();
       // It follows nothing here: what it knows is in its file.
-      const replica = await place.open({ ...place.log, follow: () => ({ close: () => Promise.resolve() }) });
+      const replica = await place.open({ ...place.log, follow: followsNothing });
       assert.equal(await replica.reached("subscriptions", 0, 5, 0), true);
       assert.equal(replica.watermark(0, 0), 3);
       await replica.close();
@@ -299,7 +301,7 @@ describe("A3.12 a stale replica", { timeout: 60_000 }, () => {
     const opened = await rebuiltAfter(async (place) => {
       place.clock.advance(4 * DAY_MS);
       await place.writer.commit([subscription(2), position("subscriptions", 2)]);
-      const deaf: Log = { ...place.log, follow: () => ({ close: () => Promise.resolve() }) };
+      const deaf: Log = { ...place.log, follow: followsNothing };
       await (await place.open(deaf)).close();
       place.clock.advance(4 * DAY_MS);
     });
