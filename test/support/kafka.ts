@@ -14,6 +14,8 @@ import { kafkaClassPath, kafkaMissing } from "./kafka-jars.ts";
 export interface Kafka {
   /** Where clients connect, `127.0.0.1:port`; the same for life. */
   readonly address: string;
+  /** A second door: who comes in by `to` is told to connect to `listen`, where a test's own proxy is to pass it on. */
+  readonly proxied: Proxied;
   readonly pid: number | undefined;
   /** Asks it to end and waits; data and port stay. */
   stop(): Promise<void>;
@@ -29,6 +31,12 @@ export interface Kafka {
   close(): Promise<void>;
 }
 
+/** Ports of 127.0.0.1, as `openStallingProxy` takes them. */
+export interface Proxied {
+  readonly listen: number;
+  readonly to: number;
+}
+
 /** A broker that tests may share: make names of your own (`newPrefix`), and do it no harm. */
 export interface KafkaForTests {
   /** Why there is none, else false: for `describe(title, { skip })`. */
@@ -36,6 +44,8 @@ export interface KafkaForTests {
   readonly brokers: readonly string[];
   /** Whether it was started here, so that retention and compaction run every few hundred ms and not every few minutes. */
   readonly ours: boolean;
+  /** Only of one that was started here; for one test at a time. */
+  readonly proxied: Proxied | undefined;
   newPrefix(): string;
   close(): Promise<void>;
 }
@@ -54,12 +64,15 @@ export async function kafkaForTests(): Promise<KafkaForTests> {
   const given = process.env["TIDINGS_TEST_KAFKA_BROKERS"];
   if (given) {
     const ours = process.env["TIDINGS_TEST_KAFKA_OURS"] === "1";
-    return { skip: false, brokers: given.split(","), ours, newPrefix, close: () => Promise.resolve() };
+    const [listen, to] = process.env["TIDINGS_TEST_KAFKA_PROXIED"]?.split(":").map(Number) ?? [];
+    const proxied = listen === undefined || to === undefined ? undefined : { listen, to };
+    return { skip: false, brokers: given.split(","), ours, proxied, newPrefix, close: () => Promise.resolve() };
   }
   const skip = await whyNoKafka();
-  if (skip) return { skip, brokers: [], ours: false, newPrefix, close: () => Promise.resolve() };
+  if (skip) return { skip, brokers: [], ours: false, proxied: undefined, newPrefix, close: () => Promise.resolve() };
   const kafka = await startKafka();
-  return { skip: false, brokers: [kafka.address], ours: true, newPrefix, close: () => kafka.close() };
+  const { proxied } = kafka;
+  return { skip: false, brokers: [kafka.address], ours: true, proxied, newPrefix, close: () => kafka.close() };
 }
 
 /** Why no broker can be started here, said aloud, or false. @throws {Error} instead, if `REQUIRE_KAFKA=1` */
@@ -75,7 +88,11 @@ export async function whyNoKafka(): Promise<string | false> {
 
 /** What tells child processes to use a broker that was started here. */
 export function environmentOf(kafka: Kafka): Record<string, string> {
-  return { TIDINGS_TEST_KAFKA_BROKERS: kafka.address, TIDINGS_TEST_KAFKA_OURS: "1" };
+  return {
+    TIDINGS_TEST_KAFKA_BROKERS: kafka.address,
+    TIDINGS_TEST_KAFKA_OURS: "1",
+    TIDINGS_TEST_KAFKA_PROXIED: `${kafka.proxied.listen}:${kafka.proxied.to}`,
+  };
 }
 
 /** Starts a broker, in 2 to 5 s. @throws {Error} with its output if it does not come up */
@@ -83,9 +100,10 @@ export async function startKafka(): Promise<Kafka> {
   const classPath = await kafkaClassPath();
   const directory = await mkdtemp(join(tmpdir(), "tidings-kafka-"));
   const [port, controllerPort] = [await freePort(), await freePort()];
+  const proxied = { listen: await freePort(), to: await freePort() };
   const properties = join(directory, "server.properties");
   const logging = join(directory, "log4j2.properties");
-  await writeFile(properties, serverProperties(directory, port, controllerPort));
+  await writeFile(properties, serverProperties(directory, port, controllerPort, proxied));
   await writeFile(logging, LOGGING);
   const java = [...JVM, `-Dlog4j2.configurationFile=${logging}`, "-cp", classPath];
   let running: Running | undefined;
@@ -126,6 +144,7 @@ export async function startKafka(): Promise<Kafka> {
   }
   return {
     address: `127.0.0.1:${port}`,
+    proxied,
     get pid() {
       return running?.pid;
     },
@@ -201,12 +220,13 @@ function unref(child: ChildProcess): void {
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket | null)?.unref();
 }
 
-function serverProperties(directory: string, port: number, controllerPort: number): string {
+function serverProperties(directory: string, port: number, controllerPort: number, proxied: Proxied): string {
   return [
     "process.roles=broker,controller",
     "node.id=1",
-    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
-    `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`,
+    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort},PROXIED://127.0.0.1:${proxied.to}`,
+    `advertised.listeners=PLAINTEXT://127.0.0.1:${port},PROXIED://127.0.0.1:${proxied.listen}`,
+    "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
     "controller.listener.names=CONTROLLER",
     `controller.quorum.bootstrap.servers=127.0.0.1:${controllerPort}`,
     `log.dirs=${join(directory, "data")}`,

@@ -2,6 +2,7 @@
 // connection in turn, so whoever waits in a long fetch, and whoever must be quick, has a cluster object of its own.
 import { getLogger } from "@logtape/logtape";
 import { type Connection, openConnection } from "./connection.ts";
+import { findGroupCoordinator } from "./group-requests.ts";
 import { CODE, failOn, NoAnswer } from "./kafka-error.ts";
 import {
   type Address,
@@ -18,8 +19,8 @@ export interface Cluster {
   refresh(): Promise<MetadataAnswer>;
   /** The node that leads a partition, as last learned. */
   leaderOf(kafkaTopic: string, partition: number): number | undefined;
-  /** The node that keeps a transactional id. @throws {KafkaError} {NoAnswer} */
-  coordinatorOf(transactionalId: string): Promise<number>;
+  /** The node that keeps a transactional id, or a group. @throws {KafkaError} {NoAnswer} */
+  coordinatorOf(kept: "transaction" | "group", id: string): Promise<number>;
   /** @throws {NoAnswer} if the node is not known or not reached, or does not answer in time */
   send<Answer>(node: number, request: KafkaRequest<Answer>, timeoutMs?: number): Promise<Answer>;
   /** At once: what waits rejects with NoAnswer. */
@@ -118,19 +119,19 @@ export function createCluster({ brokers, clientId, kafkaTopics }: ClusterOptions
     known: () => last === undefined ? refresh() : Promise.resolve(last),
     refresh,
     leaderOf: (kafkaTopic, partition) => leaders.get(kafkaTopic)?.[partition],
-    async coordinatorOf(transactionalId) {
+    async coordinatorOf(kept, id) {
       if (last === undefined) await refresh();
       const any = [...addresses.values()].sort((a, b) => rank(b) - rank(a))[0];
       if (any === undefined) throw new NoAnswer("no broker is known");
       let answer;
       try {
-        answer = await sendTo(any, findTransactionCoordinator(transactionalId));
+        answer = await sendTo(any, kept === "group" ? findGroupCoordinator(id) : findTransactionCoordinator(id));
       } catch (error) {
         // That broker may be gone for good: the next try is to know the others.
         await refresh();
         throw error;
       }
-      failOn(answer.errorCode, `Cannot find the coordinator of ${transactionalId}`, answer.errorMessage);
+      failOn(answer.errorCode, `Cannot find the coordinator of ${id}`, answer.errorMessage);
       addresses.set(answer.coordinator.nodeId, answer.coordinator);
       return answer.coordinator.nodeId;
     },

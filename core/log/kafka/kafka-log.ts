@@ -1,10 +1,12 @@
-// The log on a Kafka cluster (ARCHITECTURE §2): one Kafka topic a stream, named `<prefix>.<stream>`. No consumer groups: who
-// reads knows its positions. Spoken to by kafkajs's codecs over connections of our own (connection.ts says why).
+// The log on a Kafka cluster (ARCHITECTURE §2): one Kafka topic a stream, named `<prefix>.<stream>`. Who reads knows its positions,
+// so there is one consumer group only, which says who has which shard (group.ts). Spoken to by kafkajs's codecs over connections
+// of our own (connection.ts says why).
 import { randomUUID } from "node:crypto";
 import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
-import { type Follower, type Log, LogError, type NewRecord, type Stream } from "../log.ts";
+import { type Follower, type Log, LogError, type Membership, type NewRecord, type Stream } from "../log.ts";
 import { createAppender } from "./appender.ts";
 import { createCluster } from "./cluster.ts";
+import { createMembership } from "./group.ts";
 import { createFollower, type FollowedPartition } from "./follower.ts";
 import { checkKafkasOwn, prepareKafkaTopics, topicsToKnow } from "./kafka-topics.ts";
 import { createOffsets, END, START } from "./offsets.ts";
@@ -81,6 +83,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const read = createRead(reading, offsets, signal);
   const appender = createAppender(appending, { now, ...(giveUpMs === undefined ? {} : { giveUpMs }) });
   const followers = new Set<Follower>();
+  const memberships = new Set<Membership>();
   const at = (stream: Stream, partition: number, time: number) => offsets.at(kafkaTopicOf(stream), partition, time);
   const partitionOf = (_stream: Stream, key: string) => (murmur2(key) & 0x7fffffff) % partitions;
   let transactionsChecked = false;
@@ -105,7 +108,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     durability: copies === 1
       ? "acknowledged by one Kafka broker, which keeps the only copy"
       : `acknowledged by at least ${minInsync} of ${copies} replicas on Kafka`,
-    supports: { keyIndex: false, group: false },
+    supports: { keyIndex: false, group: true },
     partitions: () => partitions,
     partitionOf,
     async append(stream, record, partition = partitionOf(stream, record.key)) {
@@ -129,12 +132,13 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
       followers.add(entry);
       return entry;
     },
-    async openWriter(shard) {
+    async openWriter(shard, mayOpen = () => true) {
       const writer = await openShardWriter({
         cluster: writing,
         shard,
         transactionalId: `${prefix}.shard-${shard}`,
         owner: randomUUID(),
+        mayOpen,
         kafkaTopicOf,
         end: (stream) => at(stream, shard, END),
         readTopics: (position) => read(kafkaTopicOf("topics"), shard, position, { maxBytes: 1024 * 1024 }),
@@ -148,12 +152,26 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
       }
       return writer;
     },
+    join(member) {
+      if (signal.aborted) throw new LogError("closed", "The log is closed");
+      const membership = createMembership({
+        groupId: `${prefix}.cores`,
+        kafkaTopic: kafkaTopicOf("events"),
+        shards: partitions,
+        member,
+        newCluster,
+        now: () => performance.now(),
+      });
+      memberships.add(membership);
+      return membership;
+    },
     async ping() {
       await persist(() => asking.refresh(), { what: "reach Kafka", forMs: REACH_WITHIN_MS, closing: signal });
     },
     async close() {
       if (signal.aborted) return;
       const written = appender.close(CLOSE_WITHIN_MS);
+      await Promise.all([...memberships].map((membership) => membership.leave()));
       await Promise.all([...followers].map((follower) => follower.close()));
       await written;
       closing.abort();

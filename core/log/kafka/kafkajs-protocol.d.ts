@@ -33,3 +33,23 @@ declare module "kafkajs/src/producer/partitioners/default/murmur2.js" {
   /** Kafka's own hash of a key, signed 32 bits. */
   export default function murmur2(key: string): number;
 }
+
+declare module "kafkajs/src/consumer/assignerProtocol.js" {
+  const assignerProtocol: {
+    readonly MemberMetadata: {
+      encode(
+        fields: { readonly version: number; readonly topics: readonly string[]; readonly userData: Uint8Array },
+      ): Buffer;
+      decode(
+        bytes: Buffer,
+      ): { readonly version: number; readonly topics: readonly string[]; readonly userData: Uint8Array | null };
+    };
+    readonly MemberAssignment: {
+      encode(
+        fields: { readonly version: number; readonly assignment: Readonly<Record<string, readonly number[]>> },
+      ): Buffer;
+      decode(bytes: Buffer): { readonly assignment: Readonly<Record<string, readonly number[]>> } | null;
+    };
+  };
+  export default assignerProtocol;
+}

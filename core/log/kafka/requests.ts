@@ -10,7 +10,8 @@ export interface KafkaRequest<Answer> {
   decode(body: Buffer): Answer | Promise<Answer>;
 }
 
-function request<Answer>(name: string, version: number, fields: object): KafkaRequest<Answer> {
+/** @param name as kafkajs's table of requests has it */
+export function request<Answer>(name: string, version: number, fields: object): KafkaRequest<Answer> {
   const codec = protocol.requests[name]!.protocol({ version })(fields);
   return {
     name,

@@ -30,22 +30,34 @@ const CUT_BYTES = 512 * 1024;
 /** How long an answer like "the last transaction is still being completed" is met with patience. */
 const PATIENCE_MS = 5_000;
 
-/** Takes the transactional id over: the producer before is fenced, its open transaction aborted. @throws {KafkaError} {NoAnswer} {LogError} */
+/**
+ * Takes the transactional id over: the producer before is fenced, its open transaction aborted.
+ * @throws {KafkaError} {NoAnswer} {LogError} "fenced" if `mayOpen` says no
+ */
 export async function takeTransactionalId(
-  { cluster, transactionalId, closing, now }: {
+  { cluster, transactionalId, mayOpen, closing, now }: {
     cluster: Cluster;
     transactionalId: string;
+    mayOpen: () => boolean;
     closing: AbortSignal;
     now: () => number;
   },
 ): Promise<TransactionalProducer> {
   const patience = { what: `write as ${transactionalId}`, forMs: PATIENCE_MS, closing };
-  const coordinator = await cluster.coordinatorOf(transactionalId);
+  const coordinator = await cluster.coordinatorOf("transaction", transactionalId);
   const { producerId, producerEpoch } = await persist(async () => {
-    const answer = await cluster.send(
-      coordinator,
-      initProducerId({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS }),
-    );
+    const request = initProducerId({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS });
+    const answer = await cluster.send(coordinator, {
+      ...request,
+      async encode() {
+        const body = await request.encode();
+        // A3.4: in the same tick as the send. Before there may have been a connection to wait for, or a sleep.
+        if (!mayOpen()) {
+          throw new LogError("fenced", `Cannot take ${transactionalId}: others may have been given it meanwhile`);
+        }
+        return body;
+      },
+    });
     failOn(answer.errorCode, `Cannot take ${transactionalId}`);
     return answer;
   }, { ...patience, what: `take ${transactionalId}` });

@@ -17,6 +17,8 @@ export interface WriterOptions {
   readonly end: (stream: Stream) => Promise<number>;
   /** Committed records of this shard's partition of `topics`. @throws {LogError} */
   readonly readTopics: (from: number) => Promise<{ readonly records: readonly LogRecord[]; readonly next: number }>;
+  /** Asked right before each request that fences (A3.4). */
+  readonly mayOpen: () => boolean;
   readonly now: () => number;
   /** The log is being closed. */
   readonly closing: AbortSignal;
@@ -35,10 +37,10 @@ const logger = getLogger(["tidings", "core", "log"]);
 
 /**
  * Takes a shard: fences the owner before, marks it, and resolves when the marks can be read.
- * @throws {LogError} "fenced" if another took it meanwhile, "unavailable" after 30 s, "closed"
+ * @throws {LogError} "fenced" if another took it meanwhile or it may not be taken, "unavailable" after 30 s, "closed"
  */
 export async function openShardWriter(options: WriterOptions): Promise<ShardWriter> {
-  const { cluster, shard, transactionalId, owner, kafkaTopicOf, now } = options;
+  const { cluster, shard, transactionalId, owner, kafkaTopicOf, mayOpen, now } = options;
   const closed = new AbortController();
   const closing = AbortSignal.any([options.closing, closed.signal]);
   let producer: TransactionalProducer | undefined;
@@ -48,7 +50,7 @@ export async function openShardWriter(options: WriterOptions): Promise<ShardWrit
   let tail: Promise<unknown> = Promise.resolve();
 
   const take = async () => {
-    producer = await takeTransactionalId({ cluster, transactionalId, closing, now });
+    producer = await takeTransactionalId({ cluster, transactionalId, mayOpen, closing, now });
   };
 
   /** Whether the newest mark is another's. Moves on in the log, so each record is read once. */

@@ -1,0 +1,196 @@
+// Members of the group that shares the shards out (A3.3, A3.4), on a real broker.
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import kafkajs from "kafkajs";
+import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
+import type { Log, Membership } from "../../../../core/log/log.ts";
+import { eventually, never } from "../../../support/eventually.ts";
+import { kafkaForTests } from "../../../support/kafka.ts";
+import { openStallingProxy } from "../../../support/stalling-proxy.ts";
+
+const kafka = await kafkaForTests();
+after(() => kafka.close());
+
+const PARTITIONS = 8;
+const SESSION_MS = 10_000;
+
+interface TestMember {
+  readonly membership: Membership;
+  /** What it was assigned, one after the other. */
+  readonly heard: (readonly number[])[];
+  readonly shards: () => readonly number[];
+  readonly ids: string[];
+}
+
+describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 }, () => {
+  let prefix = "";
+  let log: Log;
+  const open = (brokers = kafka.brokers) =>
+    openKafkaLog({
+      brokers,
+      prefix,
+      retentionMs: 7 * 86_400_000,
+      maxMessageBytes: 1_000_000,
+      clientId: "tidings-test",
+      replication: 1,
+      partitions: PARTITIONS,
+    });
+  before(async () => {
+    prefix = kafka.newPrefix();
+    log = await open();
+  });
+  after(() => log?.close());
+
+  function join(of: Log = log, predecessor?: string): TestMember {
+    const heard: (readonly number[])[] = [];
+    const ids: string[] = [];
+    const membership = of.join!({
+      predecessor,
+      held: () => heard.at(-1) ?? [],
+      assigned: (shards) => void heard.push(shards),
+      joinedAs: (id) => void ids.push(id),
+    });
+    return { membership, heard, ids, shards: () => heard.at(-1) ?? [] };
+  }
+  const all = Array.from({ length: PARTITIONS }, (_, shard) => shard);
+  const have = (member: TestMember, count: number) =>
+    eventually(`${count} shards`, () => member.shards().length === count, {
+      deadlineMs: 30_000,
+      seen: () => JSON.stringify(member.heard),
+    });
+
+  it("A3.3 who joins gets a share of those that were there, and only that moves; a leaver's come back", async () => {
+    const first = join();
+    await have(first, 8);
+    const second = join();
+    await have(second, 4);
+    await have(first, 4);
+    assert.deepEqual([...first.shards(), ...second.shards()].toSorted((a, b) => a - b), all);
+    const kept = second.shards();
+    const third = join();
+    await have(third, 2);
+    await have(second, 3);
+    await have(first, 3);
+    assert.deepEqual([...first.shards(), ...second.shards(), ...third.shards()].toSorted((a, b) => a - b), all);
+    assert.ok(second.shards().every((shard) => kept.includes(shard)));
+    await third.membership.leave();
+    await first.membership.leave();
+    await have(second, 8);
+    await second.membership.leave();
+  });
+
+  it("A3.4 the session is confirmed from the sending on, at every heartbeat, and no more after the leaving", async () => {
+    const member = join();
+    assert.equal(member.membership.confirmedAt(), -Infinity);
+    await have(member, 8);
+    const first = member.membership.confirmedAt();
+    assert.ok(first > 0 && first <= performance.now());
+    await eventually("a heartbeat", () => member.membership.confirmedAt() > first);
+    const other = join();
+    await have(other, 4);
+    await other.membership.leave();
+    assert.equal(other.membership.confirmedAt(), -Infinity);
+    await have(member, 8);
+    await member.membership.leave();
+  });
+
+  it("A3.3 Kafka's own tools see who has what", async () => {
+    const member = join();
+    await have(member, 8);
+    const admin = new kafkajs.Kafka({ brokers: [...kafka.brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
+    await admin.connect();
+    try {
+      const { groups: [group] } = await admin.describeGroups([`${prefix}.cores`]);
+      assert.equal(group?.state, "Stable");
+      assert.equal(group?.protocolType, "consumer");
+      const { memberAssignment } = group!.members[0]!;
+      const assignment = kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment);
+      assert.deepEqual(assignment?.assignment, { [`${prefix}.events`]: all });
+    } finally {
+      await admin.disconnect();
+      await member.membership.leave();
+    }
+  });
+
+  it("A3.4 rejoin() brings the assignment again", async () => {
+    const member = join();
+    await have(member, 8);
+    const before = member.heard.length;
+    member.membership.rejoin();
+    await eventually("the assignment", () => member.heard.length > before);
+    assert.deepEqual(member.shards(), all);
+    await member.membership.leave();
+  });
+
+  describe("cut off", { skip: kafka.proxied === undefined && "the broker has no second door" }, () => {
+    it("A3.4 its session is confirmed no more, others get its shards, and it is told when it is back", async () => {
+      await using proxy = await openStallingProxy(kafka.proxied!);
+      const far = await open([`127.0.0.1:${kafka.proxied!.listen}`]);
+      const cut = join(far);
+      await have(cut, 8);
+      const near = join();
+      await have(near, 4);
+      await have(cut, 4);
+      proxy.stall();
+      const at = performance.now();
+      await have(near, 8);
+      // The broker has let go of it, so by its own clock the session is over.
+      assert.ok(cut.membership.confirmedAt() < performance.now() - 8_000, "it must not hold itself for a member");
+      assert.ok(cut.membership.confirmedAt() <= at);
+      assert.equal(cut.shards().length, 4);
+      proxy.resume();
+      await eventually("it hears that it was put out", () => cut.heard.some(({ length }) => length === 0), {
+        deadlineMs: 30_000,
+      });
+      await have(cut, 4);
+      await have(near, 4);
+      await cut.membership.leave();
+      await near.membership.leave();
+      await far.close();
+    });
+
+    it("A3.4 while a rebalance waits for one that is cut off, the session of the others stays confirmed", async () => {
+      await using proxy = await openStallingProxy(kafka.proxied!);
+      const far = await open([`127.0.0.1:${kafka.proxied!.listen}`]);
+      const cut = join(far);
+      const near = join();
+      await have(near, 4);
+      await have(cut, 4);
+      proxy.stall();
+      const third = join();
+      let oldest = 0;
+      const watch = setInterval(() => {
+        oldest = Math.max(oldest, performance.now() - near.membership.confirmedAt());
+      }, 20);
+      await eventually("the rebalance", () => near.shards().length + third.shards().length === 8, {
+        deadlineMs: 3 * SESSION_MS,
+      });
+      clearInterval(watch);
+      assert.ok(oldest < 8_000, `the oldest confirmation was of ${oldest} ms ago`);
+      proxy.resume();
+      await Promise.all([cut, near, third].map(({ membership }) => membership.leave()));
+      await far.close();
+    });
+
+    it("A3.3 who comes back in the place of a member that died leaves for it, so that nobody waits", async () => {
+      const proxy = await openStallingProxy(kafka.proxied!);
+      const far = await open([`127.0.0.1:${kafka.proxied!.listen}`]);
+      const dead = join(far);
+      await have(dead, 8);
+      const near = join();
+      await have(near, 4);
+      proxy.stall();
+      const heir = join(log, dead.ids.at(-1));
+      // Without it, the rebalance would have waited for the dead one's session.
+      await never("the dead one in the rebalance", () => dead.shards().length !== 8 && dead.shards().length !== 4, 10);
+      await have(heir, 4);
+      await have(near, 4);
+      await heir.membership.leave();
+      await near.membership.leave();
+      proxy.resume();
+      await dead.membership.leave();
+      await far.close();
+      await proxy[Symbol.asyncDispose]();
+    });
+  });
+});
