@@ -80,7 +80,7 @@ export function createEffects({ outbound, operations, fetcher, replayLetter, sig
     replay(owed, replayed) {
       void replayLetter(owed).then((result) => result === undefined || replayed(result));
     },
-    fetch: (topicId, topic, fetched) => fetcher.fetch(topicId, topic, fetched),
+    fetch: (topicId, topic, fetched, mayAct) => fetcher.fetch(topicId, topic, fetched, mayAct),
     hurry: (topicId) => fetcher.hurry(topicId),
   };
 }

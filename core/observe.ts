@@ -3,8 +3,10 @@ import type { Metrics } from "../shared/metrics.ts";
 import type { Consolidator } from "./consolidator/consolidator.ts";
 import type { Missed } from "./missed/missed.ts";
 
-export function observe(metrics: Metrics, { shards, delivery }: Consolidator, missed: Pick<Missed, "open">): void {
+export function observe(metrics: Metrics, consolidator: Consolidator, missed: Pick<Missed, "open">): void {
+  const { delivery } = consolidator;
   const { counts } = delivery;
+  observeGroup(metrics, consolidator);
   metrics.totals("tidings_deliveries_total", "Attempts by outcome", ["outcome"], () => [
     [{ outcome: "delivered" }, counts.delivered],
     [{ outcome: "retried" }, counts.retried],
@@ -29,7 +31,7 @@ export function observe(metrics: Metrics, { shards, delivery }: Consolidator, mi
   metrics.gauge("tidings_lanes", "Lanes by state", ["state"], (gauge) => {
     const states = new Map<string, number>();
     for (const state of ["idle", "inFlight", "catchingUp", "backingOff", "parked"]) states.set(state, 0);
-    for (const shard of shards) {
+    for (const shard of consolidator.shards) {
       for (const lane of shard.book.lanes()) states.set(lane.state, (states.get(lane.state) ?? 0) + 1);
     }
     for (const [state, count] of states) gauge.set(count, { state });
@@ -40,7 +42,7 @@ export function observe(metrics: Metrics, { shards, delivery }: Consolidator, mi
     [],
     (gauge) => {
       let lag = 0;
-      for (const shard of shards) {
+      for (const shard of consolidator.shards) {
         for (const lane of shard.book.lanes()) {
           const tail = delivery.tailNext(lane.partition);
           lag = Math.max(lag, tail - lane.position(tail));
@@ -53,12 +55,33 @@ export function observe(metrics: Metrics, { shards, delivery }: Consolidator, mi
     "tidings_subscriptions",
     "Subscriptions of every phase, and pairs that wait for verification",
     [],
-    (gauge) => gauge.set(shards.reduce((sum, shard) => sum + shard.subscriptions, 0)),
+    (gauge) => gauge.set(consolidator.shards.reduce((sum, shard) => sum + shard.subscriptions, 0)),
   );
   metrics.totals(
     "tidings_events_set_aside_total",
     "Events that could not be applied",
     [],
-    () => [[{}, shards.reduce((sum, shard) => sum + shard.setAside, 0)]],
+    () => [[{}, consolidator.shards.reduce((sum, shard) => sum + shard.setAside, 0)]],
+  );
+}
+
+/** How this process shares the shards with others (ARCHITECTURE §3). */
+function observeGroup(metrics: Metrics, consolidator: Consolidator): void {
+  metrics.gauge("tidings_shards", "Shards that are here", [], (gauge) => gauge.set(consolidator.shards.length));
+  metrics.totals("tidings_rebalances_total", "Assignments of shards to this process", [], () => [
+    [{}, consolidator.group.rebalances],
+  ]);
+  metrics.totals("tidings_shards_taken_total", "Shards taken", [], () => [[{}, consolidator.group.taken]]);
+  metrics.totals("tidings_shards_fenced_total", "Shards lost to another process before they were let go of", [], () => [
+    [{}, consolidator.group.fenced],
+  ]);
+  metrics.gauge(
+    "tidings_session_age_seconds",
+    "How long ago the heartbeat was sent that confirmed this process's shards last; above 8 it sends nothing",
+    [],
+    (gauge) => {
+      const { confirmedAgoMs } = consolidator.group;
+      gauge.set(confirmedAgoMs === undefined || confirmedAgoMs === Infinity ? 0 : confirmedAgoMs / 1_000);
+    },
   );
 }

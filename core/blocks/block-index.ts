@@ -10,9 +10,13 @@ export interface BlockIndexOptions {
   readonly store: BlockStore;
   /** How long a key is remembered, ms: min(24 h, RETENTION). */
   readonly rememberMs: number;
-  /** A block is complete: its partition's shard is to write it. A second time it changes nothing. */
-  readonly write: (record: ShardRecord & { readonly partition: number }) => void;
+  /** Whether this process has the shard that writes a partition's blocks; default: yes, for the one process of an embedded log. */
+  readonly owns?: (partition: number) => boolean;
+  /** A block is complete: its partition's shard is to write it, if it is here. A second time it changes nothing. */
+  readonly write: (record: BlockToWrite) => void;
 }
+
+export type BlockToWrite = ShardRecord & { readonly partition: number };
 
 /** What a batch of the tail is joined with: the offsets of its repeats. */
 export type Repeats = ReadonlySet<number>;
@@ -145,9 +149,26 @@ export class BlockIndex {
     return { places: stored, until: (stored.at(-1)!.block + 1) * BLOCK_OFFSETS };
   }
 
-  /** Resolves when few blocks of a partition wait to be followed. */
+  /** What its writer has not written of a partition: for the next one, whose replica has read all that was (A3.2). */
+  unwritten(partition: number): BlockToWrite[] {
+    return [...this.#parts[partition]!.waiting.values()].map((block) => toWrite(partition, block));
+  }
+
+  /** The topics that may have a message in a partition from an offset on, as far as the index reaches; of whole blocks. */
+  async topicsFrom(partition: number, from: number): Promise<{ readonly topics: Set<string>; readonly until: number }> {
+    const part = this.#parts[partition]!;
+    const fromBlock = blockOf(from);
+    // Memory first: what leaves it meanwhile is in the store already.
+    const topics = new Set(blocksOf(part).flatMap((block) => block.number < fromBlock ? [] : [...block.topics()]));
+    const until = part.next;
+    for (const topicId of await this.#options.store.topicsFrom(partition, fromBlock)) topics.add(topicId);
+    return { topics, until };
+  }
+
+  /** Resolves when few blocks of a partition wait to be followed; at once where others write them, or nobody yet. */
   async fewWait(partition: number): Promise<void> {
-    while (this.#parts[partition]!.waiting.size > MOST_WAITING) {
+    const { owns } = this.#options;
+    while (this.#parts[partition]!.waiting.size > MOST_WAITING && owns?.(partition) !== false) {
       await new Promise<void>((resolve) => this.#followed.push(resolve));
     }
   }
@@ -226,8 +247,7 @@ export class BlockIndex {
     part.filling = new Block(number);
     if (filling.isEmpty) return;
     part.waiting.set(filling.number, filling);
-    const key = `${partition}-${filling.number}`;
-    this.#options.write({ stream: "blocks", partition, key, value: encodeBlock(filling) });
+    this.#options.write(toWrite(partition, filling));
   }
 
   #onFollowed(partition: number, number: number): void {
@@ -267,6 +287,10 @@ export class BlockIndex {
     }
     return found;
   }
+}
+
+function toWrite(partition: number, block: Block): BlockToWrite {
+  return { stream: "blocks", partition, key: `${partition}-${block.number}`, value: encodeBlock(block) };
 }
 
 /** Those in memory, oldest first; each stands behind all that are in the store, or is there too. */

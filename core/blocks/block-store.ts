@@ -12,6 +12,8 @@ export interface BlockStore {
   countRepeats(partition: number, topicId: string, from: number, before: number): Promise<number>;
   /** The blocks that have the topic, from a block on, in order, at most `limit`. */
   places(partition: number, topicId: string, fromBlock: number, limit: number): Promise<TopicInBlock[]>;
+  /** The topics that have a message in a block of a partition from this one on; only where the log has no index by key. */
+  topicsFrom(partition: number, fromBlock: number): Promise<string[]>;
   /** Calls back when a block can be found here. Returns the end of it. */
   onBlock(heard: (partition: number, block: number) => void): () => void;
 }

@@ -1,15 +1,13 @@
-// All shards of this process: takes them, feeds them their events, runs their lanes (ARCHITECTURE A3.2). One process owns all
-// of them for now; with several, a consumer group says which.
-import { getLogger } from "@logtape/logtape";
+// The shards of this process: feeds them their events, runs their lanes (ARCHITECTURE A3.2). Which they are, the group says; on a
+// log without one they are all here.
 import { type BlockIndex, openBlockIndex } from "../blocks/block-index.ts";
 import { Delivery, type DeliveryDependencies, type LaneOwner } from "../delivery/delivery.ts";
 import type { Log } from "../log/log.ts";
-import type { Follower } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Effects } from "./owed.ts";
-import { Shard } from "./shard.ts";
-
-const logger = getLogger(["tidings", "core", "consolidator"]);
+import { createOwnership, type Ownership } from "./ownership.ts";
+import type { Shard } from "./shard.ts";
+import { reportGap, takeShard } from "./take.ts";
 
 /** How long an idempotency key is remembered at most (A4.4). */
 export const KEYS_KEPT_MS = 86_400_000;
@@ -17,7 +15,7 @@ export const KEYS_KEPT_MS = 86_400_000;
 export interface ConsolidatorOptions {
   readonly log: Log;
   readonly replica: Replica;
-  readonly delivery: Omit<DeliveryDependencies, "blocks">;
+  readonly delivery: Omit<DeliveryDependencies, "blocks" | "isConfirmed">;
   readonly effects: Effects;
   readonly hubUrl: string;
   readonly retentionMs: number;
@@ -25,8 +23,23 @@ export interface ConsolidatorOptions {
   readonly checkpointMs: number;
   readonly checkpointAhead?: boolean;
   readonly now: () => number;
+  /** Monotonic clock, ms, the log's too: the age of the session is measured by it (A3.4). Default `performance.now`. */
+  readonly monotonic?: () => number;
+  /** What the process before this one in the same place was known as to the group, if it is sure to be dead. */
+  readonly predecessor?: string | undefined;
+  /** What this process is known as from now on. */
+  readonly joinedAs?: (id: string) => void;
   readonly onFatal: (error: Error) => void;
 }
+
+/** A3.4: of the 10 s of a session; the rest is for what is under way. */
+const CONFIRMED_WITHIN_MS = 8_000;
+/** The first shards of a process; it can be asked before they run. */
+const FIRST_SHARDS_WITHIN_MS = 15_000;
+/** A3.3: a process that takes over does not wait for longer. */
+const ANSWERS_WITHIN_MS = 1_000;
+/** How far before the end the tail begins at most: what a shard's lanes lack before it, they read (A4.1). */
+const MOST_BEHIND = 10_000;
 
 export interface Consolidator {
   /** Those that this process has now, in the order of their numbers; it changes as the group says (A3.2, A3.3). */
@@ -42,92 +55,102 @@ export interface Consolidator {
     readonly fenced: number;
     readonly confirmedAgoMs: number | undefined;
   };
-  /** Finishes what is in flight within the deadline, then writes where everything stands. */
+  /**
+   * Finishes what is in flight within the deadline (1 s where others take over), writes where everything stands, and leaves.
+   */
   stop(deadlineMs: number): Promise<void>;
 }
 
-/** Takes every shard, folds what is in the log, then starts the lanes. Resolves when they run. */
+/** Takes the shards that are this process's. Resolves when their lanes run; where others may hold them up, after 15 s at most. */
 export async function startConsolidator(options: ConsolidatorOptions): Promise<Consolidator> {
-  const { log, replica, now, onFatal } = options;
-  const numbers = Array.from({ length: log.partitions("events") }, (_, number) => number);
-  const ends = await endsOf(log, "messages");
-  const partitionOf = (topicId: string) => log.partitionOf("messages", topicId);
-  const writers = await Promise.all(numbers.map((number) => log.openWriter(number)));
-  // A3.2: only a replica that has read everything, the marks of these very writers included, says where the shards stand.
-  await replica.caughtUp();
-  const shards = await Promise.all(numbers.map(async (number) =>
-    new Shard({
-      number,
-      writer: writers[number]!,
-      state: await replica.load(number),
-      eventsFrom: await log.start("events", number),
-      ends,
-      hubUrl: options.hubUrl,
-      retentionMs: options.retentionMs,
-      checkpointMs: options.checkpointMs,
-      checkpointAhead: options.checkpointAhead === true,
-      partitionOf,
-      effects: options.effects,
-      now,
-      onLost: onFatal,
-    })
-  ));
-  const targets = await endsOf(log, "events");
-  for (const shard of shards) shard.start();
-  const follower: Follower = log.follow({ events: shards.map((shard) => shard.events) }, (batch) => {
-    if (batch.gap !== undefined) {
-      logger.error("Events {from} to {to} of shard {shard} were removed before they were folded", {
-        from: batch.gap.from,
-        to: batch.gap.to,
-        shard: batch.partition,
-      });
-    }
-    return shards[batch.partition]!.receive(batch.records, batch.next);
-  });
-  await Promise.all(shards.map((shard, index) => shard.foldedTo(targets[index]!)));
-
-  const owner: LaneOwner = {
-    moved: (lane) => shards[lane.shard]!.moved(lane),
-    gone: (lane) => shards[lane.shard]!.gone(lane),
-    leaseOver: (lane) => shards[lane.shard]!.leaseOver(lane),
-    deadLetter: (lane, letter) => shards[lane.shard]!.deadLetter(lane, letter),
+  const { log, replica, monotonic = () => performance.now(), onFatal } = options;
+  const shardCount = log.partitions("events");
+  const numbers = Array.from({ length: shardCount }, (_, number) => number);
+  // A3.12: sooner it would hold up what it was given.
+  await replica.nearEnd();
+  if (!log.supports.group) await Promise.all(numbers.map((number) => replica.caughtUp(number)));
+  const from = await tailFrom(log, replica);
+  let ownership: Ownership | undefined;
+  const confirmedAgo = () => {
+    const confirmedAt = ownership?.membership?.confirmedAt();
+    return confirmedAt === undefined ? undefined : monotonic() - confirmedAt;
   };
-  // The tail begins where the shard that is furthest behind has not offered yet; lanes that are further skip what they had.
-  const from = ends.map((end, partition) =>
-    shards.reduce((least, shard) => Math.min(least, shard.book.watermarks[partition] ?? end), end)
-  );
+  const isConfirmed = () => !log.supports.group || (confirmedAgo() ?? Infinity) < CONFIRMED_WITHIN_MS;
+  const shardOf = (number: number) => ownership?.shard(number);
   const blocks = await openBlockIndex({
     log,
     store: replica.blocks,
     rememberMs: Math.min(KEYS_KEPT_MS, options.retentionMs),
     // A3.1: one writer for all that a shard owns, the blocks of its partitions of `messages` included.
-    write: (record) => shards[record.partition % shards.length]!.put(record),
+    owns: (partition) => shardOf(partition % shardCount) !== undefined,
+    write: (record) => shardOf(record.partition % shardCount)?.put(record),
   }, from);
-  const delivery = new Delivery({ ...options.delivery, blocks }, owner, from);
-  for (const shard of shards) shard.attach(delivery);
-  delivery.start();
+  const owner: LaneOwner = {
+    moved: (lane) => shardOf(lane.shard)?.moved(lane),
+    gone: (lane) => shardOf(lane.shard)?.gone(lane),
+    leaseOver: (lane) => shardOf(lane.shard)?.leaseOver(lane),
+    deadLetter: (lane, letter) => shardOf(lane.shard)?.deadLetter(lane, letter),
+  };
+  const delivery = new Delivery({ ...options.delivery, blocks, isConfirmed }, owner, from);
+  const follower = log.follow({ events: [] }, (batch) => {
+    reportGap(batch);
+    return shardOf(batch.partition)?.receive(batch.records, batch.next);
+  });
+  const owned = ownership = createOwnership(numbers, {
+    take: (number, holding) =>
+      takeShard(number, {
+        ...options,
+        ...holding,
+        delivery,
+        blocks,
+        follower,
+        isConfirmed,
+        partitionOf: (topicId) => log.partitionOf("messages", topicId),
+      }),
+    unfollow: (number) => follower.remove("events", number),
+    join: log.supports.group ? log.join?.bind(log) : undefined,
+    predecessor: options.predecessor,
+    joinedAs: options.joinedAs ?? (() => {}),
+    random: options.delivery.random,
+    onFatal,
+  });
+  // With one process the tail begins at the watermarks of all lanes: it feeds them, once they are here.
+  if (log.supports.group) delivery.start();
+  await owned.settled(log.supports.group ? FIRST_SHARDS_WITHIN_MS : undefined);
+  if (!log.supports.group) delivery.start();
   const sweeper = setInterval(() => {
-    for (const shard of shards) shard.sweep();
+    for (const shard of owned.shards()) shard.sweep();
   }, 1_000);
 
   return {
-    shards,
+    get shards() {
+      return owned.shards();
+    },
     delivery,
     blocks,
-    group: { rebalances: 0, taken: shards.length, fenced: 0, confirmedAgoMs: undefined },
-    shardOf: (subscriptionId) => shards[log.partitionOf("subscriptions", subscriptionId)]!,
+    shardOf: (subscriptionId) => shardOf(log.partitionOf("subscriptions", subscriptionId)),
+    get group() {
+      return { ...owned.counts, confirmedAgoMs: confirmedAgo() };
+    },
     async stop(deadlineMs) {
       clearInterval(sweeper);
+      await owned.stop(log.supports.group ? Math.min(deadlineMs, ANSWERS_WITHIN_MS) : deadlineMs);
       await follower.close();
-      await delivery.stop(deadlineMs);
+      await delivery.stop(0);
       blocks.close();
-      await Promise.all(shards.map((shard) => shard.stop()));
     },
   };
 }
 
-async function endsOf(log: Log, stream: "messages" | "events"): Promise<number[]> {
+/** Where the tail begins: what the shard that is furthest behind has not offered yet; lanes that are further skip what they had. */
+async function tailFrom(log: Log, replica: Replica): Promise<number[]> {
+  const shards = Array.from({ length: log.partitions("events") }, (_, shard) => shard);
   return await Promise.all(
-    Array.from({ length: log.partitions(stream) }, (_, partition) => log.end(stream, partition)),
+    Array.from({ length: log.partitions("messages") }, async (_, partition) => {
+      const end = await log.end("messages", partition);
+      const behind = Math.min(end, ...shards.map((shard) => replica.watermark(shard, partition) ?? end));
+      // Without an index of topics by key, lanes of a shard that was abandoned long ago know by the blocks what they lack.
+      return log.supports.keyIndex ? behind : Math.max(behind, end - MOST_BEHIND);
+    }),
   );
 }

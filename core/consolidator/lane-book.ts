@@ -1,6 +1,6 @@
 // The lanes of one shard, and what the log says of their positions: one watermark for all, a record only for each lane that
 // is behind it (A4.3).
-import type { Delivery } from "../delivery/delivery.ts";
+import type { Delivery, Quiet } from "../delivery/delivery.ts";
 import { Lane } from "../delivery/lane.ts";
 import { createTarget } from "../delivery/target.ts";
 import { topicIdOf } from "../ids.ts";
@@ -61,8 +61,19 @@ export class LaneBook {
     this.#delivery = delivery;
   }
 
-  /** Makes and starts the lane of an active subscription from what the log says: its record, else the watermark. */
-  open(id: string, subscription: SubscriptionRecord): void {
+  /** The shard is another's now: its lanes vanish, whatever comes of their attempts moves nothing. */
+  detach(): void {
+    this.#delivery?.forget(this.#options.shard, this.#lanes.values());
+    this.#delivery = undefined;
+    this.#lanes.clear();
+    this.#dirty.clear();
+  }
+
+  /**
+   * Makes and starts the lane of an active subscription from what the log says: its record, else the watermark. `quiet`: what is
+   * known of the log between there and the tail, while the lanes of a shard just taken join as a group (A4.1).
+   */
+  open(id: string, subscription: SubscriptionRecord, quiet?: Quiet): void {
     const settling = this.#lanes.get(id);
     if (settling !== undefined && settling.life === subscription.life) {
       // Its lease was over while an attempt was under way: the same lane goes on, so that nothing is sent twice.
@@ -89,8 +100,9 @@ export class LaneBook {
     // A record of an earlier life says nothing about this one.
     if (record !== undefined && record.life === subscription.life) lane.restore(record);
     this.#lanes.set(id, lane);
-    this.#dirty.add(lane);
-    this.#delivery!.add(lane);
+    this.#delivery!.add(lane, quiet);
+    // One that is done up to the tail and has no record needs none (A4.3).
+    if (record !== undefined || !lane.onTail || lane.busy) this.#dirty.add(lane);
   }
 
   /** Renewed while it runs: new secret, lease and concurrency at once, the position stays. */

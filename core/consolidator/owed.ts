@@ -14,8 +14,13 @@ export interface Effects {
   notify(notice: Notice, sent: () => void): void;
   /** Verifies what no edge brought a result of; `found` gets the result to fold. */
   verify(intent: PendingIntent, found: (result: ResultEvent) => void): void;
-  /** Fetches a topic that was pinged. */
-  fetch(topicId: string, topic: TopicRecord, fetched: (ping: number, fetched: Fetched | undefined) => void): void;
+  /** Fetches a topic that was pinged. `mayAct`: whether what it brought may still be published, asked right before (A3.4). */
+  fetch(
+    topicId: string,
+    topic: TopicRecord,
+    fetched: (ping: number, fetched: Fetched | undefined) => void,
+    mayAct: () => boolean,
+  ): void;
   /** Deals with the next dead letter of the replay that is owed first; `replayed` gets what came of it. */
   replay(owed: OwedReplay, replayed: (result: ReplayResult) => void): void;
   /** Another ping came while its fetch pauses between tries. */
@@ -49,6 +54,8 @@ export interface OwedOptions {
   readonly setSubscription: (id: string, record: SubscriptionRecord) => void;
   /** One attempt beside a subscription's lane of this life; undefined if none may start now. */
   readonly sendBeside: (id: string, life: number, message: Message) => Promise<Outcome> | undefined;
+  /** Whether the shard is still this process's, for sure (A3.4). */
+  readonly mayAct: () => boolean;
   /** Writes, with what is found next, that this dead letter is one no more. */
   readonly forgetLetter: (id: string, place: number) => void;
   /** Wall clock, ms. */
@@ -58,6 +65,7 @@ export interface OwedOptions {
 export class Owed {
   readonly #options: OwedOptions;
   #effects: (() => void)[] = [];
+  #committed: (() => void)[] = [];
   readonly #notifying = new Set<string>();
   readonly #verifying = new Set<string>();
   readonly #fetching = new Set<string>();
@@ -74,7 +82,14 @@ export class Owed {
 
   /** The commit is done. */
   flush(): void {
-    for (const effect of this.#effects.splice(0)) effect();
+    this.#committed.push(...this.#effects.splice(0));
+    this.act();
+  }
+
+  /** Does what follows commits that were made; in doubt whether the shard is still here, it waits (A3.4). */
+  act(): void {
+    if (this.#committed.length === 0 || !this.#options.mayAct()) return;
+    for (const effect of this.#committed.splice(0)) effect();
   }
 
   subscription(id: string, record: SubscriptionRecord): void {
@@ -84,7 +99,7 @@ export class Owed {
   }
 
   topic(id: string, record: TopicRecord): void {
-    const { effects, records, find, now } = this.#options;
+    const { effects, records, find, now, mayAct } = this.#options;
     if (record.fetchOwed === undefined) return;
     if (this.#fetching.has(id)) return this.push(() => effects.hurry(id));
     this.#fetching.add(id);
@@ -101,7 +116,7 @@ export class Owed {
           records.setTopic(id, after);
           this.topic(id, after);
         });
-      });
+      }, mayAct);
     });
   }
 

@@ -121,6 +121,8 @@ export interface ShardRecordState {
   readonly events: number;
   /** In `cursors` only: per partition of `messages`, the next offset not yet offered to the shard's lanes. */
   readonly watermarks?: readonly number[];
+  /** In `cursors` only: this is the last that its owner writes, who has stopped; whoever takes the shard need not wait (A3.3). */
+  readonly released?: true;
   /** In `topics` only: ids of deregisters folded lately. */
   readonly operations?: RecentOperations;
 }

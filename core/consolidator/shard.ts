@@ -2,7 +2,7 @@
 // Whatever is decided here is decided in synchronous steps; effects follow the commit (A3.10).
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
-import type { DeadLetter, Delivery } from "../delivery/delivery.ts";
+import type { DeadLetter, Delivery, Quiet } from "../delivery/delivery.ts";
 import type { Lane } from "../delivery/lane.ts";
 import { subscriptionIdOf, topicIdOf } from "../ids.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter } from "../log/log.ts";
@@ -39,6 +39,8 @@ export interface ShardOptions {
   readonly partitionOf: (topicId: string) => number;
   readonly effects: Effects;
   readonly now: () => number;
+  /** A3.4: whether this process is sure to have its shards still. */
+  readonly isConfirmed?: () => boolean;
   /** The writer is lost: fenced, or failed for good. */
   readonly onLost: (error: Error) => void;
 }
@@ -55,6 +57,10 @@ const MOST_DEREGISTERS = 1_024;
 const IDLE_MS = 30_000;
 const IDLE_RECORDS = 10_000;
 const PAUSE_WHEN_FULL_MS = 1_000;
+/** While lanes join, the event loop has its turn after so long: heartbeats go on (ARCHITECTURE §4). */
+const TURN_MS = 20;
+/** How long a shard's last batch may take: who takes it does not wait for longer (A3.2). */
+const LAST_BATCH_WITHIN_MS = 3_000;
 
 export class Shard {
   readonly number: number;
@@ -70,8 +76,16 @@ export class Shard {
   #deregister: { event: DeregisterEvent; record: LogRecord; left: string[] } | undefined;
   /** What the next batch writes beside the records that changed. */
   #records: ShardRecord[] = [];
+  /** Dead letters, for the next batch with positions. */
+  #letters: ShardRecord[] = [];
   #overdue = new Set<string>();
   #delivery: Delivery | undefined;
+  /** All lanes have joined, so that the watermarks speak for them. */
+  #attached = false;
+  /** Subscriptions whose lanes open after the next commit. */
+  readonly #opening = new Set<string>();
+  /** The last batch: it says that the shard is free. */
+  #releasing = false;
   #wake: (() => void) | undefined;
   // The first batch says who owns the shard now, whatever there is to fold.
   #woken = true;
@@ -103,6 +117,7 @@ export class Shard {
         }
         return this.#delivery?.beside(lane, message);
       },
+      mayAct: () => !this.#stopped && (options.isConfirmed?.() ?? true),
       forgetLetter: (id, place) =>
         void this.#records.push({ stream: "dead-letters", key: id, value: encodeRecord({ replayed: place }) }),
       now: options.now,
@@ -150,15 +165,28 @@ export class Shard {
     }
   }
 
-  /** Everything up to the log's end is folded: lanes may run (A3.2). */
-  attach(delivery: Delivery): void {
+  /**
+   * Everything up to the log's end is folded: lanes may run (A3.2). They join the tail as a group, in turns; until the last has
+   * joined no checkpoint is made, as a watermark would pass those that have not.
+   */
+  async attach(delivery: Delivery, quiet?: Quiet): Promise<void> {
     this.#delivery = delivery;
     this.book.attach(delivery);
-    for (const [id, record] of this.#kept.subscriptions) {
-      if (record.phase === "active") this.book.open(id, record);
+    let turn = performance.now();
+    const ids = [...this.#kept.subscriptions.keys()];
+    for (const id of ids) {
+      const record = this.#kept.subscriptions.get(id);
+      // One that began meanwhile opens when it is committed, as always.
+      if (record === undefined || this.#opening.has(id)) continue;
+      if (record.phase === "active" && this.book.lane(id) === undefined) this.book.open(id, record, quiet);
       this.#owed.subscription(id, record);
+      if (performance.now() - turn < TURN_MS) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#stopped) return;
+      turn = performance.now();
     }
     for (const [id, record] of this.#kept.topics) this.#owed.topic(id, record);
+    this.#attached = true;
     this.#owed.flush();
     // The loop went to sleep when there was nothing to checkpoint.
     this.wake();
@@ -199,7 +227,7 @@ export class Shard {
   }
 
   deadLetter(lane: Lane, letter: DeadLetter): void {
-    this.#records.push({ stream: "dead-letters", key: lane.id, value: encodeRecord({ life: lane.life, ...letter }) });
+    this.#letters.push({ stream: "dead-letters", key: lane.id, value: encodeRecord({ life: lane.life, ...letter }) });
     this.#positionsOwed = true;
     this.wake();
   }
@@ -212,6 +240,9 @@ export class Shard {
 
   /** Once a second: leases, takeovers, and what is old enough to be forgotten. */
   sweep(): void {
+    // Until its lane is here, the position at which a lease ends is not known.
+    if (!this.#attached) return;
+    this.#owed.act();
     const keys = this.#kept.due();
     if (keys.length > 0) {
       this.#find(() => {
@@ -226,18 +257,50 @@ export class Shard {
     this.#wake?.();
   }
 
-  /** Stops after a last batch: what was folded and where the lanes stand. */
-  async stop(): Promise<void> {
+  /**
+   * Lets go of the shard (A3.3): nothing new starts, attempts have `waitMs` to be answered, the last batch says where the lanes
+   * stand and that the shard is free. Then it is gone. Never rejects.
+   */
+  async release(waitMs: number): Promise<void> {
+    await this.#delivery?.hold(this.number, waitMs);
+    this.#releasing = true;
     this.#stopped = true;
     this.wake();
+    let late: NodeJS.Timeout | undefined;
+    const last = this.#commitLast();
+    await Promise.race([last, new Promise((resolve) => late = setTimeout(resolve, LAST_BATCH_WITHIN_MS))]);
+    clearTimeout(late);
+    await this.#close();
+    await last;
+  }
+
+  /** The shard is another's, or may be: nothing more is written, its lanes vanish and move nothing. Never rejects. */
+  async drop(): Promise<void> {
+    this.#stopped = true;
+    this.#broken = true;
+    this.book.detach();
+    this.wake();
+    await this.#close();
     await this.#running;
-    if (!this.#broken) {
-      this.#checkpointAt = 0;
-      const batch = this.#compose();
-      if (batch.length > 0) await this.#options.writer.commit(batch);
+  }
+
+  async #commitLast(): Promise<void> {
+    await this.#running;
+    if (this.#broken) return;
+    this.#checkpointAt = 0;
+    try {
+      await this.#options.writer.commit(this.#compose());
+    } catch (error) {
+      logger.warn("Shard {shard} could not be released: {error}", { shard: this.number, error });
     }
+  }
+
+  async #close(): Promise<void> {
+    this.book.detach();
     for (const resolve of this.#folded.splice(0)) resolve();
-    await this.#options.writer.close();
+    await this.#options.writer.close().catch((error: unknown) =>
+      logger.warn("The writer of shard {shard} could not be closed: {error}", { shard: this.number, error })
+    );
   }
 
   // ── the loop ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -261,7 +324,9 @@ export class Shard {
 
   #sleep(): Promise<void> {
     return new Promise((resolve) => {
-      const wait = this.book.dirty ? Math.max(0, this.#untilCheckpoint(this.#options.now())) : undefined;
+      const wait = this.#attached && this.book.dirty
+        ? Math.max(0, this.#untilCheckpoint(this.#options.now()))
+        : undefined;
       const timer = wait === undefined ? undefined : setTimeout(() => this.#wake?.(), wait);
       this.#wake = () => {
         clearTimeout(timer);
@@ -305,17 +370,18 @@ export class Shard {
 
     const records = [...this.#records.splice(0), ...this.#kept.takeChanges()];
     const due = this.#untilCheckpoint(begun) <= 0;
-    const positionsDue = this.#delivery !== undefined && (this.#positionsOwed || (due && this.book.dirty));
+    const positionsDue = this.#attached && (this.#positionsOwed || (due && this.book.dirty));
     const idleDue = due && this.#passed() > (begun >= this.#checkpointAt + IDLE_MS ? 0 : IDLE_RECORDS);
-    if (positionsDue || idleDue || (this.#stopped && this.#delivery !== undefined)) {
-      records.push(...this.book.checkpoint());
+    if (positionsDue || idleDue || (this.#releasing && this.#attached)) {
+      records.push(...this.#letters.splice(0), ...this.book.checkpoint());
       this.#positionsOwed = false;
       this.#checkpointAt = begun + this.#options.checkpointMs;
-    } else if (records.length === 0 && this.#events === this.#writtenEvents) return [];
+    } else if (records.length === 0 && this.#events === this.#writtenEvents && !this.#releasing) return [];
     for (const stream of ["topics", "subscriptions", "cursors"] as const) {
       const state: ShardRecordState = {
         events: this.#events,
         ...(stream === "cursors" ? { watermarks: this.book.watermarks } : {}),
+        ...(stream === "cursors" && this.#releasing ? { released: true } as const : {}),
         ...(stream === "topics" ? { operations: this.#operations } : {}),
       };
       records.push({ stream, key: SHARD_KEY, value: encodeRecord(state) });
@@ -331,7 +397,7 @@ export class Shard {
 
   /** Records that the tail has passed since the watermarks were written. */
   #passed(): number {
-    if (this.#delivery === undefined) return 0;
+    if (this.#delivery === undefined || !this.#attached) return 0;
     let passed = 0;
     for (const [partition, watermark] of this.book.watermarks.entries()) {
       passed += this.#delivery.tailNext(partition) - watermark;
@@ -447,7 +513,9 @@ export class Shard {
       // Only a life that begins here: one that goes on has its record, or is done up to the watermark (A4.3).
       if (before?.life !== record.life) this.#records.push(...this.book.begin(id, record.life, record.start));
       if (this.#delivery !== undefined) {
+        this.#opening.add(id);
         this.#owed.push(() => {
+          this.#opening.delete(id);
           const current = this.#kept.subscriptions.get(id);
           const running = this.book.lane(id);
           if (current?.phase !== "active") return;

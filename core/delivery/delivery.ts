@@ -59,6 +59,16 @@ export interface DeliveryDependencies {
   /** Wall clock, ms. */
   readonly now: () => number;
   readonly random: () => number;
+  /** A3.4: whether this process is sure to have its shards still. Asked in the same tick as each send. */
+  readonly isConfirmed?: () => boolean;
+}
+
+/** What is known of a stretch of the log that the tail's memory does not reach back to, when a shard's lanes join (A4.1). */
+export interface Quiet {
+  /** Per partition of `messages`: told up to here. */
+  readonly until: readonly number[];
+  /** Whether a topic may have a message in a partition between the shard's watermark and there. */
+  mayHave(partition: number, topicId: string): boolean;
 }
 
 const TICK_MS = 20;
@@ -90,6 +100,11 @@ export class Delivery {
   readonly #owner: LaneOwner;
   readonly #byTopic = new Map<string, Set<Lane>>();
   readonly #limits = new Limits();
+  readonly #isConfirmed: () => boolean;
+  /** Shards that are being released: nothing of theirs starts. */
+  readonly #leaving = new Set<number>();
+  /** Attempts under way, by shard. */
+  readonly #attempting = new Map<number, number>();
   readonly #wheel: TimerWheel<Lane>;
   readonly #catchUp: CatchUp;
   readonly #tailNext: number[];
@@ -107,7 +122,7 @@ export class Delivery {
   #stopped = false;
   #follower: Follower | undefined;
   #ticker: NodeJS.Timeout | undefined;
-  #drained: (() => void) | undefined;
+  #landed: (() => void)[] = [];
   readonly #watching = new Map<string, Set<(message: Message) => void>>();
   readonly #passing = new Set<
     { partition: number; offset: number; done: (passed: boolean) => void; timer: NodeJS.Timeout }
@@ -118,6 +133,7 @@ export class Delivery {
     this.#dependencies = dependencies;
     this.#settings = dependencies.settings;
     this.#owner = owner;
+    this.#isConfirmed = dependencies.isConfirmed ?? (() => true);
     this.#tailNext = [...from];
     this.#ring = new Ring(from);
     this.#lastTick = dependencies.now();
@@ -145,6 +161,11 @@ export class Delivery {
         : this.#onTail(batch, repeats);
     });
     this.#ticker = setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  /** The partitions of `messages`. */
+  get partitions(): number[] {
+    return this.#tailNext.map((_, partition) => partition);
   }
 
   /** The next offset of a partition that the tail will offer. */
@@ -188,11 +209,20 @@ export class Delivery {
     return this.#heldBytes;
   }
 
-  /** A lane begins, or goes on after a restart or an expiry, from its position. */
-  add(lane: Lane): void {
+  /**
+   * A lane begins, or goes on after a restart or an expiry, from its position. Of one of a shard just taken `quiet` may say that
+   * there is nothing for it: a million of those join the tail without a look at the log.
+   */
+  add(lane: Lane, quiet?: Quiet): void {
     let lanes = this.#byTopic.get(lane.topicId);
     if (lanes === undefined) this.#byTopic.set(lane.topicId, lanes = new Set());
     lanes.add(lane);
+    if (lane.state !== "parked" && this.#hasNothing(lane, quiet)) {
+      lane.notBefore = 0;
+      lane.onTail = true;
+      lane.apply("caughtUp");
+      return;
+    }
     if (lane.state === "parked") {
       // After a restart the probes do not all come at once.
       this.#pause(lane, this.#dependencies.now() + this.#dependencies.random() * this.#settings.probeIntervalMs);
@@ -201,6 +231,14 @@ export class Delivery {
       this.#resume(lane);
     }
     this.#pump();
+  }
+
+  /** Whether nothing of its topic stands between its position and the tail, as memory and `quiet` say. */
+  #hasNothing({ partition, topicId, readFrom, fresh }: Lane, quiet: Quiet | undefined): boolean {
+    if (!fresh || this.#ring.has(partition, topicId, readFrom)) return false;
+    const reach = this.#ring.reachesTo(partition);
+    if (readFrom >= reach) return true;
+    return quiet !== undefined && quiet.until[partition]! >= reach && !quiet.mayHave(partition, topicId);
   }
 
   /** Renewed: what waits is tried at once, under the new secret. */
@@ -243,6 +281,40 @@ export class Delivery {
     if (lanes?.size === 0) this.#byTopic.delete(lane.topicId);
   }
 
+  /** From now on nothing of this shard starts (A3.3). Resolves when none of its attempts is under way, or at the deadline. */
+  async hold(shard: number, deadlineMs: number): Promise<void> {
+    this.#leaving.add(shard);
+    await this.#until(() => !this.#attempting.has(shard), deadlineMs);
+  }
+
+  /** The lanes of a shard that is not here any more: whatever comes of their attempts moves nothing. */
+  forget(shard: number, lanes: Iterable<Lane>): void {
+    for (const lane of lanes) this.remove(lane, "end");
+    this.#leaving.delete(shard);
+  }
+
+  /** Looks whenever an attempt has landed. */
+  async #until(test: () => boolean, deadlineMs: number): Promise<void> {
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      for (const look of this.#landed.splice(0)) look();
+    }, deadlineMs);
+    while (!late && !test()) await new Promise<void>((resolve) => this.#landed.push(resolve));
+    clearTimeout(timer);
+  }
+
+  #departs(shard: number): void {
+    this.#attempting.set(shard, (this.#attempting.get(shard) ?? 0) + 1);
+  }
+
+  #lands(shard: number): void {
+    const left = this.#attempting.get(shard)! - 1;
+    if (left > 0) this.#attempting.set(shard, left);
+    else this.#attempting.delete(shard);
+    if (this.#landed.length > 0) { for (const look of this.#landed.splice(0)) look(); }
+  }
+
   /** Starts nothing new; resolves when nothing is in flight, or at the deadline. */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopped = true;
@@ -254,13 +326,7 @@ export class Delivery {
       wait.done(false);
     }
     this.#passing.clear();
-    if (this.#limits.inFlight === 0) return;
-    let timer: NodeJS.Timeout | undefined;
-    await Promise.race([
-      new Promise<void>((resolve) => this.#drained = resolve),
-      new Promise<void>((resolve) => timer = setTimeout(resolve, deadlineMs)),
-    ]);
-    clearTimeout(timer);
+    await this.#until(() => this.#limits.inFlight === 0, deadlineMs);
   }
 
   // ── what comes in ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -451,6 +517,7 @@ export class Delivery {
 
   #mayStart(lane: Lane): boolean {
     if (lane.state === "ended" || lane.state === "expired" || !lane.hasRoom) return false;
+    if (this.#leaving.has(lane.shard)) return false;
     if (!lane.repeating && lane.queued === 0) return false;
     const now = this.#dependencies.now();
     if (now >= lane.expiresAt) {
@@ -474,7 +541,8 @@ export class Delivery {
   }
 
   #startAttempts(): void {
-    while (this.#readyHead < this.#ready.length && !this.#limits.full) {
+    // In doubt they stay where they are: the next tick looks again.
+    while (this.#readyHead < this.#ready.length && !this.#limits.full && this.#isConfirmed()) {
       const lane = this.#ready[this.#readyHead++]!;
       if (this.#readyHead > 1_024 && this.#readyHead * 2 > this.#ready.length) {
         this.#ready = this.#ready.slice(this.#readyHead);
@@ -506,6 +574,7 @@ export class Delivery {
     const headers = attemptHeaders(target, flight.message, { userAgent, algorithm: signature, now });
     const post = new LanePost(this, lane, flight, headers, now);
     if (!post.isSuspect) this.#slowing.add(post, now);
+    this.#departs(lane.shard);
     this.#dependencies.transport.post(post);
   }
 
@@ -519,11 +588,13 @@ export class Delivery {
     const { target } = lane;
     // Also between two attempts of a lane that fails: what is replayed would only be one failure more.
     const fails = lane.failures > 0 || lane.notBefore > now();
-    if (this.#stopped || fails || now() >= lane.expiresAt || !this.#limits.enterBeside(target.url.origin)) {
+    const mayGo = !this.#stopped && !this.#leaving.has(lane.shard) && this.#isConfirmed();
+    if (!mayGo || fails || now() >= lane.expiresAt || !this.#limits.enterBeside(target.url.origin)) {
       return undefined;
     }
     const { userAgent, signature } = this.#settings;
     const headers = attemptHeaders(target, message, { userAgent, algorithm: signature, now: now() });
+    this.#departs(lane.shard);
     return new Promise((resolve) => {
       const settle = (outcome: Outcome) => {
         this.#settleBeside(lane, target.url.origin, outcome);
@@ -533,6 +604,7 @@ export class Delivery {
         url: target.url,
         body: message.body,
         headers,
+        mayGo: () => this.mayGo(lane),
         answered: (status, retryAfter) => settle(outcomeOf(status, retryAfter, now())),
         failed: (reason) => settle(failureOf(reason)),
       });
@@ -548,8 +620,13 @@ export class Delivery {
       this.#owner.gone(lane);
     }
     this.#again(this.#limits.leave(origin, true));
-    if (this.#limits.inFlight === 0) this.#drained?.();
+    this.#lands(lane.shard);
     this.#pump();
+  }
+
+  /** Whether a request may be written now, however long it has waited for its connection (A3.4). */
+  mayGo(lane: Lane): boolean {
+    return lane.state !== "ended" && this.#isConfirmed();
   }
 
   /** An attempt was answered. For LanePost only. */
@@ -581,7 +658,8 @@ export class Delivery {
       } else this.#onDelivered(post, now);
     }
     this.#owner.moved(lane);
-    if (this.#limits.inFlight === 0) this.#drained?.();
+    // After the lane has moved: whoever waits for it writes where it stands.
+    this.#lands(lane.shard);
     if (lane.held === lane.inFlight) this.#holding.delete(lane);
     if (this.#stopped) return;
     this.#goOn(lane);
@@ -720,6 +798,9 @@ class LanePost implements Post, Timed {
   }
   get body(): Buffer {
     return this.flight.message.body;
+  }
+  mayGo(): boolean {
+    return this.#delivery.mayGo(this.lane);
   }
   answered(status: number, retryAfter: string | undefined): void {
     this.#delivery.answered(this, status, retryAfter);

@@ -58,6 +58,8 @@ export class Lane {
   renewals = 0;
   /** The last attempt failed or was slow: the lane shares a bounded part of the limits with its like. */
   suspect = false;
+  /** It has no record of its own: everything before its position is done, and nothing else is known of it. */
+  fresh = true;
   /** In one of the scheduler's queues. */
   waiting = false;
   wantsReading = false;
@@ -320,6 +322,7 @@ export class Lane {
 
   /** Takes up where a record of the same life left off. */
   restore(record: CursorRecord): void {
+    this.fresh = false;
     this.readFrom = record.position;
     this.#beyond = record.beyond === undefined ? NO_OFFSETS : [...record.beyond];
     if (record.gaps !== undefined) this.gaps = [...record.gaps];

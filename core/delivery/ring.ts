@@ -10,6 +10,8 @@ interface Part {
   /** Its first `head` places are empty: what was dropped is not held here. */
   messages: (Message | undefined)[];
   head: number;
+  /** The offset of each topic's newest message that is held. */
+  readonly newest: Map<string, number>;
 }
 
 export class Ring {
@@ -21,11 +23,13 @@ export class Ring {
 
   /** `from`: where the tail begins, per partition. */
   constructor(from: readonly number[]) {
-    this.#parts = from.map((offset) => ({ from: offset, messages: [], head: 0 }));
+    this.#parts = from.map((offset) => ({ from: offset, messages: [], head: 0, newest: new Map() }));
   }
 
   add(message: Message): void {
-    this.#parts[message.partition]!.messages.push(message);
+    const { messages, newest } = this.#parts[message.partition]!;
+    messages.push(message);
+    newest.set(message.topicId, message.offset);
     this.#order.push(message);
     this.#bytes += sizeOf(message);
     while (this.#bytes > RING_BYTES) {
@@ -34,6 +38,7 @@ export class Ring {
       this.#bytes -= sizeOf(oldest);
       const part = this.#parts[oldest.partition]!;
       part.from = oldest.offset + 1;
+      if (part.newest.get(oldest.topicId) === oldest.offset) part.newest.delete(oldest.topicId);
       part.messages[part.head++] = undefined;
       if (part.head > 1_024 && part.head * 2 > part.messages.length) {
         part.messages = part.messages.slice(part.head);
@@ -50,6 +55,16 @@ export class Ring {
   skipTo(partition: number, offset: number): void {
     const part = this.#parts[partition]!;
     part.from = Math.max(part.from, offset);
+  }
+
+  /** From this offset of a partition on every message is held. */
+  reachesTo(partition: number): number {
+    return this.#parts[partition]!.from;
+  }
+
+  /** Whether a message of the topic is held that stands at or after an offset. */
+  has(partition: number, topicId: string, offset: number): boolean {
+    return (this.#parts[partition]!.newest.get(topicId) ?? -1) >= offset;
   }
 
   /** The messages from this offset on, oldest first; undefined if some of them are no longer held. */

@@ -7,6 +7,8 @@ export interface Post {
   readonly body: Buffer;
   /** Name and value in turn. */
   readonly headers: string[];
+  /** Asked right before the request is written, which may be long after `post`: false, and it fails unsent (A3.4). */
+  mayGo(): boolean;
   /** A complete answer, or one whose status is known and whose body was cut (it is ignored, §7). */
   answered(status: number, retryAfter: string | undefined): void;
   /** No answer: `reason` is a short phrase for people ("timed out", "connection refused", "address forbidden"). */

@@ -20,6 +20,7 @@ const MOST_POOLS = 4_096;
 
 /** The answer came, its body is not worth more reading: the connection is given up. */
 const ENOUGH = new Error("enough of the body was read");
+const HELD = new Error("not sent: its shard may be another process's");
 const TIMED_OUT = new Error("timed out");
 
 export function createUndiciTransport(options: UndiciTransportOptions): Transport {
@@ -97,6 +98,7 @@ export function createUndiciTransport(options: UndiciTransportOptions): Transpor
     onRequestStart(controller: Dispatcher.DispatchController): void {
       this.#controller = controller;
       if (this.#settled) controller.abort(TIMED_OUT);
+      else if (!this.#post.mayGo()) controller.abort(HELD);
     }
     onResponseStart(
       _controller: Dispatcher.DispatchController,

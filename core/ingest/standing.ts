@@ -33,9 +33,10 @@ export function createStandingOf({ log, replica, consolidator }: StandingOptions
         gaps: lane.gaps,
       };
     }
+    // Before the record: one that is written meanwhile must not be missing under a later watermark.
+    const watermark = replica.watermark(log.partitionOf("subscriptions", id), topic.partition) ?? 0;
     const kept = await replica.cursor(id);
     const health = kept?.life === record.life ? kept.health : undefined;
-    const watermark = replica.watermark(log.partitionOf("subscriptions", id), topic.partition) ?? 0;
     return {
       position: kept?.life === record.life ? kept.position : Math.max(watermark, record.start),
       parked: health?.parked === true,

@@ -97,6 +97,12 @@ export async function placesOf(
   }));
 }
 
+export async function topicsFrom(db: LibSQLDatabase, partition: number, fromBlock: number): Promise<string[]> {
+  const rows = await db.selectDistinct({ topicId: blockTopics.topicId }).from(blockTopics)
+    .where(and(eq(blockTopics.partition, partition), gte(blockTopics.block, fromBlock)));
+  return rows.map(({ topicId }) => topicId);
+}
+
 const SLICE_BLOCKS = 16;
 
 /** Deletes the blocks whose last message is older than a time (ms since 1970), in slices. */

@@ -22,6 +22,7 @@ import {
   placesOf,
   repeatsIn,
   sweepBlocks,
+  topicsFrom,
 } from "./blocks.ts";
 import {
   type DeadLetterQuery,
@@ -38,6 +39,8 @@ import { loadShard, type ShardState, STATES, stateStatements, type StateStream }
 const logger = getLogger(["tidings", "core", "replica"]);
 
 const DAY_MS = 86_400_000;
+/** Records from the end, at which a replica counts as near it. */
+const NEAR = 1_000;
 const PAUSE_WHEN_FULL_MS = 1_000;
 
 export interface ReplicaOptions {
@@ -74,8 +77,15 @@ export interface Replica {
    * @returns false if that did not happen within `timeoutMs`
    */
   reached(stream: StateStream, shard: number, offset: number, timeoutMs: number): Promise<boolean>;
-  /** Resolves when all that is in the streams now has been read (A3.2). */
-  caughtUp(): Promise<void>;
+  /** Resolves when this is near all that was in the streams when it was asked, so that its process may join others (A3.12). */
+  nearEnd(): Promise<void>;
+  /**
+   * Resolves when all that is in a shard's streams now has been read, the blocks that its owner writes included (A3.2): what a
+   * new owner loads is exact then.
+   */
+  caughtUp(shard: number): Promise<void>;
+  /** Whether the last owner of a shard has let go of it, or there was none; waits for that for at most `timeoutMs` (A3.2). */
+  released(shard: number, timeoutMs: number): Promise<boolean>;
   load(shard: number): Promise<ShardState>;
   close(): Promise<void>;
 }
@@ -90,6 +100,8 @@ export async function openReplica(
   // `events` positions as the `~` records say, per stream and shard; what `reached` waits for.
   const folded = new Map<string, number>();
   const watermarks = new Map<number, readonly number[]>();
+  /** Shards that have an owner, as far as the log says. */
+  const owned = new Set<number>();
   const watchers = new Map<string, Set<() => void>>();
   const blockWatchers = new Set<(partition: number, block: number) => void>();
   const waits = new Set<{ test: () => boolean; done: (reached: boolean) => void; timer?: NodeJS.Timeout }>();
@@ -155,7 +167,10 @@ export async function openReplica(
 
   function note(stream: StateStream, partition: number, state: ShardRecordState): void {
     folded.set(`${stream}/${partition}`, state.events);
-    if (stream === "cursors" && state.watermarks !== undefined) watermarks.set(partition, state.watermarks);
+    if (stream !== "cursors") return;
+    if (state.watermarks !== undefined) watermarks.set(partition, state.watermarks);
+    if (state.released === true) owned.delete(partition);
+    else owned.add(partition);
   }
 
   function until(test: () => boolean, timeoutMs?: number): Promise<boolean> {
@@ -172,6 +187,10 @@ export async function openReplica(
       if (timeoutMs !== undefined) wait.timer = setTimeout(() => wait.done(false), timeoutMs);
       waits.add(wait);
     });
+  }
+
+  function endsOf(stream: FollowedStream): Promise<number[]> {
+    return Promise.all(next.get(stream)!.map((_, partition) => log.end(stream, partition)));
   }
 
   async function one<T>(stream: StateStream, key: string): Promise<T | undefined> {
@@ -206,6 +225,7 @@ export async function openReplica(
       repeats: (partition, from, to) => repeatsIn(reading, partition, from, to),
       countRepeats: (partition, topicId, from, before) => countRepeats(reading, partition, { topicId, from, before }),
       places: (partition, topicId, fromBlock, limit) => placesOf(reading, partition, { topicId, fromBlock, limit }),
+      topicsFrom: (partition, fromBlock) => topicsFrom(reading, partition, fromBlock),
       onBlock(heard) {
         blockWatchers.add(heard);
         return () => void blockWatchers.delete(heard);
@@ -222,13 +242,27 @@ export async function openReplica(
     watermark: (shard, partition) => watermarks.get(shard)?.[partition],
     reached: (stream, shard, offset, timeoutMs) =>
       until(() => (folded.get(`${stream}/${shard}`) ?? 0) >= offset, timeoutMs),
-    async caughtUp() {
-      for (const stream of [...STATES, "blocks"] as const) {
-        for (let partition = 0; partition < log.partitions(stream); partition++) {
-          const end = await log.end(stream, partition);
-          await until(() => next.get(stream)![partition]! >= end);
-        }
+    async nearEnd() {
+      const far = new Map<FollowedStream, number[]>();
+      // The block index is read from the log where they end.
+      for (const stream of next.keys()) {
+        const near = stream === "blocks" ? 0 : NEAR;
+        far.set(stream, (await endsOf(stream)).map((end) => end - near));
       }
+      await until(() => isPast(next, far));
+    },
+    async caughtUp(shard) {
+      const shards = log.partitions("events");
+      const behind = ([...STATES, "blocks"] as const).map(async (stream) => {
+        for (const [partition, end] of (await endsOf(stream)).entries()) {
+          if (partition % shards === shard) await until(() => next.get(stream)![partition]! >= end);
+        }
+      });
+      await Promise.all(behind);
+    },
+    async released(shard, timeoutMs) {
+      const end = await log.end("cursors", shard);
+      return await until(() => next.get("cursors")![shard]! >= end && !owned.has(shard), timeoutMs);
     },
     load: (shard) => loadShard(reading, shard),
     async close() {

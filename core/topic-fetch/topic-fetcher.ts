@@ -23,8 +23,16 @@ export interface TopicFetcherOptions {
 }
 
 export interface TopicFetcher {
-  /** Fetches until it succeeds or has been tried 5 times; `done` is told which ping that answers and what was fetched. */
-  fetch(topicId: string, topic: TopicRecord, done: (ping: number, fetched: Fetched | undefined) => void): void;
+  /**
+   * Fetches until it succeeds or has been tried 5 times; `done` is told which ping that answers and what was fetched. Nothing is
+   * asked for or published while `mayAct` says no (A3.4).
+   */
+  fetch(
+    topicId: string,
+    topic: TopicRecord,
+    done: (ping: number, fetched: Fetched | undefined) => void,
+    mayAct?: () => boolean,
+  ): void;
   /** Another ping came: a fetch under way that fails is tried again at once. */
   hurry(topicId: string): void;
 }
@@ -41,18 +49,25 @@ type Attempt =
   | { readonly kind: "fetched"; readonly fetched: Fetched | undefined }
   | { readonly kind: "failed"; readonly reason: string; readonly final: boolean };
 
+const MOVED: Attempt = { kind: "failed", reason: "its shard may be another process's", final: false };
+
 export function createTopicFetcher(options: TopicFetcherOptions): TopicFetcher {
   const hurrying = new Map<string, AbortController>();
   const limit = pLimit(FETCHES_AT_ONCE);
   const origins = new Map<string, LimitFunction>();
 
-  async function run(topicId: string, topic: TopicRecord, owed: FetchOwed): Promise<Fetched | undefined> {
+  async function run(
+    topicId: string,
+    topic: TopicRecord,
+    owed: FetchOwed,
+    mayAct: () => boolean,
+  ): Promise<Fetched | undefined> {
     try {
       for (let tries = 0;; tries++) {
         // From before the try: another ping while it is under way makes the pause after it needless.
         const hurry = new AbortController();
         hurrying.set(topicId, hurry);
-        const attempt = await limited(topic.topic, () => attemptFetch(topicId, topic, owed));
+        const attempt = await limited(topic.topic, () => attemptFetch(topicId, topic, owed, mayAct));
         if (attempt.kind === "fetched") return attempt.fetched;
         const pauseMs = PAUSES_MS[tries];
         logger.info("Topic {topic} could not be fetched: {reason}", { topic: topic.topic, reason: attempt.reason });
@@ -76,7 +91,13 @@ export function createTopicFetcher(options: TopicFetcherOptions): TopicFetcher {
     }
   }
 
-  async function attemptFetch(topicId: string, topic: TopicRecord, owed: FetchOwed): Promise<Attempt> {
+  async function attemptFetch(
+    topicId: string,
+    topic: TopicRecord,
+    owed: FetchOwed,
+    mayAct: () => boolean,
+  ): Promise<Attempt> {
+    if (!mayAct()) return MOVED;
     const { etag, lastModified } = topic.fetched ?? {};
     const answer = await options.outbound.call({
       method: "GET",
@@ -100,6 +121,8 @@ export function createTopicFetcher(options: TopicFetcherOptions): TopicFetcher {
       const again = answer.status >= 500 || [408, 425, 429].includes(answer.status);
       return { kind: "failed", reason: `answered ${answer.status}`, final: !again };
     }
+    // It may have slept meanwhile: another has fetched this by now, and perhaps what came after.
+    if (!mayAct()) return MOVED;
     try {
       return { kind: "fetched", fetched: await publish(topicId, topic, owed, answer) };
     } catch (error) {
@@ -152,10 +175,10 @@ export function createTopicFetcher(options: TopicFetcherOptions): TopicFetcher {
   }
 
   return {
-    fetch(topicId, topic, done) {
+    fetch(topicId, topic, done, mayAct = () => true) {
       const owed = topic.fetchOwed;
       if (owed === undefined) return;
-      run(topicId, topic, owed).then(
+      run(topicId, topic, owed, mayAct).then(
         (fetched) => {
           // Stopping: it stays owed, and is fetched after the next start.
           if (!options.signal.aborted || fetched !== undefined) done(owed.ping, fetched);

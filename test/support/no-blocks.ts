@@ -6,6 +6,7 @@ export const NO_BLOCKS: BlockStore = {
   keyed: () => Promise.resolve([]),
   repeats: () => Promise.resolve([]),
   countRepeats: () => Promise.resolve(0),
+  topicsFrom: () => Promise.resolve([]),
   places: () => Promise.resolve([]),
   onBlock: () => () => {},
 };

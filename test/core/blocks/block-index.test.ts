@@ -98,6 +98,13 @@ class World {
             return found === undefined ? [] : { block: number, offsets: found.offsets };
           }).slice(0, limit),
       ),
+    topicsFrom: (_, fromBlock) =>
+      Promise.resolve([
+        ...new Set(
+          [...this.#blocks.values()].filter(({ number }) => number >= fromBlock)
+            .flatMap(({ topics }) => topics.map(({ topicId }) => topicId)),
+        ),
+      ]),
     onBlock: (heard) => {
       this.#heard.add(heard);
       return () => void this.#heard.delete(heard);

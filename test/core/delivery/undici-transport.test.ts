@@ -70,7 +70,11 @@ function transportOf(allow: readonly string[] = ["127.0.0.0/8"], timeoutMs = TIM
 function send(
   transport: Transport,
   url: string,
-  { body = Buffer.from("body"), headers = ["content-type", "text/plain"] }: { body?: Buffer; headers?: string[] } = {},
+  { body = Buffer.from("body"), headers = ["content-type", "text/plain"], mayGo = () => true }: {
+    body?: Buffer;
+    headers?: string[];
+    mayGo?: () => boolean;
+  } = {},
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
     let told = 0;
@@ -83,6 +87,7 @@ function send(
       url: parseHttpUrl(url),
       body,
       headers,
+      mayGo,
       answered: (status, retryAfter) => tell({ status, retryAfter }),
       failed: (reason) => tell({ failed: reason }),
     };

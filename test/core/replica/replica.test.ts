@@ -54,7 +54,7 @@ async function inPlace(run: (place: Place) => Promise<void>): Promise<void> {
       failures,
       async open(other = place.log, path = place.path) {
         const replica = await openReplica({ path, log: other, now: clock.now, onFatal });
-        if (other === place.log) await replica.caughtUp();
+        if (other === place.log) await replica.caughtUp(0);
         return replica;
       },
       async reopenLog() {
@@ -132,7 +132,7 @@ describe("the replica", { timeout: 60_000 }, () => {
       ]);
       await place.writer.commit([subscription(1), subscription(2, null), position("subscriptions", 4)]);
       assert.ok(await replica.reached("subscriptions", 0, 4, 5_000));
-      await replica.caughtUp();
+      await replica.caughtUp(0);
       assert.deepEqual(await replica.topic(TOPIC_ID), topicOf(1));
       assert.deepEqual(await replica.subscription(idOf(1)), subscriptionOf(1));
       assert.equal(await replica.subscription(idOf(2)), undefined);
@@ -148,7 +148,7 @@ describe("the replica", { timeout: 60_000 }, () => {
       const pending = { id: "i", offset: 1, time: 1, mode: "subscribe", topic: TOPIC, callback: "c", end: 0 } as const;
       const waits = async (record: Partial<SubscriptionRecord>) => {
         await place.writer.commit([subscription(1, subscriptionOf(1, record))]);
-        await replica.caughtUp();
+        await replica.caughtUp(0);
         return await replica.hasSubscriptions(TOPIC_ID);
       };
       assert.equal(await replica.hasSubscriptions(TOPIC_ID), false);

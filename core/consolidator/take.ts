@@ -1,0 +1,107 @@
+// Taking a shard (A3.2), step by step: nothing of it is sent before all that its last owner wrote and all that was accepted since
+// is in hand.
+import { getLogger } from "@logtape/logtape";
+import type { BlockIndex } from "../blocks/block-index.ts";
+import type { Delivery, Quiet } from "../delivery/delivery.ts";
+import type { Batch, Follower, Log } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import { Shard, type ShardOptions } from "./shard.ts";
+
+export interface TakeOptions extends
+  Pick<
+    ShardOptions,
+    "hubUrl" | "retentionMs" | "checkpointMs" | "checkpointAhead" | "partitionOf" | "effects" | "now"
+  > {
+  readonly log: Log;
+  readonly replica: Replica;
+  readonly delivery: Delivery;
+  readonly blocks: BlockIndex;
+  /** Follows `events` of the shards that are here. */
+  readonly follower: Follower;
+  /** A3.4: whether this process is sure to have its shards. */
+  readonly isConfirmed: () => boolean;
+  /** The shard is here from now on: what its follower brings is its own. */
+  readonly opened: (shard: Shard) => void;
+  readonly onLost: ShardOptions["onLost"];
+  /** It is not wanted any more. */
+  readonly signal: AbortSignal;
+}
+
+/** How long the last owner may take to let go (A3.3). */
+const RELEASED_WITHIN_MS = 1_500;
+const CHUNK_BYTES = 1024 * 1024;
+
+const logger = getLogger(["tidings", "core", "consolidator"]);
+
+/**
+ * Takes a shard; resolves when its lanes run, or undefined if it is not wanted any more.
+ * @throws {LogError} "fenced", "unavailable", "closed"; what was opened of it is closed again
+ */
+export async function takeShard(number: number, options: TakeOptions): Promise<Shard | undefined> {
+  const { log, replica, delivery, blocks, follower, isConfirmed, signal } = options;
+  // (1) Its events are not followed yet. (2) Its last owner has a moment to write where everything stands.
+  if (!await replica.released(number, RELEASED_WITHIN_MS)) {
+    logger.info("Shard {shard} was not let go of by its last owner", { shard: number });
+  }
+  if (signal.aborted) return undefined;
+  // (3) From here on the last owner writes nothing.
+  const writer = await log.openWriter(number, () => !signal.aborted && isConfirmed());
+  let shard: Shard | undefined;
+  try {
+    // (4) Our marks are in the log, so a replica that is at its end has all that was written before them.
+    await replica.caughtUp(number);
+    const state = await replica.load(number);
+    const ends = await Promise.all(delivery.partitions.map((partition) => log.end("messages", partition)));
+    const eventsFrom = await log.start("events", number);
+    shard = new Shard({ ...options, number, writer, state, eventsFrom, ends });
+    options.opened(shard);
+    shard.start();
+    for (const partition of delivery.partitions) {
+      if (partition % log.partitions("events") !== number) continue;
+      for (const block of blocks.unwritten(partition)) shard.put(block);
+    }
+    // (5) What was accepted before now is folded, and committed (6), before anything is sent.
+    const end = await log.end("events", number);
+    let next = shard.events;
+    while (next < end && !signal.aborted) {
+      const chunk = await log.read("events", number, next, { maxBytes: CHUNK_BYTES });
+      reportGap({ ...chunk, partition: number });
+      await shard.receive(chunk.records, chunk.next);
+      next = chunk.next;
+    }
+    await shard.foldedTo(next);
+    const quiet = await readQuiet(options, shard.book.watermarks);
+    if (!signal.aborted) {
+      follower.add("events", number, next);
+      // (7)
+      await shard.attach(delivery, quiet);
+    }
+  } catch (error) {
+    if (shard === undefined) await writer.close();
+    else await shard.drop();
+    throw error;
+  }
+  return shard;
+}
+
+/** What lies between a shard's watermarks and the tail, where the tail's memory may not reach back so far (A4.1). */
+async function readQuiet(
+  { log, blocks, delivery }: TakeOptions,
+  watermarks: readonly number[],
+): Promise<Quiet | undefined> {
+  // A log with an index of its own keeps no topics in blocks; its one process begins at the watermarks.
+  if (log.supports.keyIndex) return undefined;
+  const found = await Promise.all(delivery.partitions.map((partition) => {
+    return blocks.topicsFrom(partition, watermarks[partition] ?? 0);
+  }));
+  return {
+    until: found.map(({ until }) => until),
+    mayHave: (partition, topicId) => found[partition]!.topics.has(topicId),
+  };
+}
+
+export function reportGap({ gap, partition: shard }: Pick<Batch, "gap" | "partition">): void {
+  if (gap === undefined) return;
+  const { from, to } = gap;
+  logger.error("Events {from} to {to} of shard {shard} were removed before they were folded", { from, to, shard });
+}
