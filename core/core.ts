@@ -26,6 +26,7 @@ import { createMissed } from "./missed/missed.ts";
 import { createReplayLetter } from "./missed/replay.ts";
 import { createReadTopic } from "./missed/topic-reader.ts";
 import { observe } from "./observe.ts";
+import { openPlace } from "./place.ts";
 import { openReplica } from "./replica/replica.ts";
 import { createTopicFetcher } from "./topic-fetch/topic-fetcher.ts";
 
@@ -76,6 +77,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   });
   const recentIds = new RecentIds(now);
   await loadRecentIds(log, recentIds, now());
+  const place = log.supports.group ? await openPlace(join(settings.dataDir, "member.json"), log.identity) : undefined;
   const consolidator = await startConsolidator({
     log,
     replica,
@@ -115,6 +117,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     checkpointMs: CHECKPOINT_MS[log.kind],
     checkpointAhead: options.checkpointAhead === true,
     now,
+    predecessor: place?.predecessor,
+    joinedAs: (id) => place?.joinedAs(id),
     onFatal,
   });
   const { delivery, blocks: index } = consolidator;

@@ -1,4 +1,5 @@
 // The core's process.
+import { join } from "node:path";
 import { CORE_MAX_HEADER_BYTES } from "../shared/core-api.ts";
 import { createOutboundGuard } from "../shared/outbound-guard.ts";
 import { USER_AGENT } from "../shared/product.ts";
@@ -14,6 +15,7 @@ import { PER_ORIGIN } from "./delivery/limits.ts";
 import { createUndiciTransport } from "./delivery/undici-transport.ts";
 import { countAppends } from "./log/counted.ts";
 import { openKafkaLog } from "./log/kafka/kafka-log.ts";
+import { holdLock } from "./log/libsql/database.ts";
 import { openLibsqlLog } from "./log/libsql/libsql.ts";
 import type { Log } from "./log/log.ts";
 
@@ -60,7 +62,9 @@ async function openLog(settings: Settings, onFatal: (error: Error) => void): Pro
   if (settings.kafkaBrokers.length === 0) {
     return await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal });
   }
-  return await openKafkaLog({
+  // Two that write one replica would spoil it for each other.
+  const unlock = await holdLock(join(directory, "lock.db"));
+  const log = await openKafkaLog({
     brokers: settings.kafkaBrokers,
     prefix: settings.kafkaPrefix,
     replication: settings.kafkaReplication,
@@ -68,6 +72,7 @@ async function openLog(settings: Settings, onFatal: (error: Error) => void): Pro
     retentionMs,
     maxMessageBytes,
   });
+  return { ...log, close: () => log.close().finally(() => void unlock()) };
 }
 
 async function makeDataDirectory(path: string): Promise<void> {

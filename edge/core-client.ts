@@ -145,7 +145,7 @@ export function createCoreClient(options: CoreClientOptions): CoreClient {
   function open(sent: Sent, patienceMs: number): Promise<HttpStream> {
     return persist<HttpStream>(async (origin, leftMs) => {
       try {
-        const stream = await http.stream({ ...sent, origin, timeoutMs: leftMs });
+        const stream = await http.stream({ ...sent, origin, timeoutMs: Math.min(TRY_MS, leftMs) });
         if (stream.status === 200) return { kind: "answer", value: stream };
         const body = new Uint8Array(await new Response(stream.body).arrayBuffer());
         return refusalIn({ status: stream.status, body });

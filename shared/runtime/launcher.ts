@@ -1,15 +1,20 @@
-// `npm start`: the two tiers as two processes, the core first. They live and end together.
+// `npm start`: the two tiers as processes, the core first. They live and end together; of several cores, all but one may end.
 import { type ChildProcess, fork } from "node:child_process";
 import { NODE_ENVIRONMENT, NODE_FLAGS } from "./node-flags.ts";
 import { complain, onStop } from "./process.ts";
 import { runtime } from "./which.ts";
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 export interface Launch {
   readonly core: URL;
   readonly edge: URL;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Called once both can be used. */
-  readonly ready: (urls: { readonly core: string; readonly edge: string }) => void;
+  /** Of the edge, and of each core what is not its own. */
+  readonly environment: Environment;
+  /** What each core has of its own; default one core with nothing. */
+  readonly cores?: readonly Environment[];
+  /** Called once all can be used. */
+  readonly ready: (urls: { readonly cores: readonly string[]; readonly edge: string }) => void;
 }
 
 /** How long a tier may take to end after SIGTERM, ms: more than it allows itself (tier.ts). */
@@ -21,48 +26,69 @@ interface Ending {
 }
 
 interface Tier {
-  readonly name: "core" | "edge";
+  /** `core`, or `core 0` and so on where there are several; `edge`. */
+  readonly name: string;
   readonly child: ChildProcess;
   readonly ready: Promise<{ readonly url: string }>;
   readonly ended: Promise<Ending>;
 }
 
-/** Runs both tiers until one ends or a stop is asked for; resolves to the exit code once both have ended. */
-export async function launch({ core: coreScript, edge: edgeScript, environment, ready }: Launch): Promise<number> {
+/** Runs all until the edge or the last core ends, or a stop is asked for; resolves to the exit code once all have ended. */
+export async function launch(options: Launch): Promise<number> {
+  const { environment, ready } = options;
+  const own = options.cores ?? [{}];
   const tiers: Tier[] = [];
   const stop = new Promise<"stop">((resolve) => {
     // Only the launcher's end is sure to kill them all: their IPC channels close with it, and a second signal is a hurry.
     onStop(() => resolve("stop"), () => tiers.forEach((tier) => tier.child.kill("SIGKILL")));
   });
 
-  const urls = { core: "", edge: "" };
-  for (const [name, script] of [["core", coreScript], ["edge", edgeScript]] as const) {
-    const tier = startTier(name, script, environment);
-    tiers.unshift(tier);
-    const first = await Promise.race([tier.ready, anyEnd(tiers), stop]);
-    if (first === "stop") return await stopAll(tiers);
-    if ("name" in first) {
-      // Exit code 1 before readiness: it has said why in its own sentence.
-      if (first.name !== name || first.code !== 1) complain(`tidings: ${sentence(first)} during the start`);
-      await stopAll(tiers);
-      return 1;
-    }
-    urls[name] = first.url;
-  }
-  ready(urls);
+  const cores = own.map((extra, index) =>
+    startTier(own.length === 1 ? "core" : `core ${index}`, options.core, { ...environment, ...extra })
+  );
+  tiers.push(...cores);
+  const coreUrls = await started(cores);
+  if (typeof coreUrls === "number") return coreUrls;
+  const edge = startTier("edge", options.edge, environment);
+  tiers.push(edge);
+  const edgeUrls = await started([edge]);
+  if (typeof edgeUrls === "number") return edgeUrls;
+  ready({ cores: coreUrls, edge: edgeUrls[0]! });
 
-  const first = await Promise.race([anyEnd(tiers), stop]);
-  if (first === "stop") return await stopAll(tiers);
-  const other = first.name === "core" ? "edge" : "core";
-  complain(`tidings: ${sentence(first)}; stopping the ${other}`);
-  await stopAll(tiers);
-  return 1;
+  const running = [...tiers];
+  for (;;) {
+    const first = await Promise.race([anyEnd(running), stop]);
+    if (first === "stop") return await stopAll(tiers);
+    running.splice(running.indexOf(first.tier), 1);
+    const coresLeft = running.filter((tier) => tier !== edge).length;
+    if (first.tier !== edge && coresLeft > 0) {
+      // What it had the others take over (A3.3).
+      complain(`tidings: ${sentence(first)}; ${coresLeft === 1 ? "the other core goes" : "the other cores go"} on`);
+      continue;
+    }
+    const rest = first.tier === edge ? (coresLeft === 1 ? "the core" : "the cores") : "the edge";
+    complain(`tidings: ${sentence(first)}; stopping ${rest}`);
+    await stopAll(tiers);
+    return 1;
+  }
+
+  /** The URLs of tiers that were started just now, once all are ready; an exit code if that is not to be. */
+  async function started(waiting: readonly Tier[]): Promise<string[] | number> {
+    const all = Promise.all(waiting.map((tier) => tier.ready));
+    const first = await Promise.race([all, anyEnd(tiers), stop]);
+    if (first === "stop") return await stopAll(tiers);
+    if (Array.isArray(first)) return first.map(({ url }) => url);
+    // Exit code 1 before readiness: it has said why in its own sentence.
+    if (!waiting.includes(first.tier) || first.code !== 1) complain(`tidings: ${sentence(first)} during the start`);
+    await stopAll(tiers);
+    return 1;
+  }
 }
 
 function startTier(
-  name: "core" | "edge",
+  name: string,
   script: URL,
-  environment: Readonly<Record<string, string | undefined>>,
+  environment: Environment,
 ): Tier {
   const child = fork(script, {
     env: { ...NODE_ENVIRONMENT, ...environment },
@@ -83,25 +109,30 @@ function startTier(
   return { name, child, ready, ended };
 }
 
-function anyEnd(tiers: readonly Tier[]): Promise<Ending & { readonly name: string }> {
-  return Promise.race(tiers.map(async ({ name, ended }) => ({ name, ...await ended })));
+type Ended = Ending & { readonly name: string; readonly tier: Tier };
+
+function anyEnd(tiers: readonly Tier[]): Promise<Ended> {
+  return Promise.race(tiers.map(async (tier) => ({ tier, name: tier.name, ...await tier.ended })));
 }
 
-/** Stops the tiers one after the other, the edge first so that nothing it has accepted meets a core that is gone. */
+/** Stops the edge first, so that nothing it has accepted meets a core that is gone; then the cores, all at once. */
 async function stopAll(tiers: readonly Tier[]): Promise<number> {
-  let code = 0;
-  for (const { name, child, ended } of tiers) {
-    if (child.exitCode !== null || child.signalCode !== null) continue;
-    child.kill("SIGTERM");
-    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
-    const ending = await ended;
-    clearTimeout(timer);
-    // SIGTERM itself ends a tier that has not come to answering it: it had nothing to stop yet.
-    if (ending.code === 0 || ending.signal === "SIGTERM") continue;
-    code = 1;
-    if (ending.signal !== null) complain(`tidings: ${sentence({ name, ...ending })} while stopping`);
-  }
-  return code;
+  const edge = tiers.filter(({ name }) => name === "edge");
+  const codes = await Promise.all(edge.map(stopTier));
+  codes.push(...await Promise.all(tiers.filter((tier) => !edge.includes(tier)).map(stopTier)));
+  return Math.max(0, ...codes);
+}
+
+async function stopTier({ name, child, ended }: Tier): Promise<number> {
+  if (child.exitCode !== null || child.signalCode !== null) return 0;
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
+  const ending = await ended;
+  clearTimeout(timer);
+  // SIGTERM itself ends a tier that has not come to answering it: it had nothing to stop yet.
+  if (ending.code === 0 || ending.signal === "SIGTERM") return 0;
+  if (ending.signal !== null) complain(`tidings: ${sentence({ name, ...ending })} while stopping`);
+  return 1;
 }
 
 function sentence({ name, code, signal }: Ending & { readonly name: string }): string {

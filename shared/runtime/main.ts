@@ -1,13 +1,17 @@
 // Entry of `npm start`.
 import { createServer } from "node:net";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings.ts";
 import type { Listen } from "../settings-values.ts";
 import { launch } from "./launcher.ts";
 import { absolutePath, commandLine, complain, environment, exit, onFatal, say } from "./process.ts";
 
-const USAGE = `Usage: npm start [-- --print-config]
-Runs the hub's two processes. Settings are environment variables, see the table in README.md.`;
+/** More than there are shards would have nothing to do. */
+const MOST_CORES = 16;
+
+const USAGE = `Usage: npm start [-- [--cores N] [--print-config]]
+Runs the hub's two processes; with --cores, N cores that share the work, on Kafka. Settings are environment variables, see the table in README.md.`;
 
 onFatal((error, origin) => complain(`tidings: ${origin}: ${error instanceof Error ? error.stack : String(error)}`));
 try {
@@ -21,7 +25,7 @@ try {
 async function main(): Promise<number> {
   const { values } = parseArgs({
     args: commandLine(),
-    options: { "print-config": { type: "boolean" }, help: { type: "boolean", short: "h" } },
+    options: { cores: { type: "string" }, "print-config": { type: "boolean" }, help: { type: "boolean", short: "h" } },
   });
   if (values.help) {
     say(USAGE);
@@ -31,20 +35,51 @@ async function main(): Promise<number> {
     printSettings(environment).forEach(say);
     return 0;
   }
-  const chosen = await choosePorts(environment);
+  const { chosen, cores } = await chooseCores(environment, parseCores(values.cores));
   const settings = parseSettings(chosen);
   return await launch({
     core: new URL("../../core/main.ts", import.meta.url),
     edge: new URL("../../edge/main.ts", import.meta.url),
     environment: chosen,
+    cores,
     ready: ({ edge }) => greeting(settings, edge).forEach(say),
   });
 }
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
+function parseCores(text: string | undefined): number {
+  if (text === undefined) return 1;
+  if (/^[0-9]+$/.test(text) && Number(text) >= 1 && Number(text) <= MOST_CORES) return Number(text);
+  throw new SettingsError(`--cores must be 1 to ${MOST_CORES}, not ${JSON.stringify(text)}`);
+}
+
+/** Several cores have ports that follow CORE_LISTEN's and directories of their own in DATA_DIR; the edge knows them all. */
+async function chooseCores(
+  given: Environment,
+  count: number,
+): Promise<{ readonly chosen: Environment; readonly cores: readonly Environment[] }> {
+  const environment = await choosePorts(given);
+  if (count === 1) return { chosen: environment, cores: [{}] };
+  const anyPort = parseSettings(given).coreListen.port === 0;
+  const { kafkaBrokers, coreListen: { host, port }, dataDir } = parseSettings(environment);
+  if (kafkaBrokers.length === 0) {
+    throw new SettingsError(
+      `--cores ${count} needs Kafka, as the embedded log belongs to one process: set ${PREFIX}KAFKA_BROKERS, or start one core`,
+    );
+  }
+  const cores = [];
+  const urls = [];
+  for (let index = 0; index < count; index++) {
+    const listen = written({ host, port: anyPort && index > 0 ? await freePort(host) : port + index });
+    cores.push({ [`${PREFIX}CORE_LISTEN`]: listen, [`${PREFIX}DATA_DIR`]: join(dataDir, `core-${index}`) });
+    urls.push(`http://${listen}`);
+  }
+  return { chosen: { [`${PREFIX}CORE_URL`]: urls.join(), ...environment }, cores };
+}
+
 /** The tiers find each other by their settings, so a free port (0) is chosen before they start. */
-async function choosePorts(
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<Readonly<Record<string, string | undefined>>> {
+async function choosePorts(environment: Environment): Promise<Environment> {
   const settings = parseSettings(environment);
   const chosen = { ...environment };
   for (const [name, listen] of [["EDGE_LISTEN", settings.edgeListen], ["CORE_LISTEN", settings.coreListen]] as const) {

@@ -237,7 +237,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
   return rig;
 }
 
-function createScriptedEffects(): ScriptedEffects {
+export function createScriptedEffects(): ScriptedEffects {
   const effects: ScriptedEffects = {
     notices: [],
     verifications: [],

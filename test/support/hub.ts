@@ -74,7 +74,6 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
   const base = `http://127.0.0.1:${edgePort}`;
   const coreUrl = `http://127.0.0.1:${corePort}`;
   const environment = {
-    ...withoutSettings(process.env),
     ...SHORT_TIMES,
     TIDINGS_EDGE_LISTEN: `127.0.0.1:${edgePort}`,
     TIDINGS_CORE_LISTEN: `127.0.0.1:${corePort}`,
@@ -88,27 +87,15 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
 
   const start = async (tier: Tier) => {
     if (tiers.has(tier)) throw new Error(`The ${tier} runs already`);
-    const child = fork(MAIN[tier], {
-      env: { ...NODE_ENVIRONMENT, ...environment },
-      execArgv: [...NODE_FLAGS],
-      stdio: ["ignore", "pipe", "pipe", "ipc"],
-    });
-    const note = (part: Buffer) => void (output = (output + part.toString()).slice(-20_000));
-    child.stdout?.on("data", note);
-    child.stderr?.on("data", note);
+    const note = (part: string) => void (output = (output + part).slice(-20_000));
+    const child = forkTier(tier, environment, note);
     tiers.set(tier, child);
     child.once("exit", () => tiers.delete(tier));
-    await ready(tier, child, () => output);
+    await readyTier(tier, child, () => output);
   };
   const end = async (tier: Tier, signal: NodeJS.Signals) => {
     const child = tiers.get(tier);
-    if (child === undefined) return null;
-    const exited = once(child, "exit");
-    child.kill(signal);
-    const late = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
-    const [code] = await exited as [number | null];
-    clearTimeout(late);
-    return code;
+    return child === undefined ? null : await endTier(child, signal);
   };
   const close = async () => {
     await end("edge", "SIGTERM");
@@ -143,7 +130,33 @@ export function foreignHub(url: string): HubUnderTest {
   return { url, base: new URL(url).origin, ours: false, output: () => "", close: () => Promise.resolve() };
 }
 
-function ready(tier: Tier, child: ChildProcess, output: () => string): Promise<void> {
+/** Starts a tier's process; `note` gets what it says. */
+export function forkTier(
+  tier: Tier,
+  settings: Readonly<Record<string, string>>,
+  note: (part: string) => void,
+): ChildProcess {
+  const child = fork(MAIN[tier], {
+    env: { ...NODE_ENVIRONMENT, ...withoutSettings(process.env), ...settings },
+    execArgv: [...NODE_FLAGS],
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+  });
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => note(part.toString()));
+  return child;
+}
+
+/** Sends a signal and waits for the end; resolves with the exit code. */
+export async function endTier(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  const exited = once(child, "exit");
+  child.kill(signal);
+  const late = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
+  const [code] = await exited as [number | null];
+  clearTimeout(late);
+  return code;
+}
+
+/** Resolves when the tier can be used. @throws {Error} with its output if it ends first, or is not ready in 30 s */
+export function readyTier(tier: Tier, child: ChildProcess, output: () => string): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (what: string) => {
       child.kill("SIGKILL");

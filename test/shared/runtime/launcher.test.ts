@@ -7,10 +7,29 @@ import type { Behaviour } from "./tiers/play.ts";
 const LAUNCH = new URL("./tiers/launch.ts", import.meta.url);
 const MAIN = new URL("../../../shared/runtime/main.ts", import.meta.url);
 
-function launched({ core = "", edge = "" }: { core?: Behaviour; edge?: Behaviour } = {}): Child {
+interface Launched {
+  readonly core?: Behaviour;
+  readonly edge?: Behaviour;
+  readonly cores?: number;
+}
+
+function launched({ core = "", edge = "", cores = 1 }: Launched = {}): Child {
   return runChild(LAUNCH, {
-    settings: { TIDINGS_TEST_CORE: core, TIDINGS_TEST_EDGE: edge, TIDINGS_LOG_LEVEL: "warning" },
+    settings: {
+      TIDINGS_TEST_CORE: core,
+      TIDINGS_TEST_EDGE: edge,
+      TIDINGS_TEST_CORES: String(cores),
+      TIDINGS_LOG_LEVEL: "warning",
+    },
   });
+}
+
+/** Of several cores, in the order in which they came up. */
+async function pidsOf(hub: Child, cores: number): Promise<number[]> {
+  await hub.says(/both ready/);
+  const pids = [...hub.stdout().matchAll(/core pid (\d+)/g)].map(([, pid]) => Number(pid));
+  assert.equal(pids.length, cores);
+  return pids;
 }
 
 async function pidOf(hub: Child, tier: "core" | "edge"): Promise<number> {
@@ -92,6 +111,38 @@ describe("the launcher", { concurrency: 4 }, () => {
     });
   }
 
+  it("of three cores one may die: it says so, and the others go on; they stop after the edge", async () => {
+    await using hub = launched({ cores: 3 });
+    const [first, second] = await pidsOf(hub, 3);
+    process.kill(first!, "SIGKILL");
+    await eventually(
+      "the report",
+      () => /the core \d was ended by SIGKILL; the other cores go on\n/.test(hub.stderr()),
+    );
+    process.kill(second!, "SIGKILL");
+    await eventually(
+      "the report",
+      () => /the core \d was ended by SIGKILL; the other core goes on\n/.test(hub.stderr()),
+    );
+    hub.process.kill("SIGTERM");
+    assert.deepEqual(await hub.ended, { code: 0, signal: null });
+    assert.match(hub.stdout(), /edge asked\nedge stopped\ncore asked\ncore stopped\n$/);
+  });
+
+  it("ends with 1 when the last core has died", async () => {
+    await using hub = launched({ cores: 2 });
+    for (const pid of await pidsOf(hub, 2)) process.kill(pid, "SIGKILL");
+    assert.equal((await hub.ended).code, 1);
+    assert.match(hub.stderr(), /the core \d was ended by SIGKILL; stopping the edge\n$/);
+    assert.match(hub.stdout(), /edge stopped\n$/);
+  });
+
+  it("ends all if one of several cores cannot start", async () => {
+    await using hub = launched({ core: "refuse", cores: 2 });
+    assert.equal((await hub.ended).code, 1);
+    assert.match(hub.stderr(), /^(?:tidings core: Cannot listen on 127\.0\.0\.1: in use\n)+/);
+  });
+
   it("takes no tier with it unawares: both stop when it is killed", async () => {
     await using hub = launched();
     const [core, edge] = [await pidOf(hub, "core"), await pidOf(hub, "edge")];
@@ -141,6 +192,13 @@ describe("npm start", () => {
         /^tidings: TIDINGS_X is not a setting.*\n$/,
       ],
       ["an unknown option", ["--verbose"], {}, /^tidings: Unknown option '--verbose'.*\n$/],
+      [
+        "several cores on the embedded log",
+        ["--cores", "3"],
+        {},
+        /^tidings: --cores 3 needs Kafka.*TIDINGS_KAFKA_BROKERS.*\n$/,
+      ],
+      ["no number of cores", ["--cores", "many"], {}, /^tidings: --cores must be 1 to 16, not "many"\n$/],
       ["a word too many", ["now"], {}, /^tidings: .*'now'.*\n$/],
     ] as const
   ) {

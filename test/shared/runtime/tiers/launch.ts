@@ -6,6 +6,7 @@ process.exit(
     core: new URL("core.ts", import.meta.url),
     edge: new URL("edge.ts", import.meta.url),
     environment: process.env,
-    ready: ({ core, edge }) => console.log(`both ready: ${core} ${edge}`),
+    cores: Array.from({ length: Number(process.env["TIDINGS_TEST_CORES"] ?? 1) }, () => ({})),
+    ready: ({ cores, edge }) => console.log(`both ready: ${cores.join(" ")} ${edge}`),
   }),
 );
