@@ -120,6 +120,8 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
       if (failure === undefined) await one.shard?.release(one.waitMs);
       else await one.shard?.drop();
       await taking.catch(() => {});
+      // It may have been lost just before its events were to be followed.
+      options.unfollow(number);
     } catch (error) {
       failure = error instanceof Error ? error : new Error(String(error));
       options.unfollow(number);

@@ -139,6 +139,10 @@ export class Shard {
   get events(): number {
     return this.#events;
   }
+  /** It was released or dropped, or is being. */
+  get isOver(): boolean {
+    return this.#stopped;
+  }
   get subscriptions(): number {
     return this.#kept.subscriptions.size;
   }
@@ -170,6 +174,7 @@ export class Shard {
    * joined no checkpoint is made, as a watermark would pass those that have not.
    */
   async attach(delivery: Delivery, quiet?: Quiet): Promise<void> {
+    if (this.#stopped) return;
     this.#delivery = delivery;
     this.book.attach(delivery);
     let turn = performance.now();

@@ -45,7 +45,10 @@ export async function takeShard(number: number, options: TakeOptions): Promise<S
   }
   if (signal.aborted) return undefined;
   // (3) From here on the last owner writes nothing.
-  const writer = await log.openWriter(number, () => !signal.aborted && isConfirmed());
+  let isOpen = false;
+  // Once open it may be opened again after an unclear commit, also while the shard is released.
+  const writer = await log.openWriter(number, () => (isOpen || !signal.aborted) && isConfirmed());
+  isOpen = true;
   let shard: Shard | undefined;
   try {
     // (4) Our marks are in the log, so a replica that is at its end has all that was written before them.
@@ -71,7 +74,7 @@ export async function takeShard(number: number, options: TakeOptions): Promise<S
     }
     await shard.foldedTo(next);
     const quiet = await readQuiet(options, shard.book.watermarks);
-    if (!signal.aborted) {
+    if (!signal.aborted && !shard.isOver) {
       follower.add("events", number, next);
       // (7)
       await shard.attach(delivery, quiet);

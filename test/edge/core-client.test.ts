@@ -160,6 +160,23 @@ describe("A3.8 the edge's client of the core", () => {
     ]);
   });
 
+  it("a core that hangs does not use up the patience: the next one is asked in time, also for a read", async () => {
+    const asked: { readonly origin: string; readonly timeoutMs: number }[] = [];
+    let time = 0;
+    const hang = ({ origin, timeoutMs }: HttpCall) => {
+      asked.push({ origin, timeoutMs });
+      time += timeoutMs;
+      return Promise.reject(new HttpClientError("timed out"));
+    };
+    const http = { send: hang, stream: hang, close: async () => {} };
+    const { core } = scripted([], { http, origins: ["http://a", "http://b"], monotonic: () => time });
+    const pair = { topic: "t", callback: "c" };
+    await core.read({ pair, caller: { kind: "anyone" }, given: [] }, "page").catch(codeOf);
+    await core.publish(CONTENT).catch(codeOf);
+    assert.deepEqual(asked.map(({ origin }) => origin), ["http://a", "http://b", "http://a", "http://b"]);
+    assert.ok(asked.every(({ timeoutMs }) => timeoutMs <= 7_000), JSON.stringify(asked));
+  });
+
   it("over sockets: content and its fields arrive as they are, and a core that is back takes what was waiting", async () => {
     const port = await freePort();
     const { core, close } = openCoreClient([`http://127.0.0.1:${port}`]);
