@@ -329,6 +329,27 @@ export function logContract(name: string, setting: LogSetting): void {
         await Promise.all([slow.close(), quick.close()]);
       });
 
+      it("a follower takes partitions in and lets go of them while it runs", async () => {
+        const from = await ends(log, "events");
+        const batches: Batch[] = [];
+        const follower = log.follow({ events: [] }, (batch) => void batches.push(batch));
+        const got = () => batches.flatMap(({ records }) => records.map(({ value }) => text(value)));
+        const append = (body: string) => log.append("events", { key: "any", value: bytes(body) }, 0);
+        await append("1");
+        await never("what is not followed", () => batches.length > 0, 300);
+        follower.add("events", 0, from[0]!);
+        await eventually("the first", () => got().length === 1);
+        await append("2");
+        await eventually("the second", () => got().length === 2);
+        follower.remove("events", 0);
+        await append("3");
+        await never("what is followed no more", () => got().length > 2, 300);
+        follower.add("events", 0, from[0]! + 1);
+        await eventually("from the new place on", () => got().length === 4);
+        assert.deepEqual(got(), ["1", "2", "2", "3"]);
+        await follower.close();
+      });
+
       it("a follower that waits is closed at once, and its handler is not called again", async () => {
         const from = { messages: await ends(log, "messages"), events: await ends(log, "events") };
         const followed = follow(log, from);
@@ -457,6 +478,13 @@ export function logContract(name: string, setting: LogSetting): void {
         // Compaction may have taken the first's; the fenced one was never there.
         assert.ok(!values.includes("fenced"), values.join());
         await second.close();
+      });
+
+      it("A3.4 a writer that may not open fences nobody", { skip: !setting.fences }, async () => {
+        const first = await log.openWriter(0);
+        await assert.rejects(log.openWriter(0, () => false), { code: "fenced" });
+        await first.commit([{ stream: "topics", key: "fence", value: bytes("still here") }]);
+        await first.close();
       });
     });
 

@@ -237,6 +237,12 @@ describe("the block index", () => {
           }
           const expected = world.records.flatMap(({ offset, key }) => offset >= from && key === topicId ? offset : []);
           assert.deepEqual(told, expected);
+          // A4.1: of whole blocks, so perhaps more than there are, never fewer.
+          const { topics, until } = await index.topicsFrom(0, from);
+          assert.equal(until, world.records.length);
+          for (const { offset, key } of world.records) {
+            assert.ok(offset < from || topics.has(key), `${key} at ${offset}`);
+          }
         },
       ),
       { numRuns: 60 },

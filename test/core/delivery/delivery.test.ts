@@ -1,6 +1,7 @@
 // The scheduler over a real log: what a subscriber is promised (ARCHITECTURE §4, §6), by a transport that answers as told.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { laneOf } from "../../support/lanes.ts";
 import { append, openDeliveryRig, type Sent } from "../../support/delivery-rig.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
 
@@ -40,6 +41,26 @@ describe("joining the tail", () => {
     for (const body of numbers(6)) await rig.publish(TOPIC, body);
     assert.deepEqual(await rig.received("/later", 3), ["3", "4", "5"]);
     await eventually("it to be at rest", () => lane.state === "idle");
+  });
+
+  it("A4.1 lanes of a shard just taken join as a group: only those that may have missed something read the log", async () => {
+    await using rig = await openDeliveryRig({
+      from: "end",
+      before: async (log) => void await append(log, TOPIC, "missed"),
+    });
+    const quiet = { until: [1], mayHave: (_: number, topicId: string) => topicId === TOPIC };
+    const [missing, idle] = [laneOf(at("missing")), laneOf({ ...at("idle"), topicId: "topic-two" })];
+    for (const lane of [missing, idle]) rig.delivery.add(lane, quiet);
+    assert.deepEqual([missing.onTail, idle.onTail], [false, true]);
+    assert.deepEqual(await rig.received("/missing", 1), ["missed"]);
+    // Told up to an offset that memory does not reach back to, it is not known to have nothing.
+    const unknown = laneOf({ ...at("unknown"), topicId: "topic-three" });
+    rig.delivery.add(unknown, { ...quiet, until: [0] });
+    assert.equal(unknown.onTail, false);
+    await eventually("it to be at the tail", () => unknown.onTail);
+    for (const topicId of ["topic-two", "topic-three"]) await rig.publish(topicId, "news");
+    assert.deepEqual(await rig.received("/idle", 1), ["news"]);
+    assert.deepEqual(await rig.received("/unknown", 1), ["news"]);
   });
 
   it("A4.1 a lane that overflows under a running publisher catches up to the tail without loss or repeat", async () => {

@@ -107,6 +107,20 @@ describe("the delivery transport", () => {
     await server.close();
   });
 
+  it("A3.4 what may not go any more when its connection is there is not sent", async () => {
+    let asked = 0;
+    const before = server.requests.length;
+    const result = await send(transport, server.url, {
+      mayGo: () => {
+        asked++;
+        return false;
+      },
+    });
+    assert.equal(asked, 1);
+    assert.match((result as { failed: string }).failed, /^not sent/);
+    assert.equal(server.requests.length, before);
+  });
+
   it("sends the bytes it was given, with their length and the headers as they stand", async () => {
     server.respond = respondWith("HTTP/1.1 204 No Content\r\n\r\n");
     const body = Buffer.from([0, 255, 13, 10, 128]);
