@@ -265,6 +265,10 @@ describe("a process in doubt", { timeout: 60_000 }, () => {
       await eventually("the fencing", () => a.consolidator.group.fenced >= 1);
       assert.ok(a.rejoins >= 1);
       assert.equal(shard.book.size, 0, "its lanes are gone");
+      rig.beforeCommit = (name) => name === "a" ? Promise.reject(new Error("not yet")) : Promise.resolve();
+      await rig.publish("2");
+      await never("a delivery by lanes that are gone", () => bodies(a).includes("2"), 300);
+      rig.beforeCommit = () => Promise.resolve();
       b.assign();
       await a.runs();
       assert.deepEqual([...a.failures, ...b.failures], [], "no shard that is lost ends a process");
