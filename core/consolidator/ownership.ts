@@ -132,18 +132,21 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
   }
 
   async function afterFailure(number: number, error: Error, signal: AbortSignal): Promise<void> {
-    if (membership === undefined) return isSettled ? options.onFatal(error) : settled.reject(error);
-    const fenced = error instanceof LogError && error.code === "fenced";
-    if (fenced) counts.fenced++;
-    logger[fenced ? "warn" : "error"](
+    if (membership === undefined) {
+      // Nobody else can go on with it.
+      wanted.delete(number);
+      return isSettled ? options.onFatal(error) : settled.reject(error);
+    }
+    const expected = error instanceof LogError;
+    logger[expected ? "warn" : "error"](
       "Shard {shard} is let go of, and taken again if it is still this process's: {error}",
-      {
-        shard: number,
-        error: fenced ? error.message : error,
-      },
+      { shard: number, error: expected ? error.message : error },
     );
-    // Who was fenced may have been put out of the group without knowing.
-    membership.rejoin();
+    if (expected && error.code === "fenced") {
+      counts.fenced++;
+      // It may have been put out of the group without knowing (A3.4).
+      membership.rejoin();
+    }
     await pause(200 + options.random() * 800, signal);
   }
 
@@ -154,7 +157,10 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
   }
 
   const membership = options.join?.({
-    held: () => [...held.values()].filter(({ unwanted }) => !unwanted.signal.aborted).map(({ number }) => number),
+    // In order, so that the same shards are the same bytes: a member that comes with others starts a rebalance.
+    held: () =>
+      [...held.values()].filter(({ unwanted }) => !unwanted.signal.aborted).map(({ number }) => number)
+        .toSorted((a, b) => a - b),
     assigned,
     predecessor: options.predecessor,
     joinedAs: options.joinedAs,

@@ -1,6 +1,7 @@
 // Taking a shard (A3.2), step by step: nothing of it is sent before all that its last owner wrote and all that was accepted since
 // is in hand.
 import { getLogger } from "@logtape/logtape";
+import { pause } from "../../shared/pause.ts";
 import type { BlockIndex } from "../blocks/block-index.ts";
 import type { Delivery, Quiet } from "../delivery/delivery.ts";
 import type { Batch, Follower, Log } from "../log/log.ts";
@@ -29,6 +30,7 @@ export interface TakeOptions extends
 
 /** How long the last owner may take to let go (A3.3). */
 const RELEASED_WITHIN_MS = 1_500;
+const LOOK_MS = 100;
 const CHUNK_BYTES = 1024 * 1024;
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
@@ -43,6 +45,8 @@ export async function takeShard(number: number, options: TakeOptions): Promise<S
   if (!await replica.released(number, RELEASED_WITHIN_MS)) {
     logger.info("Shard {shard} was not let go of by its last owner", { shard: number });
   }
+  // A3.4: in doubt nobody is fenced.
+  while (!isConfirmed() && !signal.aborted) await pause(LOOK_MS, signal);
   if (signal.aborted) return undefined;
   // (3) From here on the last owner writes nothing.
   let isOpen = false;

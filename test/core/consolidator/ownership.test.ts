@@ -283,7 +283,7 @@ describe("a process in doubt", { timeout: 60_000 }, () => {
       rig.beforeCommit = () =>
         failing ? Promise.reject(new Error("the broker said something unheard of")) : Promise.resolve();
       await rig.publish("1");
-      await eventually("it is lost", () => a.rejoins > 0);
+      await eventually("it is lost", () => a.consolidator.shards[0]?.book.lane(ID) === undefined);
       failing = false;
       await eventually("it is here again", () => a.consolidator.group.taken === 2);
       await rig.publish("2");
