@@ -1,9 +1,13 @@
 // Three cores and two edges on one Kafka: processes come and go, sleep and are cut off, and nothing that was promised is felt of it
 // (ARCHITECTURE §3, §6).
 import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after as afterAll, before, describe, it } from "node:test";
 import { answer, script } from "../support/answers.ts";
 import { type Callback, type CallbackServer, openCallbackServer } from "../support/callback-server.ts";
+import { runChild } from "../support/child.ts";
 import { eventually, never } from "../support/eventually.ts";
 import {
   post,
@@ -15,6 +19,7 @@ import {
   subscribed,
   unsubscribed,
 } from "../support/hub-client.ts";
+import { call } from "../support/http.ts";
 import type { HubUnderTest } from "../support/hub.ts";
 import { kafkaForTests } from "../support/kafka.ts";
 import { type CoreProcess, type ManyCores, openManyCores, SHARDS } from "../support/many-cores.ts";
@@ -24,6 +29,7 @@ import { openStallingProxy, type StallingProxy } from "../support/stalling-proxy
 const kafka = await kafkaForTests();
 afterAll(() => kafka.close());
 
+const MAIN = new URL("../../shared/runtime/main.ts", import.meta.url);
 /** A session, a heartbeat, a moment for the last owner, and a loaded machine. */
 const TAKEN_OVER_WITHIN_MS = 60_000;
 /** Enough subscriptions for every core to have some. */
@@ -287,6 +293,40 @@ describe("§3 many cores", { skip: kafka.skip, timeout: 300_000 }, () => {
     await hub.shared();
     const unknown = await request(one, "subscribe", "cores/unknown", callbacks.callback().url);
     assert.equal(unknown.status, 202, unknown.text);
+  });
+
+  it("npm start -- --cores 2 starts them, and goes on when one of them is killed", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "tidings-start-"));
+    try {
+      await using start = runChild(MAIN, {
+        args: ["--cores", "2"],
+        settings: {
+          TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+          TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+          TIDINGS_DATA_DIR: dataDir,
+          TIDINGS_KAFKA_BROKERS: kafka.brokers.join(),
+          TIDINGS_KAFKA_PREFIX: kafka.newPrefix(),
+          TIDINGS_LOG_LEVEL: "error",
+        },
+      });
+      const url = await eventually("the greeting", () => /The hub is at (\S+)/.exec(start.stdout())?.[1], {
+        deadlineMs: 60_000,
+        seen: () => start.stdout() + start.stderr(),
+      });
+      assert.deepEqual((await readdir(dataDir)).toSorted(), ["core-0", "core-1"]);
+      const body = "hub.mode=register&hub.topic=t";
+      const headers = { "content-type": "application/x-www-form-urlencoded" };
+      assert.equal((await call(url, { body, headers })).status, 200);
+      const pid = start.process.pid!;
+      const [first] = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ").map(Number);
+      process.kill(first!, "SIGKILL");
+      await eventually("the report", () => /core 0 was ended by SIGKILL; the other core goes on/.test(start.stderr()));
+      assert.equal((await call(url, { body, headers })).status, 200);
+      start.process.kill("SIGTERM");
+      assert.deepEqual(await start.ended, { code: 0, signal: null }, start.stderr());
+    } finally {
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
+    }
   });
 
   it("a second core with the same data directory is refused with a sentence", async () => {

@@ -241,14 +241,24 @@ describe("a process in doubt", { timeout: 60_000 }, () => {
     });
   });
 
-  it("A3.4 no shard is taken in doubt", async () => {
+  it("A3.4 no shard is taken in doubt, and no writer opened again after an unclear commit", async () => {
     await inGroup(async (rig) => {
-      const a = await rig.open("a");
+      let mayOpen = () => true;
+      const a = await rig.open("a", {
+        wrap: (log) => ({
+          ...log,
+          openWriter: (shard, asked = () => true) => log.openWriter(shard, mayOpen = asked),
+        }),
+      });
       a.sessionAgeMs = 8_000;
       a.assign(0);
       await never("a commit in doubt", () => a.commits.length > 0, 500);
       a.sessionAgeMs = 0;
       await a.runs();
+      assert.equal(mayOpen(), true);
+      a.sessionAgeMs = 8_000;
+      assert.equal(mayOpen(), false);
+      a.sessionAgeMs = 0;
       assert.deepEqual(a.failures, []);
     });
   });
