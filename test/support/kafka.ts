@@ -14,8 +14,8 @@ import { kafkaClassPath, kafkaMissing } from "./kafka-jars.ts";
 export interface Kafka {
   /** Where clients connect, `127.0.0.1:port`; the same for life. */
   readonly address: string;
-  /** A second door: who comes in by `to` is told to connect to `listen`, where a test's own proxy is to pass it on. */
-  readonly proxied: Proxied;
+  /** Other doors: who comes in by `to` is told to connect to `listen`, where a test's own proxy is to pass it on. */
+  readonly doors: readonly Door[];
   readonly pid: number | undefined;
   /** Asks it to end and waits; data and port stay. */
   stop(): Promise<void>;
@@ -32,7 +32,7 @@ export interface Kafka {
 }
 
 /** Ports of 127.0.0.1, as `openStallingProxy` takes them. */
-export interface Proxied {
+export interface Door {
   readonly listen: number;
   readonly to: number;
 }
@@ -44,11 +44,15 @@ export interface KafkaForTests {
   readonly brokers: readonly string[];
   /** Whether it was started here, so that retention and compaction run every few hundred ms and not every few minutes. */
   readonly ours: boolean;
-  /** Only of one that was started here; for one test at a time. */
-  readonly proxied: Proxied | undefined;
+  /** The door for a proxy of one test file; undefined where the broker was not started here. */
+  door(user: DoorUser): Door | undefined;
   newPrefix(): string;
   close(): Promise<void>;
 }
+
+/** Files run at the same time, and a port has one proxy. */
+const DOOR_USERS = ["group", "scenario", "chaos"] as const;
+export type DoorUser = (typeof DOOR_USERS)[number];
 
 const run = promisify(execFile);
 const READY_DEADLINE_MS = 60_000;
@@ -64,16 +68,18 @@ export async function kafkaForTests(): Promise<KafkaForTests> {
   const given = process.env["TIDINGS_TEST_KAFKA_BROKERS"];
   if (given) {
     const ours = process.env["TIDINGS_TEST_KAFKA_OURS"] === "1";
-    const [listen, to] = process.env["TIDINGS_TEST_KAFKA_PROXIED"]?.split(":").map(Number) ?? [];
-    const proxied = listen === undefined || to === undefined ? undefined : { listen, to };
-    return { skip: false, brokers: given.split(","), ours, proxied, newPrefix, close: () => Promise.resolve() };
+    const doors = JSON.parse(process.env["TIDINGS_TEST_KAFKA_DOORS"] ?? "[]") as Door[];
+    const door = doorIn(doors);
+    return { skip: false, brokers: given.split(","), ours, door, newPrefix, close: () => Promise.resolve() };
   }
   const skip = await whyNoKafka();
-  if (skip) return { skip, brokers: [], ours: false, proxied: undefined, newPrefix, close: () => Promise.resolve() };
+  if (skip) return { skip, brokers: [], ours: false, door: doorIn([]), newPrefix, close: () => Promise.resolve() };
   const kafka = await startKafka();
-  const { proxied } = kafka;
-  return { skip: false, brokers: [kafka.address], ours: true, proxied, newPrefix, close: () => kafka.close() };
+  const door = doorIn(kafka.doors);
+  return { skip: false, brokers: [kafka.address], ours: true, door, newPrefix, close: () => kafka.close() };
 }
+
+const doorIn = (doors: readonly Door[]) => (user: DoorUser) => doors[DOOR_USERS.indexOf(user)];
 
 /** Why no broker can be started here, said aloud, or false. @throws {Error} instead, if `REQUIRE_KAFKA=1` */
 export async function whyNoKafka(): Promise<string | false> {
@@ -91,7 +97,7 @@ export function environmentOf(kafka: Kafka): Record<string, string> {
   return {
     TIDINGS_TEST_KAFKA_BROKERS: kafka.address,
     TIDINGS_TEST_KAFKA_OURS: "1",
-    TIDINGS_TEST_KAFKA_PROXIED: `${kafka.proxied.listen}:${kafka.proxied.to}`,
+    TIDINGS_TEST_KAFKA_DOORS: JSON.stringify(kafka.doors),
   };
 }
 
@@ -100,10 +106,11 @@ export async function startKafka(): Promise<Kafka> {
   const classPath = await kafkaClassPath();
   const directory = await mkdtemp(join(tmpdir(), "tidings-kafka-"));
   const [port, controllerPort] = [await freePort(), await freePort()];
-  const proxied = { listen: await freePort(), to: await freePort() };
+  const doors: Door[] = [];
+  for (const _ of DOOR_USERS) doors.push({ listen: await freePort(), to: await freePort() });
   const properties = join(directory, "server.properties");
   const logging = join(directory, "log4j2.properties");
-  await writeFile(properties, serverProperties(directory, port, controllerPort, proxied));
+  await writeFile(properties, serverProperties(directory, port, controllerPort, doors));
   await writeFile(logging, LOGGING);
   const java = [...JVM, `-Dlog4j2.configurationFile=${logging}`, "-cp", classPath];
   let running: Running | undefined;
@@ -144,7 +151,7 @@ export async function startKafka(): Promise<Kafka> {
   }
   return {
     address: `127.0.0.1:${port}`,
-    proxied,
+    doors,
     get pid() {
       return running?.pid;
     },
@@ -220,13 +227,16 @@ function unref(child: ChildProcess): void {
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket | null)?.unref();
 }
 
-function serverProperties(directory: string, port: number, controllerPort: number, proxied: Proxied): string {
+function serverProperties(directory: string, port: number, controllerPort: number, doors: readonly Door[]): string {
+  const at = (port: number) => `127.0.0.1:${port}`;
+  const doorsAt = (port: "listen" | "to") => doors.map((door, index) => `,DOOR${index}://${at(door[port])}`).join("");
+  const protocols = doors.map((_, index) => `,DOOR${index}:PLAINTEXT`).join("");
   return [
     "process.roles=broker,controller",
     "node.id=1",
-    `listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort},PROXIED://127.0.0.1:${proxied.to}`,
-    `advertised.listeners=PLAINTEXT://127.0.0.1:${port},PROXIED://127.0.0.1:${proxied.listen}`,
-    "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
+    `listeners=PLAINTEXT://${at(port)},CONTROLLER://${at(controllerPort)}${doorsAt("to")}`,
+    `advertised.listeners=PLAINTEXT://${at(port)}${doorsAt("listen")}`,
+    `listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols}`,
     "controller.listener.names=CONTROLLER",
     `controller.quorum.bootstrap.servers=127.0.0.1:${controllerPort}`,
     `log.dirs=${join(directory, "data")}`,

@@ -122,10 +122,11 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
     await member.membership.leave();
   });
 
-  describe("cut off", { skip: kafka.proxied === undefined && "the broker has no second door" }, () => {
+  const door = kafka.door("group");
+  describe("cut off", { skip: door === undefined && "the broker has no second door" }, () => {
     it("A3.4 its session is confirmed no more, others get its shards, and it is told when it is back", async () => {
-      await using proxy = await openStallingProxy(kafka.proxied!);
-      const far = await open([`127.0.0.1:${kafka.proxied!.listen}`]);
+      await using proxy = await openStallingProxy(door!);
+      const far = await open([`127.0.0.1:${door!.listen}`]);
       const cut = join(far);
       await have(cut, 8);
       const near = join();
@@ -150,8 +151,8 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
     });
 
     it("A3.4 while a rebalance waits for one that is cut off, the session of the others stays confirmed", async () => {
-      await using proxy = await openStallingProxy(kafka.proxied!);
-      const far = await open([`127.0.0.1:${kafka.proxied!.listen}`]);
+      await using proxy = await openStallingProxy(door!);
+      const far = await open([`127.0.0.1:${door!.listen}`]);
       const cut = join(far);
       const near = join();
       await have(near, 4);
@@ -173,8 +174,8 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
     });
 
     it("A3.3 who comes back in the place of a member that died leaves for it, so that nobody waits", async () => {
-      const proxy = await openStallingProxy(kafka.proxied!);
-      const far = await open([`127.0.0.1:${kafka.proxied!.listen}`]);
+      const proxy = await openStallingProxy(door!);
+      const far = await open([`127.0.0.1:${door!.listen}`]);
       const dead = join(far);
       await have(dead, 8);
       const near = join();
