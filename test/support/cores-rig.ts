@@ -17,11 +17,11 @@ export interface CoresRig extends AsyncDisposable {
   readonly one: HubUnderTest;
   readonly other: HubUnderTest;
   /** A registered topic. */
-  newTopic(): Promise<string>;
+  readonly newTopic: () => Promise<string>;
   /** Subscriptions to a topic, in so many shards that every core has some. */
-  subscribeMany(topic: string): Promise<Callback[]>;
+  readonly subscribeMany: (topic: string) => Promise<Callback[]>;
   /** Resolves when all cores but one have all shards. */
-  othersHaveAll(gone: CoreProcess): Promise<void>;
+  readonly othersHaveAll: (gone: CoreProcess) => Promise<void>;
 }
 
 /** A session, a heartbeat, a moment for the last owner, and a loaded machine. */
