@@ -44,6 +44,13 @@ export function refusalOf(error: unknown): Response {
   throw error;
 }
 
+/** The same on the hub endpoint, where who asks and what it may do is answered in the form's words (WIRE §1). */
+export function hubRefusalOf(error: unknown): Response {
+  if (!(error instanceof HubError)) return refusalOf(error);
+  const status = HUB_ERRORS[error.code];
+  return status === 401 || status === 403 ? denied(status, error.message, HUB_HEADERS[error.code]) : refusalOf(error);
+}
+
 const FORM = "application/x-www-form-urlencoded";
 const PLAIN: HeaderMap = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" };
 const UNSTORED: HeaderMap = { "cache-control": "no-store" };
@@ -54,8 +61,12 @@ const CHALLENGE: HeaderMap = { "www-authenticate": "Bearer" };
 const HUB_HEADERS: Readonly<Record<HubErrorCode, HeaderMap>> = {
   invalid_request: {},
   unauthorized: CHALLENGE,
+  invalid_token: { "www-authenticate": 'Bearer error="invalid_token"' },
+  forbidden: {},
+  insufficient_scope: { "www-authenticate": 'Bearer error="insufficient_scope"' },
   too_large: {},
   overloaded: { "retry-after": RETRY_AFTER_S },
+  unavailable: { "retry-after": RETRY_AFTER_S },
 };
 
 const CORE_ANSWERS: Readonly<Record<RefusalCode, (message: string) => Response>> = {

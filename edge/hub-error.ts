@@ -3,9 +3,18 @@
 /** With their statuses. */
 export const HUB_ERRORS = {
   invalid_request: 400,
+  /** Nothing in the request says who asks. */
   unauthorized: 401,
+  /** RFC 6750 §3.1: malformed, expired, or not for this hub. */
+  invalid_token: 401,
+  /** ACCESS lets nobody do this. */
+  forbidden: 403,
+  /** RFC 6750 §3.1: the hub knows who asks, and the policy says no. */
+  insufficient_scope: 403,
   too_large: 413,
   overloaded: 503,
+  /** What it takes to know a token is away: the client's token may be good. */
+  unavailable: 503,
 } as const;
 export type HubErrorCode = keyof typeof HUB_ERRORS;
 

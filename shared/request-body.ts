@@ -22,9 +22,19 @@ export async function readBody(request: Request, maxBytes: number): Promise<Uint
     return new Uint8Array(await request.arrayBuffer());
   }
   if (request.body === null) return new Uint8Array(0);
+  return await readParts(request.body.getReader(), maxBytes);
+}
+
+/**
+ * Reads all that a reader has, whatever length was declared.
+ * @throws {BodyTooLargeError} as soon as it is longer; the rest is cancelled
+ */
+export async function readParts(
+  reader: ReadableStreamDefaultReader<Uint8Array>,
+  maxBytes: number,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  const reader: ReadableStreamDefaultReader<Uint8Array> = request.body.getReader();
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     size += part.value.length;
     if (size > maxBytes) {

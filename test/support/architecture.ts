@@ -35,7 +35,7 @@ const LIBSQL_DATABASE = "core/log/libsql/database.ts";
 const RUNTIME_NAMES = new Set(["process", "Deno", "Bun"]);
 const GLOBAL_OBJECTS = new Set(["globalThis", "global", "self"]);
 /** Packages on the edge's path, each without any `node:` import of its own. */
-const EDGE_PACKAGES = new Set(["hono", "valibot", "fastest-levenshtein", "ipaddr.js", "@logtape/logtape"]);
+const EDGE_PACKAGES = new Set(["hono", "valibot", "fastest-levenshtein", "ipaddr.js", "jose", "@logtape/logtape"]);
 const EMPTY_NAMES = new Set(["utils", "util", "helpers", "common", "types", "index", "services", "manager", "misc"]);
 
 /** Reads one file's imports and the runtime names in it. @throws {Error} if it cannot be parsed */

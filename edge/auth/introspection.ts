@@ -1,0 +1,80 @@
+// Opaque tokens: their issuer is asked what they are (RFC 7662).
+
+import { getLogger } from "@logtape/logtape";
+import { HubError } from "../hub-error.ts";
+import type { Claims } from "./client.ts";
+import type { AskIssuer } from "./issuer-client.ts";
+
+export interface IntrospectionOptions {
+  readonly url: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** ISSUER: an answer that names another is refused. Empty: any. */
+  readonly issuers: readonly string[];
+  readonly ask: AskIssuer;
+  /** Questions under way at once; more are answered "unavailable". Default 64. */
+  readonly maxConcurrent?: number;
+}
+
+/** What an active token says. @throws {HubError} "invalid_token", "unavailable" */
+export type Introspect = (token: string) => Promise<{ readonly issuer: string; readonly claims: Claims }>;
+
+const WARN_EVERY_MS = 10_000;
+
+export function createIntrospect(options: IntrospectionOptions): Introspect {
+  const { url, clientId, clientSecret, issuers, ask, maxConcurrent = 64 } = options;
+  const log = getLogger(["tidings", "edge", "auth"]);
+  const authorization = basic(clientId, clientSecret);
+  let asking = 0;
+  let warnedAt = -Infinity;
+
+  /** Not once for each token: anyone can send as many as they like. */
+  function warn(error: unknown): void {
+    if (performance.now() - warnedAt < WARN_EVERY_MS) return;
+    warnedAt = performance.now();
+    log.warn("Tokens cannot be introspected: {error}", { error });
+  }
+
+  async function answerTo(token: string): Promise<Claims> {
+    // Anyone can make up tokens: the hub must not be what brings its identity provider down.
+    if (asking >= maxConcurrent) throw unavailable();
+    asking++;
+    try {
+      const form = new URLSearchParams({ token, token_type_hint: "access_token" }).toString();
+      return await ask({ url, headers: { authorization }, form });
+    } catch (cause) {
+      warn(cause);
+      throw unavailable(cause);
+    } finally {
+      asking--;
+    }
+  }
+
+  return async (token) => {
+    const answer = await answerTo(token);
+    if (answer["active"] !== true) {
+      throw new HubError("invalid_token", "The access token is not active; get a new one.");
+    }
+    const { iss, sub, client_id } = answer;
+    if (iss !== undefined && !(typeof iss === "string" && (issuers.length === 0 || issuers.includes(iss)))) {
+      throw new HubError("invalid_token", "The access token is not from an issuer that this hub trusts.");
+    }
+    // RFC 7662 §2.2: iss is optional. One issuer is meant then, or else the endpoint speaks for itself.
+    const issuer = typeof iss === "string" ? iss : issuers.length === 1 ? issuers[0]! : url;
+    // A token that a client got for itself may have no sub; RFC 9068 §2.2 would have put the client's id there.
+    const claims = sub === undefined && client_id !== undefined ? { ...answer, sub: client_id } : answer;
+    return { issuer, claims };
+  };
+}
+
+function unavailable(cause?: unknown): HubError {
+  return new HubError("unavailable", "The token cannot be checked with its issuer now; try again a little later.", {
+    cause,
+  });
+}
+
+/** RFC 6749 §2.3.1: both are form-encoded before they are joined. */
+function basic(id: string, secret: string): string {
+  const encode = (text: string) => encodeURIComponent(text).replaceAll("%20", "+");
+  return `Basic ${btoa(`${encode(id)}:${encode(secret)}`)}`;
+}

@@ -1,0 +1,98 @@
+// Asking an identity provider: the operator's own addresses, so without the outbound guard, but never more bytes, more time
+// or further than this (WIRE §6: caps stay, redirects off).
+
+import type { HttpClient } from "../../shared/http-client.ts";
+import { readParts } from "../../shared/request-body.ts";
+
+export interface IssuerCall {
+  /** Absolute http(s) URL. */
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A form to POST; without it the call is a GET. */
+  readonly form?: string;
+}
+
+/** No answer, or none that is JSON of at most 512 KiB. */
+export class IssuerError extends Error {
+  /** Of an answer that was no 200. */
+  readonly status: number | undefined;
+  constructor(message: string, options?: ErrorOptions & { status?: number }) {
+    super(message, options);
+    this.name = "IssuerError";
+    this.status = options?.status;
+  }
+}
+
+/** A JSON object from a 200. @throws {IssuerError} */
+export type AskIssuer = (call: IssuerCall) => Promise<Readonly<Record<string, unknown>>>;
+
+const MAX_BYTES = 512 * 1_024;
+const DEADLINE_MS = 5_000;
+
+export function createAskIssuer(
+  http: Pick<HttpClient, "stream">,
+  { maxBytes = MAX_BYTES, deadlineMs = DEADLINE_MS } = {},
+): AskIssuer {
+  return async ({ url, headers = {}, form }) => {
+    const { origin, pathname, search } = new URL(url);
+    const begun = performance.now();
+    try {
+      const { status, body } = await http.stream({
+        method: form === undefined ? "GET" : "POST",
+        origin,
+        path: `${pathname}${search}`,
+        headers: {
+          accept: "application/json",
+          ...(form === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" }),
+          ...headers,
+        },
+        ...(form === undefined ? {} : { body: form }),
+        timeoutMs: deadlineMs,
+      });
+      if (status !== 200) {
+        await body.cancel();
+        throw new IssuerError(`${url} answered ${status}`, { status });
+      }
+      const bytes = await readInTime(body, maxBytes, deadlineMs - (performance.now() - begun));
+      return parseObject(bytes);
+    } catch (cause) {
+      if (cause instanceof IssuerError) throw cause;
+      throw new IssuerError(`${url} gave no answer that can be used: ${(cause as Error).message}`, { cause });
+    }
+  };
+}
+
+/** What a parser says of wrong JSON quotes it, and it would be logged: an answer may hold what nobody should read. */
+function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    value = undefined;
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Readonly<Record<string, unknown>>;
+  }
+  throw new Error("it is no JSON object");
+}
+
+async function readInTime(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  leftMs: number,
+): Promise<Uint8Array> {
+  const reader = body.getReader();
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    // Whoever waits for more then gets the end.
+    void reader.cancel().catch(() => {});
+  }, Math.max(0, leftMs));
+  try {
+    const bytes = await readParts(reader, maxBytes);
+    if (late) throw new Error("the answer was not complete in time");
+    return bytes;
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,74 @@
+// An issuer's keys (RFC 7517): kept while they serve, fetched anew for a key that is not among them, never more often than
+// the cooldown, and known keys go on while the issuer is away.
+
+import { getLogger } from "@logtape/logtape";
+import { createLocalJWKSet, errors } from "jose";
+import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
+import { HubError } from "../hub-error.ts";
+
+export interface KeySetOptions {
+  readonly issuer: string;
+  /** Fetches the key set; rejects if the issuer is away, or what it says is no key set. */
+  readonly load: () => Promise<JSONWebKeySet>;
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** Keys this old are fetched anew in the background, ms. Default 10 min: so long a key that was taken back still counts. */
+  readonly maxAgeMs?: number;
+  /** Between two fetches, ms. Default 10 s. */
+  readonly cooldownMs?: number;
+}
+
+/** Until the first fetch has succeeded, between two of them, ms. */
+const FIRST_COOLDOWN_MS = 1_000;
+
+/** Finds the key of a token. @throws {HubError} "unavailable" if the issuer cannot be asked; {errors.JWKSNoMatchingKey} */
+export function createKeySet(options: KeySetOptions): JWTVerifyGetKey {
+  const { issuer, load, now, maxAgeMs = 600_000, cooldownMs = 10_000 } = options;
+  const log = getLogger(["tidings", "edge", "auth"]);
+  let keys: JWTVerifyGetKey | undefined;
+  let loadedAt = -Infinity;
+  let triedAt = -Infinity;
+  let away = false;
+  let loading: Promise<void> | undefined;
+
+  async function fetchKeys(): Promise<void> {
+    triedAt = now();
+    try {
+      keys = createLocalJWKSet(await load());
+      loadedAt = now();
+      away = false;
+    } catch (error) {
+      away = true;
+      log.warn("The keys of issuer {issuer} could not be fetched: {error}", { issuer, error });
+    } finally {
+      loading = undefined;
+    }
+  }
+
+  /** Fetches, or waits for the fetch that is under way; not within the cooldown. */
+  async function refresh(cooldown: number): Promise<void> {
+    if (loading === undefined && now() - triedAt >= cooldown) loading = fetchKeys();
+    await loading;
+  }
+
+  const unavailable = () =>
+    new HubError("unavailable", "The keys of the token's issuer cannot be fetched now; try again a little later.");
+
+  return async (header, token) => {
+    if (keys === undefined) await refresh(FIRST_COOLDOWN_MS);
+    else if (now() - loadedAt >= maxAgeMs) void refresh(cooldownMs);
+    if (keys === undefined) throw unavailable();
+    try {
+      return await keys(header, token);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      await refresh(cooldownMs);
+      try {
+        return await keys(header, token);
+      } catch (again) {
+        // Nobody can say whether the issuer has it: a client must not throw its token away for that.
+        throw away ? unavailable() : again;
+      }
+    }
+  };
+}

@@ -1,0 +1,65 @@
+// Which client may do what to which topic (POLICY): the table of WIRE §6, a pure function a policy.
+
+import { identityOf } from "../../shared/identity.ts";
+import type { Client } from "./client.ts";
+
+/** What a right is asked for. Content and pings are `publish`; reading and moving a subscription is `subscribe`. */
+export type Action = "register" | "deregister" | "publish" | "subscribe" | "unsubscribe";
+
+/** null if the client may; else what its token would need, to follow "it needs". */
+export type Policy = (client: Client, action: Action, topic: string) => string | null;
+
+export const POLICIES = { scopes, wso2, mosip } as const satisfies Record<string, Policy>;
+export type PolicyName = keyof typeof POLICIES;
+
+/** Reads and moves every subscription, under whatever policy. */
+export const OPERATE = "websub:operate";
+
+/** `websub:publish` for all topics, `websub:publish:<topic or prefix*>` for some; `websub:subscribe` likewise. */
+export function scopes({ scopes, roles }: Client, action: Action, topic: string): string | null {
+  const right = `websub:${isSubscribing(action) ? "subscribe" : "publish"}`;
+  for (const held of [scopes, roles]) {
+    if (held.has(right)) return null;
+    for (const word of held) {
+      if (word.startsWith(`${right}:`) && covers(word.slice(right.length + 1), topic)) return null;
+    }
+  }
+  return `the scope or role ${right}, for all topics or for this one`;
+}
+
+function covers(pattern: string, topic: string): boolean {
+  const wanted = identityOf(pattern);
+  return wanted.endsWith("*") ? identityOf(topic).startsWith(wanted.slice(0, -1)) : identityOf(topic) === wanted;
+}
+
+const WSO2: Readonly<Record<Action, readonly string[]>> = {
+  register: ["register_topic"],
+  deregister: ["deregister_topic"],
+  publish: ["update_content", "content_update"],
+  subscribe: ["subscribe"],
+  unsubscribe: ["subscribe", "unsubscribe"],
+};
+
+/** The scopes of WSO2's hub: one for each thing to do, for all topics. */
+export function wso2({ scopes }: Client, action: Action): string | null {
+  return WSO2[action].some((scope) => scopes.has(scope)) ? null : `the scope ${WSO2[action].join(" or ")}`;
+}
+
+/** The roles of MOSIP's hub: named after the event, and a partner's own events are the partner's. */
+export function mosip({ roles, userId }: Client, action: Action, named: string): string | null {
+  const topic = identityOf(named);
+  const slash = topic.indexOf("/");
+  const partner = slash === -1 ? undefined : topic.slice(0, slash);
+  const event = topic.slice(slash + 1);
+  const lacks = (role: string) => roles.has(role) ? null : `the role ${role}`;
+  if (!isSubscribing(action)) {
+    return lacks(`PUBLISH_${event}_${partner === undefined ? "GENERAL" : "ALL_INDIVIDUAL"}`);
+  }
+  if (partner === undefined) return lacks(`SUBSCRIBE_${event}_GENERAL`);
+  const isPartner = partner !== "" && partner === userId.replace(/^service-account-/, "");
+  return isPartner ? lacks(`SUBSCRIBE_${event}_INDIVIDUAL`) : "to be that partner's own token";
+}
+
+function isSubscribing(action: Action): boolean {
+  return action === "subscribe" || action === "unsubscribe";
+}

@@ -1,0 +1,60 @@
+// Where an access token may stand in a request (WIRE §6), and what several of them mean. Pure: nothing is verified here.
+
+import { HubError } from "../hub-error.ts";
+
+/** b64token, RFC 6750 §2.1. */
+const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
+const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+
+/**
+ * The token of a request; undefined if there is none.
+ * @throws {HubError} "invalid_request" if there are different ones, "invalid_token" if what stands there is none
+ */
+export function accessTokenOf(headers: Headers): string | undefined {
+  const inHeader = fromAuthorization(headers.get("authorization"));
+  const inCookie = fromCookie(headers.get("cookie"));
+  const distinct = new Set([...inHeader, ...inCookie]);
+  if (distinct.size > 1) {
+    throw new HubError("invalid_request", "Authorization and Cookie carry different tokens; send one.");
+  }
+  const [token] = distinct;
+  if (token === undefined) return undefined;
+  if (token === MALFORMED) {
+    throw new HubError("invalid_token", "Authorization carries no access token; send Bearer and the token.");
+  }
+  // A browser sends cookies for whoever asks it to; another site's page may not speak as its user.
+  if (inHeader.length === 0 && comesFromAnotherSite(headers)) {
+    throw new HubError("invalid_token", "A token in a cookie is not taken from a web page; send it in Authorization.");
+  }
+  return token;
+}
+
+/** Stands for whatever is no token. */
+const MALFORMED = "";
+
+function fromAuthorization(value: string | null): string[] {
+  if (value === null) return [];
+  // Headers joins a header that was sent twice by a comma, which no token has.
+  return value.split(",").map((part) => {
+    const written = part.trim();
+    const token = /^bearer +(\S+)$/i.exec(written)?.[1];
+    if (token !== undefined) return TOKEN.test(token) ? token : MALFORMED;
+    // MOSIP's clients also send it bare; anything but a JWT could be any other scheme.
+    return JWT.test(written) ? written : MALFORMED;
+  });
+}
+
+function fromCookie(value: string | null): string[] {
+  if (value === null) return [];
+  return value.split(/[;,]/).flatMap((pair) => {
+    const written = /^\s*Authorization=\s*"?([^"]*?)"?\s*$/.exec(pair)?.[1];
+    // An empty one is what a logout leaves behind.
+    if (written === undefined || written === "") return [];
+    return [JWT.test(written) ? written : MALFORMED];
+  });
+}
+
+function comesFromAnotherSite(headers: Headers): boolean {
+  const site = headers.get("sec-fetch-site");
+  return headers.has("origin") || (site !== null && site !== "none" && site !== "same-origin");
+}
