@@ -2,7 +2,8 @@
 // edge brought a result of (A3.6), with the same function.
 
 import { appendQuery } from "./http-url.ts";
-import type { Outbound, OutboundAnswer } from "./outbound.ts";
+import type { Outbound, OutboundAnswer, OutboundRequest } from "./outbound.ts";
+import { createPing, type SignatureMethod } from "./verification-ping.ts";
 
 /** What is to be verified. `topic` and `callback` exactly as the subscriber sent them. */
 export interface VerifiableIntent {
@@ -12,10 +13,22 @@ export interface VerifiableIntent {
   /** Granted lease, ms; subscribe only. */
   readonly leaseMs?: number;
   readonly verifyToken?: string;
+  /** Signs a ping; subscribe only. */
+  readonly secret?: string;
 }
+
+/** VERIFICATION: how a subscribe is asked. An unsubscribe is asked by challenge always: it brings no secret to sign with. */
+export type VerificationMethod = { readonly by: "challenge" } | {
+  readonly by: "ping";
+  readonly signature: SignatureMethod;
+  /** ms since 1970. */
+  readonly clock: () => number;
+};
 
 export interface VerificationPorts {
   readonly outbound: Outbound;
+  /** Default: by challenge. */
+  readonly method?: VerificationMethod;
   /** Monotonic ms. */
   readonly now: () => number;
   /** A fresh challenge each time: `createChallenge` of shared/random.ts. */
@@ -53,14 +66,13 @@ export async function verifyIntent(intent: VerifiableIntent, ports: Verification
     const challenge = ports.challenge();
     const challengedAt = ports.now();
     const answer = await ports.outbound.call({
-      method: "GET",
-      url: verificationUrl(intent, challenge),
+      ...await question(intent, challenge, ports.method),
       deadlineMs: Math.min(TRY_MS, TOTAL_MS - (challengedAt - begun)),
       maxBytes: MAX_ANSWER_BYTES,
       ...(ports.signal === undefined ? {} : { signal: ports.signal }),
     });
     if (answer.kind === "failed" && answer.code === "aborted") return { kind: "aborted" };
-    const { reason, retry } = judge(answer, challenge);
+    const { reason, retry } = judge(answer, byPing(intent, ports.method) === undefined ? challenge : null);
     const pauseMs = PAUSES_MS[tries - 1];
     const late = pauseMs === undefined || ports.now() - begun + pauseMs >= TOTAL_MS;
     if (reason === null) return { kind: "result", verified: true, challengedAt, tries, forbidden: false };
@@ -71,6 +83,25 @@ export async function verifyIntent(intent: VerifiableIntent, ports: Verification
     await ports.pause(pauseMs, ports.signal);
     if (ports.signal?.aborted === true) return { kind: "aborted" };
   }
+}
+
+function byPing({ mode }: VerifiableIntent, method: VerificationMethod | undefined) {
+  return method?.by === "ping" && mode === "subscribe" ? method : undefined;
+}
+
+async function question(
+  intent: VerifiableIntent,
+  challenge: string,
+  method: VerificationMethod | undefined,
+): Promise<Pick<OutboundRequest, "method" | "url" | "headers" | "body">> {
+  const ping = byPing(intent, method);
+  if (ping === undefined) return { method: "GET", url: verificationUrl(intent, challenge) };
+  const { signature, clock } = ping;
+  return {
+    method: "POST",
+    url: intent.callback,
+    ...await createPing(intent, { challenge, method: signature, nowMs: clock() }),
+  };
 }
 
 /** The URL of the verification GET: the callback with its own query, then ours, every value percent-encoded (§5.3). */
@@ -88,8 +119,11 @@ export function verificationUrl(intent: VerifiableIntent, challenge: string): st
   return appendQuery(intent.callback, parameters);
 }
 
-/** `reason` null: confirmed. `retry`: no complete answer, or a 5xx; anything else is the subscriber's own no. */
-function judge(answer: OutboundAnswer, challenge: string): { reason: string | null; retry: boolean } {
+/**
+ * `reason` null: confirmed. `retry`: no complete answer, or a 5xx; anything else is the subscriber's own no. Without a
+ * challenge that the body must be, any 2xx confirms.
+ */
+function judge(answer: OutboundAnswer, challenge: string | null): { reason: string | null; retry: boolean } {
   if (answer.kind === "failed") {
     // A body past 64 KiB was an answer, and not the challenge.
     const retry = answer.code === "timeout" || answer.code === "network";
@@ -98,7 +132,7 @@ function judge(answer: OutboundAnswer, challenge: string): { reason: string | nu
   const { status, body } = answer;
   // §5.3.1: only a 2xx whose body is the challenge, exactly, confirms; redirects are not followed.
   if (status < 200 || status > 299) return { reason: `status ${status}`, retry: status >= 500 };
-  if (equals(body, challenge)) return { reason: null, retry: false };
+  if (challenge === null || equals(body, challenge)) return { reason: null, retry: false };
   return { reason: `status ${status}, but the body is not the challenge`, retry: false };
 }
 

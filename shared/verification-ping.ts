@@ -1,0 +1,65 @@
+// VERIFICATION=ping (WIRE §2): a subscribe is asked by a POST that any 2xx confirms, signed as a delivery would be (WIRE §3).
+// It leaves the letter of §5.3, so it is off by default.
+
+/** What a ping is made of. */
+export interface PingIntent {
+  readonly topic: string;
+  readonly leaseMs?: number;
+  readonly secret?: string;
+}
+
+/** How this hub signs, SIGNATURE. */
+export type SignatureMethod = "sha1" | "sha256" | "sha384" | "sha512";
+
+export interface Ping {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+const HASHES = { sha1: "SHA-1", sha256: "SHA-256", sha384: "SHA-384", sha512: "SHA-512" } as const;
+const encoder = new TextEncoder();
+
+/** The POST that asks. `nowMs` is ms since 1970. */
+export async function createPing(
+  { topic, leaseMs = 0, secret }: PingIntent,
+  { challenge, method, nowMs }: { challenge: string; method: SignatureMethod; nowMs: number },
+): Promise<Ping> {
+  const body = encoder.encode(JSON.stringify({
+    "hub.mode": "ping",
+    "hub.topic": topic,
+    "hub.challenge": challenge,
+    "hub.lease_seconds": Math.floor(leaseMs / 1_000),
+  }));
+  const id = `ping_${challenge}`;
+  const timestamp = String(Math.floor(nowMs / 1_000));
+  const headers = { "content-type": "application/json", "webhook-id": id, "webhook-timestamp": timestamp };
+  if (secret === undefined) return { headers, body };
+  const hub = await hmac(HASHES[method], encoder.encode(secret), body);
+  const signed = new Uint8Array([...encoder.encode(`${id}.${timestamp}.`), ...body]);
+  const standard = await hmac("SHA-256", standardKey(secret), signed);
+  return {
+    headers: {
+      ...headers,
+      "x-hub-signature": `${method}=${Array.from(hub, (byte) => byte.toString(16).padStart(2, "0")).join("")}`,
+      "webhook-signature": `v1,${btoa(String.fromCharCode(...standard))}`,
+    },
+    body,
+  };
+}
+
+/** Standard Webhooks: the secret's bytes, or the base64 rest after `whsec_`. */
+function standardKey(secret: string): Uint8Array {
+  const encoded = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret)?.[1];
+  try {
+    const bytes = Uint8Array.from(atob(encoded ?? ""), (character) => character.charCodeAt(0));
+    if (bytes.length > 0) return bytes;
+  } catch {
+    // No base64 after all.
+  }
+  return encoder.encode(secret);
+}
+
+async function hmac(hash: string, key: Uint8Array, data: Uint8Array): Promise<Uint8Array> {
+  const imported = await crypto.subtle.importKey("raw", key as BufferSource, { name: "HMAC", hash }, false, ["sign"]);
+  return new Uint8Array(await crypto.subtle.sign("HMAC", imported, data as BufferSource));
+}
