@@ -66,7 +66,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const replica = await openReplica({ path: join(settings.dataDir, "replica.db"), log, now, onFatal, retentionMs });
   const topics = createTopics({ log, replica, now });
   const registration = settings.topicRegistration;
-  const operations = createOperations({ log, replica, topics, registration, now });
+  const autoVerify = settings.autoVerify === "on";
+  const operations = createOperations({ log, replica, topics, registration, autoVerify, now });
   const fetcher = createTopicFetcher({
     log,
     outbound,
@@ -110,6 +111,9 @@ export async function startCore(options: CoreOptions): Promise<Core> {
         random,
         signal: stopping.signal,
       }),
+      method: settings.verification === "ping"
+        ? { by: "ping", signature: settings.signature, clock: now }
+        : { by: "challenge" },
       signal: stopping.signal,
     }),
     hubUrl: settings.hubUrl,

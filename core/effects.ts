@@ -6,7 +6,7 @@ import { deniedUrl } from "../shared/denied.ts";
 import type { Outbound } from "../shared/outbound.ts";
 import { pause } from "../shared/pause.ts";
 import { createChallenge, randomToken } from "../shared/random.ts";
-import { verifyIntent } from "../shared/verification.ts";
+import { type VerificationMethod, verifyIntent } from "../shared/verification.ts";
 import type { ResultEvent } from "./consolidator/events.ts";
 import type { Notice, PendingIntent } from "./consolidator/records.ts";
 import type { Effects } from "./consolidator/owed.ts";
@@ -21,6 +21,8 @@ export interface EffectsOptions {
   readonly operations: Pick<Operations, "resultOf">;
   readonly fetcher: TopicFetcher;
   readonly replayLetter: ReplayLetter;
+  /** VERIFICATION. */
+  readonly method: VerificationMethod;
   readonly signal: AbortSignal;
 }
 
@@ -30,7 +32,9 @@ const NOTICE_MS = 10_000;
 /** Only if no complete answer came; what it says is ignored (§5.2). */
 const NOTICE_PAUSES_MS = [1_000, 4_000];
 
-export function createEffects({ outbound, operations, fetcher, replayLetter, signal }: EffectsOptions): Effects {
+export function createEffects(
+  { outbound, operations, fetcher, replayLetter, method, signal }: EffectsOptions,
+): Effects {
   const notices = pLimit(NOTICES_AT_ONCE);
   const verifications = pLimit(VERIFICATIONS_AT_ONCE);
 
@@ -47,7 +51,8 @@ export function createEffects({ outbound, operations, fetcher, replayLetter, sig
   /** undefined if the process is stopping: the intent stays pending, and the next owner verifies it. */
   async function verify(intent: PendingIntent): Promise<ResultEvent | undefined> {
     const now = () => performance.now();
-    const verification = await verifyIntent(intent, { outbound, now, challenge: createChallenge, pause, signal });
+    const ports = { outbound, method, now, challenge: createChallenge, pause, signal };
+    const verification = await verifyIntent(intent, ports);
     while (verification.kind === "result" && !signal.aborted) {
       const { verified, challengedAt } = verification;
       const { id, mode, topic, callback } = intent;

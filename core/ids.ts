@@ -1,10 +1,21 @@
 // Ids are hashes, so that no name of the log is ever built from what a client sends (ARCHITECTURE §2).
 import { createHash } from "node:crypto";
+import type { ClientIdentity } from "../shared/core-api.ts";
 import { identityOf } from "../shared/identity.ts";
 
 /** base64url(SHA-256(topic)), 43 characters; never begins with "~" (no base64url character is one). */
 export function topicIdOf(topic: string): string {
   return createHash("sha256").update(identityOf(topic)).digest("base64url");
+}
+
+/** A client as part of a hash: issuer NUL user id, no issuer has a NUL; "" is the anonymous one (WIRE §6, `open`). */
+export function clientKeyOf(client: ClientIdentity | undefined): string {
+  return client === undefined ? "" : `${client.issuer}\0${client.userId}`;
+}
+
+/** Whether two requests are of one client; all without a token are of the same. */
+export function isSameClient(one: ClientIdentity | undefined, other: ClientIdentity | undefined): boolean {
+  return clientKeyOf(one) === clientKeyOf(other);
 }
 
 /** "msg_" and base64url(SHA-256(topic id NUL key NUL client)): the id of a message with an idempotency key (A4.4). */

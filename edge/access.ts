@@ -1,23 +1,139 @@
-// Who may do what (WIRE §6): asked after a request was parsed and before it goes to the core, so that 401 and 403 stand
-// between 400 and 404. Only `open` exists so far; the settings refuse it off loopback.
+// Who may do what (ACCESS, WIRE §6): asked after a request was parsed and before it goes to the core, so that 401 and 403
+// stand between 400 and 404.
 
-import type { Caller } from "../shared/core-api.ts";
+import type { Caller, ClientIdentity } from "../shared/core-api.ts";
+import type { VerifyAccessToken } from "./auth/access-token.ts";
+import type { Client } from "./auth/client.ts";
+import { type Action, OPERATE, type Policy } from "./auth/policies.ts";
+import { accessTokenOf } from "./auth/token-places.ts";
+import { HubError, quoted } from "./hub-error.ts";
 import type { HubRequest } from "./hub-request.ts";
 import { signatureOf } from "./subscriber.ts";
 import type { SentRequest } from "./subscriber.ts";
 
+export type AccessName = "open" | "public" | "token";
+
+/** What a route needs: the columns of the access table. */
+export type Need = "content" | "ping" | "intent" | "subscription" | "nothing";
+
+/** The access table of WIRE §6. `right`: a token with the policy's; `own`: a signature, or a token of its client or operator. */
+export const ACCESS_TABLE = {
+  open: { content: "all", ping: "all", intent: "all", subscription: "all", nothing: "all" },
+  public: { content: "nobody", ping: "all", intent: "all", subscription: "signature", nothing: "all" },
+  token: { content: "right", ping: "right", intent: "right", subscription: "own", nothing: "all" },
+} as const satisfies Record<AccessName, Record<Need, "all" | "nobody" | "right" | "signature" | "own">>;
+
+/** Which column a request to the hub endpoint falls under. */
+export const NEED_OF = {
+  register: "content",
+  deregister: "content",
+  content: "content",
+  ping: "ping",
+  subscribe: "intent",
+  unsubscribe: "intent",
+} as const satisfies Record<HubRequest["kind"], Need>;
+
+export interface Asker {
+  readonly caller: Caller;
+  /** When what the caller showed ends, ms since 1970: no answer goes on beyond it. */
+  readonly expiresAt: number;
+}
+
 export interface Access {
-  /** Lets the request pass, or throws what refuses it. */
-  admit(request: Request, wanted: HubRequest): void | Promise<void>;
   /**
-   * Who asks about a subscription, or to move it; the core decides whether that is enough.
-   * @throws {HubError} "unauthorized"
+   * Lets a request to the hub endpoint pass; yields its client, undefined where nobody has to show who it is.
+   * @throws {HubError} "unauthorized", "invalid_token", "forbidden", "insufficient_scope", "unavailable"; "invalid_request": different tokens
    */
-  callerOf(request: SentRequest): Promise<Caller>;
+  admit(request: Request, wanted: HubRequest): Promise<Client | undefined>;
+  /**
+   * Who asks about a subscription to this topic, or to move it; the core decides whether that is enough.
+   * @throws {HubError} as `admit`
+   */
+  callerOf(request: SentRequest, topic: string): Promise<Asker>;
+}
+
+export interface TokenAccess {
+  readonly verify: VerifyAccessToken;
+  readonly policy: Policy;
 }
 
 /** ACCESS=open: anyone on this machine, tokens are not looked at; a signature that is present must be right. */
-export const openAccess: Access = {
-  admit: () => {},
-  callerOf: async (request) => await signatureOf(request) ?? { kind: "anyone" },
+export const openAccess: Access = accessBy("open");
+/** ACCESS=public: a W3C hub for anyone to subscribe at; what is fetched is published, and subscriptions answer to their secret. */
+export const publicAccess: Access = accessBy("public");
+/** ACCESS=token: every request shows a token that its policy lets pass, or a subscription's signature. */
+export function tokenAccess(tokens: TokenAccess): Access {
+  return accessBy("token", tokens);
+}
+
+function accessBy(name: "open" | "public"): Access;
+function accessBy(name: "token", tokens: TokenAccess): Access;
+function accessBy(name: AccessName, tokens?: TokenAccess): Access {
+  const table = ACCESS_TABLE[name];
+
+  async function clientOf(headers: Headers): Promise<Client> {
+    const token = accessTokenOf(headers);
+    if (token === undefined || tokens === undefined) {
+      throw new HubError("unauthorized", "An access token is missing; send it as Authorization: Bearer.");
+    }
+    return await tokens.verify(token);
+  }
+
+  function refuseWithoutRight(client: Client, action: Action, topic: string): void {
+    const lacking = tokens?.policy(client, action, topic);
+    if (lacking === null) return;
+    throw new HubError(
+      "insufficient_scope",
+      `The token may not ${VERBS[action]} ${quoted(topic)}; it needs ${lacking}.`,
+    );
+  }
+
+  return {
+    async admit(request, wanted) {
+      const rule = table[NEED_OF[wanted.kind]];
+      switch (rule) {
+        case "all":
+          return undefined;
+        case "nobody":
+          throw new HubError("forbidden", "This hub takes no content and no registrations; send a ping, it fetches.");
+        case "right": {
+          const client = await clientOf(request.headers);
+          const topics = wanted.kind === "ping" ? wanted.topics : [wanted.topic];
+          const action = wanted.kind === "ping" || wanted.kind === "content" ? "publish" : wanted.kind;
+          for (const topic of topics) refuseWithoutRight(client, action, topic);
+          return client;
+        }
+      }
+    },
+
+    async callerOf(request, topic) {
+      const signature = await signatureOf(request);
+      if (signature !== undefined) return { caller: signature, expiresAt: Infinity };
+      switch (table.subscription) {
+        case "all":
+          return { caller: { kind: "anyone" }, expiresAt: Infinity };
+        case "signature":
+          throw new HubError("unauthorized", "X-Subscriber-Signature is missing; sign the request with the secret.");
+        case "own": {
+          const client = await clientOf(request.headers);
+          const kind = client.roles.has(OPERATE) ? "operator" : "client";
+          if (kind === "client") refuseWithoutRight(client, "subscribe", topic);
+          return { caller: { kind, ...identityOfClient(client) }, expiresAt: client.expiresAt };
+        }
+      }
+    },
+  };
+}
+
+/** What of a client the core needs to know it again. */
+export function identityOfClient({ issuer, userId }: Client): ClientIdentity {
+  return { issuer, userId };
+}
+
+const VERBS: Readonly<Record<Action, string>> = {
+  register: "register",
+  deregister: "deregister",
+  publish: "publish to",
+  subscribe: "subscribe to",
+  unsubscribe: "unsubscribe from",
 };

@@ -4,6 +4,7 @@
 import { CALLER_HEADER, CONTENT_HEADERS, CORE_PATHS, REFUSALS } from "../shared/core-api.ts";
 import type {
   Caller,
+  ClientIdentity,
   ContentAnswer,
   DeregisterOperation,
   IntentOperation,
@@ -30,6 +31,8 @@ export type MoveWish = Unheaded<MoveOperation>;
 
 export interface Content {
   readonly topic: string;
+  /** Who publishes; null: the anonymous client. */
+  readonly client: ClientIdentity | null;
   /** Idempotency-Key; null if none. */
   readonly key: string | null;
   readonly contentType: string;
@@ -216,6 +219,7 @@ function contentRequest(content: Content, { id, madeAt }: OperationHead): Sent {
     [CONTENT_HEADERS.contentType]: encodeURIComponent(content.contentType),
     [CONTENT_HEADERS.traceparent]: content.traceparent,
   };
+  if (content.client !== null) headers[CONTENT_HEADERS.client] = encodeURIComponent(JSON.stringify(content.client));
   if (content.key !== null) headers[CONTENT_HEADERS.key] = content.key;
   if (content.headers !== null) headers[CONTENT_HEADERS.headers] = encodeURIComponent(JSON.stringify(content.headers));
   return { method: "POST", path: CORE_PATHS.messages, headers, body: content.body };

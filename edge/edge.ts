@@ -10,59 +10,49 @@ import type { HubEndpointOptions } from "./hub-endpoint.ts";
 import { createMissedEndpoints } from "./missed-endpoints.ts";
 import type { MissedEndpointsOptions } from "./missed-endpoints.ts";
 import type { Exchange } from "../shared/serve.ts";
-import { addOperating } from "./operating.ts";
+import { createOperating } from "./operating.ts";
+import { allowOf, type HandlerName, ROUTES } from "./routes.ts";
 
-export interface EdgeOptions extends HubEndpointOptions, Pick<MissedEndpointsOptions, "stallMs" | "silenceMs"> {
+export interface EdgeOptions
+  extends HubEndpointOptions, Pick<MissedEndpointsOptions, "stallMs" | "silenceMs" | "clock"> {
   /** HUB_URL, for the page that browsers get. */
   readonly hubUrl: string;
 }
 
 export interface Edge {
   readonly fetch: (request: Request, exchange?: Exchange) => Response | Promise<Response>;
+  /** What answers, as the router has it. */
+  readonly routes: readonly { readonly method: string; readonly path: string }[];
   /** Cuts the streams of missed messages, which would go on for ever, so that requests come to an end. */
   endStreams(): void;
   /** Lets verifications in flight end until `deadlineMs`; what is left the core takes. */
   close(deadlineMs: number): Promise<void>;
 }
 
+type Handler = (request: Request, exchange: Exchange) => Response | Promise<Response>;
+
 const ALLOW = { allow: "POST, OPTIONS" };
 
 export function createEdge(options: EdgeOptions): Edge {
   const log = getLogger(["tidings", "edge", "http"]);
-  const hub = createHubEndpoint(options);
   const missed = createMissedEndpoints(options);
+  const handlers: Readonly<Record<HandlerName, Handler>> = {
+    hub: createHubEndpoint(options),
+    options: () => new Response(null, { status: 204, headers: ALLOW }),
+    guide: (request) => guide(request, options.hubUrl),
+    ...missed,
+    ...createOperating(options.core, options.metrics),
+  };
 
-  // `strict: false` ignores one trailing slash on every path.
+  // `strict: false` ignores one trailing slash on every path. Hono answers HEAD as GET without the body.
   const app = new Hono<{ Bindings: Exchange }>({ strict: false });
-  for (const path of ["/hub", "/"]) {
-    app.post(path, (c) => hub(c.req.raw));
-    app.options(path, () => new Response(null, { status: 204, headers: ALLOW }));
-    // GET, and HEAD with it: Hono answers HEAD as GET without the body.
-    app.get(path, (c) => guide(c.req.raw, options.hubUrl));
-    app.all(path, () => sentence(405, "The hub takes POST.", ALLOW));
+  for (const { method, path, handler } of ROUTES) {
+    app.on(method, path, (c) => handlers[handler](c.req.raw, c.env));
   }
-  app.get("/subscriptions", (c) => missed.subscriptions(c.req.raw, c.env));
-  app.post("/subscriptions/ack", (c) => missed.ack(c.req.raw, c.env));
-  app.post("/subscriptions/resume", (c) => missed.resume(c.req.raw, c.env));
-  app.post("/dead-letters/replay", (c) => missed.replay(c.req.raw, c.env));
-  for (const path of ["/subscriptions/ack", "/subscriptions/resume", "/dead-letters/replay"]) {
-    app.all(path, () => sentence(405, "This takes POST.", { allow: "POST" }));
-  }
-  app.get("/messages", (c) => missed.messages(c.req.raw, c.env));
-  app.get("/dead-letters", (c) => missed.deadLetters(c.req.raw, c.env));
-  addOperating(app, options.core, options.metrics);
-  for (
-    const path of [
-      "/subscriptions",
-      "/messages",
-      "/dead-letters",
-      "/healthz",
-      "/readyz",
-      "/metrics",
-      "/hub/actuator/health",
-    ]
-  ) {
-    app.all(path, () => sentence(405, "This takes GET.", { allow: "GET, HEAD" }));
+  for (const path of new Set(ROUTES.map((route) => route.path))) {
+    const allow = allowOf(path);
+    const takes = allow === ALLOW.allow ? "The hub takes POST." : `This takes ${allow.split(",", 1)[0]}.`;
+    app.all(path, () => sentence(405, takes, { allow }));
   }
   app.notFound(() => sentence(404, "There is nothing here; the hub is at /hub."));
   app.onError((error) => {
@@ -72,6 +62,7 @@ export function createEdge(options: EdgeOptions): Edge {
 
   return {
     fetch: (request, exchange = {}) => app.fetch(request, exchange),
+    routes: app.routes,
     endStreams: () => missed.close(),
     close: (deadlineMs) => options.verifier.close(deadlineMs),
   };

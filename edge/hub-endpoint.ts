@@ -4,8 +4,10 @@ import { identityOf } from "../shared/identity.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { BodyTooLargeError, readBody } from "../shared/request-body.ts";
 import { createTraceparent, parseTraceparent } from "../shared/trace.ts";
-import type { Access } from "./access.ts";
-import { accepted, empty, refusalOf } from "./answers.ts";
+import { type Access, identityOfClient } from "./access.ts";
+import { accepted, empty, hubRefusalOf } from "./answers.ts";
+import type { Client } from "./auth/client.ts";
+import { isMarked, type OnIntent } from "./auto-verify.ts";
 import { createBodyBudget } from "./body-budget.ts";
 import { compactJson } from "./compact-json.ts";
 import type { CoreClient } from "./core-client.ts";
@@ -27,6 +29,11 @@ export interface HubEndpointOptions {
   readonly messageMaxBytes: number;
   /** Topics whose JSON loses its whitespace (COMPACT_JSON). */
   readonly compactJson: readonly string[];
+  /** AUTO_VERIFY: whether a mark of the hooks below counts (WIRE §2). Default false. */
+  readonly autoVerify?: boolean;
+  /** Each looks at a request that was admitted, and may mark it as verified. */
+  readonly onSubscription?: OnIntent;
+  readonly onUnsubscription?: OnIntent;
   /** Monotonic ms, the verifier's clock. */
   readonly now: () => number;
 }
@@ -56,10 +63,10 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
       release = budget.reserve(request, readLimit);
       const parsed = await read(request, readLimit, options);
       operation = parsed.kind;
-      await access.admit(request, parsed);
-      response = await act(parsed, request);
+      const client = await access.admit(request, parsed);
+      response = await act(parsed, request, client);
     } catch (error) {
-      response = refusalOf(error);
+      response = hubRefusalOf(error);
     } finally {
       release();
     }
@@ -67,10 +74,10 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
     return response;
   };
 
-  async function act(parsed: HubRequest, request: Request): Promise<Response> {
+  async function act(parsed: HubRequest, request: Request, client: Client | undefined): Promise<Response> {
     switch (parsed.kind) {
       case "content":
-        return await publish(parsed, request);
+        return await publish(parsed, request, client);
       case "ping":
         await core.operate({ kind: "ping", topics: parsed.topics });
         // Debian's and WordPress's publisher library takes nothing but 204, Ballerina's nothing but 200.
@@ -81,13 +88,18 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
         return accepted(200);
       case "subscribe":
       case "unsubscribe":
-        return await intend(parsed);
+        return await intend(parsed, client);
     }
   }
 
-  async function publish(parsed: Extract<HubRequest, { kind: "content" }>, request: Request): Promise<Response> {
+  async function publish(
+    parsed: Extract<HubRequest, { kind: "content" }>,
+    request: Request,
+    client: Client | undefined,
+  ): Promise<Response> {
     const { id } = await core.publish({
       topic: parsed.topic,
+      client: client === undefined ? null : identityOfClient(client),
       key: idempotencyKey(request.headers),
       contentType: parsed.contentType,
       headers: publisherHeaders(request.headers),
@@ -97,15 +109,30 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
     return accepted(200, { "webhook-id": id });
   }
 
-  async function intend({ kind, ...pair }: SubscribeRequest): Promise<Response> {
+  async function intend({ kind, ...pair }: SubscribeRequest, client: Client | undefined): Promise<Response> {
     const intent = { mode: kind, ...pair };
-    const { id, answer } = await core.operate({ kind: "intent", ...intent });
+    const hook = kind === "subscribe" ? options.onSubscription : options.onUnsubscription;
+    const marked = await isMarked(verifiable(intent, client), hook, options.autoVerify === true);
+    const { id, answer } = await core.operate({
+      kind: "intent",
+      ...intent,
+      ...(client === undefined ? {} : { client: identityOfClient(client) }),
+      ...(marked ? { marked } : {}),
+    });
     // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
     if (answer.kind === "intent" && answer.verify) {
       verifier.take({ ...intent, id, offset: answer.offset, acceptedAt: options.now() });
     }
     return accepted(202);
   }
+}
+
+/** What a hook sees of an intent: all but the secret. */
+function verifiable(
+  { mode, topic, callback, leaseMs }: { mode: "subscribe" | "unsubscribe" } & Omit<SubscribeRequest, "kind">,
+  client: Client | undefined,
+) {
+  return Object.freeze({ mode, topic, callback, ...(leaseMs === undefined ? {} : { leaseMs }), client });
 }
 
 async function read(

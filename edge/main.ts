@@ -8,7 +8,9 @@ import { createHttpClient } from "../shared/runtime/http-client.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { serve } from "../shared/runtime/serve.ts";
 import { runTier } from "../shared/runtime/tier.ts";
-import { openAccess } from "./access.ts";
+import { openAccess, publicAccess, tokenAccess } from "./access.ts";
+import { createTokenAccess } from "./auth/provider.ts";
+import { createAutoVerify } from "./auto-verify.ts";
 import { createCoreClient } from "./core-client.ts";
 import { createEdge } from "./edge.ts";
 import { EDGE_MAX_HEADER_BYTES } from "./publisher-headers.ts";
@@ -20,6 +22,7 @@ const VERIFICATIONS_DEADLINE_MS = 3_000;
 
 await runTier("edge", async ({ settings, metrics }) => {
   const now = () => performance.now();
+  const clock = () => Date.now();
   const guard = createOutboundGuard(settings.outboundAllow);
   const outbound = createOutbound({ guard, userAgent: USER_AGENT });
   const http = createHttpClient();
@@ -27,17 +30,41 @@ await runTier("edge", async ({ settings, metrics }) => {
   const core = createCoreClient({
     http,
     origins: settings.coreUrl,
-    clock: () => Date.now(),
+    clock,
     monotonic: now,
     pause,
     random: () => Math.random(),
     onRetry: () => retries.inc(),
   });
-  const verifier = createVerifier({ core, outbound, metrics, now, challenge: createChallenge, pause });
+  const verifier = createVerifier({
+    core,
+    outbound,
+    metrics,
+    now,
+    challenge: createChallenge,
+    pause,
+    method: settings.verification === "ping"
+      ? { by: "ping", signature: settings.signature, clock }
+      : { by: "challenge" },
+  });
+  const access = {
+    open: () => openAccess,
+    public: () => publicAccess,
+    token: () => tokenAccess(createTokenAccess({ settings, http, metrics, clock, monotonic: now })),
+  }[settings.access]();
+  // Settings name an issuer wherever there are several.
+  const origins = settings.autoVerifyOrigins.map(({ issuer = settings.issuer[0]!, ...client }) => ({
+    issuer,
+    ...client,
+  }));
+  const autoVerify = createAutoVerify(origins);
   const edge = createEdge({
     core,
     verifier,
-    access: openAccess,
+    access,
+    autoVerify: settings.autoVerify === "on",
+    // While it is off there is nothing to mark; a mark would be an error each time.
+    ...(settings.autoVerify === "on" ? { onSubscription: autoVerify, onUnsubscription: autoVerify } : {}),
     metrics,
     rules: { ...settings, guard },
     messageMaxBytes: settings.messageMaxBytes,

@@ -34,20 +34,22 @@ export interface MissedEndpointsOptions {
   readonly stallMs?: number;
   /** A core that says nothing for so long is given up, ms. Default three of its heartbeats, 45 s. */
   readonly silenceMs?: number;
+  /** ms since 1970; default the system's. */
+  readonly clock?: () => number;
 }
 
 const EVENTS = "text/event-stream";
 const NOTHING = new Uint8Array(0);
 
 export function createMissedEndpoints(
-  { core, access, stallMs = 30_000, silenceMs = 45_000 }: MissedEndpointsOptions,
+  { core, access, stallMs = 30_000, silenceMs = 45_000, clock = Date.now }: MissedEndpointsOptions,
 ): MissedEndpoints {
   const closing = new AbortController();
 
   /** Handles a question about a subscription; `names` are the parameters that the core reads. */
   const endpoint = (
     names: readonly string[],
-    answer: (asked: Question, request: Request, exchange: Exchange) => Promise<Response>,
+    answer: (asked: Question & { expiresAt: number }, request: Request, exchange: Exchange) => Promise<Response>,
   ): Endpoint =>
   async (request, exchange) => {
     try {
@@ -58,8 +60,9 @@ export function createMissedEndpoints(
         return value === undefined ? [] : [[name, value] as const];
       });
       const { method, headers } = request;
-      const caller = await access.callerOf({ method, target: exchange.target ?? request.url, headers, body: NOTHING });
-      return await answer({ pair, caller, given }, request, exchange);
+      const sent = { method, target: exchange.target ?? request.url, headers, body: NOTHING };
+      const asker = await access.callerOf(sent, pair.topic);
+      return await answer({ pair, ...asker, given }, request, exchange);
     } catch (error) {
       return refusalOfRead(error);
     }
@@ -76,8 +79,11 @@ export function createMissedEndpoints(
         const body = await readForm(request);
         const form = parseForm(body);
         const { method, headers } = request;
-        const caller = await access.callerOf({ method, target: exchange.target ?? request.url, headers, body });
-        return inJson(await core.move({ ...parsePair(form), caller, ...read(form, headers) }));
+        // Syntax comes before access (WIRE §1).
+        const wish = { ...parsePair(form), ...read(form, headers) };
+        const sent = { method, target: exchange.target ?? request.url, headers, body };
+        const { caller } = await access.callerOf(sent, wish.topic);
+        return inJson(await core.move({ ...wish, caller }));
       } catch (error) {
         return refusalOfRead(error);
       }
@@ -105,7 +111,7 @@ export function createMissedEndpoints(
     }),
     subscriptions: endpoint([], async (asked) => inJson(await core.ask("subscriptions", asked))),
     deadLetters: endpoint(["after", "limit"], async (asked) => inJson(await core.ask("deadLetters", asked))),
-    messages: endpoint(["after", "since", "limit"], async ({ given, ...asked }, request, { breakOff }) => {
+    messages: endpoint(["after", "since", "limit"], async ({ given, expiresAt, ...asked }, request, { breakOff }) => {
       const events = request.method === "GET" && wantsEvents(request.headers.get("accept"));
       const last = events ? request.headers.get("last-event-id") : null;
       // What a reader of events says when it comes back wins over where it began.
@@ -115,12 +121,17 @@ export function createMissedEndpoints(
         await body.cancel();
         return new Response(null, { headers: { "content-type": contentType, ...UNSTORED } });
       }
+      const ends = new AbortController();
+      // WIRE §6: events end when the token does; Infinity is no time that a timer could wait for.
+      const leftMs = Math.ceil(Math.min(LONGEST_TIMER_MS, Math.max(0, expiresAt - clock())));
+      const end = events && expiresAt !== Infinity ? setTimeout(() => ends.abort(), leftMs) : undefined;
       const paced = createPacedBody((signal) => partsOf(body, signal), {
         stallMs,
         silenceMs,
         cutShort: events ? "ends" : "breaks",
         breakOff,
-        signal: closing.signal,
+        signal: AbortSignal.any([closing.signal, ends.signal]),
+        onEnd: () => clearTimeout(end),
       });
       // nginx and its like would hold events back.
       const headers = { "content-type": contentType, ...UNSTORED, ...(events ? { "x-accel-buffering": "no" } : {}) };
@@ -157,6 +168,9 @@ async function readForm(request: Request): Promise<Uint8Array> {
     throw new HubError("too_large", `The form is longer than ${FORM_MAX_BYTES} bytes.`);
   }
 }
+
+/** Beyond this a timer would fire at once, ms: 24 days, after which a reader of events comes back by itself. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Cursors and times are short; anything longer is none. */
 function short(parameter: string, value: string): string {

@@ -9,6 +9,12 @@ export interface OperationHead {
   readonly madeAt: number;
 }
 
+/** Who a verified token speaks for (WIRE §6); where nobody has to show one, everybody is one anonymous client. */
+export interface ClientIdentity {
+  readonly issuer: string;
+  readonly userId: string;
+}
+
 export interface RegisterOperation extends OperationHead {
   readonly kind: "register";
   readonly topic: string;
@@ -32,6 +38,10 @@ export interface IntentOperation extends OperationHead {
   readonly concurrency?: number;
   /** `hub.start` as sent: latest, earliest, an ISO-8601 time or a cursor; subscribe only. */
   readonly start?: string;
+  /** Who asked; none: the anonymous client. A verified subscribe makes the subscription this client's. */
+  readonly client?: ClientIdentity;
+  /** The edge's policy marks this very request as verified (WIRE §2): it counts where `AUTO_VERIFY` and the fold say so. */
+  readonly marked?: true;
 }
 /** What came of verifying an intent. */
 export interface ResultOperation extends OperationHead {
@@ -91,6 +101,8 @@ export const CONTENT_HEADERS = {
   madeAt: "x-tidings-made-at",
   /** % */
   topic: "x-tidings-topic",
+  /** %, JSON of the publisher's `ClientIdentity`; none: the anonymous client. */
+  client: "x-tidings-client",
   /** The publisher's Idempotency-Key, verbatim (`IDEMPOTENCY_KEY`); none: each operation is a message of its own. */
   key: "x-tidings-key",
   /** %, the publisher's Content-Type verbatim; the request's own Content-Type means nothing here. */
@@ -111,6 +123,10 @@ export const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
 export type Caller =
   /** The edge lets anyone ask (ACCESS=open). */
   | { readonly kind: "anyone" }
+  /** A token with the subscribe right: it may if the subscription is this client's. */
+  | ({ readonly kind: "client" } & ClientIdentity)
+  /** A token with the role `websub:operate`. */
+  | ({ readonly kind: "operator" } & ClientIdentity)
   | ({ readonly kind: "signature" } & SignedRequest);
 
 /** A request as its subscriber sent and signed it: at the edge, not between the tiers. */

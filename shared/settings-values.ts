@@ -1,6 +1,7 @@
 // What a setting's text may be, and what it means: one schema and one phrase per kind of value.
 import ipaddr from "ipaddr.js";
 import * as v from "valibot";
+import { parseHttpUrl } from "./http-url.ts";
 
 /** Where a tier listens. `host` has no brackets; port 0 means any free one. */
 export interface Listen {
@@ -73,6 +74,55 @@ export const httpOrigins: Value<readonly string[]> = {
     v.minLength(1),
     v.array(v.pipe(v.string(), v.check((url) => isUrl(url) && /^[^/]*\/\/[^/?]*\/?$/.test(url)))),
     v.transform((urls) => urls.map((url) => url.replace(/\/$/, ""))),
+  ),
+};
+
+/** Issuers are names: they are compared byte for byte with a token's `iss` (RFC 8414 §2: no query, no fragment). */
+export const issuers: Value<readonly string[]> = {
+  allowed: "a comma-separated list of absolute http or https URLs without a query",
+  schema: v.pipe(
+    v.string(),
+    v.transform(split),
+    v.minLength(1),
+    v.array(v.pipe(v.string(), v.check((url) => isUrl(url) && !url.includes("?")))),
+  ),
+};
+
+export const httpUrls: Value<readonly string[]> = {
+  allowed: "a comma-separated list of absolute http or https URLs",
+  schema: v.pipe(v.string(), v.transform(split), v.minLength(1), v.array(v.pipe(v.string(), v.check(isUrl)))),
+};
+
+export const words: Value<readonly string[]> = {
+  allowed: "a comma-separated list, not empty",
+  schema: v.pipe(v.string(), v.transform(split), v.minLength(1)),
+};
+
+/** A callback origin that belongs to a client. `issuer` is undefined where there is but one. */
+export interface ClientOrigin {
+  readonly issuer: string | undefined;
+  readonly userId: string;
+  /** scheme://host:port, the port always written. */
+  readonly origin: string;
+}
+
+export const clientOrigins: Value<readonly ClientOrigin[]> = {
+  allowed: "a comma-separated list of user=origin, or issuer user=origin, for example partner-a=https://a.example",
+  schema: v.pipe(
+    v.string(),
+    v.transform(split),
+    v.minLength(1),
+    v.array(v.pipe(
+      v.string(),
+      v.regex(/^(?:https?:\/\/\S+ +)?[^\s=][^=]*=https?:\/\/[^/?#@\s]+\/?$/i),
+      v.check((written) => isUrl(written.slice(written.lastIndexOf("=") + 1))),
+      v.transform((written) => {
+        const at = written.lastIndexOf("=");
+        const { origin } = parseHttpUrl(written.slice(at + 1));
+        const [, issuer, userId = ""] = /^(?:(https?:\/\/\S+) +)?(.*)$/i.exec(written.slice(0, at)) ?? [];
+        return { issuer, userId, origin };
+      }),
+    )),
   ),
 };
 

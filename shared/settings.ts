@@ -2,30 +2,43 @@
 // all there is: the parser, `--print-config` and the README's table (`npm run settings-table`) are made of it.
 import { closest } from "fastest-levenshtein";
 import * as v from "valibot";
+import { wrongAccess } from "./settings-access.ts";
 import {
   brokers,
   cidrs,
+  type ClientOrigin,
+  clientOrigins,
   duration,
   httpOrigins,
   httpUrl,
+  httpUrls,
   integer,
   isLoopback,
+  issuers,
   listen,
   oneOf,
   seconds,
   text,
   topics,
   type Value,
+  words,
 } from "./settings-values.ts";
 
 export const PREFIX = "TIDINGS_";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** A default that follows another setting; the README's table shows `shown`, or what it makes of the other's name. */
+interface Following {
+  readonly from: string;
+  readonly make: (other: string) => string;
+  readonly shown?: string;
+}
+
 /** A default is text as one would write it, text that follows another setting, or nothing: then `unset` is the value. */
 interface Row<T> {
   readonly name: string;
-  readonly default: string | { readonly from: string; readonly make: (other: string) => string } | null;
+  readonly default: string | Following | null;
   readonly unset?: T;
   readonly what: string;
   readonly value: Value<T>;
@@ -39,7 +52,7 @@ const ROWS = {
   edgeListen: row({
     name: "EDGE_LISTEN",
     default: "127.0.0.1:9191",
-    what: "Where the edge listens; with `ACCESS=open` on loopback only",
+    what: "Where the edge listens; off loopback, `ACCESS` and `HUB_URL` must be set",
     value: listen,
   }),
   coreListen: row({
@@ -88,8 +101,63 @@ const ROWS = {
   access: row({
     name: "ACCESS",
     default: "open",
-    what: "Who may do what; `open`: anyone on this machine, no tokens",
-    value: { ...oneOf(["open"]), allowed: "open: this version knows no tokens yet" },
+    what:
+      "Who may do what; `open`: anyone on this machine; `public`: anyone may ping and subscribe, nobody publishes content; `token`: by access tokens",
+    value: oneOf(["open", "public", "token"]),
+  }),
+  policy: row({
+    name: "POLICY",
+    default: "scopes",
+    what:
+      "What a token's scopes and roles allow: `scopes` (`websub:publish`, `websub:subscribe:<topic>` …), `wso2` or `mosip`",
+    value: oneOf(["scopes", "wso2", "mosip"]),
+  }),
+  issuer: row<readonly string[]>({
+    name: "ISSUER",
+    default: null,
+    unset: [],
+    what:
+      "Issuers of access tokens, a list; each by its name alone, exactly as in `iss`: where its keys are is discovered",
+    value: issuers,
+  }),
+  audience: row<readonly string[]>({
+    name: "AUDIENCE",
+    default: null,
+    unset: [],
+    what: "What `aud` of a token must name, a list of which one is enough; `*`: any",
+    value: words,
+  }),
+  jwksUrl: row<readonly string[]>({
+    name: "JWKS_URL",
+    default: null,
+    unset: [],
+    what: "Where the issuers' keys are, a list in the order of `ISSUER`, instead of discovery",
+    value: httpUrls,
+  }),
+  rolesClaim: row({
+    name: "ROLES_CLAIM",
+    default: "realm_access.roles",
+    what: "The claim that lists a token's roles, a name or a path of names",
+    value: text("a claim's name, or a path with dots", /^[^\s\0]{1,256}$/),
+  }),
+  introspectionUrl: row<string | undefined>({
+    name: "INTROSPECTION_URL",
+    default: null,
+    what: "Where opaque tokens are asked about (RFC 7662)",
+    value: httpUrl,
+  }),
+  introspectionClientId: row<string | undefined>({
+    name: "INTROSPECTION_CLIENT_ID",
+    default: null,
+    what: "The hub's own client id there",
+    value: text("a client id", /^[\x20-\x7e]{1,1024}$/),
+  }),
+  introspectionClientSecret: row<string | undefined>({
+    name: "INTROSPECTION_CLIENT_SECRET",
+    default: null,
+    what: "The hub's own client secret there",
+    value: text("a client secret", /^[\x20-\x7e]{1,1024}$/),
+    secret: true,
   }),
   topicRegistration: row({
     name: "TOPIC_REGISTRATION",
@@ -182,9 +250,33 @@ const ROWS = {
     what: "Topics whose JSON loses the whitespace outside strings, a list",
     value: topics,
   }),
+  verification: row({
+    name: "VERIFICATION",
+    default: "challenge",
+    what: "How a subscribe is verified: `challenge` (§5.3), or `ping`, a signed POST that any 2xx confirms",
+    value: oneOf(["challenge", "ping"]),
+  }),
+  autoVerify: row({
+    name: "AUTO_VERIFY",
+    default: "off",
+    what: "`on`: a request that the policy marks is taken as verified without asking its callback",
+    value: oneOf(["off", "on"]),
+  }),
+  autoVerifyOrigins: row<readonly ClientOrigin[]>({
+    name: "AUTO_VERIFY_ORIGINS",
+    default: null,
+    unset: [],
+    what:
+      "Callback origins registered to a client, a list of `user=origin`, or `issuer user=origin`; the policy marks its requests for them",
+    value: clientOrigins,
+  }),
   outboundAllow: row({
     name: "OUTBOUND_ALLOW",
-    default: "127.0.0.0/8,::1/128",
+    default: {
+      from: "ACCESS",
+      make: (access) => access === "open" ? "127.0.0.0/8,::1/128" : "",
+      shown: "`127.0.0.0/8,::1/128` with `ACCESS=open`, else none",
+    },
     what: "Private networks that callbacks and topics may be in, a list of CIDRs; empty: none",
     value: cidrs,
   }),
@@ -253,7 +345,7 @@ export function settingsTable(): string {
       ? "unset"
       : typeof row.default === "string"
       ? `\`${row.default}\``
-      : `\`${row.default.make(`<${row.default.from}>`)}\``;
+      : row.default.shown ?? `\`${row.default.make(`<${row.default.from}>`)}\``;
     return `| \`${PREFIX}${row.name}\` | ${byDefault} | ${row.what} |`;
   });
   return ["| setting | default | what |", "| --- | --- | --- |", ...rows].join("\n");
@@ -295,9 +387,13 @@ function refuseBadCombinations(settings: Settings, environment: Environment): vo
       refuse(`${PREFIX}${name} is set but TIDINGS_KAFKA_BROKERS is not: set both, or neither for the embedded log`);
     }
   }
-  if (!isLoopback(settings.edgeListen.host)) {
-    refuse(`TIDINGS_ACCESS=open lets anyone do anything, so TIDINGS_EDGE_LISTEN must be a loopback address`);
-  }
+  const wrong = wrongAccess(settings, (name) => {
+    const written = environment[PREFIX + name];
+    // A default that is written out says nothing new.
+    return written !== undefined &&
+      written !== Object.values<Row<unknown>>(ROWS).find((row) => row.name === name)?.default;
+  });
+  if (wrong !== null) refuse(wrong);
   // ARCHITECTURE §5: between the tiers plain HTTP stays on loopback.
   if (!isLoopback(settings.coreListen.host)) {
     refuse("TIDINGS_CORE_LISTEN must be a loopback address: the core does not speak TLS yet");

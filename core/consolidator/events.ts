@@ -1,5 +1,6 @@
 // What the `events` stream carries: accepted operations from outside (ARCHITECTURE §2), as JSON.
 import * as v from "valibot";
+import type { ClientIdentity } from "../../shared/core-api.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
 
 interface EventHead {
@@ -33,6 +34,10 @@ export interface IntentEvent extends EventHead {
   readonly secret?: string;
   readonly verifyToken?: string;
   readonly concurrency?: number;
+  /** Who asked; none: the anonymous client. */
+  readonly client?: ClientIdentity;
+  /** A policy marked it as verified, and AUTO_VERIFY lets that count: the fold decides (A3.6). */
+  readonly marked?: true;
   /** The subscribe was refused by validation (§5.2): nothing is verified, a denied notice is owed. */
   readonly denied?: string;
 }
@@ -104,6 +109,14 @@ export const LEASE_MS = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValu
 export const CONCURRENCY = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64));
 export const VERIFY_TOKEN = v.pipe(v.string(), v.maxLength(4_096), v.check((text) => text.isWellFormed()));
 
+const CLIENT_NAME = v.pipe(
+  v.string(),
+  v.minLength(1),
+  v.maxLength(2_048),
+  v.check((text) => text.isWellFormed()),
+);
+export const CLIENT = v.object({ issuer: CLIENT_NAME, userId: CLIENT_NAME });
+
 const DATE_MS = v.pipe(v.number(), v.minValue(-8e15), v.maxValue(8e15));
 const OFFSET = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const REASON = v.pipe(v.string(), v.check((text) => text.isWellFormed()));
@@ -126,6 +139,8 @@ const EVENT = v.variant("type", [
     secret: v.exactOptional(v.string()),
     verifyToken: v.exactOptional(VERIFY_TOKEN),
     concurrency: v.exactOptional(CONCURRENCY),
+    client: v.exactOptional(CLIENT),
+    marked: v.exactOptional(v.literal(true)),
     denied: v.exactOptional(REASON),
   }),
   v.object({

@@ -1,4 +1,5 @@
 // The pure fold of a subscription (A3.6): intents wait here until a result closes them; only a verified one changes anything.
+import { isSameClient } from "../ids.ts";
 import type { IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
 import { hasOperation, withOperation } from "./operations.ts";
 import type { PendingIntent, SubscriptionPhase, SubscriptionRecord } from "./records.ts";
@@ -81,8 +82,13 @@ function foldIntent(
       : { notice: { topic: event.topic, callback: event.callback, reason: denied } };
     return { ...before, ...notice, version: offset, operations };
   }
-  const pending = [...before.pending, { ...intent, offset, time }].slice(-MOST_PENDING);
-  return { ...before, version: offset, pending, operations };
+  const waiting = { ...intent, offset, time };
+  const after = { ...before, version: offset, operations };
+  // WIRE §2: what a policy says counts for nobody else's subscription; else the callback is asked, at once.
+  if (event.marked === true && (!isLive(before.phase) || isSameClient(before.client, event.client))) {
+    return verified({ ...after, pending: [] }, waiting, { time, challengedAt: time, end: event.end });
+  }
+  return { ...after, pending: [...before.pending, waiting].slice(-MOST_PENDING) };
 }
 
 function foldResult(record: SubscriptionRecord, event: ResultEvent, offset: number): SubscriptionRecord {
@@ -97,9 +103,15 @@ function foldResult(record: SubscriptionRecord, event: ResultEvent, offset: numb
   const closed = { ...record, version: offset, pending, operations };
   // §5.1: what did not verify leaves the subscription as it was.
   if (!event.verified || intent.offset <= record.verified) return closed;
+  return verified(closed, intent, event);
+}
+
+type Verified = Pick<ResultEvent, "time" | "challengedAt" | "end">;
+
+function verified(record: SubscriptionRecord, intent: PendingIntent, event: Verified): SubscriptionRecord {
   return intent.mode === "subscribe"
-    ? subscribed(closed, intent, event.challengedAt)
-    : unsubscribed(closed, intent, event);
+    ? subscribed(record, intent, event.challengedAt)
+    : unsubscribed(record, intent, event);
 }
 
 /** The result of a verification that the owner made itself: folded like an edge's, but at no offset of `events` (A3.5). */
@@ -108,7 +120,7 @@ export function foldOwnResult(record: SubscriptionRecord, event: ResultEvent): S
 }
 
 function subscribed(record: SubscriptionRecord, intent: PendingIntent, challengedAt: number): SubscriptionRecord {
-  const { secret: _secret, endedAt: _endedAt, notice: _notice, ...rest } = record;
+  const { secret: _secret, client: _client, endedAt: _endedAt, notice: _notice, ...rest } = record;
   const { topic, callback, concurrency = 1 } = intent;
   const renewed = {
     ...rest,
@@ -120,6 +132,7 @@ function subscribed(record: SubscriptionRecord, intent: PendingIntent, challenge
     concurrency,
     // §5.1: a renewal replaces the secret, or drops it.
     ...(intent.secret === undefined ? {} : { secret: intent.secret }),
+    ...(intent.client === undefined ? {} : { client: intent.client }),
   };
   // A renewal, also one after the lease was over, goes on where the last one stopped; anything else begins a life.
   if (record.phase === "active" || record.phase === "expired") return renewed;
@@ -127,7 +140,7 @@ function subscribed(record: SubscriptionRecord, intent: PendingIntent, challenge
   return { ...renewed, life: intent.offset, start };
 }
 
-function unsubscribed(record: SubscriptionRecord, intent: PendingIntent, event: ResultEvent): SubscriptionRecord {
+function unsubscribed(record: SubscriptionRecord, intent: PendingIntent, event: Verified): SubscriptionRecord {
   const at = { verified: intent.offset, ...(event.end === undefined ? {} : { unsubscribedAt: event.end }) };
   if (!isLive(record.phase)) return { ...record, ...at };
   return { ...ended(record, "unsubscribed", event.time, record.version), pending: record.pending, ...at };

@@ -150,7 +150,9 @@ export class Owed {
     });
   }
 
-  readonly #isOverdue = (intent: PendingIntent): boolean => intent.time + TAKEOVER_MS <= this.#options.now();
+  /** A mark that did not count was no edge's to verify (WIRE §2). */
+  readonly #isOverdue = ({ time, marked }: PendingIntent): boolean =>
+    marked === true || time + TAKEOVER_MS <= this.#options.now();
 
   #notify(id: string): void {
     const { effects, records, find } = this.#options;

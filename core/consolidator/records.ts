@@ -1,4 +1,5 @@
 // The consolidated state: one record a topic, one a subscription, kept in the compacted streams and in the replica.
+import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { IntentEvent } from "./events.ts";
 
 /** Ids of operations folded lately, with their times, so that a retry changes nothing (A3.8). */
@@ -61,6 +62,8 @@ export interface SubscriptionRecord {
   readonly verified: number;
   readonly expiresAt: number;
   readonly secret?: string;
+  /** Whose it is: the client of the intent that was verified last; none: the anonymous one. */
+  readonly client?: ClientIdentity;
   readonly concurrency: number;
   readonly endedAt?: number;
   /** The end of the `messages` partition at the last unsubscribe, or where the lane stood at a 410: nothing before it is for a later life (§6.4). */

@@ -2,7 +2,7 @@
 // moves a position.
 import type { Caller } from "../../shared/core-api.ts";
 import type { SubscriptionPhase, SubscriptionRecord } from "../consolidator/records.ts";
-import { subscriptionIdOf } from "../ids.ts";
+import { isSameClient, subscriptionIdOf } from "../ids.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Refusal } from "./refusal.ts";
@@ -45,7 +45,9 @@ export function createAdmit({ log, replica, topics, now }: AdmissionOptions): Ad
       const wrong = wrongSignature(caller, record?.secret, now());
       if (wrong !== undefined) throw new Refusal("unauthorized", wrong);
     }
-    if (record === undefined || record.phase === "pending") {
+    // WIRE §6: a token moves what its client made; of another's it says the same as of a pair that nobody made.
+    const theirs = caller.kind !== "client" || (record !== undefined && isSameClient(record.client, caller));
+    if (record === undefined || record.phase === "pending" || !theirs) {
       throw new Refusal("not_found", `There is no subscription of callback "${callback}" to topic "${name}"`);
     }
     return { id, topic, record: { ...record, phase: record.phase } };

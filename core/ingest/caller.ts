@@ -1,6 +1,7 @@
 // Who asks, as the edge says it: unknown JSON in, a `Caller` out.
 import * as v from "valibot";
-import type { Caller } from "../../shared/core-api.ts";
+import type { Caller, ClientIdentity } from "../../shared/core-api.ts";
+import { CLIENT } from "../consolidator/events.ts";
 import { Refusal } from "./refusal.ts";
 
 const text = v.string();
@@ -8,6 +9,8 @@ const text = v.string();
 /** For the field `caller` of an operation, too. */
 export const CALLER = v.variant("kind", [
   v.object({ kind: v.literal("anyone") }),
+  v.object({ kind: v.literal("client"), ...CLIENT.entries }),
+  v.object({ kind: v.literal("operator"), ...CLIENT.entries }),
   v.object({
     kind: v.literal("signature"),
     method: text,
@@ -18,6 +21,19 @@ export const CALLER = v.variant("kind", [
     bodySha256: v.pipe(text, v.regex(/^[0-9a-f]{64}$/)),
   }),
 ]);
+
+/** Whose token a caller showed; undefined, the anonymous client, if it showed none. */
+export function clientOf(caller: Caller): ClientIdentity | undefined {
+  return caller.kind === "client" || caller.kind === "operator" ? caller : undefined;
+}
+
+/** Reads the header of a publisher's client. @throws {Refusal} "invalid_request" */
+export function parseClient(json: string | undefined): ClientIdentity | undefined {
+  if (json === undefined) return undefined;
+  const result = v.safeParse(CLIENT, parse(json));
+  if (result.success) return result.output;
+  throw new Refusal("invalid_request", "x-tidings-client is wrong");
+}
 
 /**
  * Reads the header's JSON. An edge that does not say who asks is never taken to mean "anyone".

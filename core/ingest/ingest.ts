@@ -9,7 +9,7 @@ import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
 import { TOPIC_NAME } from "../consolidator/events.ts";
 import type { ReadDeadLetters } from "../missed/dead-letters.ts";
 import type { Missed } from "../missed/missed.ts";
-import { parseCaller } from "./caller.ts";
+import { parseCaller, parseClient } from "./caller.ts";
 import { type Move, parseMove } from "./moves.ts";
 import { parseOperation } from "./operation.ts";
 import type { Operations } from "./operations.ts";
@@ -124,6 +124,7 @@ function parseContent(headers: Headers, body: Uint8Array): Content {
     id,
     madeAt: Number(madeAt),
     topic,
+    client: parseClient(decoded(headers, CONTENT_HEADERS.client)),
     contentType: decoded(headers, CONTENT_HEADERS.contentType) ?? "application/octet-stream",
     headers: decoded(headers, CONTENT_HEADERS.headers),
     traceparent: headers.get(CONTENT_HEADERS.traceparent) ?? undefined,

@@ -2,11 +2,11 @@
 // record is the first of its key is settled by the log's order and told by the block index, so that it holds for publishes that
 // race through several cores and for those repeated after a crash.
 import { createHash } from "node:crypto";
-import { IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
+import { type ClientIdentity, IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
 import type { BlockIndex } from "../blocks/block-index.ts";
 import type { Keyed } from "../blocks/block.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import { keyedMessageIdOf } from "../ids.ts";
+import { clientKeyOf, keyedMessageIdOf } from "../ids.ts";
 import type { Position } from "../log/log.ts";
 import { Refusal } from "./refusal.ts";
 import { type Topic, WAIT_MS } from "./topics.ts";
@@ -21,6 +21,8 @@ export function parseKey(key: string | null): string | undefined {
 export interface KeyedContent {
   /** 1–255 visible ASCII. */
   readonly key: string;
+  /** Whose key it is; undefined: the anonymous client's. */
+  readonly client: ClientIdentity | undefined;
   readonly body: Uint8Array;
 }
 
@@ -48,9 +50,6 @@ export type AppendKeyed = (
   append: (marks: KeyedMarks) => Promise<Position>,
 ) => Promise<{ readonly id: string; readonly at: Position }>;
 
-/** There is one client for as long as there are no tokens (WIRE §6, `open`). */
-const ANONYMOUS = "";
-
 export function createAppendKeyed({ index, delivery, now }: KeyedOptions): AppendKeyed {
   // Those with the same id, one after the other: what was appended here once is known to the next.
   const lines = new Map<string, Promise<unknown>>();
@@ -72,8 +71,8 @@ export function createAppendKeyed({ index, delivery, now }: KeyedOptions): Appen
     return answerOf(first, sha256, partition);
   }
 
-  return async ({ key, body }, topic, append) => {
-    const id = keyedMessageIdOf(ANONYMOUS, topic.id, key);
+  return async ({ key, client, body }, topic, append) => {
+    const id = keyedMessageIdOf(clientKeyOf(client), topic.id, key);
     const sha256 = createHash("sha256").update(body).digest("base64url");
     const before = lines.get(id);
     const answer = (async () => {

@@ -4,11 +4,12 @@ import * as v from "valibot";
 import { IDEMPOTENCY_KEY, type MoveOperation, type SubscriptionStatus } from "../../shared/core-api.ts";
 import { type AckEvent, encodeEvent, type ReplayEvent, type ResumeEvent } from "../consolidator/events.ts";
 import { MOST_REQUESTS, requestKeyOf } from "../consolidator/fold-subscription.ts";
+import { clientKeyOf } from "../ids.ts";
 import type { Log } from "../log/log.ts";
 import { nextOf } from "../missed/read-request.ts";
 import type { Replica } from "../replica/replica.ts";
 import { type Admit, type Known, refuseEnded } from "./admission.ts";
-import { CALLER } from "./caller.ts";
+import { CALLER, clientOf } from "./caller.ts";
 import { isIsoTime, pastTime } from "./iso-time.ts";
 import { HEAD, PAIR, parseWith, refuseStale } from "./operation.ts";
 import { Refusal } from "./refusal.ts";
@@ -32,9 +33,6 @@ const SIGNED_KEPT_MS = 600_000;
 const RETRIES_KEPT_MS = 120_000;
 /** How long an Idempotency-Key of a replay is remembered (A3.8). */
 const KEYS_KEPT_MS = 86_400_000;
-/** There is one client for as long as there are no tokens (WIRE §6, `open`). */
-const ANONYMOUS = "";
-
 const text = v.pipe(v.string(), v.maxLength(256));
 const MOVE = v.variant("kind", [
   v.object({ kind: v.literal("ack"), ...HEAD, ...PAIR, caller: CALLER, cursor: text }),
@@ -72,8 +70,8 @@ export function createMove({ log, replica, admit, readStatus, now }: MovesOption
     }
     const remembered = known.record.requests?.filter(([, until]) => until > time) ?? [];
     if (operation.kind === "replay") {
-      const { key, letter } = operation;
-      const name = `replay_${hash(`${ANONYMOUS}\n${known.id}\n${key}`)}`;
+      const { key, letter, caller } = operation;
+      const name = `replay_${hash(`${clientKeyOf(clientOf(caller))}\n${known.id}\n${key}`)}`;
       const id = `${name}.${hash(letter ?? "").slice(0, 8)}`;
       const before = remembered.find(([other]) => requestKeyOf(other) === name);
       if (before !== undefined && before[0] !== id) {

@@ -1,7 +1,7 @@
 // Operations as they come from an edge: unknown JSON in, a typed operation out.
 import * as v from "valibot";
 import type { Operation, OperationHead } from "../../shared/core-api.ts";
-import { CALLBACK_URL, CONCURRENCY, LEASE_MS, TOPIC_NAME, VERIFY_TOKEN } from "../consolidator/events.ts";
+import { CALLBACK_URL, CLIENT, CONCURRENCY, LEASE_MS, TOPIC_NAME, VERIFY_TOKEN } from "../consolidator/events.ts";
 import { Refusal } from "./refusal.ts";
 
 /** What every operation carries. */
@@ -33,6 +33,8 @@ const OPERATION = v.variant("kind", [
     verifyToken: v.exactOptional(VERIFY_TOKEN),
     concurrency: v.exactOptional(CONCURRENCY),
     start: v.exactOptional(v.pipe(v.string(), v.maxLength(256))),
+    client: v.exactOptional(CLIENT),
+    marked: v.exactOptional(v.literal(true)),
   }),
   v.object({
     kind: v.literal("result"),

@@ -23,6 +23,8 @@ export interface OperationsOptions {
   readonly replica: Replica;
   readonly topics: Topics;
   readonly registration: "automatic" | "required";
+  /** AUTO_VERIFY: whether an edge's mark counts at all. */
+  readonly autoVerify: boolean;
   readonly now: () => number;
 }
 
@@ -78,7 +80,9 @@ export function createOperations(options: OperationsOptions): Operations {
     const subscriptionId = subscriptionIdOf(operation.topic, callback);
     const before = await replica.subscription(subscriptionId);
     const repeated = before?.pending.find((pending) => pending.id === id);
-    if (repeated !== undefined) return { kind: "intent", offset: repeated.offset, verify: true };
+    if (repeated !== undefined) {
+      return { kind: "intent", offset: repeated.offset, verify: repeated.marked === undefined };
+    }
     if (before !== undefined && before.pending.length >= MOST_PENDING) {
       throw new Refusal("too_many", "This topic and callback have 4 requests waiting to be verified; wait for them");
     }
@@ -92,7 +96,12 @@ export function createOperations(options: OperationsOptions): Operations {
       : await startOf(operation.start, { log, topic, record, now: now() });
     // A3.6: the end before the intent is in the log, so that nothing published after the subscriber's yes is missed.
     const end = await log.end("messages", topic.partition);
-    const { leaseMs, secret, verifyToken, concurrency } = operation;
+    const { leaseMs, secret, verifyToken, concurrency, client } = operation;
+    const marked = options.autoVerify && operation.marked === true && denied === undefined;
+    // As a verified subscribe does: the fold may take this one for verified.
+    if (marked && mode === "subscribe" && options.registration === "automatic") {
+      await topics.ensure(operation.topic, topic, id);
+    }
     const event: HubEvent = {
       type: "intent",
       id,
@@ -106,10 +115,13 @@ export function createOperations(options: OperationsOptions): Operations {
       ...(secret === undefined ? {} : { secret }),
       ...(verifyToken === undefined ? {} : { verifyToken }),
       ...(concurrency === undefined ? {} : { concurrency }),
+      ...(client === undefined ? {} : { client }),
+      ...(marked ? { marked } : {}),
       ...(denied === undefined ? {} : { denied }),
     };
     const offset = await append(event, subscriptionId);
-    return { kind: "intent", offset, verify: denied === undefined };
+    // Whether a mark counts is the fold's to say; if it does not, its owner sends the challenge at once (WIRE §2).
+    return { kind: "intent", offset, verify: denied === undefined && !marked };
   }
 
   /** Needed only where the answer matters: to deny under `required`, and to know how far back a start may reach. */

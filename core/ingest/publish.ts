@@ -1,7 +1,7 @@
 // Content into the log: acknowledged when it is durable, once however often an edge sends it (WIRE §1, A3.8, A4.4).
 import { encodeCursor } from "../cursor.ts";
 import type { RecentIds } from "../delivery/recent-ids.ts";
-import type { ContentAnswer } from "../../shared/core-api.ts";
+import type { ClientIdentity, ContentAnswer } from "../../shared/core-api.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { MESSAGE_HEADERS } from "../delivery/message.ts";
 import type { Log, Position } from "../log/log.ts";
@@ -15,6 +15,8 @@ export interface Content {
   /** When the edge made it, ms. */
   readonly madeAt: number;
   readonly topic: string;
+  /** Who publishes; undefined: the anonymous client. */
+  readonly client: ClientIdentity | undefined;
   /** The publisher's idempotency key, 1–255 visible ASCII; undefined if none. */
   readonly key: string | undefined;
   readonly contentType: string;
@@ -56,9 +58,9 @@ export function createPublish(options: PublishOptions): Publish {
     else if (await topics.find(topic) === undefined) {
       throw new Refusal("not_found", `hub.topic "${content.topic}" is not registered; register it first`);
     }
-    const { key, body } = content;
+    const { key, client, body } = content;
     if (key !== undefined) {
-      const { id, at } = await appendKeyed({ key, body }, topic, (marks) => write(content, topic, marks));
+      const { id, at } = await appendKeyed({ key, client, body }, topic, (marks) => write(content, topic, marks));
       return { id, cursor: encodeCursor(topic.id, at) };
     }
     const at = recentIds.find(content.id) ?? await earlier(content, topic.partition) ?? await write(content, topic);

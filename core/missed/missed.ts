@@ -3,6 +3,7 @@ import { createPacedBody } from "../../shared/paced-body.ts";
 import type { Caller } from "../../shared/core-api.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { type Admit, type Known, refuseEnded } from "../ingest/admission.ts";
+import { isSameClient } from "../ids.ts";
 import { Refusal } from "../ingest/refusal.ts";
 import type { StandingOf } from "../ingest/standing.ts";
 import { type Topics, WAIT_MS } from "../ingest/topics.ts";
@@ -138,11 +139,11 @@ export function createMissed(options: MissedOptions): Missed {
     return new Response(body, { headers: { "content-type": "text/event-stream", ...UNSTORED } });
   }
 
-  /** WIRE §5: a stream closes when its subscription ends or gets another secret. */
-  async function isAsOpened({ id, record: { life, secret } }: Known): Promise<boolean> {
+  /** WIRE §5: a stream closes when its subscription ends, gets another secret, or becomes another client's. */
+  async function isAsOpened({ id, record: { life, secret, client } }: Known): Promise<boolean> {
     const record = await replica.subscription(id);
     return (record?.phase === "active" || record?.phase === "expired") && record.life === life &&
-      record.secret === secret;
+      record.secret === secret && isSameClient(record.client, client);
   }
 
   return {

@@ -104,11 +104,16 @@ function greeting(settings: Settings, edge: string): string[] {
   const hub = `${edge.replace(/\/$/, "")}/hub`;
   const at = hub === "http://127.0.0.1:9191/hub" ? "" : ` --hub ${hub}`;
   const data = absolutePath(settings.dataDir);
-  return [
+  const head = [
     `The hub is at ${settings.hubUrl}`,
     settings.kafkaBrokers.length > 0
       ? `Its log is on Kafka at ${settings.kafkaBrokers.join(", ")}, its replica in ${data}`
       : `Its data is in ${data}`,
+  ];
+  // The four lines are for who needs no token.
+  if (settings.access !== "open") return [...head, accessSentence(settings)];
+  return [
+    ...head,
     "",
     `Paste these four lines into a second terminal, in ${absolutePath(".")}:`,
     "",
@@ -119,6 +124,14 @@ function greeting(settings: Settings, edge: string): string[] {
     "",
     "There, fg and Ctrl-C end the listener; here, Ctrl-C ends the hub.",
   ];
+}
+
+function accessSentence({ access, policy, issuer, introspectionUrl }: Settings): string {
+  if (access === "public") {
+    return "Anyone may ping and subscribe; nobody may register topics or publish content (TIDINGS_ACCESS=public)";
+  }
+  const from = [...issuer, introspectionUrl].filter(Boolean).join(", ");
+  return `Access is by tokens of ${from}, under the policy ${policy} (TIDINGS_ACCESS=token)`;
 }
 
 function written({ host, port }: Listen): string {

@@ -5,6 +5,8 @@ import type { PendingIntent } from "../../core/consolidator/records.ts";
 import { createEffects } from "../../core/effects.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
 import { eventually, never } from "../support/eventually.ts";
+import { createHmac } from "node:crypto";
+import type { VerificationMethod } from "../../shared/verification.ts";
 import { parameterOf } from "../support/form.ts";
 
 const NOTICE = {
@@ -41,7 +43,7 @@ interface Script {
   log: () => void;
 }
 
-function script(answer: Script["answer"]): Script {
+function script(answer: Script["answer"], method: VerificationMethod = { by: "challenge" }): Script {
   const calls: OutboundRequest[] = [];
   const stop = new AbortController();
   const outbound: Outbound = {
@@ -69,6 +71,7 @@ function script(answer: Script["answer"]): Script {
       outbound,
       operations: { resultOf },
       fetcher,
+      method,
       replayLetter: () => Promise.resolve(undefined),
       signal: stop.signal,
     }),
@@ -114,6 +117,18 @@ describe("§5.2 a denied notice", { timeout: 30_000 }, () => {
 });
 
 describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
+  it("WIRE §2 by ping, where VERIFICATION says so: signed with the intent's secret; an unsubscribe by challenge still", async () => {
+    const { effects, calls } = script(answered(204), { by: "ping", signature: "sha1", clock: () => 1_000 });
+    const subscribe = { ...INTENT, mode: "subscribe", secret: "s" } as const;
+    assert.equal((await new Promise<ResultEvent>((found) => effects.verify(subscribe, found))).verified, true);
+    const { method, headers, body } = calls[0]!;
+    assert.equal(method, "POST");
+    assert.equal(headers?.["x-hub-signature"], `sha1=${createHmac("sha1", "s").update(body!).digest("hex")}`);
+    const unsubscribe = { ...INTENT, mode: "unsubscribe" } as const;
+    assert.equal((await new Promise<ResultEvent>((found) => effects.verify(unsubscribe, found))).verified, false);
+    assert.equal(calls[1]!.method, "GET");
+  });
+
   it("§5.3 asks as an edge would, and a good answer is a result of its intent", async () => {
     const { effects, calls } = script(echo);
     const result = await new Promise<ResultEvent>((found) => effects.verify(INTENT, found));

@@ -10,6 +10,7 @@ import { freePort } from "../support/hub.ts";
 
 const CONTENT = {
   topic: "t",
+  client: null,
   key: null,
   contentType: "text/x",
   headers: null,
@@ -184,6 +185,7 @@ describe("A3.8 the edge's client of the core", () => {
     const headers = { "ce-id": "é %", "tracestate": "a=b" };
     const stored = core.publish({
       topic: "t é%20\n",
+      client: null,
       key: "k",
       contentType: 'a/b; q="é"',
       headers,
@@ -197,6 +199,7 @@ describe("A3.8 the edge's client of the core", () => {
     assert.deepEqual(content, {
       id,
       topic: "t é%20\n",
+      client: null,
       key: "k",
       contentType: 'a/b; q="é"',
       headers,

@@ -127,6 +127,40 @@ describe("npm start", { timeout: 120_000 }, () => {
     await first.ended;
   });
 
+  it("refuses to start off loopback until it is told who may do what, and under which URL", async () => {
+    const steps: [Record<string, string>, RegExp][] = [
+      [{}, /TIDINGS_ACCESS must be set: to token, or to public/],
+      [{ TIDINGS_ACCESS: "open" }, /ACCESS=open lets anyone do anything, so TIDINGS_ACCESS must be set/],
+      [{ TIDINGS_ACCESS: "public" }, /TIDINGS_HUB_URL must be set/],
+      [{ TIDINGS_ACCESS: "token", TIDINGS_HUB_URL: "https://hub.example/" }, /set TIDINGS_ISSUER/],
+    ];
+    for (const [more, sentence] of steps) {
+      const hub = run("npm", ["-s", "start"], { ...settings, TIDINGS_EDGE_LISTEN: "0.0.0.0:0", ...more });
+      assert.equal(await hub.ended, 1);
+      assert.match(hub.errors(), /^tidings: [^\n]+\n$/);
+      assert.match(hub.errors(), sentence);
+    }
+  });
+
+  it("with ACCESS=public lets subscribe and refuses content, and says so instead of the four lines", async () => {
+    const hub = run("npm", ["-s", "start"], { ...settings, TIDINGS_ACCESS: "public" });
+    await eventually("the greeting", () => hub.output().includes("TIDINGS_ACCESS=public"), { seen: hub.errors });
+    assert.doesNotMatch(hub.output(), /curl/);
+    const url = /http:\S+\/hub/.exec(hub.output())![0];
+    const form = (mode: string, more = {}) =>
+      fetch(url, {
+        method: "POST",
+        body: new URLSearchParams({ "hub.mode": mode, "hub.topic": "http://127.0.0.1:9999/", ...more }),
+      });
+    assert.equal((await form("register")).status, 403);
+    assert.equal((await form("publish")).status, 204);
+    // OUTBOUND_ALLOW is empty unless access is open: a callback on this machine is a stranger's idea.
+    assert.equal((await form("subscribe", { "hub.callback": "http://127.0.0.1:9999/" })).status, 400);
+    assert.equal((await form("subscribe", { "hub.callback": "https://callback.invalid/" })).status, 202);
+    signal(hub, "SIGTERM");
+    await hub.ended;
+  });
+
   it("says in one sentence that the data directory cannot be written", async () => {
     // Nobody, not even root, can make a directory inside a file, or in /proc.
     await writeFile(join(dataDir, "a file"), "");

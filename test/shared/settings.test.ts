@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { parseSettings, printSettings, SettingsError, settingsTable } from "../../shared/settings.ts";
 
+const TOKENS = { TIDINGS_ACCESS: "token", TIDINGS_ISSUER: "https://a.example/realm", TIDINGS_AUDIENCE: "hub" };
+
 const refusals: readonly [title: string, environment: Record<string, string>, message: RegExp][] = [
   [
     "an unknown name, with the nearest known one",
@@ -37,7 +39,55 @@ const refusals: readonly [title: string, environment: Record<string, string>, me
   }, /TIDINGS_KAFKA_PREFIX/],
   ["an address that is no network", { TIDINGS_OUTBOUND_ALLOW: "10.0.0.1" }, /TIDINGS_OUTBOUND_ALLOW .*10\.0\.0\.0\/8/],
   ["a word that is not on the list", { TIDINGS_SIGNATURE: "md5" }, /TIDINGS_SIGNATURE must be one of sha1, sha256/],
-  ["access other than open", { TIDINGS_ACCESS: "token" }, /TIDINGS_ACCESS must be open: .*"token"/],
+  [
+    "access that is none of the three",
+    { TIDINGS_ACCESS: "closed" },
+    /TIDINGS_ACCESS must be one of open, public, token/,
+  ],
+  [
+    "tokens without an identity provider",
+    { TIDINGS_ACCESS: "token", TIDINGS_AUDIENCE: "hub" },
+    /set TIDINGS_ISSUER, or/,
+  ],
+  ["tokens without an audience", { TIDINGS_ACCESS: "token", TIDINGS_ISSUER: "https://a" }, /needs TIDINGS_AUDIENCE/],
+  ["an issuer that is no URL", { ...TOKENS, TIDINGS_ISSUER: "realm" }, /TIDINGS_ISSUER must be/],
+  ["an issuer with a query", { ...TOKENS, TIDINGS_ISSUER: "https://a?b" }, /TIDINGS_ISSUER must be/],
+  [
+    "tokens' settings in open access",
+    { TIDINGS_ISSUER: "https://a" },
+    /TIDINGS_ISSUER is set but TIDINGS_ACCESS is open/,
+  ],
+  ["a policy in public access", { TIDINGS_ACCESS: "public", TIDINGS_POLICY: "wso2" }, /POLICY is set but .* is public/],
+  ["two issuers and one key set", {
+    ...TOKENS,
+    TIDINGS_ISSUER: "https://a,https://b",
+    TIDINGS_JWKS_URL: "https://a/keys",
+  }, /JWKS_URL must name as many URLs/],
+  ["introspection without the hub's own secret", {
+    ...TOKENS,
+    TIDINGS_INTROSPECTION_URL: "https://a/introspect",
+    TIDINGS_INTROSPECTION_CLIENT_ID: "hub",
+  }, /TIDINGS_INTROSPECTION_CLIENT_SECRET is not set/],
+  ["registered origins while marks count for nothing", {
+    ...TOKENS,
+    TIDINGS_AUTO_VERIFY_ORIGINS: "a=https://a.example",
+  }, /TIDINGS_AUTO_VERIFY is off/],
+  ["a registered origin with a path", {
+    ...TOKENS,
+    TIDINGS_AUTO_VERIFY: "on",
+    TIDINGS_AUTO_VERIFY_ORIGINS: "a=https://a.example/x",
+  }, /TIDINGS_AUTO_VERIFY_ORIGINS must be/],
+  ["a registered origin whose issuer is not known", {
+    ...TOKENS,
+    TIDINGS_AUTO_VERIFY: "on",
+    TIDINGS_AUTO_VERIFY_ORIGINS: "https://other a=https://a.example",
+  }, /must name one of TIDINGS_ISSUER before "a"/],
+  ["a registered origin that could be of either issuer", {
+    ...TOKENS,
+    TIDINGS_ISSUER: "https://a,https://b",
+    TIDINGS_AUTO_VERIFY: "on",
+    TIDINGS_AUTO_VERIFY_ORIGINS: "a=https://a.example",
+  }, /must name one of TIDINGS_ISSUER before "a"/],
   ["LEASE_MIN over LEASE_MAX", {
     TIDINGS_LEASE_MIN: "10",
     TIDINGS_LEASE_MAX: "9",
@@ -53,8 +103,19 @@ const refusals: readonly [title: string, environment: Record<string, string>, me
     { TIDINGS_KAFKA_PREFIX: "x" },
     /TIDINGS_KAFKA_PREFIX is set but TIDINGS_KAFKA_BROKERS/,
   ],
-  ["open access off loopback", { TIDINGS_EDGE_LISTEN: "0.0.0.0:9191" }, /ACCESS=open .*EDGE_LISTEN .*loopback/],
-  ["open access on every IPv6 address", { TIDINGS_EDGE_LISTEN: "[::]:9191" }, /EDGE_LISTEN .*loopback/],
+  ["an edge off loopback without a word on access", {
+    TIDINGS_EDGE_LISTEN: "0.0.0.0:9191",
+    TIDINGS_HUB_URL: "https://hub.example/",
+  }, /TIDINGS_ACCESS must be set: to token, or to public/],
+  ["the same on every IPv6 address", { TIDINGS_EDGE_LISTEN: "[::]:9191" }, /TIDINGS_ACCESS must be set/],
+  ["open access off loopback", {
+    TIDINGS_EDGE_LISTEN: "0.0.0.0:9191",
+    TIDINGS_ACCESS: "open",
+  }, /ACCESS=open lets anyone do anything, so TIDINGS_ACCESS must be set/],
+  ["an edge off loopback that does not know its own URL", {
+    ...TOKENS,
+    TIDINGS_EDGE_LISTEN: "10.0.0.1:9191",
+  }, /TIDINGS_HUB_URL must be set/],
   ["a core off loopback", { TIDINGS_CORE_LISTEN: "10.0.0.1:9192" }, /TIDINGS_CORE_LISTEN .*loopback/],
   [
     "a core URL off loopback",
@@ -75,6 +136,14 @@ describe("settings", () => {
       kafkaPrefix: "tidings",
       kafkaReplication: undefined,
       access: "open",
+      policy: "scopes",
+      issuer: [],
+      audience: [],
+      jwksUrl: [],
+      rolesClaim: "realm_access.roles",
+      introspectionUrl: undefined,
+      introspectionClientId: undefined,
+      introspectionClientSecret: undefined,
       topicRegistration: "automatic",
       messageMaxBytes: 1_000_000,
       leaseDefaultMs: 864_000_000,
@@ -90,6 +159,9 @@ describe("settings", () => {
       laneMemoryBytes: 256 * 1024 * 1024,
       signature: "sha256",
       compactJson: [],
+      verification: "challenge",
+      autoVerify: "off",
+      autoVerifyOrigins: [],
       outboundAllow: ["127.0.0.0/8", "::1/128"],
       logLevel: "info",
     });
@@ -119,6 +191,33 @@ describe("settings", () => {
     assert.equal(settings.retentionMs, 43_200_000);
     assert.deepEqual(settings.compactJson, ["a/B", "https://example.com/t"]);
     assert.deepEqual(settings.outboundAllow, [], "set, it is exactly what it says");
+  });
+
+  it("let an edge off loopback where access and the hub's URL are said", () => {
+    const away = { TIDINGS_EDGE_LISTEN: "0.0.0.0:443", TIDINGS_HUB_URL: "https://hub.example/" };
+    assert.deepEqual(parseSettings({ ...away, TIDINGS_ACCESS: "public" }).outboundAllow, []);
+    const settings = parseSettings({
+      ...away,
+      ...TOKENS,
+      TIDINGS_AUTO_VERIFY: "on",
+      TIDINGS_AUTO_VERIFY_ORIGINS: "a b=https://A.example, https://a.example/realm c=http://c.example:8080/",
+    });
+    assert.deepEqual(settings.outboundAllow, [], "no private network but those that are named");
+    assert.deepEqual(settings.autoVerifyOrigins, [
+      { issuer: undefined, userId: "a b", origin: "https://a.example:443" },
+      { issuer: "https://a.example/realm", userId: "c", origin: "http://c.example:8080" },
+    ]);
+  });
+
+  it("never print the introspection secret", () => {
+    const lines = printSettings({
+      ...TOKENS,
+      TIDINGS_INTROSPECTION_URL: "https://a.example/introspect",
+      TIDINGS_INTROSPECTION_CLIENT_ID: "hub",
+      TIDINGS_INTROSPECTION_CLIENT_SECRET: "do not print",
+    });
+    assert.ok(lines.includes("TIDINGS_INTROSPECTION_CLIENT_SECRET=********"));
+    assert.doesNotMatch(lines.join("\n"), /do not print/);
   });
 
   it("are frozen, lists and all", () => {
@@ -171,6 +270,8 @@ describe("settings", () => {
   it("make one table row each", () => {
     const rows = settingsTable().split("\n").slice(2);
     assert.equal(rows.length, Object.keys(parseSettings({})).length);
-    for (const row of rows) assert.match(row, /^\| `TIDINGS_[A-Z_]+` \| (`[^|]+`|unset) \| [^|]+ \|$/);
+    for (const row of rows) {
+      assert.match(row, /^\| `TIDINGS_[A-Z_]+` \| (`[^|]+`|unset|`[^|]+` with [^|]+) \| [^|]+ \|$/);
+    }
   });
 });

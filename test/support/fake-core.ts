@@ -1,7 +1,14 @@
 // A core that writes down what the edge says and answers as it is told: shared/core-api.ts without a log behind it.
 
 import { CALLER_HEADER, CONTENT_HEADERS, CORE_MAX_HEADER_BYTES, CORE_PATHS } from "../../shared/core-api.ts";
-import type { Caller, CoreRefusal, Operation, ResultOperation } from "../../shared/core-api.ts";
+import type {
+  Caller,
+  ClientIdentity,
+  CoreRefusal,
+  MoveOperation,
+  Operation,
+  ResultOperation,
+} from "../../shared/core-api.ts";
 import { serve } from "../../shared/runtime/serve.ts";
 import { eventually } from "./eventually.ts";
 
@@ -16,6 +23,7 @@ export interface StoredContent {
   readonly id: string;
   readonly madeAt: number;
   readonly topic: string;
+  readonly client: ClientIdentity | null;
   readonly key: string | null;
   readonly contentType: string;
   readonly headers: Readonly<Record<string, string>> | null;
@@ -41,6 +49,8 @@ export interface FakeCore {
   onOperation: (operation: Operation) => CoreReply | null | Promise<CoreReply | null>;
   onContent: (content: StoredContent) => CoreReply | null | Promise<CoreReply | null>;
   onStatus: (topic: string, callback: string) => CoreReply;
+  /** Every move in order; answered as the status is. */
+  readonly moves: readonly MoveOperation[];
   /** Every question in order; answered as it is told, unless that is null. */
   readonly questions: readonly AskedQuestion[];
   onQuestion: (question: AskedQuestion) => Response | CoreReply | null;
@@ -61,6 +71,7 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
   const operations: Operation[] = [];
   const contents: StoredContent[] = [];
   const questions: AskedQuestion[] = [];
+  const moves: MoveOperation[] = [];
   let offset = 0;
   const results = () => operations.filter((operation) => operation.kind === "result");
 
@@ -92,6 +103,7 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
         return await core.onContent(content) ?? { status: 200, body: { id: content.id, cursor: "c" } };
       }
       case CORE_PATHS.subscriptions:
+        if (request.method === "POST") moves.push(await request.json() as MoveOperation);
         return core.onStatus(searchParams.get("topic") ?? "", searchParams.get("callback") ?? "");
       case "/readyz":
         return { status: core.ready ? 200 : 503, body: {} };
@@ -115,6 +127,7 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
     port: served.port,
     operations,
     contents,
+    moves,
     questions,
     onQuestion: () => null,
     onOperation: () => null,
@@ -132,10 +145,12 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
 async function contentOf(request: Request): Promise<StoredContent> {
   const text = (name: string) => decodeURIComponent(request.headers.get(name) ?? "");
   const more = text(CONTENT_HEADERS.headers);
+  const client = text(CONTENT_HEADERS.client);
   return {
     id: text(CONTENT_HEADERS.id),
     madeAt: Number(text(CONTENT_HEADERS.madeAt)),
     topic: text(CONTENT_HEADERS.topic),
+    client: client === "" ? null : JSON.parse(client) as ClientIdentity,
     key: request.headers.get(CONTENT_HEADERS.key),
     contentType: text(CONTENT_HEADERS.contentType),
     headers: more === "" ? null : JSON.parse(more) as Record<string, string>,

@@ -13,7 +13,11 @@ const SIGNED = {
 };
 
 describe("who asks", () => {
-  it("is anyone, or who signed", () => {
+  it("is anyone, a client, an operator, or who signed", () => {
+    for (const kind of ["client", "operator"]) {
+      const caller = { kind, issuer: "https://a", userId: "é" };
+      assert.deepEqual(parseCaller(JSON.stringify(caller)), caller);
+    }
     assert.deepEqual(parseCaller('{"kind":"anyone"}'), { kind: "anyone" });
     assert.deepEqual(parseCaller(JSON.stringify(SIGNED)), SIGNED);
   });
@@ -27,6 +31,9 @@ describe("who asks", () => {
       "{",
       '"anyone"',
       '{"kind":"operator"}',
+      '{"kind":"client","issuer":"https://a"}',
+      '{"kind":"client","issuer":"https://a","userId":""}',
+      '{"kind":"owner","issuer":"https://a","userId":"a"}',
       JSON.stringify({ ...SIGNED, signature: undefined }),
       JSON.stringify({ ...SIGNED, timestamp: 1 }),
       JSON.stringify({ ...SIGNED, bodySha256: "" }),

@@ -1,0 +1,86 @@
+// The token side of ACCESS=token, put together from settings: issuers with their keys, introspection, audience, policy.
+
+import { getLogger } from "@logtape/logtape";
+import type { JSONWebKeySet } from "jose";
+import type { HttpClient } from "../../shared/http-client.ts";
+import type { Metrics } from "../../shared/metrics.ts";
+import type { Settings } from "../../shared/settings.ts";
+import type { TokenAccess } from "../access.ts";
+import { createVerifyAccessToken } from "./access-token.ts";
+import { createIntrospect } from "./introspection.ts";
+import { type AskIssuer, createAskIssuer } from "./issuer-client.ts";
+import { createVerifyJwt } from "./jwt.ts";
+import { createKeySet } from "./key-set.ts";
+import { discoverJwksUrl } from "./metadata.ts";
+import { POLICIES } from "./policies.ts";
+
+export interface ProviderOptions {
+  readonly settings: Pick<
+    Settings,
+    | "issuer"
+    | "jwksUrl"
+    | "audience"
+    | "policy"
+    | "rolesClaim"
+    | "introspectionUrl"
+    | "introspectionClientId"
+    | "introspectionClientSecret"
+  >;
+  readonly http: Pick<HttpClient, "stream">;
+  readonly metrics: Metrics;
+  /** ms since 1970. */
+  readonly clock: () => number;
+  /** Monotonic ms. */
+  readonly monotonic: () => number;
+}
+
+/** Nothing is fetched before the first token comes: the hub starts while its identity provider is away. */
+export function createTokenAccess({ settings, http, metrics, clock, monotonic }: ProviderOptions): TokenAccess {
+  const { issuer: issuers, introspectionUrl: url, introspectionClientId, introspectionClientSecret } = settings;
+  const ask = createAskIssuer(http);
+  if (settings.audience.includes("*")) {
+    getLogger(["tidings", "edge", "auth"]).warn(
+      "TIDINGS_AUDIENCE=* takes every token of {issuers}, whomever it was made for",
+      { issuers: [...issuers, url].filter(Boolean).join(", ") },
+    );
+  }
+  const keySets = issuers.map((issuer, index) => {
+    const load = createLoad(issuer, settings.jwksUrl[index], ask);
+    return [issuer, createKeySet({ issuer, load, now: monotonic })] as const;
+  });
+  const introspection = url === undefined ? {} : {
+    introspect: createIntrospect({
+      url,
+      clientId: introspectionClientId ?? "",
+      clientSecret: introspectionClientSecret ?? "",
+      issuers,
+      ask,
+    }),
+  };
+  const verify = createVerifyAccessToken({
+    ...(issuers.length === 0 ? {} : { verifyJwt: createVerifyJwt({ issuers: new Map(keySets), clock }) }),
+    ...introspection,
+    audience: settings.audience,
+    matchAzp: settings.policy === "mosip",
+    rolesClaim: settings.rolesClaim,
+    clock,
+    metrics,
+  });
+  return { verify, policy: POLICIES[settings.policy] };
+}
+
+/** Where the keys are is asked anew each time, as they may move; a URL that was known goes on while that is away. */
+function createLoad(issuer: string, fixed: string | undefined, ask: AskIssuer): () => Promise<JSONWebKeySet> {
+  let known = fixed;
+  return async () => {
+    if (fixed === undefined) {
+      known = await discoverJwksUrl(issuer, ask).catch((error: unknown) => {
+        if (known === undefined) throw error;
+        return known;
+      });
+    }
+    const { keys } = await ask({ url: known! });
+    if (!Array.isArray(keys)) throw new Error(`${known} has no "keys"`);
+    return { keys } as JSONWebKeySet;
+  };
+}

@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { IntentEvent, ResultEvent, SubscriptionEvent } from "../../../core/consolidator/events.ts";
+import { foldSubscription } from "../../../core/consolidator/fold-subscription.ts";
+import type { SubscriptionRecord } from "../../../core/consolidator/records.ts";
+import type { ClientIdentity } from "../../../shared/core-api.ts";
+import { attempts, createClock, openCoreRig, operationId, TOPIC, withDirectory } from "../../support/core-rig.ts";
+import { eventually, never } from "../../support/eventually.ts";
+
+const CALLBACK = "http://subscriber.example/callback";
+const TIME = 1_700_000_000_000;
+const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
+const BOB: ClientIdentity = { issuer: "https://a", userId: "bob" };
+/** Another issuer's alice is somebody else. */
+const NAMESAKE: ClientIdentity = { issuer: "https://b", userId: "alice" };
+
+let ids = 0;
+function intent(mode: "subscribe" | "unsubscribe", client?: ClientIdentity, more: Partial<IntentEvent> = {}) {
+  return {
+    type: "intent",
+    id: `intent-${++ids}`,
+    time: TIME,
+    mode,
+    topic: TOPIC,
+    callback: CALLBACK,
+    end: 7,
+    ...(mode === "subscribe" ? { leaseMs: 60_000 } : {}),
+    ...(client === undefined ? {} : { client }),
+    ...more,
+  } satisfies IntentEvent;
+}
+const marked = (mode: "subscribe" | "unsubscribe", client?: ClientIdentity, more: Partial<IntentEvent> = {}) =>
+  intent(mode, client, { marked: true, ...more });
+function result(of: IntentEvent, verified = true): ResultEvent {
+  const { topic, callback } = of;
+  const head = { type: "result", id: `result-${++ids}`, time: TIME + 10, topic, callback } as const;
+  const end = of.mode === "unsubscribe" ? { end: 9 } : {};
+  return { ...head, intent: of.id, verified, challengedAt: TIME + 5, ...end };
+}
+const fold = (events: readonly SubscriptionEvent[], record?: SubscriptionRecord, from = 0) =>
+  events.reduce((before, event, index) => foldSubscription(before, event, from + index), record);
+
+function active(client?: ClientIdentity): SubscriptionRecord {
+  const first = intent("subscribe", client, { secret: "old" });
+  return fold([first, result(first)])!;
+}
+const phases: Record<string, (client?: ClientIdentity) => SubscriptionRecord | undefined> = {
+  "no pair": () => undefined,
+  "a pair that never verified": (client) => fold([intent("subscribe", client)]),
+  active,
+  expired: (client) => ({ ...active(client), phase: "expired", endedAt: TIME }),
+  unsubscribed: (client) => {
+    const bye = intent("unsubscribe", client);
+    return fold([bye, result(bye)], active(client), 2);
+  },
+  gone: (client) => ({ ...active(client), phase: "gone", endedAt: TIME }),
+  deregistered: (client) => ({ ...active(client), phase: "deregistered", endedAt: TIME }),
+};
+
+describe("A3.6 a subscription remembers its client", () => {
+  it("from the intent that verified last, and not from one that waits or failed", () => {
+    assert.equal(active().client, undefined);
+    const before = active(ALICE);
+    assert.deepEqual(before.client, ALICE);
+    const [waiting, failed, good] = [intent("subscribe", BOB), intent("subscribe", BOB), intent("subscribe", BOB)];
+    assert.deepEqual(fold([waiting, failed, result(failed, false)], before, 10)?.client, ALICE);
+    assert.deepEqual(fold([good, result(good)], before, 10)?.client, BOB);
+    const anonymous = intent("subscribe");
+    assert.equal(fold([anonymous, result(anonymous)], before, 10)?.client, undefined);
+  });
+});
+
+describe("WIRE §2 a mark", () => {
+  for (const [phase, make] of Object.entries(phases)) {
+    const live = phase === "active" || phase === "expired";
+    it(`counts for the same client: ${phase}`, () => {
+      for (const client of [undefined, ALICE]) {
+        const before = make(client);
+        const event = marked("subscribe", client, { secret: "new" });
+        const after = fold([event], before, 10)!;
+        assert.deepEqual([after.phase, after.secret, after.client], ["active", "new", client]);
+        assert.deepEqual([after.verified, after.pending, after.expiresAt], [10, [], TIME + 60_000]);
+        // What is renewed goes on; what begins, begins at its intent.
+        assert.deepEqual(
+          [after.life, after.start],
+          live ? [before!.life, before!.start] : [10, live ? 0 : after.start],
+        );
+        if (!live) assert.ok(after.start >= event.end);
+      }
+    });
+
+    it(`${live ? "waits for the challenge" : "counts"} for another client: ${phase}`, () => {
+      for (const [one, other] of [[ALICE, BOB], [ALICE, NAMESAKE], [ALICE, undefined], [undefined, ALICE]]) {
+        for (const mode of ["subscribe", "unsubscribe"] as const) {
+          const before = make(one);
+          const after = fold([marked(mode, other, { secret: "new" })], before, 10)!;
+          if (live) {
+            const { pending, version: _v, operations: _o, ...rest } = after;
+            const { pending: _p, version: _w, operations: _q, ...stood } = before!;
+            assert.deepEqual(rest, stood, "nothing of the subscription changes");
+            assert.deepEqual(pending.map(({ marked: kept, client }) => [kept, client]), [[true, other]]);
+          } else assert.equal(after.pending.length, 0);
+        }
+      }
+    });
+  }
+
+  it("ends the client's own subscription", () => {
+    const after = fold([marked("unsubscribe", ALICE)], active(ALICE), 10)!;
+    assert.deepEqual([after.phase, after.unsubscribedAt, after.verified], ["unsubscribed", 7, 10]);
+  });
+
+  it("that did not count still does what its result says", () => {
+    const [yes, no] = [marked("subscribe", BOB, { secret: "bob's" }), marked("subscribe", BOB)];
+    const taken = fold([yes, result(yes)], active(ALICE), 10)!;
+    assert.deepEqual([taken.client, taken.secret], [BOB, "bob's"]);
+    assert.deepEqual(fold([no, result(no, false)], active(ALICE), 10)?.client, ALICE);
+  });
+
+  it("cancels what waited before it, whose answers then count for nothing", () => {
+    const earlier = intent("unsubscribe");
+    const after = fold([earlier, marked("subscribe", ALICE), result(earlier)], undefined)!;
+    assert.deepEqual([after.phase, after.client], ["active", ALICE]);
+  });
+
+  it("does not weaken the others: without it an intent of the same client waits for its answer", () => {
+    const after = fold([intent("unsubscribe", ALICE)], active(ALICE), 10)!;
+    assert.deepEqual([after.phase, after.pending.length], ["active", 1]);
+  });
+
+  it("is folded once", () => {
+    const event = marked("subscribe", ALICE);
+    const once = fold([event])!;
+    assert.equal(foldSubscription(once, event, 5), once);
+    const after = fold([marked("unsubscribe", ALICE)], once, 6)!;
+    assert.equal(foldSubscription(after, event, 7), after, "A3.8: a second copy brings nothing back");
+  });
+
+  it("counts for nothing where the topic was refused (§5.2)", () => {
+    const after = fold([marked("subscribe", ALICE, { denied: "not registered" })])!;
+    assert.deepEqual([after.phase, after.notice?.reason], ["pending", "not registered"]);
+  });
+});
+
+describe("WIRE §2 a mark that does not count", () => {
+  it("is verified by the owner at once, also after a restart", async () => {
+    await withDirectory(async (directory) => {
+      const clock = createClock();
+      {
+        await using rig = await openCoreRig({ directory, clock });
+        await rig.append(intent("subscribe", BOB, { time: clock.now(), callback: `${CALLBACK}/unmarked` }));
+        await rig.append(marked("subscribe", ALICE, { time: clock.now(), id: operationId() }));
+        await rig.folded();
+        assert.equal((await rig.subscription(CALLBACK))?.phase, "active");
+        await rig.append(marked("subscribe", BOB, { time: clock.now(), id: operationId(), secret: "bob's" }));
+        const { intent: asked } = await eventually("the challenge", () => rig.effects.verifications[0]);
+        assert.deepEqual(asked.client, BOB);
+        await never("a second one, or one of what was not marked", () => rig.effects.verifications.length > 1, 100);
+        await rig.folded();
+      }
+      await using rig = await openCoreRig({ directory, clock });
+      const { intent: asked, found } = await eventually("the challenge again", () => rig.effects.verifications[0]);
+      found({ ...result({ ...intent("subscribe"), id: asked.id }), challengedAt: clock.now() });
+      await eventually("bob's", async () => (await rig.subscription(CALLBACK))?.secret === "bob's");
+    });
+  });
+
+  it("one that counts delivers from there on, without anybody being asked", async () => {
+    await withDirectory(async (directory) => {
+      await using rig = await openCoreRig({ directory });
+      const time = Date.now();
+      await rig.append(marked("subscribe", ALICE, { time, id: operationId(), end: await rig.log.end("messages", 0) }));
+      await rig.folded();
+      await rig.publish(TOPIC, "one");
+      const [sent] = await attempts(rig, 1);
+      assert.equal(sent!.text, "one");
+      assert.equal(rig.effects.verifications.length, 0);
+    });
+  });
+});

@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { createHash, createHmac } from "node:crypto";
+import { after, before, describe, it } from "node:test";
+import {
+  type Caller,
+  CALLER_HEADER,
+  type ClientIdentity,
+  CONTENT_HEADERS,
+  CORE_PATHS,
+} from "../../../shared/core-api.ts";
+import { operationId, withDirectory } from "../../support/core-rig.ts";
+import { eventually } from "../../support/eventually.ts";
+import { encodeForm } from "../../support/form.ts";
+import { call, type Reply } from "../../support/http.ts";
+import { openTestCore, resultOf, type TestCore } from "../../support/test-core.ts";
+
+const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
+const NAMESAKE: ClientIdentity = { issuer: "https://b", userId: "alice" };
+const SECRET = "shared";
+
+let core: TestCore;
+const done = Promise.withResolvers<void>();
+before(async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  void withDirectory(async (directory) => {
+    core = await openTestCore({ directory, settings: { TIDINGS_AUTO_VERIFY: "on" } });
+    resolve();
+    await done.promise;
+    await core.stop();
+  });
+  await promise;
+});
+after(() => done.resolve());
+
+let names = 0;
+const pair = () => {
+  names++;
+  return { topic: `https://example.com/topic/${names}`, callback: `http://127.0.0.1:9/callback/${names}` };
+};
+type Pair = ReturnType<typeof pair>;
+
+async function subscribe({ topic, callback }: Pair, client?: ClientIdentity, secret?: string): Promise<void> {
+  const id = operationId();
+  const more = { ...(client === undefined ? {} : { client }), ...(secret === undefined ? {} : { secret }) };
+  await core.operate({ kind: "intent", id, mode: "subscribe", topic, callback, leaseMs: 3_600_000, ...more });
+  await core.operate(resultOf(id, "subscribe", topic, callback, true));
+}
+
+/** Everything that can be asked of a pair, by this caller. */
+const QUESTIONS: Record<string, (asked: Pair, caller: Caller) => Promise<Reply>> = {
+  status: (asked, caller) => get(CORE_PATHS.subscriptions, asked, caller),
+  messages: (asked, caller) => get(CORE_PATHS.messages, asked, caller),
+  events: (asked, caller) => get(CORE_PATHS.messages, asked, caller, { accept: "text/event-stream" }),
+  "dead letters": (asked, caller) => get(CORE_PATHS.deadLetters, asked, caller),
+  resume: (asked, caller) => move({ kind: "resume", ...asked, caller }),
+  replay: (asked, caller) => move({ kind: "replay", ...asked, caller, key: operationId() }),
+};
+function get(path: string, asked: Pair, caller: Caller, headers: Record<string, string> = {}): Promise<Reply> {
+  const who = { [CALLER_HEADER]: encodeURIComponent(JSON.stringify(caller)) };
+  return call(`${core.url}${path}?${encodeForm(asked)}`, { headers: { ...who, ...headers } });
+}
+function move(operation: object): Promise<Reply> {
+  const body = JSON.stringify({ id: operationId(), madeAt: core.clock.now(), ...operation });
+  return call(`${core.url}${CORE_PATHS.subscriptions}`, { body, headers: { "content-type": "application/json" } });
+}
+
+describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_000 }, () => {
+  const OTHERS: Record<string, Caller> = {
+    "another client": { kind: "client", issuer: "https://a", userId: "bob" },
+    "another issuer's client of the same name": { kind: "client", ...NAMESAKE },
+    "one whose name only looks alike": { kind: "client", issuer: "https://a", userId: "Alice" },
+  };
+
+  it("its client, and an operator", async () => {
+    const mine = pair();
+    await subscribe(mine, ALICE);
+    for (const [what, ask] of Object.entries(QUESTIONS).filter(([name]) => name !== "events")) {
+      assert.equal((await ask(mine, { kind: "client", ...ALICE })).status, 200, what);
+      assert.equal((await ask(mine, { kind: "operator", issuer: "x", userId: "operator" })).status, 200, what);
+    }
+  });
+
+  it("nobody else; and what they hear is what they hear of a pair that nobody made", async () => {
+    const [mine, anonymous, unknown] = [pair(), pair(), pair()];
+    await subscribe(mine, ALICE);
+    await subscribe(anonymous);
+    const sentence = ({ text }: Reply, { topic, callback }: Pair) =>
+      text.replace(topic, "TOPIC").replace(callback, "CALLBACK");
+    for (const [what, ask] of Object.entries(QUESTIONS)) {
+      for (const [who, caller] of Object.entries(OTHERS)) {
+        const [theirs, nobodys, none] = [
+          await ask(mine, caller),
+          await ask(anonymous, caller),
+          await ask(unknown, caller),
+        ];
+        assert.deepEqual([theirs.status, nobodys.status, none.status], [404, 404, 404], `${what} by ${who}`);
+        assert.equal(sentence(theirs, mine), sentence(none, unknown));
+        assert.equal(sentence(nobodys, anonymous), sentence(none, unknown));
+      }
+    }
+  });
+
+  it("nobody by a token where the subscription ended and was another's", async () => {
+    const mine = pair();
+    await subscribe(mine, ALICE);
+    await core.unsubscribe(mine.topic, mine.callback);
+    const [own, other] = [{ kind: "client", ...ALICE }, OTHERS["another client"]!] as const;
+    await eventually("the end", async () => (await QUESTIONS["resume"]!(mine, own)).status === 410);
+    assert.equal((await QUESTIONS["resume"]!(mine, other)).status, 404);
+  });
+
+  it("whoever has the secret, whosever it is", async () => {
+    const mine = pair();
+    await subscribe(mine, ALICE, SECRET);
+    const timestamp = String(Math.floor(core.clock.now() / 1_000));
+    const bodySha256 = createHash("sha256").update("").digest("hex");
+    const signed = (secret: string): Caller => {
+      const text = `GET\n/subscriptions\n\n${timestamp}\n${bodySha256}`;
+      const signature = `v1=${createHmac("sha256", secret).update(text).digest("base64")}`;
+      return { kind: "signature", method: "GET", path: "/subscriptions", query: "", timestamp, signature, bodySha256 };
+    };
+    assert.equal((await QUESTIONS["status"]!(mine, signed(SECRET))).status, 200);
+    assert.equal((await QUESTIONS["status"]!(mine, signed("wrong"))).status, 401);
+  });
+
+  it("the client of the renewal that verified last; an open stream of the one before ends", async () => {
+    const mine = pair();
+    await subscribe(mine, ALICE);
+    const events = QUESTIONS["events"]!(mine, { kind: "client", ...ALICE });
+    await eventually("the stream", async () => {
+      const { text } = await call(`${core.url}/metrics`);
+      return /tidings_streams\{[^}]*\} 1\n|tidings_streams 1\n/.test(text);
+    });
+    await subscribe(mine, NAMESAKE);
+    const { status, text } = await events;
+    assert.deepEqual([status, text.startsWith("retry:")], [200, true]);
+    assert.equal((await QUESTIONS["status"]!(mine, { kind: "client", ...ALICE })).status, 404);
+    assert.equal((await QUESTIONS["status"]!(mine, { kind: "client", ...NAMESAKE })).status, 200);
+  });
+});
+
+describe("WIRE §6 whose idempotency key it is", { timeout: 60_000 }, () => {
+  it("a publisher's own: two clients may use the same", async () => {
+    const { topic } = pair();
+    const send = async (body: string, client?: ClientIdentity) => {
+      const who = client === undefined ? {} : { [CONTENT_HEADERS.client]: encodeURIComponent(JSON.stringify(client)) };
+      return await core.publish(topic, body, { headers: { [CONTENT_HEADERS.key]: "k", ...who } });
+    };
+    const first = [await send("one"), await send("two", ALICE), await send("three", NAMESAKE)];
+    assert.deepEqual(first.map(({ status }) => status), [200, 200, 200]);
+    assert.equal(new Set(first.map(({ answer }) => answer.id)).size, 3);
+    const again = [await send("one"), await send("two", ALICE), await send("three", NAMESAKE)];
+    assert.deepEqual(again.map(({ answer }) => answer.id), first.map(({ answer }) => answer.id));
+    assert.equal((await send("one", ALICE)).status, 422);
+  });
+
+  it("a replayer's own: an operator's is not the client's", async () => {
+    const mine = pair();
+    await subscribe(mine, ALICE);
+    const replay = async (caller: Caller, letter?: string) =>
+      (await move({ kind: "replay", ...mine, caller, key: "k", ...(letter === undefined ? {} : { letter }) })).status;
+    const [own, operator]: Caller[] = [{ kind: "client", ...ALICE }, { kind: "operator", issuer: "x", userId: "o" }];
+    assert.equal(await replay(own!), 200);
+    assert.equal(await replay(own!, "msg_other"), 422, "the same key for something else");
+    assert.equal(await replay(operator!, "msg_other"), 404, "a key that this one has not used");
+  });
+
+  it("an edge that says something else than a client is refused", async () => {
+    for (const client of ["{", "{}", '{"issuer":"a"}', '{"issuer":"","userId":"a"}', "null"]) {
+      const { status } = await core.publish("t", "x", {
+        headers: { [CONTENT_HEADERS.client]: encodeURIComponent(client) },
+      });
+      assert.equal(status, 400, client);
+    }
+  });
+});
+
+describe("WIRE §2 a mark at the core", { timeout: 60_000 }, () => {
+  const stateOf = async ({ topic, callback }: Pair) => {
+    const status = await core.status(topic, callback);
+    return typeof status === "string" ? status : status.state;
+  };
+  const markedIntent = (asked: Pair, client: ClientIdentity, mode: "subscribe" | "unsubscribe" = "subscribe") =>
+    core.operate({ kind: "intent", mode, ...asked, client, marked: true, leaseMs: 60_000 });
+
+  it("is durable before the answer, verified without a call, and not the edge's to verify", async () => {
+    const mine = pair();
+    const { answer } = await markedIntent(mine, ALICE);
+    assert.ok(answer.kind === "intent" && !answer.verify);
+    assert.equal(await stateOf(mine), "active");
+    assert.deepEqual(core.calls.filter(({ url }) => url.startsWith(mine.callback)), []);
+    await markedIntent(mine, ALICE, "unsubscribe");
+    assert.equal(await stateOf(mine), "unsubscribed");
+  });
+
+  it("of another client's subscription is challenged by the core at once", async () => {
+    const mine = pair();
+    await markedIntent(mine, ALICE);
+    await markedIntent(mine, NAMESAKE, "unsubscribe");
+    const asked = await eventually("the challenge", () => core.calls.find(({ url }) => url.startsWith(mine.callback)));
+    assert.equal(asked.method, "GET");
+    assert.match(asked.url, /hub\.mode=unsubscribe/);
+    assert.equal(await stateOf(mine), "active");
+  });
+
+  it("counts for nothing where this core's own AUTO_VERIFY is off, whatever an edge says", async () => {
+    await withDirectory(async (directory) => {
+      await using off = await openTestCore({ directory });
+      const mine = pair();
+      const { answer } = await off.operate({
+        kind: "intent",
+        mode: "subscribe",
+        ...mine,
+        client: ALICE,
+        marked: true,
+        leaseMs: 60_000,
+      });
+      assert.ok(answer.kind === "intent" && answer.verify, "the edge sends the challenge");
+      assert.equal(await off.status(mine.topic, mine.callback), "not_found");
+    });
+  });
+});
