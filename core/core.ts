@@ -39,6 +39,8 @@ export interface CoreOptions {
   /** Wall clock, ms. */
   readonly now: () => number;
   readonly random: () => number;
+  /** Aborted when the process is to stop, also while it starts. */
+  readonly signal?: AbortSignal;
   /** For a test that must find a loss: checkpoints run ahead of delivery. */
   readonly checkpointAhead?: boolean;
   readonly onFatal: (error: Error) => void;
@@ -121,6 +123,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     checkpointMs: CHECKPOINT_MS[log.kind],
     checkpointAhead: options.checkpointAhead === true,
     now,
+    signal: options.signal,
     predecessor: place?.predecessor,
     joinedAs: (id) => place?.joinedAs(id),
     onFatal,

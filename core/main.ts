@@ -23,7 +23,7 @@ import type { Log } from "./log/log.ts";
 const REQUESTS_DEADLINE_MS = 3_000;
 const DELIVERIES_DEADLINE_MS = 10_000;
 
-await runTier("core", async ({ settings, metrics, fail }) => {
+await runTier("core", async ({ settings, metrics, signal, fail }) => {
   await makeDataDirectory(settings.dataDir);
   const log = countAppends(await openLog(settings, fail), metrics);
   const guard = createOutboundGuard(settings.outboundAllow);
@@ -41,6 +41,7 @@ await runTier("core", async ({ settings, metrics, fail }) => {
     metrics,
     now: () => Date.now(),
     random: () => Math.random(),
+    signal,
     checkpointAhead: environment["TIDINGS_TEST_CHECKPOINT_AHEAD"] === "1",
     onFatal: fail,
   });

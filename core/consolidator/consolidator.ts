@@ -25,6 +25,8 @@ export interface ConsolidatorOptions {
   readonly now: () => number;
   /** Monotonic clock, ms, the log's too: the age of the session is measured by it (A3.4). Default `performance.now`. */
   readonly monotonic?: () => number;
+  /** Aborted when its first shards are not to be waited for any more. */
+  readonly signal?: AbortSignal | undefined;
   /** What the process before this one in the same place was known as to the group, if it is sure to be dead. */
   readonly predecessor?: string | undefined;
   /** What this process is known as from now on. */
@@ -116,7 +118,7 @@ export async function startConsolidator(options: ConsolidatorOptions): Promise<C
   });
   // With one process the tail begins at the watermarks of all lanes: it feeds them, once they are here.
   if (log.supports.group) delivery.start();
-  await owned.settled(log.supports.group ? FIRST_SHARDS_WITHIN_MS : undefined);
+  await owned.settled(log.supports.group ? FIRST_SHARDS_WITHIN_MS : undefined, options.signal);
   if (!log.supports.group) delivery.start();
   const sweeper = setInterval(() => {
     for (const shard of owned.shards()) shard.sweep();

@@ -44,10 +44,10 @@ export interface Ownership {
   shards(): readonly Shard[];
   shard(number: number): Shard | undefined;
   /**
-   * Resolves when every shard runs that was wanted first, or after `timeoutMs`.
+   * Resolves when every shard runs that was wanted first, or after `timeoutMs`, or when `signal` aborts.
    * @throws {Error} where there is no group and one cannot be taken
    */
-  settled(timeoutMs: number | undefined): Promise<void>;
+  settled(timeoutMs: number | undefined, signal?: AbortSignal): Promise<void>;
   readonly counts: { readonly rebalances: number; readonly taken: number; readonly fenced: number };
   /** Of the group; undefined where there is none. */
   readonly membership: Membership | undefined;
@@ -170,10 +170,11 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
   return {
     shards: () => [...held.values()].flatMap(({ shard }) => shard ?? []).toSorted((a, b) => a.number - b.number),
     shard: (number) => held.get(number)?.shard,
-    async settled(timeoutMs) {
+    async settled(timeoutMs, signal) {
       if (timeoutMs === undefined) return await settled.promise;
       const timer = new AbortController();
-      await Promise.race([settled.promise, pause(timeoutMs, timer.signal)]);
+      const over = signal === undefined ? timer.signal : AbortSignal.any([timer.signal, signal]);
+      await Promise.race([settled.promise, pause(timeoutMs, over)]);
       timer.abort();
     },
     counts,

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
+import { subscriptionIdOf } from "../../../../core/ids.ts";
 import { assignShards, type Candidate } from "../../../../core/log/kafka/assign.ts";
 
 const member = (id: string, ...held: number[]): Candidate => ({ id, held });
@@ -70,5 +72,17 @@ describe("A3.3 the assigner", () => {
         Object.fromEntries(assignShards(members, shards)),
       );
     }));
+  });
+
+  it("A3.3 of 1,000 subscriptions no core of three has more than 1.3 × the mean", () => {
+    const shardOf = (id: string) => (murmur2(id) & 0x7fffffff) % 16;
+    const held = [...assignShards([member("a"), member("b"), member("c")], 16).values()];
+    for (let topic = 0; topic < 20; topic++) {
+      const ids = range(0, 1_000).map((n) =>
+        subscriptionIdOf(`topic ${topic}`, `https://partner-${n}.example/callback`)
+      );
+      const counts = held.map((shards) => ids.filter((id) => shards.includes(shardOf(id))).length);
+      assert.ok(Math.max(...counts) <= 1.3 * 1_000 / 3, counts.join());
+    }
   });
 });
