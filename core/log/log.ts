@@ -165,7 +165,8 @@ export interface Log {
 
   /**
    * Opens the writer of a shard: fences the one before it, writes the marks under `~owner`, and resolves when they can be read
-   * (A3.1, A3.2). `mayOpen` is asked right before each request that fences, now and after an unclear commit (A3.4).
+   * (A3.1, A3.2). `mayOpen` is asked right before each request that fences (A3.4): now, and after an unclear commit, which is
+   * repeated only when it says yes.
    * @throws {LogError} "fenced": another has taken it meanwhile, or `mayOpen` said no; "unavailable", "closed"
    */
   openWriter(shard: number, mayOpen?: () => boolean): Promise<ShardWriter>;

@@ -32,7 +32,7 @@ const PATIENCE_MS = 5_000;
 
 /**
  * Takes the transactional id over: the producer before is fenced, its open transaction aborted.
- * @throws {KafkaError} {NoAnswer} {LogError} "fenced" if `mayOpen` says no
+ * @throws {KafkaError} {NoAnswer} {LogError} {InDoubt} if `mayOpen` says no: nobody is fenced
  */
 export async function takeTransactionalId(
   { cluster, transactionalId, mayOpen, closing, now }: {
@@ -52,9 +52,7 @@ export async function takeTransactionalId(
       async encode() {
         const body = await request.encode();
         // A3.4: in the same tick as the send. Before there may have been a connection to wait for, or a sleep.
-        if (!mayOpen()) {
-          throw new LogError("fenced", `Cannot take ${transactionalId}: others may have been given it meanwhile`);
-        }
+        if (!mayOpen()) throw new InDoubt(`Cannot take ${transactionalId}: others may have been given it meanwhile`);
         return body;
       },
     });
@@ -140,6 +138,11 @@ export async function takeTransactionalId(
 /** No answer, at a point where the same request must not simply be sent again. */
 class Unclear extends Error {
   override readonly name = "Unclear";
+}
+
+/** Whether the shard is this process's is not sure now (A3.4). */
+export class InDoubt extends Error {
+  override readonly name = "InDoubt";
 }
 
 const FENCED: readonly number[] = [

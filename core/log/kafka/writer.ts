@@ -4,7 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import { pause } from "../../../shared/pause.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter, type Stream } from "../log.ts";
 import type { Cluster } from "./cluster.ts";
-import { isFenced, takeTransactionalId, type TransactionalProducer } from "./transaction.ts";
+import { InDoubt, isFenced, takeTransactionalId, type TransactionalProducer } from "./transaction.ts";
 
 export interface WriterOptions {
   readonly cluster: Cluster;
@@ -17,7 +17,7 @@ export interface WriterOptions {
   readonly end: (stream: Stream) => Promise<number>;
   /** Committed records of this shard's partition of `topics`. @throws {LogError} */
   readonly readTopics: (from: number) => Promise<{ readonly records: readonly LogRecord[]; readonly next: number }>;
-  /** Asked right before each request that fences (A3.4). */
+  /** Asked right before each request that fences (A3.4). In doubt, an unclear commit waits with what comes next. */
   readonly mayOpen: () => boolean;
   readonly now: () => number;
   /** The log is being closed. */
@@ -130,6 +130,7 @@ export async function openShardWriter(options: WriterOptions): Promise<ShardWrit
         // Nothing of an earlier owner is undecided now, so all of its marks stand before this.
         scanned = await options.end("topics");
       } catch (error) {
+        if (error instanceof InDoubt) throw new LogError("fenced", error.message, { cause: error });
         if (error instanceof LogError && error.code !== "unavailable") throw error;
         if (performance.now() > until) throw unavailable(error);
         await pause(PAUSE_MS, closing);

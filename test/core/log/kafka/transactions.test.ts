@@ -130,4 +130,28 @@ describe("transactions on Kafka", { skip: kafka.skip, timeout: 60_000 }, () => {
     assert.equal(again.filter(({ status }) => status === "fulfilled").length, 1);
     for (const outcome of opened) if (outcome.status === "fulfilled") await outcome.value.close();
   });
+
+  it("A3.4 a commit that was fenced in doubt waits until the doubt is over: before that nobody is fenced back", async () => {
+    let confirmed = true;
+    let asked = 0;
+    const writer = await log.openWriter(1, () => {
+      asked++;
+      return confirmed;
+    });
+    confirmed = false;
+    // Who left no mark has not taken the shard: a request of our own that came late, for one.
+    const stranger = newProducer(`${prefix}.shard-1`);
+    await stranger.connect();
+    await (await stranger.transaction()).abort();
+    await stranger.disconnect();
+    let done = false;
+    const before = asked;
+    const committing = writer.commit([{ stream: "dead-letters", key: "in doubt", value: Buffer.from("x") }])
+      .then(() => done = true);
+    await eventually("it to ask again and again", () => asked > before + 2, { deadlineMs: 20_000 });
+    assert.equal(done, false);
+    confirmed = true;
+    await committing;
+    await writer.close();
+  });
 });
