@@ -57,7 +57,7 @@ export interface Ownership {
 
 /** How long attempts have to be answered when their shard goes to another process (A3.3). */
 const ANSWERS_WITHIN_MS = 1_000;
-const LAST_BATCHES_WITHIN_MS = 6_000;
+const LAST_BATCHES_WITHIN_MS = 4_000;
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
 

@@ -60,7 +60,7 @@ const PAUSE_WHEN_FULL_MS = 1_000;
 /** While lanes join, the event loop has its turn after so long: heartbeats go on (ARCHITECTURE §4). */
 const TURN_MS = 20;
 /** How long a shard's last batch may take: who takes it does not wait for longer (A3.2). */
-const LAST_BATCH_WITHIN_MS = 3_000;
+const LAST_BATCH_WITHIN_MS = 1_500;
 
 export class Shard {
   readonly number: number;
