@@ -38,8 +38,6 @@ export interface ConsolidatorOptions {
 const CONFIRMED_WITHIN_MS = 8_000;
 /** The first shards of a process; it can be asked before they run. */
 const FIRST_SHARDS_WITHIN_MS = 15_000;
-/** A3.3: a process that takes over does not wait for longer. */
-const ANSWERS_WITHIN_MS = 1_000;
 /** How far before the end the tail begins at most: what a shard's lanes lack before it, they read (A4.1). */
 const MOST_BEHIND = 10_000;
 
@@ -136,7 +134,7 @@ export async function startConsolidator(options: ConsolidatorOptions): Promise<C
     },
     async stop(deadlineMs) {
       clearInterval(sweeper);
-      await owned.stop(log.supports.group ? Math.min(deadlineMs, ANSWERS_WITHIN_MS) : deadlineMs);
+      await owned.stop(deadlineMs);
       await follower.close();
       await delivery.stop(0);
       blocks.close();

@@ -7,7 +7,7 @@
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import { LogError, type Member, type Membership } from "../log/log.ts";
-import type { Shard } from "./shard.ts";
+import type { ReleaseLimits, Shard } from "./shard.ts";
 
 export interface OwnershipOptions {
   /** Takes a shard (A3.2): calls `opened` as soon as it can be fed, resolves when its lanes run. */
@@ -34,8 +34,7 @@ interface Held {
   readonly number: number;
   readonly unwanted: AbortController;
   shard: Shard | undefined;
-  /** How long its attempts may take when it is released. */
-  waitMs: number;
+  limits: ReleaseLimits;
   running: Promise<void>;
 }
 
@@ -51,13 +50,16 @@ export interface Ownership {
   readonly counts: { readonly rebalances: number; readonly taken: number; readonly fenced: number };
   /** Of the group; undefined where there is none. */
   readonly membership: Membership | undefined;
-  /** Releases all, then leaves (A3.3). Never rejects. */
-  stop(waitMs: number): Promise<void>;
+  /** Releases all, then leaves (A3.3); attempts have this long to be answered where nobody waits for them. Never rejects. */
+  stop(deadlineMs: number): Promise<void>;
 }
 
-/** How long attempts have to be answered when their shard goes to another process (A3.3). */
-const ANSWERS_WITHIN_MS = 1_000;
-const LAST_BATCHES_WITHIN_MS = 4_000;
+/** A3.3, A3.2: whoever takes a shard does not wait for longer. */
+const WHEN_IT_MOVES: ReleaseLimits = { answersMs: 1_000, batchMs: 1_500 };
+/** Of the one process of a log. */
+const LAST_BATCH_MS = 10_000;
+/** For closing what a release has not closed in its time. */
+const GRACE_MS = 2_500;
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
 
@@ -88,7 +90,7 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
       number,
       unwanted: new AbortController(),
       shard: undefined,
-      waitMs: ANSWERS_WITHIN_MS,
+      limits: WHEN_IT_MOVES,
       running: Promise.resolve(),
     };
     held.set(number, one);
@@ -117,7 +119,7 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
       }
       running.delete(number);
       options.unfollow(number);
-      if (failure === undefined) await one.shard?.release(one.waitMs);
+      if (failure === undefined) await one.shard?.release(one.limits);
       else await one.shard?.drop();
       await taking.catch(() => {});
       // It may have been lost just before its events were to be followed.
@@ -179,16 +181,17 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
     },
     counts,
     membership,
-    async stop(waitMs) {
+    async stop(deadlineMs) {
       stopped = true;
+      const limits = membership === undefined ? { answersMs: deadlineMs, batchMs: LAST_BATCH_MS } : WHEN_IT_MOVES;
       for (const one of held.values()) {
-        one.waitMs = waitMs;
+        one.limits = limits;
         one.unwanted.abort();
       }
       const late = new AbortController();
       const all = Promise.all([...held.values()].map((one) => one.running));
       // What the log does not answer is not waited for: whoever takes over finds what was written last.
-      await Promise.race([all, pause(waitMs + LAST_BATCHES_WITHIN_MS, late.signal)]);
+      await Promise.race([all, pause(limits.answersMs + limits.batchMs + GRACE_MS, late.signal)]);
       late.abort();
       await membership?.leave();
     },

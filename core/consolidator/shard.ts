@@ -45,6 +45,11 @@ export interface ShardOptions {
   readonly onLost: (error: Error) => void;
 }
 
+export interface ReleaseLimits {
+  readonly answersMs: number;
+  readonly batchMs: number;
+}
+
 /** What a shard's owner found out itself (A3.5): folded at once, never by way of `events`. */
 type Finding = () => void;
 
@@ -59,8 +64,6 @@ const IDLE_RECORDS = 10_000;
 const PAUSE_WHEN_FULL_MS = 1_000;
 /** While lanes join, the event loop has its turn after so long: heartbeats go on (ARCHITECTURE §4). */
 const TURN_MS = 20;
-/** How long a shard's last batch may take: who takes it does not wait for longer (A3.2). */
-const LAST_BATCH_WITHIN_MS = 1_500;
 
 export class Shard {
   readonly number: number;
@@ -263,17 +266,17 @@ export class Shard {
   }
 
   /**
-   * Lets go of the shard (A3.3): nothing new starts, attempts have `waitMs` to be answered, the last batch says where the lanes
-   * stand and that the shard is free. Then it is gone. Never rejects.
+   * Lets go of the shard (A3.3): nothing new starts, attempts have `answersMs` to be answered, the last batch, which may take
+   * `batchMs`, says where the lanes stand and that the shard is free. Then it is gone. Never rejects.
    */
-  async release(waitMs: number): Promise<void> {
-    await this.#delivery?.hold(this.number, waitMs);
+  async release({ answersMs, batchMs }: ReleaseLimits): Promise<void> {
+    await this.#delivery?.hold(this.number, answersMs);
     this.#releasing = true;
     this.#stopped = true;
     this.wake();
     let late: NodeJS.Timeout | undefined;
     const last = this.#commitLast();
-    await Promise.race([last, new Promise((resolve) => late = setTimeout(resolve, LAST_BATCH_WITHIN_MS))]);
+    await Promise.race([last, new Promise((resolve) => late = setTimeout(resolve, batchMs))]);
     clearTimeout(late);
     await this.#close();
     await last;
