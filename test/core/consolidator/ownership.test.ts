@@ -59,7 +59,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       await sent(a, 1);
       a.assign();
       b.assign(0);
-      await never("an attempt of the taker before the release", () => b.transport.posts.length > 0, 200);
+      await never("an attempt of the taker before the release", () => b.transport.posts.length > 0, 50);
       a.transport.posts[0]!.post.answered(204, undefined);
       await b.runs();
       await sent(b, 1);
