@@ -51,7 +51,7 @@ export interface KafkaForTests {
 }
 
 /** Files run at the same time, and a port has one proxy. */
-const DOOR_USERS = ["group", "scenario", "chaos"] as const;
+const DOOR_USERS = ["group", "scenario"] as const;
 export type DoorUser = (typeof DOOR_USERS)[number];
 
 const run = promisify(execFile);
