@@ -171,8 +171,8 @@ export function deliveringRows(rig: Rig): void {
     assert.deepEqual(facts, [facts[0], facts[0], facts[0]]);
     attempts.slice(1).forEach(({ at }, n) => {
       const gap = at - (attempts[n]?.endedAt ?? Infinity);
-      // 0 … min(RETRY_MAX, RETRY_MIN·2ⁿ) of 50 ms and 500 ms; the rest is a loaded machine.
-      assert.ok(gap <= Math.min(500, 50 * 2 ** n) + 500, `gap ${n} was ${gap} ms`);
+      // 0 … min(RETRY_MAX, RETRY_MIN·2ⁿ) of 50 ms and 500 ms; the rest is a loaded machine. The bound itself is a table's (outcome.test.ts).
+      assert.ok(gap <= Math.min(500, 50 * 2 ** n) + 5_000, `gap ${n} was ${gap} ms`);
     });
   }, "settings");
 
