@@ -67,7 +67,9 @@ export function observe(metrics: Metrics, consolidator: Consolidator, missed: Pi
 
 /** How this process shares the shards with others (ARCHITECTURE §3). */
 function observeGroup(metrics: Metrics, consolidator: Consolidator): void {
-  metrics.gauge("tidings_shards", "Shards that are here", [], (gauge) => gauge.set(consolidator.shards.length));
+  metrics.gauge("tidings_shards", "Shards whose lanes run here", [], (gauge) => {
+    gauge.set(consolidator.shards.filter(({ isRunning }) => isRunning).length);
+  });
   metrics.totals("tidings_rebalances_total", "Assignments of shards to this process", [], () => [
     [{}, consolidator.group.rebalances],
   ]);

@@ -142,6 +142,10 @@ export class Shard {
   get events(): number {
     return this.#events;
   }
+  /** All of its lanes are here. */
+  get isRunning(): boolean {
+    return this.#attached && !this.#stopped;
+  }
   /** It was released or dropped, or is being. */
   get isOver(): boolean {
     return this.#stopped;

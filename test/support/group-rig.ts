@@ -175,10 +175,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
           assigned = shards;
           member?.assigned(shards);
         },
-        async runs() {
-          const before = running?.group.taken ?? 0;
-          await eventually(`${name} to have the shard`, () => running !== undefined && running.group.taken > before);
-        },
+        runs: async () => void await eventually(`${name} to have the shard`, () => running?.shards[0]?.isRunning),
         lets: async () => void await eventually(`${name} to let go`, () => running?.shards.length === 0),
         async stop() {
           await (await starting).stop(5_000);

@@ -322,9 +322,9 @@ describe("what a new owner goes on with", { timeout: 60_000 }, () => {
       a.assign(0);
       await a.runs();
       const callbacks = Array.from({ length: 300 }, (_, n) => `http://127.0.0.1:9/quiet/${n}`);
-      for (const [n, callback] of callbacks.entries()) {
-        await rig.intend(callback, "subscribe", `https://example.com/${n}`);
-      }
+      await Promise.all(
+        callbacks.map((callback, n) => rig.intend(callback, "subscribe", `https://example.com/${n}`)),
+      );
       await rig.intend(CALLBACK);
       await a.consolidator.shards[0]!.foldedTo(await rig.log.end("events", 0));
       a.assign();
