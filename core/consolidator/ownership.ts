@@ -183,7 +183,12 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
     membership,
     async stop(deadlineMs) {
       stopped = true;
-      const limits = membership === undefined ? { answersMs: deadlineMs, batchMs: LAST_BATCH_MS } : WHEN_IT_MOVES;
+      const limits = membership === undefined
+        ? { answersMs: deadlineMs, batchMs: LAST_BATCH_MS }
+        // With all shards here nobody waits to take over: subscribers have as long to answer as with one process.
+        : held.size === numbers.length
+        ? { ...WHEN_IT_MOVES, answersMs: deadlineMs }
+        : WHEN_IT_MOVES;
       for (const one of held.values()) {
         one.limits = limits;
         one.unwanted.abort();

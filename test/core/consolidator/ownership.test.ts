@@ -123,6 +123,26 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
     });
   });
 
+  it("§6.2 a leaver that has all shards gives its subscribers the whole deadline to answer", async () => {
+    await inGroup(async (rig) => {
+      const a = await rig.open("a");
+      await withSubscription(rig, a);
+      a.transport.answer = () => "hold";
+      await rig.publish("1");
+      await sent(a, 1);
+      const stopped = a.stop();
+      // Longer than a process waits that others wait for.
+      await never("a release", async () => (await stands(rig))?.released === true, 1_200);
+      a.transport.posts[0]!.post.answered(204, undefined);
+      await stopped;
+      assert.equal((await stands(rig))?.released, true);
+      const b = await rig.open("b");
+      b.assign(0);
+      await b.runs();
+      await never("the same again", () => b.transport.posts.length > 0, 100);
+    });
+  });
+
   it("A3.2 nobody waits for an owner that has let go, and at most 1.5 s for one that has not", async () => {
     await inGroup(async (rig) => {
       const [a, b] = [await rig.open("a"), await rig.open("b")];
