@@ -41,7 +41,14 @@ export function createEffects(
   async function notify({ topic, callback, reason }: Notice): Promise<void> {
     for (const pauseMs of [...NOTICE_PAUSES_MS, undefined]) {
       const url = deniedUrl(callback, topic, reason);
-      const answer = await outbound.call({ method: "GET", url, deadlineMs: NOTICE_MS, maxBytes: 65_536, signal });
+      const answer = await outbound.call({
+        path: "notice",
+        method: "GET",
+        url,
+        deadlineMs: NOTICE_MS,
+        maxBytes: 65_536,
+        signal,
+      });
       const heard = answer.kind === "answer" || answer.code === "too_large" || answer.code === "forbidden";
       if (heard || pauseMs === undefined) return;
       await pause(pauseMs, signal);

@@ -1,6 +1,7 @@
 // The core's process.
 import { join } from "node:path";
 import { CORE_MAX_HEADER_BYTES } from "../shared/core-api.ts";
+import { createNoteBlocked } from "../shared/blocked-calls.ts";
 import { createOutboundGuard } from "../shared/outbound-guard.ts";
 import { USER_AGENT } from "../shared/product.ts";
 import { createGuardedConnector } from "../shared/runtime/guarded-connect.ts";
@@ -27,11 +28,13 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
   await makeDataDirectory(settings.dataDir);
   const log = countAppends(await openLog(settings, fail), metrics);
   const guard = createOutboundGuard(settings.outboundAllow);
-  const outbound = createOutbound({ guard, userAgent: USER_AGENT });
+  const onBlocked = createNoteBlocked(metrics, () => performance.now());
+  const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked });
   const transport = createUndiciTransport({
     connect: createGuardedConnector({ guard, connectTimeoutMs: Math.min(10_000, settings.deliveryTimeoutMs) }),
     timeoutMs: settings.deliveryTimeoutMs,
     connectionsPerOrigin: PER_ORIGIN,
+    onBlocked,
   });
   const core = await startCore({
     settings,

@@ -1,5 +1,6 @@
 // The edge's process.
 
+import { createNoteBlocked, noting } from "../shared/blocked-calls.ts";
 import { createOutboundGuard } from "../shared/outbound-guard.ts";
 import { pause } from "../shared/pause.ts";
 import { USER_AGENT } from "../shared/product.ts";
@@ -24,7 +25,8 @@ await runTier("edge", async ({ settings, metrics }) => {
   const now = () => performance.now();
   const clock = () => Date.now();
   const guard = createOutboundGuard(settings.outboundAllow);
-  const outbound = createOutbound({ guard, userAgent: USER_AGENT });
+  const noteBlocked = createNoteBlocked(metrics, now);
+  const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked: noteBlocked });
   const http = createHttpClient();
   const retries = metrics.counter("tidings_core_retries_total", "Requests to the core that were repeated");
   const core = createCoreClient({
@@ -66,7 +68,7 @@ await runTier("edge", async ({ settings, metrics }) => {
     // While it is off there is nothing to mark; a mark would be an error each time.
     ...(settings.autoVerify === "on" ? { onSubscription: autoVerify, onUnsubscription: autoVerify } : {}),
     metrics,
-    rules: { ...settings, guard },
+    rules: { ...settings, guard: noting(guard, noteBlocked) },
     messageMaxBytes: settings.messageMaxBytes,
     compactJson: settings.compactJson,
     hubUrl: settings.hubUrl,

@@ -76,7 +76,7 @@ function parseCallback(value: string | undefined, guard: OutboundGuard): string 
   try {
     // WIRE §2: what a literal says is refused at once; names are resolved only at verification.
     const verdict = guard.judgeUrl(parseHttpUrl(value));
-    if (verdict !== null) throw refuse(`hub.callback ${verdict}`);
+    if (verdict !== null) throw refuse(`hub.callback ${verdict.clause}`);
     return value;
   } catch (error) {
     if (error instanceof UrlError) throw refuse(`hub.callback ${error.message}`);

@@ -2,26 +2,50 @@
 // (shared/runtime/guarded-connect.ts), and every address they resolve to is judged here.
 
 import ipaddr from "ipaddr.js";
+import { embeddedAddresses } from "./embedded-addresses.ts";
 import type { HttpUrl } from "./http-url.ts";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
+/** Why something is not called. A fixed list: it labels a metric. */
+export type ForbiddenReason =
+  | "port"
+  | "localhost"
+  | "loopback"
+  | "private"
+  | "link_local"
+  | "shared"
+  | "metadata"
+  | "multicast"
+  | "unspecified"
+  | "not_global"
+  | "not_an_address"
+  /** No URL that could be called: credentials, no host, another scheme. */
+  | "url"
+  /** This runtime cannot dial the address that was checked. */
+  | "unpinned";
+
+/** What speaks against a call: the reason, and a clause for people to follow the parameter's name. */
+export interface Verdict {
+  readonly reason: ForbiddenReason;
+  readonly clause: string;
+}
+
 export interface OutboundGuard {
-  /**
-   * What can be said before a name is resolved: ports, literal addresses, localhost names. null if nothing speaks against
-   * it, else a clause to follow the parameter's name.
-   */
-  judgeUrl(url: Pick<HttpUrl, "host" | "port">): string | null;
+  /** What can be said before a name is resolved: ports, literal addresses, localhost names. null if nothing speaks against it. */
+  judgeUrl(url: Pick<HttpUrl, "host" | "port">): Verdict | null;
   /** The same for one resolved address. What is no address is refused. */
-  judgeAddress(address: string): string | null;
+  judgeAddress(address: string): Verdict | null;
 }
 
 /** The guard refused an address, name or port. Not retried: nothing was sent. */
 export class ForbiddenAddressError extends Error {
   readonly code = "ERR_FORBIDDEN_ADDRESS";
-  constructor(message: string) {
-    super(message);
+  readonly reason: ForbiddenReason;
+  constructor(host: string, verdict: Verdict) {
+    super(`"${host}" ${verdict.clause}`);
     this.name = "ForbiddenAddressError";
+    this.reason = verdict.reason;
   }
 }
 
@@ -34,22 +58,30 @@ export function createOutboundGuard(allow: readonly string[]): OutboundGuard {
   const blocks = allow.map(parseBlock);
   const loopbackAllowed = ["127.0.0.1", "::1"].some((address) => isAllowed(ipaddr.parse(address), blocks));
 
-  function judgeAddress(text: string): string | null {
+  function judgeAddress(text: string): Verdict | null {
     const address = parseAddress(text);
-    if (address === null) return `names "${text}", which is no address`;
-    const forbidden = unwrap(address).find((inner) => !isGlobalUnicast(inner) && !isAllowed(inner, blocks));
-    return forbidden === undefined ? null : `names an address that this hub does not call (${text})`;
+    if (address === null) return { reason: "not_an_address", clause: `names "${text}", which is no address` };
+    for (const inner of embeddedAddresses(address)) {
+      const reason = reasonAgainst(inner);
+      if (reason === null || isAllowed(inner, blocks)) continue;
+      return { reason, clause: `names an address that this hub does not call (${text})` };
+    }
+    return null;
   }
 
   return {
     judgeUrl: ({ host, port }) => {
       if (port !== 80 && port !== 443 && port < 1024) {
-        return `names port ${port}; this hub calls ports 80, 443 and 1024 to 65535`;
+        return { reason: "port", clause: `names port ${port}; this hub calls ports 80, 443 and 1024 to 65535` };
       }
-      if (parseAddress(host) !== null) return judgeAddress(host);
-      // RFC 6761 §6.3: these names mean loopback whatever a resolver says.
-      if (/^(?:.*\.)?localhost\.?$/i.test(host) && !loopbackAllowed) {
-        return `names this machine (${host}), which this hub does not call`;
+      // A URL's parser leaves a colon in addresses only.
+      if (host.includes(":") || parseAddress(host) !== null) return judgeAddress(host);
+      // RFC 1035 §2.3.4; a resolver may cut or misread what is longer.
+      if (host.length > 254 || host.replace(/\.$/, "").split(".").some(({ length }) => length < 1 || length > 63)) {
+        return { reason: "url", clause: "names a host that is no domain name" };
+      }
+      if (LOCALHOST.test(host) && !loopbackAllowed) {
+        return { reason: "localhost", clause: `names this machine (${host}), which this hub does not call` };
       }
       return null;
     },
@@ -57,9 +89,14 @@ export function createOutboundGuard(allow: readonly string[]): OutboundGuard {
   };
 }
 
+// RFC 6761 §6.3: these names mean loopback whatever a resolver says; the rest are what hosts files call it.
+const LOCALHOST = /^(?:(?:.*\.)?localhost|localhost[46]?(?:\.localdomain[46]?)?|ip6-(?:localhost|loopback))\.?$/i;
+
 function parseAddress(text: string): Address | null {
   // ipaddr.js also takes "127.1" and "0x7f000001"; the platform's URL parser has already made those canonical.
   if (!text.includes(":") && !ipaddr.IPv4.isValidFourPartDecimal(text)) return null;
+  // A zone makes sense inside one machine only.
+  if (text.includes("%")) return null;
   return ipaddr.isValid(text) ? ipaddr.parse(text) : null;
 }
 
@@ -78,30 +115,28 @@ function isAllowed(address: Address, blocks: readonly [Address, number][]): bool
   return blocks.some(([block, bits]) => block.kind() === address.kind() && address.match(block, bits));
 }
 
-function isGlobalUnicast(address: Address): boolean {
-  if (address.range() !== "unicast") return false;
-  // RFC 4291 §2.4: of IPv6, only 2000::/3 has been given out as global unicast.
-  return address.kind() === "ipv4" || (address.toByteArray()[0]! & 0xe0) === 0x20;
-}
+/** Ranges of ipaddr.js by the name they have here; all others that are not "unicast" are `not_global`. */
+const REASONS: Readonly<Record<string, ForbiddenReason>> = {
+  loopback: "loopback",
+  private: "private",
+  uniqueLocal: "private",
+  deprecatedSiteLocal: "private",
+  linkLocal: "link_local",
+  carrierGradeNat: "shared",
+  multicast: "multicast",
+  unspecified: "unspecified",
+};
 
-/** The IPv4 addresses inside an IPv6 address, or the address itself: a gateway on the way would unwrap them too. */
-function unwrap(address: Address): Address[] {
-  if (address.kind() === "ipv4") return [address];
-  const bytes = address.toByteArray();
-  const startsWith = (...prefix: number[]) => prefix.every((byte, index) => bytes[index] === byte);
-  const embedded = (at: number) => new ipaddr.IPv4(bytes.slice(at, at + 4));
-  // Mapped (::ffff:a.b.c.d) and translated (::ffff:0:a.b.c.d), RFC 4291 §2.5.5.2 and RFC 6145 §2.2.
-  if (startsWith(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff)) return [embedded(12)];
-  if (startsWith(0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0)) return [embedded(12)];
-  // Compatible (::a.b.c.d), RFC 4291 §2.5.5.1; :: and ::1 are addresses of their own.
-  if (startsWith(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) && !(startsWith(...Array(15).fill(0)) && bytes[15]! <= 1)) {
-    return [embedded(12)];
-  }
-  // NAT64's well-known prefix, RFC 6052 §2.1.
-  if (startsWith(0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0)) return [embedded(12)];
-  // 6to4, RFC 3056 §2.
-  if (startsWith(0x20, 0x02)) return [embedded(2)];
-  // Teredo, RFC 4380 §4: the server's address, and the client's with its bits inverted.
-  if (startsWith(0x20, 0x01, 0, 0)) return [embedded(4), new ipaddr.IPv4(bytes.slice(12).map((byte) => byte ^ 0xff))];
-  return [address];
+/**
+ * Where clouds answer their machines, secrets and all, beside 169.254.0.0/16: Azure's has an address that looks global.
+ * Those of AWS, Google, Alibaba and Oracle are link-local, unique local, shared or reserved anyway.
+ */
+const METADATA = new Set(["168.63.129.16"]);
+
+function reasonAgainst(address: Address): ForbiddenReason | null {
+  const range = address.range();
+  if (range !== "unicast") return Object.hasOwn(REASONS, range) ? REASONS[range]! : "not_global";
+  if (METADATA.has(address.toString())) return "metadata";
+  // RFC 4291 §2.4: of IPv6, only 2000::/3 has been given out as global unicast.
+  return address.kind() === "ipv4" || (address.toByteArray()[0]! & 0xe0) === 0x20 ? null : "not_global";
 }

@@ -66,6 +66,7 @@ export async function verifyIntent(intent: VerifiableIntent, ports: Verification
     const challenge = ports.challenge();
     const challengedAt = ports.now();
     const answer = await ports.outbound.call({
+      path: "verification",
       ...await question(intent, challenge, ports.method),
       deadlineMs: Math.min(TRY_MS, TOTAL_MS - (challengedAt - begun)),
       maxBytes: MAX_ANSWER_BYTES,

@@ -11,7 +11,7 @@ export interface Post {
   mayGo(): boolean;
   /** A complete answer, or one whose status is known and whose body was cut (it is ignored, §7). */
   answered(status: number, retryAfter: string | undefined): void;
-  /** No answer: `reason` is a short phrase for people ("timed out", "connection refused", "address forbidden"). */
+  /** No answer: `reason` is a short phrase for people ("timed out", "connection refused", "no address to call"). */
   failed(reason: string): void;
 }
 

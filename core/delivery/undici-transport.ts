@@ -1,5 +1,7 @@
 // Deliveries by undici's dispatch on Node (`fetch` is 8–12 × slower there). One pool an origin, an LRU of them.
 import { type buildConnector, type Dispatcher, Pool } from "undici";
+import type { NoteBlocked } from "../../shared/blocked-calls.ts";
+import { ForbiddenAddressError } from "../../shared/outbound-guard.ts";
 import { DeadlineList, type Timed } from "./timers.ts";
 import type { Post, Transport } from "./transport.ts";
 
@@ -10,18 +12,23 @@ export interface UndiciTransportOptions {
   readonly timeoutMs: number;
   /** Connections to one origin. */
   readonly connectionsPerOrigin: number;
+  /** Told of each attempt that the guard refuses. */
+  readonly onBlocked?: NoteBlocked;
   readonly now?: () => number;
 }
 
 const BODY_BYTES = 64 * 1024;
 const BODY_MS = 1_000;
 const TICK_MS = 50;
+/** Early answers (1xx) before the answer; more are a flood. */
+const MOST_EARLY = 20;
 const MOST_POOLS = 4_096;
 
 /** The answer came, its body is not worth more reading: the connection is given up. */
 const ENOUGH = new Error("enough of the body was read");
 const HELD = new Error("not sent: its shard may be another process's");
 const TIMED_OUT = new Error("timed out");
+const FLOODED = new Error("too many early answers");
 
 export function createUndiciTransport(options: UndiciTransportOptions): Transport {
   const now = options.now ?? (() => performance.now());
@@ -85,6 +92,7 @@ export function createUndiciTransport(options: UndiciTransportOptions): Transpor
     #status = 0;
     #retryAfter: string | undefined;
     #bytes = 0;
+    #early = 0;
     #settled = false;
 
     constructor(post: Post) {
@@ -105,7 +113,12 @@ export function createUndiciTransport(options: UndiciTransportOptions): Transpor
       status: number,
       headers: Record<string, unknown>,
     ): void {
-      if (status < 200) return;
+      if (status < 200) {
+        if (++this.#early <= MOST_EARLY) return;
+        this.#fail(FLOODED.message);
+        this.#controller?.abort(FLOODED);
+        return;
+      }
       this.#status = status;
       const retryAfter = headers["retry-after"];
       const first: unknown = Array.isArray(retryAfter) ? retryAfter[0] : retryAfter;
@@ -124,6 +137,9 @@ export function createUndiciTransport(options: UndiciTransportOptions): Transpor
       if (this.#settled) return;
       // §7: the status is the answer; what becomes of the body is of no interest.
       if (this.#status !== 0) return this.#settle();
+      if (error instanceof ForbiddenAddressError) {
+        options.onBlocked?.({ path: "delivery", reason: error.reason, host: this.#post.url.host });
+      }
       this.#fail(reasonOf(error));
     }
 
@@ -179,7 +195,10 @@ export function createUndiciTransport(options: UndiciTransportOptions): Transpor
   };
 }
 
-/** A short phrase for an operator; never more than what the socket said. */
+/**
+ * A short phrase; never more than what the socket said. The subscriber may read it (`lastError`, WIRE §5), so what the guard
+ * refused reads as a name without an address: what names mean inside this network is nobody's business (§7).
+ */
 function reasonOf(error: Error): string {
   const code = (error as NodeJS.ErrnoException).code;
   switch (code) {
@@ -190,10 +209,12 @@ function reasonOf(error: Error): string {
       return "connection broken";
     case "ENOTFOUND":
     case "EAI_AGAIN":
-      return "name not found";
+      return NO_ADDRESS;
     case "UND_ERR_CONNECT_TIMEOUT":
       return "connecting timed out";
     default:
-      return error.name === "ForbiddenAddressError" ? "address forbidden" : code ?? error.message.slice(0, 200);
+      return error instanceof ForbiddenAddressError ? NO_ADDRESS : code ?? error.message.slice(0, 200);
   }
 }
+
+const NO_ADDRESS = "no address to call";

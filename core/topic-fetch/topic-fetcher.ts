@@ -100,6 +100,7 @@ export function createTopicFetcher(options: TopicFetcherOptions): TopicFetcher {
     if (!mayAct()) return MOVED;
     const { etag, lastModified } = topic.fetched ?? {};
     const answer = await options.outbound.call({
+      path: "fetch",
       method: "GET",
       url: topic.topic,
       headers: {

@@ -1,6 +1,7 @@
 // Connecting under the guard (WIRE §7): the address that was checked is the address that is dialled, because the check is
 // the lookup of that very dial. For undici on Node and Deno; deliveries and the outbound client use the same.
 
+import { constants } from "node:crypto";
 import { lookup as systemLookup } from "node:dns";
 import type { LookupAddress, LookupOptions } from "node:dns";
 import { buildConnector } from "undici";
@@ -33,7 +34,7 @@ export function createGuardedLookup(guard: OutboundGuard, resolve: ResolveAll = 
       // Every resolved address must pass: one forbidden among several is a rebinding attempt or a mistake, never a choice.
       for (const { address } of addresses) {
         const verdict = guard.judgeAddress(address);
-        if (verdict !== null) return callback(new ForbiddenAddressError(`"${hostname}" ${verdict}`), []);
+        if (verdict !== null) return callback(new ForbiddenAddressError(hostname, verdict), []);
       }
       const first = addresses[0];
       if (first === undefined) {
@@ -59,6 +60,8 @@ export function createGuardedConnector(options: GuardedConnectOptions): buildCon
   const connect = buildConnector({
     timeout: options.connectTimeoutMs ?? 10_000,
     lookup: createGuardedLookup(options.guard, options.resolve),
+    // A server that asks for new handshakes for ever would cost CPU for as long as a deadline; TLS 1.3 has no such thing.
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(options.ca === undefined ? {} : { ca: options.ca }),
   });
   return (target, callback) => {
@@ -67,7 +70,7 @@ export function createGuardedConnector(options: GuardedConnectOptions): buildCon
     const verdict = options.guard.judgeUrl({ host: target.hostname, port });
     if (verdict !== null) {
       // Never within the caller's own turn: undici takes a connector's answer for a later one.
-      queueMicrotask(() => callback(new ForbiddenAddressError(`"${target.hostname}" ${verdict}`), null));
+      queueMicrotask(() => callback(new ForbiddenAddressError(target.hostname, verdict), null));
       return;
     }
     connect(target, (...result) => {

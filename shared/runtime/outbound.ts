@@ -4,9 +4,11 @@
 import { Agent } from "undici";
 import type { Dispatcher } from "undici";
 import type { IncomingHttpHeaders } from "node:http";
+import type { NoteBlocked } from "../blocked-calls.ts";
 import { parseHttpUrl, UrlError } from "../http-url.ts";
 import type { HttpUrl } from "../http-url.ts";
 import { ForbiddenAddressError } from "../outbound-guard.ts";
+import type { ForbiddenReason } from "../outbound-guard.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound.ts";
 import { decompress } from "./decompress.ts";
 import { createGuardedConnector } from "./guarded-connect.ts";
@@ -17,6 +19,8 @@ export interface OutboundOptions extends GuardedConnectOptions {
   readonly userAgent: string;
   /** Calls in flight to one origin; more wait, inside their own deadline. Default 64. */
   readonly connectionsPerOrigin?: number;
+  /** Told of each call that the guard refuses. */
+  readonly onBlocked?: NoteBlocked;
 }
 
 type Answer = Extract<OutboundAnswer, { kind: "answer" }>;
@@ -32,11 +36,16 @@ interface Hop {
 }
 
 const REDIRECTS = [301, 302, 303, 307, 308];
+/** Early answers (1xx) before the answer; more are a flood. */
+const MOST_EARLY = 20;
 
 /** Opens nothing yet; connections are made per origin when called, and closed 4 s after their last use. */
 export function createOutbound(options: OutboundOptions): Outbound {
   // Bun puts a shim in undici's place that has no connector to guard: nothing is called rather than unguarded.
-  if (runtime() === "bun") return { supports: { pinning: false }, call: refuse, close: async () => {} };
+  if (runtime() === "bun") {
+    const call = async (request: OutboundRequest) => blocked(request, options, "unpinned", "", UNPINNED);
+    return { supports: { pinning: false }, call, close: async () => {} };
+  }
   const agent = new Agent({
     connect: createGuardedConnector(options),
     connections: options.connectionsPerOrigin ?? 64,
@@ -47,13 +56,14 @@ export function createOutbound(options: OutboundOptions): Outbound {
     const deadline = performance.now() + request.deadlineMs;
     let { method, url: shown, body } = request;
     for (let left = request.maxRedirects ?? 0;; left--) {
-      const url = judged(shown, options);
+      const url = judged(shown, request, options);
       if ("kind" in url) return url;
       const headers = { "user-agent": options.userAgent, accept: "*/*", ...request.headers };
       const answer = await exchange(
         agent,
         { url, shown, method, headers, body },
         request,
+        options,
         deadline - performance.now(),
       );
       if (answer.kind === "failed") return answer;
@@ -70,17 +80,28 @@ export function createOutbound(options: OutboundOptions): Outbound {
   return { supports: { pinning: true }, call, close: () => agent.destroy() };
 }
 
-async function refuse(): Promise<OutboundAnswer> {
-  return failed("forbidden", "this runtime cannot connect under the guard");
+const UNPINNED = "this runtime cannot connect under the guard";
+
+/** A call that is not made, noted. */
+function blocked(
+  { path }: OutboundRequest,
+  { onBlocked }: OutboundOptions,
+  reason: ForbiddenReason,
+  host: string,
+  text: string,
+): Failed {
+  onBlocked?.({ path, reason, host });
+  return failed("forbidden", text);
 }
 
-function judged(shown: string, options: OutboundOptions): HttpUrl | Failed {
+function judged(shown: string, request: OutboundRequest, options: OutboundOptions): HttpUrl | Failed {
   try {
     const url = parseHttpUrl(shown);
     const verdict = options.guard.judgeUrl(url);
-    return verdict === null ? url : failed("forbidden", `the URL ${verdict}`);
+    if (verdict === null) return url;
+    return blocked(request, options, verdict.reason, url.host, `the URL ${verdict.clause}`);
   } catch (error) {
-    if (error instanceof UrlError) return failed("forbidden", `the URL ${error.message}`);
+    if (error instanceof UrlError) return blocked(request, options, "url", "", `the URL ${error.message}`);
     throw error;
   }
 }
@@ -107,13 +128,20 @@ async function decoded(answer: Answer, maxBytes: number): Promise<OutboundAnswer
 }
 
 /** One request and its whole answer. Settles by the deadline, whatever the other side does. */
-function exchange(agent: Agent, hop: Hop, request: OutboundRequest, timeoutMs: number): Promise<Answer | Failed> {
+function exchange(
+  agent: Agent,
+  hop: Hop,
+  request: OutboundRequest,
+  options: OutboundOptions,
+  timeoutMs: number,
+): Promise<Answer | Failed> {
   return new Promise((resolve) => {
     let controller: Dispatcher.DispatchController | undefined;
     let settled = false;
     let status = 0;
     let headers: Record<string, string> = {};
     let size = 0;
+    let early = 0;
     const chunks: Uint8Array[] = [];
 
     const settle = (answer: Answer | Failed) => {
@@ -136,6 +164,10 @@ function exchange(agent: Agent, hop: Hop, request: OutboundRequest, timeoutMs: n
         if (settled) started.abort(new Error("too late"));
       },
       onResponseStart: (_controller, statusCode, received) => {
+        if (statusCode < 200) {
+          if (++early > MOST_EARLY) settle(failed("network", `more than ${MOST_EARLY} early answers`));
+          return;
+        }
         status = statusCode;
         headers = flatten(received);
       },
@@ -149,7 +181,8 @@ function exchange(agent: Agent, hop: Hop, request: OutboundRequest, timeoutMs: n
         settle({ kind: "answer", status, headers, body, url: hop.shown });
       },
       onResponseError: (_controller, error) => {
-        settle(failed(error instanceof ForbiddenAddressError ? "forbidden" : "network", describe(error)));
+        if (!(error instanceof ForbiddenAddressError)) settle(failed("network", describe(error)));
+        else if (!settled) settle(blocked(request, options, error.reason, hop.url.host, error.message));
       },
     };
     try {

@@ -36,8 +36,8 @@ export interface RecordingServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens a recording server on 127.0.0.1; port 0 takes a free one. Unrouted paths are answered 404. */
-export async function openRecordingServer(port = 0): Promise<RecordingServer> {
+/** Opens a recording server on 127.0.0.1 or another address; port 0 takes a free one. Unrouted paths are answered 404. */
+export async function openRecordingServer(port = 0, host = "127.0.0.1"): Promise<RecordingServer> {
   const routes = new Map<string, Responder>();
   // A hub may keep connections for long; a server that closes an idle one just as a request comes would cost an attempt.
   const server = createServer({ keepAliveTimeout: 300_000, requestTimeout: 0 }, (request, response) => {
@@ -59,7 +59,7 @@ export async function openRecordingServer(port = 0): Promise<RecordingServer> {
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, "127.0.0.1", () => {
+    server.listen(port, host, () => {
       server.off("error", reject);
       resolve();
     });
@@ -71,7 +71,7 @@ export async function openRecordingServer(port = 0): Promise<RecordingServer> {
       server.closeAllConnections();
     });
   return {
-    origin: `http://127.0.0.1:${bound}`,
+    origin: `http://${host}:${bound}`,
     port: bound,
     route: (path, handle) => void routes.set(path, handle),
     close,

@@ -358,15 +358,15 @@ describe("the delivery transport", () => {
   });
 
   it("a name that does not resolve is a failed attempt", async () => {
-    assert.deepEqual(await send(transport, "http://no-such-host.invalid/"), { failed: "name not found" });
+    assert.deepEqual(await send(transport, "http://no-such-host.invalid/"), { failed: "no address to call" });
   });
 
   it("WIRE §7 an address that the guard forbids is not dialled", async () => {
     const guarded = transportOf([]);
     const { connections } = server;
-    assert.deepEqual(await send(guarded, server.url), { failed: "address forbidden" });
+    assert.deepEqual(await send(guarded, server.url), { failed: "no address to call" });
     const named = server.url.replace("127.0.0.1", "localhost");
-    assert.deepEqual(await send(guarded, named), { failed: "address forbidden" });
+    assert.deepEqual(await send(guarded, named), { failed: "no address to call" });
     assert.equal(server.connections, connections);
     await guarded.close();
   });

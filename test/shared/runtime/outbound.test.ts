@@ -50,7 +50,7 @@ describe("the outbound client", () => {
     return { url: `${server.origin}${path}`, path, requests };
   }
   const get = (url: string, more: Partial<OutboundRequest> = {}): Promise<OutboundAnswer> =>
-    outbound.call({ method: "GET", url, deadlineMs: 5_000, maxBytes: 1_000, ...more });
+    outbound.call({ path: "fetch", method: "GET", url, deadlineMs: 5_000, maxBytes: 1_000, ...more });
   const codeOf = (result: OutboundAnswer) => result.kind === "failed" ? result.code : result.status;
   const textOf = (result: OutboundAnswer) => result.kind === "answer" ? new TextDecoder().decode(result.body) : result;
 
@@ -67,6 +67,7 @@ describe("the outbound client", () => {
   it("sends a body", async () => {
     const { url, requests } = page(answer(204));
     const result = await outbound.call({
+      path: "fetch",
       method: "POST",
       url,
       body: new TextEncoder().encode("a=b"),
@@ -185,7 +186,8 @@ describe("the outbound client", () => {
   it("waits for a free connection inside the deadline, and never sends late", async () => {
     const one = createOutbound({ guard: GUARD, userAgent: "t", connectionsPerOrigin: 1 });
     const [slow, late] = [page(hang()), page(answer(200))];
-    const call = (url: string, deadlineMs: number) => one.call({ method: "GET", url, deadlineMs, maxBytes: 10 });
+    const call = (url: string, deadlineMs: number) =>
+      one.call({ path: "fetch", method: "GET", url, deadlineMs, maxBytes: 10 });
     const [first, second] = await Promise.all([call(slow.url, 300), call(late.url, 100)]);
     assert.deepEqual([codeOf(first), codeOf(second)], ["timeout", "timeout"]);
     // The connection is free again now; what gave up waiting does not go out.
@@ -212,7 +214,7 @@ describe("dialling under the guard", () => {
     const strict = createOutbound({ guard: createOutboundGuard([]), userAgent: "t", resolve });
     const code = async (host: string) => {
       const url = `http://${host}:${server.port}/`;
-      const result = await strict.call({ method: "GET", url, deadlineMs: 5_000, maxBytes: 100 });
+      const result = await strict.call({ path: "fetch", method: "GET", url, deadlineMs: 5_000, maxBytes: 100 });
       return result.kind === "failed" && result.code;
     };
     assert.equal(await code("rebind.example"), "forbidden");
@@ -237,7 +239,7 @@ describe("dialling under the guard", () => {
     };
     const outbound = createOutbound({ guard: GUARD, userAgent: "t", resolve });
     const url = `http://rebind.example:${server.port}/`;
-    const result = await outbound.call({ method: "GET", url, deadlineMs: 5_000, maxBytes: 100 });
+    const result = await outbound.call({ path: "fetch", method: "GET", url, deadlineMs: 5_000, maxBytes: 100 });
     assert.ok(result.kind === "answer", JSON.stringify(result));
     assert.equal(new TextDecoder().decode(result.body), `rebind.example:${server.port}`);
     assert.equal(questions, 1);

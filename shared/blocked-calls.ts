@@ -1,0 +1,51 @@
+// Calls that the guard refused (WIRE §7): counted by path and reason and logged with the host, for the operator alone. Whoever
+// named the host learns nothing of it beyond what the name itself says.
+
+import { getLogger } from "@logtape/logtape";
+import type { Metrics } from "./metrics.ts";
+import type { ForbiddenReason, OutboundGuard } from "./outbound-guard.ts";
+
+/** What the hub was about to do: take a request that names a callback, or call. */
+export type OutboundPath = "request" | "verification" | "notice" | "delivery" | "fetch";
+
+export interface BlockedCall {
+  readonly path: OutboundPath;
+  readonly reason: ForbiddenReason;
+  /** As a URL's parser writes it, or "" where there is none. */
+  readonly host: string;
+}
+
+export type NoteBlocked = (blocked: BlockedCall) => void;
+
+/** Counts and logs, at most `LOGGED_A_MINUTE` lines a minute: who can cause them must not fill a disk. */
+export function createNoteBlocked(metrics: Metrics, now: () => number): NoteBlocked {
+  const log = getLogger(["tidings", "guard"]);
+  const blocked = metrics.counter(
+    "tidings_outbound_blocked_total",
+    "Calls that the outbound guard refused, by what they were for and why",
+    ["path", "reason"],
+  );
+  let minute = -Infinity;
+  let logged = 0;
+  return ({ path, reason, host }) => {
+    blocked.inc({ path, reason });
+    if (now() - minute >= 60_000) [minute, logged] = [now(), 0];
+    if (++logged > LOGGED_A_MINUTE) return;
+    const rest = logged === LOGGED_A_MINUTE ? " (more are only counted, for a minute)" : "";
+    log.warn("Not called: {host}, for a {path}: {reason}{rest}", { host: host.slice(0, 253), path, reason, rest });
+  };
+}
+
+const LOGGED_A_MINUTE = 60;
+
+/** The guard as it judges the URLs of requests, each refusal noted. */
+export function noting(guard: OutboundGuard, note: NoteBlocked): OutboundGuard {
+  return {
+    ...guard,
+    judgeUrl: (url) => {
+      const verdict = guard.judgeUrl(url);
+      if (verdict !== null) note({ path: "request", reason: verdict.reason, host: url.host });
+      return verdict;
+    },
+  };
+}
