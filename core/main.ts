@@ -29,7 +29,9 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
   const log = countAppends(await openLog(settings, fail), metrics);
   const guard = createOutboundGuard(settings.outboundAllow);
   const onBlocked = createNoteBlocked(metrics, () => performance.now());
-  const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked });
+  // Twice the largest document: small chunks are half framing.
+  const maxAnswerBytes = 2 * settings.messageMaxBytes + 512 * 1024;
+  const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked, maxAnswerBytes });
   const transport = createUndiciTransport({
     connect: createGuardedConnector({ guard, connectTimeoutMs: Math.min(10_000, settings.deliveryTimeoutMs) }),
     timeoutMs: settings.deliveryTimeoutMs,

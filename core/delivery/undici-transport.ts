@@ -21,7 +21,7 @@ const BODY_BYTES = 64 * 1024;
 const BODY_MS = 1_000;
 const TICK_MS = 50;
 /** Early answers (1xx) before the answer; more are a flood. */
-const MOST_EARLY = 20;
+const MOST_EARLY = 100;
 const MOST_POOLS = 4_096;
 
 /** The answer came, its body is not worth more reading: the connection is given up. */

@@ -4,6 +4,7 @@
 import { constants } from "node:crypto";
 import { lookup as systemLookup } from "node:dns";
 import type { LookupAddress, LookupOptions } from "node:dns";
+import type { Socket } from "node:net";
 import { buildConnector } from "undici";
 import { ForbiddenAddressError } from "../outbound-guard.ts";
 import type { OutboundGuard } from "../outbound-guard.ts";
@@ -50,6 +51,11 @@ export interface GuardedConnectOptions {
   readonly guard: OutboundGuard;
   /** From the dial to the end of the TLS handshake, ms. Default 10 s. */
   readonly connectTimeoutMs?: number;
+  /**
+   * What may come in answer to one request, in bytes of its connection, whatever they are: a status line or a chunk extension
+   * without an end is neither header nor body, so nobody else counts it. Default 512 KiB.
+   */
+  readonly maxAnswerBytes?: number;
   readonly resolve?: ResolveAll;
   /** Trusted authorities (PEM) instead of the system's, for tests. Certificates are always checked (H68). */
   readonly ca?: string;
@@ -57,6 +63,7 @@ export interface GuardedConnectOptions {
 
 /** An undici connector (`new Pool(origin, { connect })`) that dials nothing the guard forbids. */
 export function createGuardedConnector(options: GuardedConnectOptions): buildConnector.connector {
+  const maxAnswerBytes = options.maxAnswerBytes ?? 512 * 1024;
   const connect = buildConnector({
     timeout: options.connectTimeoutMs ?? 10_000,
     lookup: createGuardedLookup(options.guard, options.resolve),
@@ -73,11 +80,31 @@ export function createGuardedConnector(options: GuardedConnectOptions): buildCon
       queueMicrotask(() => callback(new ForbiddenAddressError(target.hostname, verdict), null));
       return;
     }
-    connect(target, (...result) => {
-      const [, socket] = result;
+    connect(target, (...outcome) => {
+      const [, socket] = outcome;
       // Of a dial that failed undici says nothing in its place, not null.
-      if (socket) skipContinue(socket);
-      callback(...result);
+      if (socket) {
+        skipContinue(socket);
+        limitAnswers(socket, maxAnswerBytes);
+      }
+      callback(...outcome);
     });
   };
+}
+
+/** Cuts a connection on which more than `most` bytes have come since the last of ours went out. */
+function limitAnswers(socket: Socket, most: number): void {
+  let received = 0;
+  const { push, write } = socket;
+  // undici reads by itself, so that bytes can be counted only where they enter the stream.
+  socket.push = function (chunk: unknown, encoding?: BufferEncoding): boolean {
+    received += chunk instanceof Uint8Array ? chunk.length : 0;
+    if (received <= most) return push.call(socket, chunk, encoding);
+    socket.destroy(new Error(`more than ${most} bytes in answer to one request`));
+    return false;
+  };
+  socket.write = function (...parameters: Parameters<typeof write>): boolean {
+    received = 0;
+    return write.apply(socket, parameters);
+  } as typeof write;
 }

@@ -37,7 +37,7 @@ interface Hop {
 
 const REDIRECTS = [301, 302, 303, 307, 308];
 /** Early answers (1xx) before the answer; more are a flood. */
-const MOST_EARLY = 20;
+const MOST_EARLY = 100;
 
 /** Opens nothing yet; connections are made per origin when called, and closed 4 s after their last use. */
 export function createOutbound(options: OutboundOptions): Outbound {

@@ -1,0 +1,130 @@
+// The address that was checked is the one that is dialled (WIRE §7), and pinning it does not weaken TLS: the name is still
+// what the server is asked for and what its certificate must say.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:tls";
+import type { TlsOptions } from "node:tls";
+import type { AddressInfo } from "node:net";
+import { after, before, describe, it } from "node:test";
+import { createUndiciTransport } from "../../core/delivery/undici-transport.ts";
+import { parseHttpUrl } from "../../shared/http-url.ts";
+import { createOutboundGuard } from "../../shared/outbound-guard.ts";
+import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
+import type { ResolveAll } from "../../shared/runtime/guarded-connect.ts";
+import { createOutbound } from "../../shared/runtime/outbound.ts";
+import { createAuthority } from "../support/certificates.ts";
+import { openRecordingServer } from "../support/recording-server.ts";
+
+const GUARD = createOutboundGuard(["127.0.0.0/8"]);
+const AUTHORITY = createAuthority();
+
+/** A name server under test control: the nth question gets the nth answer, and the last one stays. */
+function rebinding(...answers: readonly (readonly string[])[]): { resolve: ResolveAll; asked: () => number } {
+  let asked = 0;
+  const resolve: ResolveAll = (_hostname, _options, callback) => {
+    const addresses = answers[Math.min(asked++, answers.length - 1)] ?? [];
+    setImmediate(() =>
+      callback(null, addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 })))
+    );
+  };
+  return { resolve, asked: () => asked };
+}
+
+/** One POST by the delivery transport: a status, or why there is none. */
+async function deliver(url: string, resolve: ResolveAll): Promise<number | string> {
+  const connect = createGuardedConnector({ guard: GUARD, resolve, ca: AUTHORITY.ca });
+  const transport = createUndiciTransport({ connect, timeoutMs: 5_000, connectionsPerOrigin: 1 });
+  try {
+    return await new Promise((done) => {
+      transport.post({
+        url: parseHttpUrl(url),
+        body: Buffer.from("x"),
+        headers: [],
+        answered: (status) => done(status),
+        failed: done,
+      });
+    });
+  } finally {
+    await transport.close();
+  }
+}
+
+/** One GET by the outbound client: a status, or a failure's code and reason. */
+async function get(url: string, resolve: ResolveAll): Promise<number | string> {
+  const outbound = createOutbound({ guard: GUARD, userAgent: "test", resolve, ca: AUTHORITY.ca });
+  try {
+    const result = await outbound.call({ path: "fetch", method: "GET", url, deadlineMs: 5_000, maxBytes: 1_000 });
+    return result.kind === "answer" ? result.status : `${result.code}: ${result.reason}`;
+  } finally {
+    await outbound.close();
+  }
+}
+
+for (const [path, send] of [["the outbound client", get], ["the delivery transport", deliver]] as const) {
+  describe(`rebinding against ${path}`, () => {
+    it("a name is asked for once a dial, so that the second answer does not get through", async () => {
+      await using server = await openRecordingServer();
+      server.route("/", (_request, response) => void response.end());
+      const { resolve, asked } = rebinding(["127.0.0.1"], ["10.0.0.1"]);
+      assert.equal(await send(`http://rebind.example:${server.port}/`, resolve), 200);
+      assert.equal(asked(), 1);
+    });
+
+    it("each new dial is checked anew", async () => {
+      await using server = await openRecordingServer();
+      server.route("/", (_request, response) => void response.writeHead(200, { connection: "close" }).end());
+      const { resolve } = rebinding(["127.0.0.1"], ["10.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["10.0.0.1", "127.0.0.1"]);
+      const results = [];
+      for (let n = 0; n < 4; n++) results.push(await send(`http://rebind.example:${server.port}/`, resolve));
+      assert.equal(results[0], 200);
+      for (const result of results.slice(1)) assert.match(String(result), /^forbidden|^no address to call$/);
+    });
+  });
+
+  describe(`TLS under ${path}`, () => {
+    const asked: (string | false)[] = [];
+    const open: { close: () => void }[] = [];
+    const serve = async (options: TlsOptions) => {
+      const server = createServer(options, (socket) => {
+        asked.push((socket as unknown as { servername: string | false }).servername);
+        socket.on("error", () => {});
+        socket.on("data", () => void socket.end("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+      });
+      server.on("tlsClientError", () => {});
+      await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+      open.push(server);
+      return (server.address() as AddressInfo).port;
+    };
+    let port = 0;
+    before(async () => {
+      port = await serve(AUTHORITY.issue("right.example", "127.0.0.2"));
+    });
+    after(() => {
+      for (const server of open) server.close();
+    });
+    const { resolve } = rebinding(["127.0.0.1"]);
+
+    it("asks for the name, not the address, and takes a certificate that says it", async () => {
+      asked.length = 0;
+      assert.equal(await send(`https://right.example:${port}/`, resolve), 200);
+      assert.deepEqual(asked, ["right.example"]);
+    });
+
+    it("refuses a certificate of another name, though the address is the one that was checked", async () => {
+      for (const host of ["wrong.example", "sub.right.example", "127.0.0.1"]) {
+        const result = await send(`https://${host}:${port}/`, resolve);
+        assert.match(String(result), /ERR_TLS_CERT_ALTNAME_INVALID/, host);
+      }
+    });
+
+    it("refuses a certificate of an authority that it does not trust, and plain HTTP", async () => {
+      const stranger = await serve(createAuthority().issue("right.example"));
+      assert.match(
+        String(await send(`https://right.example:${stranger}/`, resolve)),
+        /CERT_SIGNATURE_FAILURE|UNABLE_TO/,
+      );
+      await using plain = await openRecordingServer();
+      assert.equal(typeof await send(`https://right.example:${plain.port}/`, resolve), "string");
+    });
+  });
+}

@@ -1,0 +1,141 @@
+// Topic servers and callbacks that try to break who calls them. Each call ends by its deadline, says at most one thing, takes
+// no more of the answer than its cap, and lets go of the connection; the next call is as good as ever.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import { createUndiciTransport } from "../../core/delivery/undici-transport.ts";
+import { parseHttpUrl } from "../../shared/http-url.ts";
+import type { OutboundAnswer } from "../../shared/outbound.ts";
+import { createOutboundGuard } from "../../shared/outbound-guard.ts";
+import { pause } from "../../shared/pause.ts";
+import { createChallenge } from "../../shared/random.ts";
+import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
+import { createOutbound } from "../../shared/runtime/outbound.ts";
+import { verifyIntent } from "../../shared/verification.ts";
+import { createAuthority } from "../support/certificates.ts";
+import { eventually } from "../support/eventually.ts";
+import { HOSTILE_MANNERS, type HostileServer, openHostileServer } from "../support/hostile-server.ts";
+
+const GUARD = createOutboundGuard(["127.0.0.0/8"]);
+const AUTHORITY = createAuthority();
+/** Far above what a call may take, far below what these servers would send. */
+const MOST_TAKEN = 20_000_000;
+const CAP = 100_000;
+const DEADLINE_MS = 500;
+
+const outbound = createOutbound({ guard: GUARD, userAgent: "test", ca: AUTHORITY.ca, connectionsPerOrigin: 4 });
+const connect = createGuardedConnector({ guard: GUARD, ca: AUTHORITY.ca });
+const transport = createUndiciTransport({ connect, timeoutMs: DEADLINE_MS, connectionsPerOrigin: 4 });
+after(async () => {
+  await outbound.close();
+  await transport.close();
+});
+
+const get = (url: string): Promise<OutboundAnswer> =>
+  outbound.call({ path: "fetch", method: "GET", url, deadlineMs: DEADLINE_MS, maxBytes: CAP, maxRedirects: 3 });
+
+/** A delivery's status, or why it failed; the test fails if it is told twice. */
+function deliver(url: string): Promise<number | string> {
+  return new Promise((resolve, reject) => {
+    let told = false;
+    const tell = (result: number | string) => {
+      if (told) reject(new Error("told twice"));
+      told = true;
+      resolve(result);
+    };
+    const post = { url: parseHttpUrl(url), body: Buffer.from("x"), headers: ["content-type", "text/plain"] };
+    transport.post({ ...post, answered: (status) => tell(status), failed: tell });
+  });
+}
+
+const good = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood";
+
+describe("a hostile server", () => {
+  let server: HostileServer;
+  before(async () => {
+    server = await openHostileServer();
+  });
+  after(() => server.close());
+
+  for (const { name, act } of HOSTILE_MANNERS) {
+    it(`with ${name}`, async () => {
+      const url = `http://127.0.0.1:${server.port}/`;
+      const before = server.sent();
+      server.manner = act;
+      const found = await get(url);
+      if (found.kind === "answer") assert.ok(found.body.length <= CAP, `${found.body.length} bytes`);
+      else assert.ok(["network", "timeout", "too_large"].includes(found.code), JSON.stringify(found));
+      const delivered = await deliver(url);
+      if (typeof delivered === "string") assert.match(delivered, /^[^\r\n]{1,200}$/);
+      else assert.ok(delivered >= 200 && delivered <= 999, String(delivered));
+      assert.ok(server.sent() - before < MOST_TAKEN, `${server.sent() - before} bytes were taken`);
+      // What it left behind harms nobody who calls next.
+      server.manner = (socket) => void socket.write(good);
+      await eventually("a good answer to a fetch", async () => {
+        const next = await get(url);
+        return next.kind === "answer" && next.status === 200 && Buffer.from(next.body).toString() === "good";
+      });
+      await eventually("a good answer to a delivery", async () => await deliver(url) === 200);
+      await eventually("its connections to be let go of", () => server.open() <= 2);
+    });
+  }
+
+  it("that answers a verification with any of this does not confirm it", async () => {
+    const now = () => performance.now();
+    const ports = { outbound, now, challenge: createChallenge, pause: () => pause(0) };
+    const callback = `http://127.0.0.1:${server.port}/`;
+    // Those that hold a verification for its whole 10 s are slow, not different.
+    const quick = HOSTILE_MANNERS.filter(({ name }) => !/time$|silence$|slowly$|nothing|2\^64|HTTP\/2/.test(name));
+    for (const { name, act } of quick) {
+      server.manner = act;
+      const stop = AbortSignal.timeout(800);
+      const result = await verifyIntent({ mode: "subscribe", topic: "t", callback }, { ...ports, signal: stop });
+      assert.ok(result.kind === "aborted" || !result.verified, name);
+    }
+  });
+});
+
+describe("a hostile TLS server", () => {
+  it("that wants a new handshake again and again gets none", async () => {
+    let wanted = 0;
+    let got = 0;
+    const options = { ...AUTHORITY.issue("127.0.0.1"), maxVersion: "TLSv1.2" } as const;
+    await using server = await openHostileServer((onSocket) => {
+      const tls = createTlsServer(options, onSocket);
+      tls.on("tlsClientError", () => {});
+      return tls;
+    });
+    server.manner = (socket) => {
+      const again = () => {
+        wanted++;
+        (socket as TLSSocket).renegotiate({}, (error) => {
+          if (error !== null) return;
+          got++;
+          again();
+        });
+      };
+      again();
+    };
+    const url = `https://127.0.0.1:${server.port}/`;
+    const found = await get(url);
+    assert.equal(found.kind, "failed");
+    assert.equal(typeof await deliver(url), "string");
+    assert.ok(wanted >= 2, "it was asked");
+    assert.equal(got, 0, "it got none");
+  });
+
+  it("that never finishes its handshake, or speaks something else, costs the deadline", async () => {
+    await using silent = await openHostileServer();
+    const url = `https://127.0.0.1:${silent.port}/`;
+    assert.ok((await get(url)).kind === "failed");
+    assert.equal(typeof await deliver(url), "string");
+    await using noisy = await openHostileServer((onSocket) => {
+      const tls = createTlsServer(AUTHORITY.issue("127.0.0.1"), onSocket);
+      tls.on("tlsClientError", () => {});
+      tls.on("connection", (socket) => void socket.write("\x16\x03\x01\xff\xff\x02garbage", "latin1"));
+      return tls;
+    });
+    assert.ok((await get(`https://127.0.0.1:${noisy.port}/`)).kind === "failed");
+  });
+});
