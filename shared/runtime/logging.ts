@@ -1,12 +1,16 @@
 // Where log lines go: stderr, one line each, for people on a terminal and as JSON elsewhere.
-import { configureSync, getAnsiColorFormatter, getJsonLinesFormatter, type LogLevel } from "@logtape/logtape";
+import {
+  configureSync,
+  getAnsiColorFormatter,
+  getJsonLinesFormatter,
+  type LogLevel,
+  type LogRecord,
+} from "@logtape/logtape";
 import process from "node:process";
 
 /** Configures LogTape for this process; `level` is the least that is written. */
 export function configureLogging(level: LogLevel): void {
-  const format = process.stderr.isTTY === true
-    ? getAnsiColorFormatter({ timestamp: "time", value: "bare" })
-    : getJsonLinesFormatter({ categorySeparator: ".", message: "rendered", properties: "flatten" });
+  const format = formatterFor(process.stderr.isTTY === true);
   configureSync({
     reset: true,
     // Written synchronously, so that the last line before an end is never lost.
@@ -15,5 +19,24 @@ export function configureLogging(level: LogLevel): void {
       { category: ["tidings"], lowestLevel: level, sinks: ["stderr"] },
       { category: ["logtape", "meta"], lowestLevel: "warning", sinks: ["stderr"] },
     ],
+  });
+}
+
+/** One line a record: for a terminal, or as JSON. What strangers sent is escaped in both, so that it is never a line or a command. */
+export function formatterFor(terminal: boolean): (record: LogRecord) => string {
+  if (terminal) {
+    return getAnsiColorFormatter({
+      timestamp: "time",
+      value: (value, inspect) => escaped(typeof value === "string" ? value : inspect(value)),
+    });
+  }
+  const format = getJsonLinesFormatter({ categorySeparator: ".", message: "rendered", properties: "flatten" });
+  return (record) => `${escaped(format(record).trimEnd())}\n`;
+}
+
+// C0 and C1 controls steer terminals, line and direction marks fool readers. Escaped as in JSON, inside of which it means the same.
+function escaped(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
 }
