@@ -65,6 +65,7 @@ const HUB_HEADERS: Readonly<Record<HubErrorCode, HeaderMap>> = {
   forbidden: {},
   insufficient_scope: { "www-authenticate": 'Bearer error="insufficient_scope"' },
   too_large: {},
+  too_many: { "retry-after": RETRY_AFTER_S },
   overloaded: { "retry-after": RETRY_AFTER_S },
   unavailable: { "retry-after": RETRY_AFTER_S },
 };

@@ -61,7 +61,7 @@ export function createEdge(options: EdgeOptions): Edge {
   });
 
   return {
-    fetch: (request, exchange = {}) => app.fetch(request, exchange),
+    fetch: (request, exchange = {}) => options.limits.refusal(request, exchange) ?? app.fetch(request, exchange),
     routes: app.routes,
     endStreams: () => missed.close(),
     close: (deadlineMs) => options.verifier.close(deadlineMs),

@@ -14,8 +14,10 @@ import type { CoreClient } from "./core-client.ts";
 import { rawQueryOf } from "./form.ts";
 import { HubError } from "./hub-error.ts";
 import { idempotencyKey } from "./idempotency-key.ts";
+import { parseHttpUrl } from "../shared/http-url.ts";
 import { parseHubRequest } from "./hub-request.ts";
 import type { HubRequest } from "./hub-request.ts";
+import type { Limits } from "./limits/limits.ts";
 import { publisherHeaders } from "./publisher-headers.ts";
 import type { SubscribeRequest, SubscribeRules } from "./subscribe-request.ts";
 import type { Verifier } from "./verifier.ts";
@@ -24,6 +26,7 @@ export interface HubEndpointOptions {
   readonly core: CoreClient;
   readonly verifier: Verifier;
   readonly access: Access;
+  readonly limits: Limits;
   readonly metrics: Metrics;
   readonly rules: SubscribeRules;
   readonly messageMaxBytes: number;
@@ -45,7 +48,7 @@ const BODIES_MAX_BYTES = 128 * 1_024 * 1_024;
 
 /** The handler of the hub endpoint. Rejects only on defects of our own. */
 export function createHubEndpoint(options: HubEndpointOptions): (request: Request) => Promise<Response> {
-  const { core, verifier, access } = options;
+  const { core, verifier, access, limits } = options;
   const readLimit = Math.max(options.messageMaxBytes, FORM_MAX_BYTES);
   const budget = createBodyBudget(Math.max(BODIES_MAX_BYTES, 4 * readLimit));
   const compacted = new Set(options.compactJson.map(identityOf));
@@ -60,12 +63,21 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
     let response: Response;
     let release = () => {};
     try {
+      // Before a byte of the body is read: what would only wait is refused as cheaply as can be.
+      if (limits.pressure.full) throw behind();
       release = budget.reserve(request, readLimit);
       const parsed = await read(request, readLimit, options);
       operation = parsed.kind;
       const client = await access.admit(request, parsed);
-      response = await act(parsed, request, client);
+      const leave = limits.pressure.enter();
+      if (leave === null) throw behind();
+      try {
+        response = await act(parsed, request, client);
+      } finally {
+        leave();
+      }
     } catch (error) {
+      if (error instanceof HubError && error.code === "overloaded") limits.count("overload");
       response = hubRefusalOf(error);
     } finally {
       release();
@@ -111,17 +123,28 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
 
   async function intend({ kind, ...pair }: SubscribeRequest, client: Client | undefined): Promise<Response> {
     const intent = { mode: kind, ...pair };
-    const hook = kind === "subscribe" ? options.onSubscription : options.onUnsubscription;
-    const marked = await isMarked(verifiable(intent, client), hook, options.autoVerify === true);
-    const { id, answer } = await core.operate({
-      kind: "intent",
-      ...intent,
-      ...(client === undefined ? {} : { client: identityOfClient(client) }),
-      ...(marked ? { marked } : {}),
-    });
-    // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
-    if (answer.kind === "intent" && answer.verify) {
-      verifier.take({ ...intent, id, offset: answer.offset, acceptedAt: options.now() });
+    const { host } = parseHttpUrl(pair.callback);
+    if (!limits.verifications.take(host)) {
+      limits.count("verifications");
+      throw new HubError("too_many", "hub.callback's host has too many unconfirmed requests; wait a minute.");
+    }
+    let toVerify = false;
+    try {
+      const hook = kind === "subscribe" ? options.onSubscription : options.onUnsubscription;
+      const marked = await isMarked(verifiable(intent, client), hook, options.autoVerify === true);
+      const { id, answer } = await core.operate({
+        kind: "intent",
+        ...intent,
+        ...(client === undefined ? {} : { client: identityOfClient(client) }),
+        ...(marked ? { marked } : {}),
+      });
+      // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
+      if (answer.kind === "intent" && answer.verify) {
+        toVerify = true;
+        verifier.take({ ...intent, id, offset: answer.offset, acceptedAt: options.now() });
+      }
+    } finally {
+      if (!toVerify) limits.verifications.giveBack(host);
     }
     return accepted(202);
   }
@@ -165,6 +188,10 @@ async function readBytes(request: Request, readLimit: number): Promise<Uint8Arra
     // The client went away or broke off; whoever still listens is told so.
     throw new HubError("invalid_request", "The request body ended before it was complete.", { cause: error });
   }
+}
+
+function behind(): HubError {
+  return new HubError("overloaded", "The hub has more to do than it can in time; send it again a little later.");
 }
 
 function tooLarge(maxBytes: number): HubError {

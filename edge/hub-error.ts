@@ -12,6 +12,7 @@ export const HUB_ERRORS = {
   /** RFC 6750 §3.1: the hub knows who asks, and the policy says no. */
   insufficient_scope: 403,
   too_large: 413,
+  too_many: 429,
   overloaded: 503,
   /** What it takes to know a token is away: the client's token may be good. */
   unavailable: 503,

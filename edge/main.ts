@@ -4,6 +4,7 @@ import { createNoteBlocked, noting } from "../shared/blocked-calls.ts";
 import { createOutboundGuard } from "../shared/outbound-guard.ts";
 import { pause } from "../shared/pause.ts";
 import { USER_AGENT } from "../shared/product.ts";
+import { parseHttpUrl } from "../shared/http-url.ts";
 import { createChallenge } from "../shared/random.ts";
 import { createHttpClient } from "../shared/runtime/http-client.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
@@ -14,7 +15,7 @@ import { createTokenAccess } from "./auth/provider.ts";
 import { createAutoVerify } from "./auto-verify.ts";
 import { createCoreClient } from "./core-client.ts";
 import { createEdge } from "./edge.ts";
-import { EDGE_MAX_HEADER_BYTES } from "./publisher-headers.ts";
+import { createLimits } from "./limits/limits.ts";
 import { createVerifier } from "./verifier.ts";
 
 /** Of the 15 s that a tier has to stop. */
@@ -38,6 +39,7 @@ await runTier("edge", async ({ settings, metrics }) => {
     random: () => Math.random(),
     onRetry: () => retries.inc(),
   });
+  const limits = createLimits(settings, metrics, now);
   const verifier = createVerifier({
     core,
     outbound,
@@ -48,6 +50,7 @@ await runTier("edge", async ({ settings, metrics }) => {
     method: settings.verification === "ping"
       ? { by: "ping", signature: settings.signature, clock }
       : { by: "challenge" },
+    onVerified: ({ callback }) => limits.verifications.giveBack(parseHttpUrl(callback).host),
   });
   const access = {
     open: () => openAccess,
@@ -64,6 +67,7 @@ await runTier("edge", async ({ settings, metrics }) => {
     core,
     verifier,
     access,
+    limits,
     autoVerify: settings.autoVerify === "on",
     // While it is off there is nothing to mark; a mark would be an error each time.
     ...(settings.autoVerify === "on" ? { onSubscription: autoVerify, onUnsubscription: autoVerify } : {}),
@@ -79,8 +83,11 @@ await runTier("edge", async ({ settings, metrics }) => {
     fetch: edge.fetch,
     hostname,
     port,
-    maxConnections: 10_000,
-    maxHeaderBytes: EDGE_MAX_HEADER_BYTES,
+    maxConnections: settings.connections,
+    maxHeaderBytes: settings.headersMaxBytes,
+    headersTimeoutMs: settings.headersTimeoutMs,
+    requestTimeoutMs: settings.requestTimeoutMs,
+    onRefused: limits.count,
   });
   return {
     url: served.url,

@@ -5,9 +5,6 @@ import { HubError } from "./hub-error.ts";
 const ALLOWED = ["content-language", "content-encoding", "x-hub-messageid", "tracestate"];
 const MAX_BYTES = 16 * 1_024;
 
-/** Request line and all headers: room for those that travel, and as much again for the rest. */
-export const EDGE_MAX_HEADER_BYTES = 2 * MAX_BYTES;
-
 /**
  * The headers that travel, lower-case names; null if there are none.
  * @throws {HubError} "invalid_request" if they are over 16 KiB together

@@ -31,6 +31,8 @@ export interface VerifierOptions extends Omit<VerificationPorts, "signal"> {
   readonly maxConcurrent?: number;
   /** In flight at once to one origin. Default 32. */
   readonly maxPerOrigin?: number;
+  /** Told of each intent that its callback confirmed. */
+  readonly onVerified?: (intent: VerifiableIntent) => void;
   /** Waiting. Default 10,000. */
   readonly maxWaiting?: number;
 }
@@ -139,7 +141,8 @@ export function createVerifier(options: VerifierOptions): Verifier {
     if (result.kind === "aborted") return outcomes.inc({ outcome: "left" });
     const outcome = result.verified ? "verified" : result.forbidden ? "forbidden" : "refused";
     outcomes.inc({ outcome });
-    if (!result.verified) {
+    if (result.verified) options.onVerified?.(intent);
+    else {
       log.info("Intent {id} ({mode}) was not verified: {reason}", {
         id: intent.id,
         mode: intent.mode,

@@ -1,12 +1,17 @@
 // The serving port: one fetch handler behind a listening socket. The adapters are in shared/runtime/serve*.ts.
 
-/** What a runtime tells of a request beside the Request itself: Node both, Deno and Bun nothing. */
+/** What a runtime tells of a request beside the Request itself: Node all, Deno and Bun the address. */
 export interface Exchange {
+  /** The peer's address, as its socket says. */
+  readonly address?: string;
   /** The target as it stood in the request's first line; `request.url` may be normalised. */
   readonly target?: string;
   /** Breaks the connection off, so that the client sees that the answer it has is not whole. */
   readonly breakOff?: () => void;
 }
+
+/** What a server refuses before a handler sees it. */
+export type ServerLimit = "connections" | "headers" | "deadline";
 
 export interface ServeOptions {
   readonly fetch: (request: Request, exchange?: Exchange) => Response | Promise<Response>;
@@ -23,6 +28,8 @@ export interface ServeOptions {
   readonly requestTimeoutMs?: number;
   /** How long the answer to a GET may stand still because its client takes nothing of it, or nothing comes, ms. Default 60 s. */
   readonly stallTimeoutMs?: number;
+  /** Told of each refusal of the server's own. Node only. */
+  readonly onRefused?: (limit: ServerLimit) => void;
   /** How long an idle connection stays open, ms. Default 65 s: longer than clients and proxies keep theirs. */
   readonly keepAliveTimeoutMs?: number;
 }

@@ -2,7 +2,7 @@
 // (shared/request-body.ts).
 
 import { listenError, serveUrl } from "../serve.ts";
-import type { Served, ServeOptions } from "../serve.ts";
+import type { Exchange, Served, ServeOptions } from "../serve.ts";
 
 interface DenoServer {
   readonly addr: { readonly port: number };
@@ -12,11 +12,15 @@ interface DenoServer {
 interface DenoGlobal {
   serve(
     options: { hostname: string; port: number; signal: AbortSignal; onListen: () => void },
-    handler: ServeOptions["fetch"],
+    handler: (
+      request: Request,
+      info: { readonly remoteAddr: { readonly hostname?: string } },
+    ) => Response | Promise<Response>,
   ): DenoServer;
 }
 interface BunServer {
   readonly port: number;
+  requestIP(request: Request): { readonly address: string } | null;
   stop(closeActive?: boolean): Promise<void>;
 }
 interface BunGlobal {
@@ -25,7 +29,7 @@ interface BunGlobal {
     port: number;
     idleTimeout: number;
     maxRequestBodySize: number;
-    fetch: ServeOptions["fetch"];
+    fetch: (request: Request, server: BunServer) => Response | Promise<Response>;
   }): BunServer;
 }
 
@@ -35,7 +39,9 @@ export async function serveOnDeno({ fetch, hostname, port }: ServeOptions): Prom
   const cut = new AbortController();
   let server: DenoServer;
   try {
-    server = Deno.serve({ hostname, port, signal: cut.signal, onListen: () => {} }, (request) => fetch(request));
+    server = Deno.serve({ hostname, port, signal: cut.signal, onListen: () => {} }, (request, { remoteAddr }) => {
+      return fetch(request, exchangeOf(remoteAddr.hostname));
+    });
   } catch (error) {
     throw listenError(error, hostname, port);
   }
@@ -54,7 +60,7 @@ export async function serveOnBun(options: ServeOptions): Promise<Served> {
     server = Bun.serve({
       hostname,
       port,
-      fetch: (request) => fetch(request),
+      fetch: (request, own) => fetch(request, exchangeOf(own.requestIP(request)?.address)),
       idleTimeout: Math.min(255, Math.ceil((options.keepAliveTimeoutMs ?? 65_000) / 1_000)),
       // The handler answers 413 long before this; unlimited would let Bun buffer what nobody reads.
       maxRequestBodySize: 256 * 1024 * 1024,
@@ -63,6 +69,10 @@ export async function serveOnBun(options: ServeOptions): Promise<Served> {
     throw listenError(error, hostname, port);
   }
   return served(hostname, server.port, () => server.stop(), () => server.stop(true));
+}
+
+function exchangeOf(address: string | undefined): Exchange {
+  return address === undefined ? {} : { address };
 }
 
 function served(hostname: string, port: number, finish: () => Promise<void>, cut: () => Promise<void>): Served {

@@ -19,7 +19,11 @@ const REASONS: Readonly<Record<number, string>> = {
 export async function serveOnNode(options: ServeOptions): Promise<Served> {
   const { hostname, port } = options;
   const listener = getRequestListener((request, { incoming, outgoing }) => {
-    return options.fetch(request, { target: incoming.url ?? "", breakOff: () => void outgoing.destroy() });
+    const { url: target = "", socket } = incoming;
+    const exchange = { target, breakOff: () => void outgoing.destroy() };
+    // A socket that is gone has no address any more.
+    const address = socket.remoteAddress;
+    return options.fetch(request, address === undefined ? exchange : { ...exchange, address });
   }, {
     hostname: new URL(serveUrl(hostname, port)).host,
     errorHandler: onHandlerError,
@@ -50,6 +54,7 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
     void listener(incoming, outgoing);
   });
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
+  server.on("drop", () => options.onRefused?.("connections"));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     refuse(error, socket as Socket, answering.get(socket), options);
   });
@@ -91,6 +96,8 @@ function refuse(
   answer: ServerResponse | undefined,
   options: ServeOptions,
 ): void {
+  if (error.code === "HPE_HEADER_OVERFLOW") options.onRefused?.("headers");
+  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") options.onRefused?.("deadline");
   const begun = answer !== undefined && answer.headersSent && !answer.writableFinished;
   if (error.code === "ECONNRESET" || !socket.writable || begun) {
     socket.destroy();

@@ -163,6 +163,14 @@ describe("settings", () => {
       autoVerify: "off",
       autoVerifyOrigins: [],
       outboundAllow: ["127.0.0.0/8", "::1/128"],
+      trustedProxies: [],
+      requestsPerAddress: 0,
+      verificationsPerHost: 1_000,
+      overloadAfterMs: 1_000,
+      connections: 10_000,
+      headersMaxBytes: 32_768,
+      headersTimeoutMs: 10_000,
+      requestTimeoutMs: 60_000,
       logLevel: "info",
     });
   });

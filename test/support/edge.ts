@@ -6,7 +6,10 @@ import { createCoreClient } from "../../edge/core-client.ts";
 import type { CoreClient, CoreClientOptions } from "../../edge/core-client.ts";
 import { createEdge } from "../../edge/edge.ts";
 import type { EdgeOptions } from "../../edge/edge.ts";
+import { createLimits } from "../../edge/limits/limits.ts";
+import type { LimitSettings } from "../../edge/limits/limits.ts";
 import { createVerifier } from "../../edge/verifier.ts";
+import { parseHttpUrl } from "../../shared/http-url.ts";
 import { createOutboundGuard } from "../../shared/outbound-guard.ts";
 import { pause } from "../../shared/pause.ts";
 import { createChallenge } from "../../shared/random.ts";
@@ -46,20 +49,27 @@ export function openCoreClient(
   return { core, close: () => http.close() };
 }
 
+const NO_LIMITS = { trustedProxies: [], requestsPerAddress: 0, verificationsPerHost: 0, overloadAfterMs: 10_000 };
+
 /** Opens an edge on a free port of 127.0.0.1 in front of these cores. */
 export async function openEdge(
   origins: readonly string[],
-  { client = {}, server = {}, ...edgeOptions }:
-    & Partial<EdgeOptions>
-    & { client?: Partial<CoreClientOptions>; server?: Partial<ServeOptions> } = {},
+  { client = {}, server = {}, limits: limited = {}, ...edgeOptions }:
+    & Omit<Partial<EdgeOptions>, "limits">
+    & { limits?: Partial<LimitSettings>; client?: Partial<CoreClientOptions>; server?: Partial<ServeOptions> } = {},
 ): Promise<OwnEdge> {
   const { core, close: closeClient } = openCoreClient(origins, client);
   const outbound = createOutbound({ guard: LOOPBACK_GUARD, userAgent: "test" });
   const now = () => performance.now();
   const metrics = createMetrics({ tier: "edge" });
+  const limits = createLimits({ ...NO_LIMITS, ...limited }, metrics, now);
+  const onVerified = ({ callback }: { callback: string }) => {
+    limits.verifications.giveBack(parseHttpUrl(callback).host);
+  };
   const edge = createEdge({
     core,
-    verifier: createVerifier({ core, outbound, metrics, now, challenge: createChallenge, pause }),
+    limits,
+    verifier: createVerifier({ core, outbound, metrics, now, challenge: createChallenge, pause, onVerified }),
     access: openAccess,
     metrics,
     rules: { ...RULES, guard: LOOPBACK_GUARD },

@@ -119,6 +119,26 @@ describe("serving", () => {
     assert.equal((await exchangeRaw(served.port, "GET / HTTP/1.0\r\n\r\n")).status, 200);
   });
 
+  it("tells of each refusal of its own", onNode, async () => {
+    const refused: string[] = [];
+    const onRefused = (limit: string) => void refused.push(limit);
+    const served = await open({ maxConnections: 1, headersTimeoutMs: 200, maxHeaderBytes: 8_192, onRefused });
+    await exchangeRaw(served.port, `GET / HTTP/1.1\r\nHost: x\r\nA: ${"a".repeat(9_000)}\r\n\r\n`, {
+      untilClosed: true,
+    });
+    await exchangeRaw(served.port, `GET /${"a".repeat(9_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, { untilClosed: true });
+    const slow = exchangeRaw(served.port, "GET / HTTP/1.1\r\nHost: x\r\n", { untilClosed: true });
+    await exchangeRaw(served.port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", { untilClosed: true });
+    await slow;
+    await eventually("all to be told", () => refused.length === 4, { seen: () => refused.join() });
+    assert.deepEqual(refused.toSorted(), ["connections", "deadline", "headers", "headers"]);
+  });
+
+  it("says whose request it is", async () => {
+    const served = await open({ fetch: (_request, exchange) => new Response(exchange?.address) });
+    assert.equal((await call(served.url)).text, "127.0.0.1");
+  });
+
   it("takes no more connections than it was told", onNode, async () => {
     const served = await open({ maxConnections: 1 });
     const held = exchangeRaw(served.port, "GET / HTTP/1.1\r\nHost: x\r\n", { deadlineMs: 400 });

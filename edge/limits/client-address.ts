@@ -1,0 +1,54 @@
+// Whose request it is, by address (TRUSTED_PROXIES): the last hop that is not one of our own proxies. What comes before it in
+// X-Forwarded-For is what that hop says, and counts for nothing.
+
+import ipaddr from "ipaddr.js";
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+export type Networks = readonly (readonly [Address, number])[];
+
+/** @throws {Error} on what is no CIDR block; the settings have refused it */
+export function parseNetworks(cidrs: readonly string[]): Networks {
+  return cidrs.map((cidr) => ipaddr.parseCIDR(cidr));
+}
+
+/**
+ * The client's address as a limit's key: an IPv4 address, or the /64 of an IPv6 one, which is the least that one customer gets.
+ * `peer` is the socket's. undefined where there is none.
+ */
+export function clientAddress(
+  peer: string | undefined,
+  forwardedFor: string | null,
+  trusted: Networks,
+): string | undefined {
+  let client = parse(peer ?? "");
+  if (client === undefined) return undefined;
+  const hops = forwardedFor === null || trusted.length === 0 ? [] : forwardedFor.split(",");
+  while (hops.length > 0 && isIn(client, trusted)) {
+    const hop = parse(withoutPort(hops.pop()!.trim()));
+    // A proxy that does not know its client ("unknown", "_hidden") stands for it.
+    if (hop === undefined) break;
+    client = hop;
+  }
+  return keyOf(client);
+}
+
+function parse(text: string): Address | undefined {
+  const bare = text.replace(/%.*$/, "");
+  if (!bare.includes(":") && !ipaddr.IPv4.isValidFourPartDecimal(bare)) return undefined;
+  // A mapped address is its IPv4 one: a socket that listens on both says the first, a proxy the second.
+  return ipaddr.isValid(bare) ? ipaddr.process(bare) : undefined;
+}
+
+/** Some proxies write host:port, or [host]:port. */
+function withoutPort(hop: string): string {
+  return /^\[([^\]]*)\](?::\d+)?$/.exec(hop)?.[1] ?? /^([\d.]+):\d+$/.exec(hop)?.[1] ?? hop;
+}
+
+function isIn(address: Address, networks: Networks): boolean {
+  return networks.some(([network, bits]) => network.kind() === address.kind() && address.match(network, bits));
+}
+
+function keyOf(address: Address): string {
+  if (address.kind() === "ipv4") return address.toString();
+  return `${new ipaddr.IPv6([...address.toByteArray().slice(0, 8), ...Array<number>(8).fill(0)]).toString()}/64`;
+}

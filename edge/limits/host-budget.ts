@@ -1,0 +1,66 @@
+// Verification is an amplifier: one request makes the hub call a host that the requester chose, up to three times. So each
+// callback host has a budget of intents that it has not confirmed, at each edge; a yes gives its place back at once, anything
+// else comes back with time. A host whose subscribers want what they asked for never meets it.
+
+export interface HostBudget {
+  /** Takes a place for one intent; false if the host has none left. */
+  take(host: string): boolean;
+  /** The host said yes, or the intent came to nothing before it was asked. */
+  giveBack(host: string): void;
+}
+
+export interface HostBudgetOptions {
+  /** Places of one host, all of which come back within `refillMs`. 0: no limit. */
+  readonly places: number;
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** Default a minute. */
+  readonly refillMs?: number;
+  /** Hosts remembered at most. Default 100,000; above it, the one known longest begins anew. */
+  readonly mostHosts?: number;
+}
+
+interface Account {
+  used: number;
+  at: number;
+}
+
+export function createHostBudget(
+  { places, now, refillMs = 60_000, mostHosts = 100_000 }: HostBudgetOptions,
+): HostBudget {
+  if (places === 0) return { take: () => true, giveBack: () => {} };
+  const accounts = new Map<string, Account>();
+
+  /** An account as of now; one that owes nothing any more is dropped. */
+  function settle(host: string): Account | undefined {
+    const account = accounts.get(host);
+    if (account === undefined) return undefined;
+    const time = now();
+    account.used -= (time - account.at) * places / refillMs;
+    account.at = time;
+    if (account.used > 0) return account;
+    accounts.delete(host);
+    return undefined;
+  }
+
+  return {
+    take: (host) => {
+      const account = settle(host);
+      if (account === undefined) {
+        // Refusing strange hosts instead would let one requester close the door for all.
+        if (accounts.size >= mostHosts) accounts.delete(accounts.keys().next().value!);
+        accounts.set(host, { used: 1, at: now() });
+        return true;
+      }
+      if (account.used + 1 > places) return false;
+      account.used += 1;
+      return true;
+    },
+    giveBack: (host) => {
+      const account = settle(host);
+      if (account === undefined) return;
+      account.used -= 1;
+      if (account.used <= 0) accounts.delete(host);
+    },
+  };
+}

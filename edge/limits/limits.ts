@@ -1,0 +1,77 @@
+// All limits of the edge in one place: made of the settings, counted in one metric. What a runtime's server refuses itself
+// (connections, headers, deadlines) is counted here too.
+
+import type { Metrics } from "../../shared/metrics.ts";
+import type { Exchange, ServerLimit } from "../../shared/serve.ts";
+import { sentence } from "../answers.ts";
+import { clientAddress, parseNetworks } from "./client-address.ts";
+import { createHostBudget } from "./host-budget.ts";
+import type { HostBudget } from "./host-budget.ts";
+import { createPressure } from "./pressure.ts";
+import type { Pressure } from "./pressure.ts";
+import { createRateLimit } from "./rate-limit.ts";
+
+export interface LimitSettings {
+  /** CIDRs. */
+  readonly trustedProxies: readonly string[];
+  /** A second; 0: no limit. */
+  readonly requestsPerAddress: number;
+  /** Unconfirmed intents a minute; 0: no limit. */
+  readonly verificationsPerHost: number;
+  readonly overloadAfterMs: number;
+}
+
+export interface Limits {
+  /** 429 if the request's address has had its share, else null. Operators' paths are not counted. */
+  refusal(request: Request, exchange: Exchange): Response | null;
+  /** Of callback hosts, in intents. */
+  readonly verifications: HostBudget;
+  readonly pressure: Pressure;
+  /** Told of each request that another limit refused. */
+  readonly count: (limit: ServerLimit | "address" | "verifications" | "overload") => void;
+}
+
+/** What operators and their probes ask, often from one address for all (WIRE §8). */
+const OPERATING = new Set(["/healthz", "/readyz", "/metrics", "/hub/actuator/health"]);
+
+export function createLimits(settings: LimitSettings, metrics: Metrics, now: () => number): Limits {
+  const trusted = parseNetworks(settings.trustedProxies);
+  const perAddress = createRateLimit({ perSecond: settings.requestsPerAddress, now });
+  const pressure = createPressure({ targetMs: settings.overloadAfterMs, now });
+  const limited = metrics.counter("tidings_limited_total", "Requests that a limit refused, by limit", ["limit"]);
+  metrics.gauge(
+    "tidings_core_requests",
+    "Requests of clients that wait for the core",
+    [],
+    (gauge) => gauge.set(pressure.inFlight),
+  );
+  metrics.gauge(
+    "tidings_core_requests_limit",
+    "How many may wait at once before the rest is answered 503",
+    [],
+    (gauge) => gauge.set(pressure.limit),
+  );
+  const count: Limits["count"] = (limit) => limited.inc({ limit });
+
+  return {
+    verifications: createHostBudget({ places: settings.verificationsPerHost, now }),
+    pressure,
+    count,
+    refusal: (request, { address, target }) => {
+      if (settings.requestsPerAddress === 0 || OPERATING.has(pathOf(target ?? request.url))) return null;
+      const key = clientAddress(address, request.headers.get("x-forwarded-for"), trusted);
+      // A limit per client would stand here, keyed by who a token says it is.
+      const waitS = key === undefined ? 0 : perAddress.take(key);
+      if (waitS === 0) return null;
+      count("address");
+      const most = settings.requestsPerAddress;
+      return sentence(429, `This address sends more than ${most} requests a second; send fewer.`, {
+        "retry-after": String(waitS),
+      });
+    },
+  };
+}
+
+function pathOf(target: string): string {
+  return /^(?:https?:\/\/[^/?#]*)?([^?#]*)/i.exec(target)?.[1]?.replace(/(?<=.)\/$/, "") ?? "";
+}

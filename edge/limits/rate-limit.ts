@@ -1,0 +1,53 @@
+// How many requests a second one key may make: a token bucket each, in bounded memory. Whoever calls it says what a key is: an
+// address, a client.
+
+export interface RateLimit {
+  /** Takes one request of this key: 0 if it may go on, else the seconds after which the next one may. */
+  take(key: string): number;
+}
+
+export interface RateLimitOptions {
+  /** Sustained; 0: no limit. */
+  readonly perSecond: number;
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** Keys remembered at most; the longest unseen are forgotten first, and begin anew. Default 100,000. */
+  readonly mostKeys?: number;
+}
+
+/** Seconds' worth that may come at once. */
+export const BURST_S = 10;
+
+interface Bucket {
+  tokens: number;
+  at: number;
+}
+
+export function createRateLimit({ perSecond, now, mostKeys = 100_000 }: RateLimitOptions): RateLimit {
+  if (perSecond === 0) return { take: () => 0 };
+  const burst = perSecond * BURST_S;
+  // Two generations instead of an order of use: what was not asked for since the last turn goes with the older one.
+  let young = new Map<string, Bucket>();
+  let old = new Map<string, Bucket>();
+
+  function bucketOf(key: string, time: number): Bucket {
+    let bucket = young.get(key);
+    if (bucket !== undefined) return bucket;
+    bucket = old.get(key) ?? { tokens: burst, at: time };
+    if (young.size >= mostKeys / 2) [old, young] = [young, new Map()];
+    young.set(key, bucket);
+    return bucket;
+  }
+
+  return {
+    take: (key) => {
+      const time = now();
+      const bucket = bucketOf(key, time);
+      bucket.tokens = Math.min(burst, bucket.tokens + (time - bucket.at) / 1_000 * perSecond);
+      bucket.at = time;
+      if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / perSecond));
+      bucket.tokens -= 1;
+      return 0;
+    },
+  };
+}

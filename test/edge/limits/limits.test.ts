@@ -1,0 +1,148 @@
+// The limits as a client meets them: each refuses with a sentence and Retry-After, is counted, and hits nobody else.
+
+import assert from "node:assert/strict";
+import { after, before, describe, it } from "node:test";
+import { BURST_S } from "../../../edge/limits/rate-limit.ts";
+import { answer } from "../../support/answers.ts";
+import { openCallbackServer } from "../../support/callback-server.ts";
+import type { CallbackServer } from "../../support/callback-server.ts";
+import { openEdge } from "../../support/edge.ts";
+import type { OwnEdge } from "../../support/edge.ts";
+import { eventually } from "../../support/eventually.ts";
+import { openFakeCore } from "../../support/fake-core.ts";
+import type { FakeCore } from "../../support/fake-core.ts";
+import { encodeForm } from "../../support/form.ts";
+import { call } from "../../support/http.ts";
+import type { Reply } from "../../support/http.ts";
+
+describe("limits", () => {
+  let core: FakeCore;
+  let callbacks: CallbackServer;
+  before(async () => {
+    core = await openFakeCore();
+    callbacks = await openCallbackServer();
+  });
+  after(async () => {
+    await core.close();
+    await callbacks.close();
+  });
+
+  const publish = (edge: OwnEdge, headers: Record<string, string> = {}) =>
+    call(`${edge.url}/hub?hub.mode=publish&hub.topic=t`, { method: "POST", body: "x", headers });
+  const subscribe = (edge: OwnEdge, callback: string, topic = "t") =>
+    call(`${edge.url}/hub`, {
+      method: "POST",
+      body: encodeForm({ "hub.mode": "subscribe", "hub.topic": topic, "hub.callback": callback }),
+      headers: { "content-type": "application/x-www-form-urlencoded" },
+    });
+  const limited = async (edge: OwnEdge, limit: string) => {
+    const { text } = await call(`${edge.url}/metrics`);
+    return Number(
+      new RegExp(`^tidings_limited_total\\{[^}]*limit="${limit}"[^}]*\\} (\\d+)$`, "m").exec(text)?.[1] ?? 0,
+    );
+  };
+  const assertRefused = (reply: Reply, status: number, says: RegExp) => {
+    assert.equal(reply.status, status, reply.text);
+    assert.match(reply.text, /^[^\r\n]+\.\n$/);
+    assert.match(reply.text, says);
+    assert.match(String(reply.headers["retry-after"]), /^[1-9]\d{0,3}$/);
+  };
+
+  it("an address over its share is 429 with Retry-After, and others are not", async () => {
+    const limits = { requestsPerAddress: 1, trustedProxies: ["127.0.0.0/8"] };
+    await using edge = await openEdge([core.origin], { limits });
+    const from = (address: string) => publish(edge, { "x-forwarded-for": address });
+    const statuses = new Set<number>();
+    let reply: Reply | undefined;
+    // Every request takes a place; a second brings one back, so that many are more than enough.
+    for (let n = 0; n < BURST_S * 20 && reply?.status !== 429; n++) {
+      statuses.add((reply = await from("203.0.113.7")).status);
+    }
+    assert.deepEqual([...statuses], [200, 429]);
+    assertRefused(reply!, 429, /more than 1 requests a second/);
+    assert.equal((await from("203.0.113.8")).status, 200);
+    assert.equal((await from("203.0.113.7, 203.0.113.9")).status, 200, "what a client says of itself is not it");
+    assert.equal(await limited(edge, "address"), 1);
+    for (const path of ["/healthz", "/readyz", "/metrics", "/hub/actuator/health"]) {
+      for (let n = 0; n < BURST_S + 5; n++) assert.equal((await call(`${edge.url}${path}`)).status, 200, path);
+    }
+  });
+
+  it("without a trusted proxy the address is the socket's, whatever the header says", async () => {
+    await using edge = await openEdge([core.origin], { limits: { requestsPerAddress: 1 } });
+    let last = 0;
+    for (let n = 0; n < BURST_S * 20 && last !== 429; n++) {
+      last = (await publish(edge, { "x-forwarded-for": `203.0.113.${n}` })).status;
+    }
+    assert.equal(last, 429);
+  });
+
+  it("a callback host that confirms nothing has a budget, and what is over it never reaches the core", async () => {
+    await using edge = await openEdge([core.origin], { limits: { verificationsPerHost: 4 } });
+    const victim = callbacks.callback();
+    victim.onChallenge = answer(404);
+    const statuses = [];
+    for (let n = 0; n < 6; n++) statuses.push((await subscribe(edge, victim.url, `topic ${n}`)).status);
+    assert.deepEqual(statuses, [202, 202, 202, 202, 429, 429]);
+    assertRefused(await subscribe(edge, victim.url), 429, /^hub\.callback's host/);
+    // Another path or port is the same host; another name is not.
+    assert.equal((await subscribe(edge, victim.url.replace(/:\d+\//, ":9999/other/"))).status, 429);
+    assert.equal((await subscribe(edge, victim.url.replace("127.0.0.1", "localhost"))).status, 202);
+    await eventually("the challenges", () => victim.challenges.length === 4 + 1);
+    assert.equal(await limited(edge, "verifications"), 4);
+    const asked = core.operations.filter((operation) =>
+      operation.kind === "intent" && operation.topic.startsWith("topic")
+    );
+    assert.equal(asked.length, 4);
+  });
+
+  it("a callback host that confirms never meets it", async () => {
+    await using edge = await openEdge([core.origin], { limits: { verificationsPerHost: 2 } });
+    const partner = callbacks.callback();
+    for (let n = 1; n <= 6; n++) {
+      await eventually(
+        "room for another",
+        async () => (await subscribe(edge, partner.url, `topic ${n}`)).status === 202,
+      );
+      await partner.challenged(n);
+    }
+  });
+
+  it("an intent that the core refuses gives its place back", async () => {
+    await using edge = await openEdge([core.origin], { limits: { verificationsPerHost: 1 } });
+    core.onOperation = () => ({ status: 429, body: { code: "too_many", message: "no" } });
+    for (let n = 0; n < 3; n++) {
+      const reply = await subscribe(edge, "http://127.0.0.1:9999/refused");
+      assert.match(reply.text, /^no/);
+    }
+    core.onOperation = () => null;
+  });
+
+  it("a core that is behind makes the edge answer 503 at once, and is asked again when it is back", async () => {
+    await using edge = await openEdge([core.origin], { limits: { overloadAfterMs: 100 } });
+    const before = core.contents.length;
+    let free = () => {};
+    const freed = new Promise<void>((resolve) => free = resolve);
+    core.onContent = async () => {
+      await freed;
+      return null;
+    };
+    const waiting: Promise<Reply>[] = [];
+    // As many as it takes; those that are let in wait for the core.
+    const refused = await eventually("a refusal", async () => {
+      const reply = publish(edge);
+      waiting.push(reply);
+      const told = await Promise.race([reply, new Promise<null>((resolve) => setTimeout(resolve, 5, null))]);
+      return told?.status === 503 && told;
+    }, { deadlineMs: 30_000, everyMs: 0 });
+    assertRefused(refused, 503, /more to do than it can/);
+    assert.ok(refused.elapsedMs < 5_000, "it did not wait for the core");
+    assert.ok(await limited(edge, "overload") >= 1);
+    const stored = core.contents.length - before;
+    free();
+    const answers = await Promise.all(waiting);
+    core.onContent = () => null;
+    assert.equal(answers.filter(({ status }) => status === 200).length, stored, "each that is in the core was told so");
+    await eventually("it takes content again", async () => (await publish(edge)).status === 200);
+  });
+});

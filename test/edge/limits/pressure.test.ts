@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { createPressure } from "../../../edge/limits/pressure.ts";
+import type { Pressure } from "../../../edge/limits/pressure.ts";
+
+const TARGET_MS = 1_000;
+
+function started(options: { least?: number; most?: number } = {}) {
+  const clock = { time: 0 };
+  return { clock, pressure: createPressure({ targetMs: TARGET_MS, now: () => clock.time, ...options }) };
+}
+
+/** Enters as often as it may. */
+function fill(pressure: Pressure): (() => void)[] {
+  const leaves = [];
+  for (let leave = pressure.enter(); leave !== null; leave = pressure.enter()) leaves.push(leave);
+  return leaves;
+}
+
+describe("pressure on the core", () => {
+  it("lets in up to its limit, and more as soon as one has left", () => {
+    const { pressure } = started({ most: 20 });
+    const leaves = fill(pressure);
+    assert.equal(leaves.length, 20);
+    assert.ok(pressure.full);
+    leaves[0]!();
+    assert.ok(!pressure.full);
+    leaves[0]!();
+    assert.equal(pressure.inFlight, 19, "a place is given back once");
+    assert.notEqual(pressure.enter(), null);
+    assert.equal(pressure.enter(), null);
+  });
+
+  it("halves what it lets in when answers come late, once for all that are late together", () => {
+    const { pressure, clock } = started();
+    const before = pressure.limit;
+    const leaves = fill(pressure);
+    clock.time += TARGET_MS + 1;
+    for (const leave of leaves) leave();
+    assert.equal(pressure.limit, before / 2);
+  });
+
+  it("sees a core that answers nothing by what waits, and leaves room for a few to see it come back", () => {
+    const { pressure, clock } = started({ least: 8 });
+    const leaves = fill(pressure);
+    for (let n = 0; n < 20; n++) {
+      clock.time += TARGET_MS + 1;
+      assert.equal(pressure.enter(), null);
+    }
+    assert.equal(pressure.limit, 8);
+    for (const leave of leaves) leave();
+    assert.equal(fill(pressure).length, 8);
+  });
+
+  it("grows again while answers come in time and the limit is used, up to its most", () => {
+    const { pressure, clock } = started({ least: 8, most: 64 });
+    const leaves = fill(pressure);
+    for (let n = 0; n < 5; n++) {
+      clock.time += TARGET_MS + 1;
+      void pressure.full;
+    }
+    for (const leave of leaves) leave();
+    assert.equal(pressure.limit, 8);
+    for (let n = 0; n < 1_000; n++) {
+      const batch = fill(pressure);
+      clock.time += 10;
+      for (const leave of batch) leave();
+    }
+    assert.equal(pressure.limit, 64);
+  });
+
+  it("a few slow requests say nothing: they do not fill the least", () => {
+    const { pressure, clock } = started({ least: 8 });
+    const before = pressure.limit;
+    for (let n = 0; n < 7; n++) pressure.enter();
+    clock.time += 60_000;
+    assert.ok(!pressure.full);
+    assert.equal(pressure.limit, before);
+  });
+});
