@@ -44,7 +44,8 @@ export function createHostBudget(
   }
 
   return {
-    take: (host) => {
+    take: (name) => {
+      const host = unrooted(name);
       const account = settle(host);
       if (account === undefined) {
         // Refusing strange hosts instead would let one requester close the door for all.
@@ -56,11 +57,17 @@ export function createHostBudget(
       account.used += 1;
       return true;
     },
-    giveBack: (host) => {
+    giveBack: (name) => {
+      const host = unrooted(name);
       const account = settle(host);
       if (account === undefined) return;
       account.used -= 1;
       if (account.used <= 0) accounts.delete(host);
     },
   };
+}
+
+/** "host." is "host" to every resolver. */
+function unrooted(host: string): string {
+  return host.endsWith(".") ? host.slice(0, -1) : host;
 }

@@ -38,6 +38,13 @@ const refusals: readonly [title: string, environment: Record<string, string>, me
     TIDINGS_KAFKA_PREFIX: "a/b",
   }, /TIDINGS_KAFKA_PREFIX/],
   ["an address that is no network", { TIDINGS_OUTBOUND_ALLOW: "10.0.0.1" }, /TIDINGS_OUTBOUND_ALLOW .*10\.0\.0\.0\/8/],
+  [
+    "a proxy that is no network",
+    { TIDINGS_TRUSTED_PROXIES: "proxy.example" },
+    /TIDINGS_TRUSTED_PROXIES .*10\.0\.0\.0\/8/,
+  ],
+  ["a negative limit", { TIDINGS_REQUESTS_PER_ADDRESS: "-1" }, /TIDINGS_REQUESTS_PER_ADDRESS must be a whole number/],
+  ["headers of a few bytes", { TIDINGS_HEADERS_MAX_BYTES: "100" }, /TIDINGS_HEADERS_MAX_BYTES .* from 4096/],
   ["a word that is not on the list", { TIDINGS_SIGNATURE: "md5" }, /TIDINGS_SIGNATURE must be one of sha1, sha256/],
   [
     "access that is none of the three",

@@ -33,6 +33,14 @@ describe("the budget of a callback host", () => {
     }
   });
 
+  it("is not another one with a dot at the end", () => {
+    const budget = createHostBudget({ places: 1, now: () => 0 });
+    assert.ok(budget.take("victim.example"));
+    assert.ok(!budget.take("victim.example."));
+    budget.giveBack("victim.example.");
+    assert.ok(budget.take("victim.example"));
+  });
+
   it("given back more often than taken is no more than the whole", () => {
     const budget = createHostBudget({ places: 1, now: () => 0 });
     for (let n = 0; n < 5; n++) budget.giveBack("a");
