@@ -95,16 +95,17 @@ export function createGuardedConnector(options: GuardedConnectOptions): buildCon
 /** Cuts a connection on which more than `most` bytes have come since the last of ours went out. */
 function limitAnswers(socket: Socket, most: number): void {
   let received = 0;
-  const { push, write } = socket;
+  const push = socket.push.bind(socket);
+  const write = socket.write.bind(socket) as (...parameters: unknown[]) => boolean;
   // undici reads by itself, so that bytes can be counted only where they enter the stream.
   socket.push = function (chunk: unknown, encoding?: BufferEncoding): boolean {
     received += chunk instanceof Uint8Array ? chunk.length : 0;
-    if (received <= most) return push.call(socket, chunk, encoding);
+    if (received <= most) return push(chunk, encoding);
     socket.destroy(new Error(`more than ${most} bytes in answer to one request`));
     return false;
   };
-  socket.write = function (...parameters: Parameters<typeof write>): boolean {
+  socket.write = function (...parameters: unknown[]): boolean {
     received = 0;
-    return write.apply(socket, parameters);
-  } as typeof write;
+    return write(...parameters);
+  };
 }

@@ -17,7 +17,8 @@ export interface HostileServer {
   /** Sockets that are still open. */
   readonly open: () => number;
   readonly sent: () => number;
-  manner: HostileManner["act"];
+  /** Told the head of the request, too. */
+  manner: (socket: Socket, head: string) => void;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -40,9 +41,10 @@ export async function openHostileServer(
       received = (received + part.toString("latin1")).slice(-200_000);
       const head = received.indexOf("\r\n\r\n");
       if (head < 0) return;
+      const request = received.slice(0, head);
       received = "";
       requests++;
-      hostile.manner(socket);
+      hostile.manner(socket, request);
     });
   });
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
