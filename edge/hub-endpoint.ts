@@ -17,6 +17,7 @@ import { idempotencyKey } from "./idempotency-key.ts";
 import { parseHttpUrl } from "../shared/http-url.ts";
 import { parseHubRequest } from "./hub-request.ts";
 import type { HubRequest } from "./hub-request.ts";
+import { BEHIND } from "./limits/limits.ts";
 import type { Limits } from "./limits/limits.ts";
 import { publisherHeaders } from "./publisher-headers.ts";
 import type { SubscribeRequest, SubscribeRules } from "./subscribe-request.ts";
@@ -63,8 +64,6 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
     let response: Response;
     let release = () => {};
     try {
-      // Before a byte of the body is read: what would only wait is refused as cheaply as can be.
-      if (limits.pressure.full) throw behind();
       release = budget.reserve(request, readLimit);
       const parsed = await read(request, readLimit, options);
       operation = parsed.kind;
@@ -191,7 +190,7 @@ async function readBytes(request: Request, readLimit: number): Promise<Uint8Arra
 }
 
 function behind(): HubError {
-  return new HubError("overloaded", "The hub has more to do than it can in time; send it again a little later.");
+  return new HubError("overloaded", BEHIND);
 }
 
 function tooLarge(maxBytes: number): HubError {

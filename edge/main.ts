@@ -6,6 +6,7 @@ import { pause } from "../shared/pause.ts";
 import { USER_AGENT } from "../shared/product.ts";
 import { parseHttpUrl } from "../shared/http-url.ts";
 import { createChallenge } from "../shared/random.ts";
+import { watchBusy } from "../shared/runtime/busy.ts";
 import { createHttpClient } from "../shared/runtime/http-client.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { serve } from "../shared/runtime/serve.ts";
@@ -39,7 +40,8 @@ await runTier("edge", async ({ settings, metrics }) => {
     random: () => Math.random(),
     onRetry: () => retries.inc(),
   });
-  const limits = createLimits(settings, metrics, now);
+  const busy = watchBusy(now);
+  const limits = createLimits(settings, metrics, { now, busyMs: busy.ms });
   const verifier = createVerifier({
     core,
     outbound,
@@ -92,6 +94,7 @@ await runTier("edge", async ({ settings, metrics }) => {
   return {
     url: served.url,
     stop: async () => {
+      busy.stop();
       edge.endStreams();
       await served.close(REQUESTS_DEADLINE_MS);
       await edge.close(VERIFICATIONS_DEADLINE_MS);

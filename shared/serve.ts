@@ -6,6 +6,8 @@ export interface Exchange {
   readonly address?: string;
   /** The target as it stood in the request's first line; `request.url` may be normalised. */
   readonly target?: string;
+  /** Reads nothing more from this connection for so long after its answer, ms: whoever comes again at once has to wait. */
+  readonly rest?: (ms: number) => void;
   /** Breaks the connection off, so that the client sees that the answer it has is not whole. */
   readonly breakOff?: () => void;
 }

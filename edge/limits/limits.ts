@@ -22,7 +22,10 @@ export interface LimitSettings {
 }
 
 export interface Limits {
-  /** 429 if the request's address has had its share, else null. Operators' paths are not counted. */
+  /**
+   * 429 if the request's address has had its share, 503 if the core is behind, else null: before a byte of a body is read, as
+   * cheaply as can be. Operators' paths are not limited.
+   */
   refusal(request: Request, exchange: Exchange): Response | null;
   /** Of callback hosts, in intents. */
   readonly verifications: HostBudget;
@@ -34,10 +37,20 @@ export interface Limits {
 /** What operators and their probes ask, often from one address for all (WIRE §8). */
 const OPERATING = new Set(["/healthz", "/readyz", "/metrics", "/hub/actuator/health"]);
 
-export function createLimits(settings: LimitSettings, metrics: Metrics, now: () => number): Limits {
+/** For people. */
+export const BEHIND = "The hub has more to do than it can in time; send it again a little later.";
+/** Refusing those who come again at once must not take the time of those who are taken. */
+const REST_MS = 500;
+
+/** `busyMs`: for how long this process itself was late so far, in ms. */
+export function createLimits(
+  settings: LimitSettings,
+  metrics: Metrics,
+  { now, busyMs = () => 0 }: { readonly now: () => number; readonly busyMs?: () => number },
+): Limits {
   const trusted = parseNetworks(settings.trustedProxies);
   const perAddress = createRateLimit({ perSecond: settings.requestsPerAddress, now });
-  const pressure = createPressure({ targetMs: settings.overloadAfterMs, now });
+  const pressure = createPressure({ targetMs: settings.overloadAfterMs, now, busyMs });
   const limited = metrics.counter("tidings_limited_total", "Requests that a limit refused, by limit", ["limit"]);
   metrics.gauge(
     "tidings_core_requests",
@@ -57,13 +70,20 @@ export function createLimits(settings: LimitSettings, metrics: Metrics, now: () 
     verifications: createHostBudget({ places: settings.verificationsPerHost, now }),
     pressure,
     count,
-    refusal: (request, { address, target }) => {
-      if (settings.requestsPerAddress === 0 || OPERATING.has(pathOf(target ?? request.url))) return null;
+    refusal: (request, { address, target, rest }) => {
+      const path = pathOf(target ?? request.url);
+      if (request.method === "POST" && (path === "/hub" || path === "/") && pressure.full) {
+        count("overload");
+        rest?.(REST_MS);
+        return sentence(503, BEHIND, { "retry-after": "5" });
+      }
+      if (settings.requestsPerAddress === 0 || OPERATING.has(path)) return null;
       const key = clientAddress(address, request.headers.get("x-forwarded-for"), trusted);
       // A limit per client would stand here, keyed by who a token says it is.
       const waitS = key === undefined ? 0 : perAddress.take(key);
       if (waitS === 0) return null;
       count("address");
+      rest?.(REST_MS);
       const most = settings.requestsPerAddress;
       return sentence(429, `This address sends more than ${most} requests a second; send fewer.`, {
         "retry-after": String(waitS),

@@ -16,13 +16,19 @@ export interface PressureOptions {
   readonly targetMs: number;
   /** Monotonic ms. */
   readonly now: () => number;
+  /** For how long this process itself was late so far, ms, all told: no sign of the core's. Default never. */
+  readonly busyMs?: () => number;
   /** Always allowed, so that it is seen when the core is back. Default 16. */
   readonly least?: number;
   /** Default 1,024. */
   readonly most?: number;
 }
 
-export function createPressure({ targetMs, now, least = 16, most = 1_024 }: PressureOptions): Pressure {
+export function createPressure(
+  { targetMs, now, busyMs = () => 0, least = 16, most = 1_024 }: PressureOptions,
+): Pressure {
+  /** Time in which the core could have answered. */
+  const idle = () => now() - busyMs();
   let limit = Math.min(most, 256);
   let cutAt = -Infinity;
   // When each was begun, in that order: the first is the oldest.
@@ -38,7 +44,7 @@ export function createPressure({ targetMs, now, least = 16, most = 1_024 }: Pres
   /** A core that answers nothing is seen by the age of what waits. */
   function look(): void {
     if (begun.size < least) return;
-    const time = now();
+    const time = idle();
     for (const at of begun.values()) {
       if (time - at > targetMs) late(time);
       break;
@@ -49,7 +55,7 @@ export function createPressure({ targetMs, now, least = 16, most = 1_024 }: Pres
     const at = begun.get(key);
     if (at === undefined) return;
     begun.delete(key);
-    const time = now();
+    const time = idle();
     if (time - at > targetMs) return late(time);
     // Only a limit that is used says anything by being kept.
     if (begun.size * 2 >= limit) limit = Math.min(most, limit + 2 / limit);
@@ -70,7 +76,7 @@ export function createPressure({ targetMs, now, least = 16, most = 1_024 }: Pres
       look();
       if (begun.size >= limit) return null;
       const key = {};
-      begun.set(key, now());
+      begun.set(key, idle());
       return () => leave(key);
     },
   };

@@ -20,7 +20,13 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
   const { hostname, port } = options;
   const listener = getRequestListener((request, { incoming, outgoing }) => {
     const { url: target = "", socket } = incoming;
-    const exchange = { target, breakOff: () => void outgoing.destroy() };
+    const rest = (ms: number) => {
+      outgoing.once("finish", () => {
+        socket.pause();
+        setTimeout(() => socket.resume(), ms).unref();
+      });
+    };
+    const exchange = { target, rest, breakOff: () => void outgoing.destroy() };
     // A socket that is gone has no address any more.
     const address = socket.remoteAddress;
     return options.fetch(request, address === undefined ? exchange : { ...exchange, address });

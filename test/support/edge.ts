@@ -62,7 +62,7 @@ export async function openEdge(
   const outbound = createOutbound({ guard: LOOPBACK_GUARD, userAgent: "test" });
   const now = () => performance.now();
   const metrics = createMetrics({ tier: "edge" });
-  const limits = createLimits({ ...NO_LIMITS, ...limited }, metrics, now);
+  const limits = createLimits({ ...NO_LIMITS, ...limited }, metrics, { now });
   const onVerified = ({ callback }: { callback: string }) => {
     limits.verifications.giveBack(parseHttpUrl(callback).host);
   };

@@ -69,6 +69,23 @@ describe("pressure on the core", () => {
     assert.equal(pressure.limit, 64);
   });
 
+  it("does not blame the core for its own lateness", () => {
+    let [time, busy] = [0, 0];
+    const pressure = createPressure({ targetMs: TARGET_MS, now: () => time, busyMs: () => busy });
+    const before = pressure.limit;
+    const leaves = fill(pressure);
+    time += 5_000;
+    busy += 4_500;
+    void pressure.full;
+    for (const leave of leaves) leave();
+    assert.ok(pressure.limit >= before);
+    fill(pressure);
+    time += 5_000;
+    busy += 3_000;
+    void pressure.full;
+    assert.ok(pressure.limit < before);
+  });
+
   it("a few slow requests say nothing: they do not fill the least", () => {
     const { pressure, clock } = started({ least: 8 });
     const before = pressure.limit;

@@ -134,6 +134,29 @@ describe("serving", () => {
     assert.deepEqual(refused.toSorted(), ["connections", "deadline", "headers", "headers"]);
   });
 
+  it("lets a connection rest after its answer, if the handler says so", onNode, async () => {
+    let asked = 0;
+    const served = await open({
+      fetch: (_request, exchange) => {
+        asked++;
+        exchange?.rest?.(300);
+        return new Response("x");
+      },
+    });
+    const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    const begun = performance.now();
+    const twice = exchangeRaw(served.port, async (socket) => {
+      socket.write(request);
+      await eventually("the first answer", () => asked === 1);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      socket.write(request);
+    }, { untilClosed: true, deadlineMs: 2_000 });
+    await eventually("the second answer", () => asked === 2);
+    assert.ok(performance.now() - begun >= 290);
+    await call(served.url);
+    await twice;
+  });
+
   it("says whose request it is", async () => {
     const served = await open({ fetch: (_request, exchange) => new Response(exchange?.address) });
     assert.equal((await call(served.url)).text, "127.0.0.1");
