@@ -6,6 +6,7 @@ import { growth } from "./growth.ts";
 import { ingest } from "./ingest.ts";
 import { isolation } from "./isolation.ts";
 import { outage } from "./outage.ts";
+import { overload } from "./overload.ts";
 import { type Bench, openRig, reportMemory } from "./rig.ts";
 import { sparse } from "./sparse.ts";
 import { loadAverage, machine, versionOf } from "./system.ts";
@@ -36,6 +37,7 @@ const OWN: readonly Bench[] = [
   outage({ messages: Number(values.messages), drainSeconds: Number(values["drain-seconds"]) }),
   growth,
   sparse,
+  overload,
 ];
 /** The scenarios with a figure to reach. */
 const THROUGHPUT = ["1000x10", "200x100", "20x1000"];

@@ -16,16 +16,20 @@ export interface Load {
 export interface LoadResult {
   readonly answered2xx: number;
   readonly failed: number;
+  /** Of the failed: answered 503 with Retry-After. */
+  readonly refused: number;
   /** From the first request to the last answer. */
   readonly seconds: number;
-  /** Milliseconds from request to answer, sorted. */
+  /** Milliseconds from request to a 2xx, sorted; and to a 503. */
   readonly latencies: readonly number[];
+  readonly refusals: readonly number[];
 }
 
 /** POSTs everything and waits for every answer; failures are counted, never repeated. */
 export async function runLoad({ origin, connections, count, rate, request }: Load): Promise<LoadResult> {
   const pool = new Pool(origin, { connections, pipelining: 1, headersTimeout: 60_000, bodyTimeout: 60_000 });
   const latencies: number[] = [];
+  const refusals: number[] = [];
   let [sent, answered2xx, failed] = [0, 0, 0];
   const startedAt = performance.now();
   await new Promise<void>((resolve) => {
@@ -38,15 +42,18 @@ export async function runLoad({ origin, connections, count, rate, request }: Loa
     const send = (): void => {
       const at = performance.now();
       let status = 0;
+      let later = false;
       pool.dispatch({ method: "POST", ...request(sent++) }, {
         onRequestStart() {},
-        onResponseStart(_controller, code) {
+        onResponseStart(_controller, code, headers) {
           status = code;
+          later = code === 503 && headers["retry-after"] !== undefined;
         },
         onResponseData() {},
         onResponseEnd() {
-          latencies.push(performance.now() - at);
-          settle(status >= 200 && status < 300);
+          const ok = status >= 200 && status < 300;
+          if (ok || later) (ok ? latencies : refusals).push(performance.now() - at);
+          settle(ok);
         },
         onResponseError: () => settle(false),
       });
@@ -64,5 +71,6 @@ export async function runLoad({ origin, connections, count, rate, request }: Loa
   });
   const seconds = (performance.now() - startedAt) / 1000;
   await pool.close();
-  return { answered2xx, failed, seconds, latencies: latencies.sort((a, b) => a - b) };
+  for (const times of [latencies, refusals]) times.sort((a, b) => a - b);
+  return { answered2xx, failed, refused: refusals.length, seconds, latencies, refusals };
 }

@@ -71,9 +71,14 @@ export interface Publishing {
 
 /** Publishes messages. @throws {Error} if one was not answered 2xx */
 export async function publish(publishing: Publishing, deadlineMs = RUN_DEADLINE_MS): Promise<PublisherReport> {
-  const report = await run<PublisherReport>("publisher.ts", { ...publishing }, deadlineMs);
+  const report = await offer(publishing, deadlineMs);
   if (report.failed > 0) throw new Error(`${report.failed} of ${publishing.messages} publishes were not accepted`);
   return report;
+}
+
+/** Publishes messages, and takes a refusal for an answer. */
+export async function offer(publishing: Publishing, deadlineMs = RUN_DEADLINE_MS): Promise<PublisherReport> {
+  return await run<PublisherReport>("publisher.ts", { ...publishing }, deadlineMs);
 }
 
 /** Sends to the sink what a hub would, without a hub. */

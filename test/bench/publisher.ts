@@ -7,12 +7,15 @@ import { runLoad } from "./load.ts";
 export interface PublisherReport {
   readonly published: number;
   readonly failed: number;
+  /** Of the failed: told to come later. */
+  readonly refused: number;
   readonly seconds: number;
   /** When the first was sent, by clock.ts. */
   readonly startedAt: number;
   /** Request to answer, ms. */
   readonly p50: number;
   readonly p99: number;
+  readonly refusedP99: number;
 }
 
 const { values } = parseArgs({
@@ -40,9 +43,11 @@ const result = await runLoad({
 const report: PublisherReport = {
   published: result.answered2xx,
   failed: result.failed,
+  refused: result.refused,
   seconds: result.seconds,
   startedAt,
   p50: quantile(result.latencies, 0.5),
   p99: quantile(result.latencies, 0.99),
+  refusedP99: quantile(result.refusals, 0.99),
 };
 console.log(JSON.stringify(report));
