@@ -40,7 +40,7 @@ const OPERATING = new Set(["/healthz", "/readyz", "/metrics", "/hub/actuator/hea
 /** For people. */
 export const BEHIND = "The hub has more to do than it can in time; send it again a little later.";
 /** Refusing those who come again at once must not take the time of those who are taken. */
-const REST_MS = 500;
+const REST_MS = 1_000;
 
 /** `busyMs`: for how long this process itself was late so far, in ms. */
 export function createLimits(
