@@ -32,6 +32,12 @@ export function clientAddress(
   return keyOf(client);
 }
 
+/** Whether a peer is one of our own proxies. */
+export function isTrusted(peer: string | undefined, trusted: Networks): boolean {
+  const address = parse(peer ?? "");
+  return address !== undefined && isIn(address, trusted);
+}
+
 function parse(text: string): Address | undefined {
   const bare = text.replace(/%.*$/, "");
   if (!bare.includes(":") && !ipaddr.IPv4.isValidFourPartDecimal(bare)) return undefined;

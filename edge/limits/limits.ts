@@ -4,7 +4,7 @@
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Exchange, ServerLimit } from "../../shared/serve.ts";
 import { sentence } from "../answers.ts";
-import { clientAddress, parseNetworks } from "./client-address.ts";
+import { clientAddress, isTrusted, parseNetworks } from "./client-address.ts";
 import { createHostBudget } from "./host-budget.ts";
 import type { HostBudget } from "./host-budget.ts";
 import { createPressure } from "./pressure.ts";
@@ -66,15 +66,21 @@ export function createLimits(
   );
   const count: Limits["count"] = (limit) => limited.inc({ limit });
 
+  /** Not a proxy's connection: others are on it. */
+  const letRest = ({ address, rest }: Exchange) => {
+    if (!isTrusted(address, trusted)) rest?.(REST_MS);
+  };
+
   return {
     verifications: createHostBudget({ places: settings.verificationsPerHost, now }),
     pressure,
     count,
-    refusal: (request, { address, target, rest }) => {
+    refusal: (request, exchange) => {
+      const { address, target } = exchange;
       const path = pathOf(target ?? request.url);
       if (request.method === "POST" && (path === "/hub" || path === "/") && pressure.full) {
         count("overload");
-        rest?.(REST_MS);
+        letRest(exchange);
         return sentence(503, BEHIND, { "retry-after": "5" });
       }
       if (settings.requestsPerAddress === 0 || OPERATING.has(path)) return null;
@@ -83,7 +89,7 @@ export function createLimits(
       const waitS = key === undefined ? 0 : perAddress.take(key);
       if (waitS === 0) return null;
       count("address");
-      rest?.(REST_MS);
+      letRest(exchange);
       const most = settings.requestsPerAddress;
       return sentence(429, `This address sends more than ${most} requests a second; send fewer.`, {
         "retry-after": String(waitS),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { clientAddress, parseNetworks } from "../../../edge/limits/client-address.ts";
+import { clientAddress, isTrusted, parseNetworks } from "../../../edge/limits/client-address.ts";
 
 const NONE = parseNetworks([]);
 const PROXIES = parseNetworks(["10.0.0.0/8", "fd00::/8"]);
@@ -37,6 +37,13 @@ describe("the client's address", () => {
   it("is the peer's where no proxy is trusted, whatever a header says", () => {
     for (const [, peer, forwarded] of ROWS) {
       assert.equal(clientAddress(peer, forwarded, NONE), clientAddress(peer, null, NONE));
+    }
+  });
+
+  it("tells a proxy's connection from a client's own", () => {
+    for (const peer of ["10.0.0.1", "::ffff:10.0.0.1", "fd00::1"]) assert.ok(isTrusted(peer, PROXIES), peer);
+    for (const peer of ["203.0.113.7", "2001:db8::1", "", undefined]) {
+      assert.ok(!isTrusted(peer, PROXIES), String(peer));
     }
   });
 
