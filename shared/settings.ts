@@ -289,9 +289,18 @@ const ROWS = {
   }),
   requestsPerAddress: row({
     name: "REQUESTS_PER_ADDRESS",
-    default: { from: "ACCESS", make: (access) => access === "open" ? "0" : "1000" },
-    what:
-      "Requests a second of one address (an IPv6 /64), ten times that at once; 0: any number, as `ACCESS=open` has it",
+    default: {
+      from: "ACCESS",
+      make: (access) => access === "open" ? "0" : access === "public" ? "1000" : "5000",
+      shown: "`1000` with `ACCESS=public`, `5000` with `token`, else `0`",
+    },
+    what: "Requests a second of one address (an IPv6 /64), ten times that at once; 0: any number",
+    value: integer(0, 1_000_000),
+  }),
+  requestsPerClient: row({
+    name: "REQUESTS_PER_CLIENT",
+    default: "5000",
+    what: "Requests a second to the hub endpoint by one token's client, ten times that at once; 0: any number",
     value: integer(0, 1_000_000),
   }),
   verificationsPerHost: row({

@@ -3,7 +3,9 @@
 
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Exchange, ServerLimit } from "../../shared/serve.ts";
+import type { ClientIdentity } from "../../shared/core-api.ts";
 import { sentence } from "../answers.ts";
+import { HubError } from "../hub-error.ts";
 import { clientAddress, isTrusted, parseNetworks } from "./client-address.ts";
 import { createHostBudget } from "./host-budget.ts";
 import type { HostBudget } from "./host-budget.ts";
@@ -16,6 +18,7 @@ export interface LimitSettings {
   readonly trustedProxies: readonly string[];
   /** A second; 0: no limit. */
   readonly requestsPerAddress: number;
+  readonly requestsPerClient: number;
   /** Unconfirmed intents a minute; 0: no limit. */
   readonly verificationsPerHost: number;
   readonly overloadAfterMs: number;
@@ -27,11 +30,13 @@ export interface Limits {
    * cheaply as can be. Operators' paths are not limited.
    */
   refusal(request: Request, exchange: Exchange): Response | null;
+  /** Takes one request of a client that a token named. @throws {HubError} "too_many" */
+  admitClient(client: ClientIdentity): void;
   /** Of callback hosts, in intents. */
   readonly verifications: HostBudget;
   readonly pressure: Pressure;
   /** Told of each request that another limit refused. */
-  readonly count: (limit: ServerLimit | "address" | "verifications" | "overload") => void;
+  readonly count: (limit: ServerLimit | "address" | "client" | "verifications" | "overload") => void;
 }
 
 /** What operators and their probes ask, often from one address for all (WIRE §8). */
@@ -50,6 +55,7 @@ export function createLimits(
 ): Limits {
   const trusted = parseNetworks(settings.trustedProxies);
   const perAddress = createRateLimit({ perSecond: settings.requestsPerAddress, now });
+  const perClient = createRateLimit({ perSecond: settings.requestsPerClient, now });
   const pressure = createPressure({ targetMs: settings.overloadAfterMs, now, busyMs });
   const limited = metrics.counter("tidings_limited_total", "Requests that a limit refused, by limit", ["limit"]);
   metrics.gauge(
@@ -75,6 +81,14 @@ export function createLimits(
     verifications: createHostBudget({ places: settings.verificationsPerHost, now }),
     pressure,
     count,
+    admitClient: ({ issuer, userId }) => {
+      if (perClient.take(`${issuer}\0${userId}`) === 0) return;
+      count("client");
+      throw new HubError(
+        "too_many",
+        `This client sends more than ${settings.requestsPerClient} requests a second; send fewer.`,
+      );
+    },
     refusal: (request, exchange) => {
       const { address, target } = exchange;
       const path = pathOf(target ?? request.url);
@@ -85,7 +99,6 @@ export function createLimits(
       }
       if (settings.requestsPerAddress === 0 || OPERATING.has(path)) return null;
       const key = clientAddress(address, request.headers.get("x-forwarded-for"), trusted);
-      // A limit per client would stand here, keyed by who a token says it is.
       const waitS = key === undefined ? 0 : perAddress.take(key);
       if (waitS === 0) return null;
       count("address");

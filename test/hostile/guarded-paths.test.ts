@@ -98,6 +98,7 @@ describe("hostile hosts", () => {
       operations: { resultOf: () => assert.fail("nothing is verified") },
       fetcher: { fetch: () => {}, hurry: () => {} },
       replayLetter: () => assert.fail("nothing is replayed"),
+      method: { by: "challenge" },
       signal: never,
     });
     for (const callback of everyUrl()) {
@@ -143,7 +144,14 @@ describe("hostile hosts", () => {
       // No lane can have such a callback.
       if (url === null) continue;
       const reason = await new Promise<string>((done) => {
-        transport.post({ url, body: Buffer.from("x"), headers: [], answered: () => done("answered"), failed: done });
+        transport.post({
+          url,
+          body: Buffer.from("x"),
+          headers: [],
+          mayGo: () => true,
+          answered: () => done("answered"),
+          failed: done,
+        });
       });
       assert.equal(reason, "no address to call", callback);
       assert.deepEqual(blocked.slice(before).map(({ path }) => path), ["delivery"], callback);

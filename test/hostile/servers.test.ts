@@ -45,7 +45,7 @@ function deliver(url: string): Promise<number | string> {
       resolve(result);
     };
     const post = { url: parseHttpUrl(url), body: Buffer.from("x"), headers: ["content-type", "text/plain"] };
-    transport.post({ ...post, answered: (status) => tell(status), failed: tell });
+    transport.post({ ...post, mayGo: () => true, answered: (status) => tell(status), failed: tell });
   });
 }
 

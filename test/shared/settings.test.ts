@@ -44,7 +44,7 @@ const refusals: readonly [title: string, environment: Record<string, string>, me
     /TIDINGS_TRUSTED_PROXIES .*10\.0\.0\.0\/8/,
   ],
   ["a negative limit", { TIDINGS_REQUESTS_PER_ADDRESS: "-1" }, /TIDINGS_REQUESTS_PER_ADDRESS must be a whole number/],
-  ["headers of a few bytes", { TIDINGS_HEADERS_MAX_BYTES: "100" }, /TIDINGS_HEADERS_MAX_BYTES .* from 4096/],
+  ["headers of a few bytes", { TIDINGS_HEADERS_MAX_BYTES: "100" }, /TIDINGS_HEADERS_MAX_BYTES .*.* from 32768/],
   ["a word that is not on the list", { TIDINGS_SIGNATURE: "md5" }, /TIDINGS_SIGNATURE must be one of sha1, sha256/],
   [
     "access that is none of the three",
@@ -172,6 +172,7 @@ describe("settings", () => {
       outboundAllow: ["127.0.0.0/8", "::1/128"],
       trustedProxies: [],
       requestsPerAddress: 0,
+      requestsPerClient: 5_000,
       verificationsPerHost: 1_000,
       overloadAfterMs: 1_000,
       connections: 10_000,

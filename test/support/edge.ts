@@ -49,7 +49,13 @@ export function openCoreClient(
   return { core, close: () => http.close() };
 }
 
-const NO_LIMITS = { trustedProxies: [], requestsPerAddress: 0, verificationsPerHost: 0, overloadAfterMs: 10_000 };
+const NO_LIMITS = {
+  trustedProxies: [],
+  requestsPerAddress: 0,
+  requestsPerClient: 0,
+  verificationsPerHost: 0,
+  overloadAfterMs: 10_000,
+};
 
 /** Opens an edge on a free port of 127.0.0.1 in front of these cores. */
 export async function openEdge(

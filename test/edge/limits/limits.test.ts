@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import type { Access } from "../../../edge/access.ts";
+import type { Client } from "../../../edge/auth/client.ts";
 import { BURST_S } from "../../../edge/limits/rate-limit.ts";
 import { answer } from "../../support/answers.ts";
 import { openCallbackServer } from "../../support/callback-server.ts";
@@ -75,6 +77,22 @@ describe("limits", () => {
       last = (await publish(edge, { "x-forwarded-for": `203.0.113.${n}` })).status;
     }
     assert.equal(last, 429);
+  });
+
+  it("a client over its share is 429, wherever it comes from, and another client is not", async () => {
+    const client = (userId: string): Client => {
+      return { issuer: "https://idp.example", userId, roles: new Set(), scopes: new Set(), expiresAt: Infinity };
+    };
+    const access: Access = {
+      admit: async (request) => client(request.headers.get("authorization") ?? ""),
+      callerOf: () => assert.fail("nobody asks"),
+    };
+    await using edge = await openEdge([core.origin], { access, limits: { requestsPerClient: 1 } });
+    let reply: Reply | undefined;
+    for (let n = 0; n < BURST_S * 20 && reply?.status !== 429; n++) reply = await publish(edge, { authorization: "a" });
+    assertRefused(reply!, 429, /^This client sends more than 1 requests/);
+    assert.equal((await publish(edge, { authorization: "b" })).status, 200);
+    assert.equal(await limited(edge, "client"), 1);
   });
 
   it("a callback host that confirms nothing has a budget, and what is over it never reaches the core", async () => {
