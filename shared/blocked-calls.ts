@@ -32,7 +32,10 @@ export function createNoteBlocked(metrics: Metrics, now: () => number): NoteBloc
     if (now() - minute >= 60_000) [minute, logged] = [now(), 0];
     if (++logged > LOGGED_A_MINUTE) return;
     const rest = logged === LOGGED_A_MINUTE ? " (more are only counted, for a minute)" : "";
-    log.warn("Not called: {host}, for a {path}: {reason}{rest}", { host: host.slice(0, 253), path, reason, rest });
+    const properties = { host: host.slice(0, 253), path, reason, rest };
+    // A URL that says it itself is a client's mistake, told as 400; a name that turns out so is worth a warning.
+    if (path === "request") log.info("Not taken: {host}: {reason}{rest}", properties);
+    else log.warn("Not called: {host}, for a {path}: {reason}{rest}", properties);
   };
 }
 
