@@ -159,6 +159,29 @@ const ROWS = {
     value: text("a client secret", /^[\x20-\x7e]{1,1024}$/),
     secret: true,
   }),
+  edgeKey: row<string | undefined>({
+    name: "EDGE_KEY",
+    default: null,
+    what:
+      "The edge's private key, an Ed25519 JWK or the path of a file with it; unset: `edge-key.json` in the data directory, made at first",
+    value: text("a JWK or a path", /^[^\0]+$/),
+    secret: true,
+  }),
+  edgeKeys: row<string | undefined>({
+    name: "EDGE_KEYS",
+    default: null,
+    what:
+      "The edges that the core answers, a JWKS of their public keys or the path of a file with it; unset: the one of this data directory",
+    value: text("a JWKS or a path", /^[^\0]+$/),
+  }),
+  coreKeys: row<string | undefined>({
+    name: "CORE_KEYS",
+    default: null,
+    what:
+      "The keys that secrets are sealed to, a JWKS of X25519 private keys (the first one seals, all open) or the path of a file with it, the same for all cores; unset: `core-keys.json` in the data directory, made at first",
+    value: text("a JWKS or a path", /^[^\0]+$/),
+    secret: true,
+  }),
   topicRegistration: row({
     name: "TOPIC_REGISTRATION",
     default: "automatic",

@@ -1,0 +1,83 @@
+// Private keys in files (ARCHITECTURE §5): made at the first start, mode 0600, never overwritten; a file that others may read is
+// refused. A setting may hold the keys themselves instead.
+import { randomUUID } from "node:crypto";
+import { link, mkdir, open, readFile, rename, stat, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** The text of a setting that is either JSON or the path of a file with it. @throws {Error} a sentence for people */
+export async function readKeySetting(value: string, kind: "private" | "public" = "private"): Promise<string> {
+  if (isKeyValue(value)) return value;
+  // Mounted secrets often belong to a group.
+  if (kind === "private") await refuseLaxMode(value, 0o037);
+  return await read(value);
+}
+
+/** Whether a setting holds keys, and not a path. */
+export function isKeyValue(value: string): boolean {
+  return value.trimStart().startsWith("{");
+}
+
+/** The text of a file of ours, made by `make` if there is none; two processes that make it at once agree. @throws {Error} a sentence */
+export async function readOrMakeKeyFile(path: string, make: () => Promise<string>): Promise<string> {
+  if (!await exists(path)) {
+    await mkdir(dirname(path), { recursive: true });
+    const whole = await writeBeside(path, await make());
+    try {
+      // Unlike a rename, never over what another has made meanwhile.
+      await link(whole, path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw cannot("make", path, error);
+    } finally {
+      await unlink(whole);
+    }
+  }
+  await refuseLaxMode(path, 0o077);
+  return await read(path);
+}
+
+/** Replaces a key file by what `change` makes of its text; whole, or not at all. @throws {Error} a sentence for people */
+export async function changeKeyFile(path: string, change: (text: string) => Promise<string>): Promise<void> {
+  await rename(await writeBeside(path, await change(await read(path))), path);
+}
+
+async function writeBeside(path: string, text: string): Promise<string> {
+  const beside = `${path}.${randomUUID()}`;
+  try {
+    const file = await open(beside, "wx", 0o600);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    return beside;
+  } catch (error) {
+    throw cannot("write", path, error);
+  }
+}
+
+async function refuseLaxMode(path: string, forbidden: number): Promise<void> {
+  const { mode } = await stat(path).catch((error: unknown) => {
+    throw cannot("read", path, error);
+  });
+  if ((mode & forbidden) === 0) return;
+  const octal = (mode & 0o777).toString(8).padStart(4, "0");
+  throw new Error(`Cannot use the keys in ${path}: its mode is ${octal}, so others may use them too; chmod 600 it`);
+}
+
+async function read(path: string): Promise<string> {
+  return await readFile(path, "utf8").catch((error: unknown) => {
+    throw cannot("read", path, error);
+  });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(() => true, (error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return false;
+    throw cannot("read", path, error);
+  });
+}
+
+function cannot(what: string, path: string, error: unknown): Error {
+  return new Error(`Cannot ${what} the keys in ${path}: ${(error as Error).message}`, { cause: error });
+}
