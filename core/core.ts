@@ -1,6 +1,7 @@
 // The core put together over an open log: replica, consolidator, lanes, ingest. The process around it is main.ts.
 import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
+import type { CoreKey, EdgePublicKey } from "../shared/jwks.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import type { Outbound } from "../shared/outbound.ts";
 import { USER_AGENT } from "../shared/product.ts";
@@ -18,6 +19,9 @@ import { createOperations } from "./ingest/operations.ts";
 import { createPublish } from "./ingest/publish.ts";
 import { createAdmit } from "./ingest/admission.ts";
 import { createStandingOf } from "./ingest/standing.ts";
+import { createSecrets } from "./keys/secrets.ts";
+import { createSigners } from "./keys/signers.ts";
+import { createDoor, DOOR_REASONS } from "./session/door.ts";
 import { createReadStatus } from "./ingest/status.ts";
 import { createTopics } from "./ingest/topics.ts";
 import type { Log } from "./log/log.ts";
@@ -32,6 +36,10 @@ import { createTopicFetcher } from "./topic-fetch/topic-fetcher.ts";
 
 export interface CoreOptions {
   readonly settings: Settings;
+  /** The first one seals, all open. */
+  readonly keys: readonly CoreKey[];
+  /** The edges that may open a session. */
+  readonly edges: readonly EdgePublicKey[];
   readonly log: Log;
   readonly transport: Transport;
   readonly outbound: Outbound;
@@ -65,11 +73,12 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const { settings, log, outbound, metrics, now, random, onFatal } = options;
   const stopping = new AbortController();
   const { retentionMs } = settings;
+  const secrets = await createSecrets(options.keys);
   const replica = await openReplica({ path: join(settings.dataDir, "replica.db"), log, now, onFatal, retentionMs });
   const topics = createTopics({ log, replica, now });
   const registration = settings.topicRegistration;
   const autoVerify = settings.autoVerify === "on";
-  const operations = createOperations({ log, replica, topics, registration, autoVerify, now });
+  const operations = createOperations({ log, replica, topics, registration, autoVerify, secrets, now });
   const fetcher = createTopicFetcher({
     log,
     outbound,
@@ -88,6 +97,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       log,
       transport: options.transport,
       recentIds,
+      signers: createSigners({ secrets, random }),
       settings: {
         userAgent: USER_AGENT,
         signature: settings.signature,
@@ -102,6 +112,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     },
     effects: createEffects({
       outbound,
+      secrets,
       operations,
       fetcher,
       replayLetter: createReplayLetter({
@@ -129,17 +140,27 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     onFatal,
   });
   const { delivery, blocks: index } = consolidator;
-  const admit = createAdmit({ log, replica, topics, now });
+  const admit = createAdmit({ log, replica, topics, secrets, now });
   const standingOf = createStandingOf({ log, replica, consolidator });
   const read = createReadTopic({ delivery, readMessages: createReadMessages({ log, index, recentIds }) });
-  const missed = createMissed({ log, replica, topics, admit, standingOf, read, delivery, now });
-  observe(metrics, consolidator, missed);
+  const missed = createMissed({ log, replica, topics, admit, standingOf, read, delivery, secrets, now });
+  observe(metrics, consolidator, missed, secrets);
+  const refused = metrics.counter("tidings_edge_refused_total", "Requests and sessions of edges refused, by reason", [
+    "reason",
+  ]);
+  for (const reason of DOOR_REASONS) refused.inc({ reason }, 0);
   if (retentionMs < KEYS_KEPT_MS) {
     const minutes = Math.round(retentionMs / 60_000 * 10) / 10;
     logger.warn("Idempotency keys are remembered for RETENTION only, {minutes} min instead of 24 h", { minutes });
   }
   const readStatus = createReadStatus({ log, admit, standingOf, index });
   const fetch = createIngest({
+    door: createDoor({
+      edges: options.edges,
+      sealingKeys: secrets.sealingKeys,
+      now,
+      onRefused: (reason) => refused.inc({ reason }),
+    }),
     operations,
     publish: createPublish({ log, topics, registration, recentIds, index, delivery, now }),
     readStatus,

@@ -6,7 +6,14 @@ import { deniedUrl } from "../shared/denied.ts";
 import type { Outbound } from "../shared/outbound.ts";
 import { pause } from "../shared/pause.ts";
 import { createChallenge, randomToken } from "../shared/random.ts";
-import { type VerificationMethod, verifyIntent } from "../shared/verification.ts";
+import {
+  type Verification,
+  type VerificationMethod,
+  type VerificationPorts,
+  verifyIntent,
+} from "../shared/verification.ts";
+import { subscriptionIdOf } from "./ids.ts";
+import { SecretError, type Secrets } from "./keys/secrets.ts";
 import type { ResultEvent } from "./consolidator/events.ts";
 import type { Notice, PendingIntent } from "./consolidator/records.ts";
 import type { Effects } from "./consolidator/owed.ts";
@@ -19,6 +26,7 @@ const logger = getLogger(["tidings", "core", "effects"]);
 export interface EffectsOptions {
   readonly outbound: Outbound;
   readonly operations: Pick<Operations, "resultOf">;
+  readonly secrets: Pick<Secrets, "open">;
   readonly fetcher: TopicFetcher;
   readonly replayLetter: ReplayLetter;
   /** VERIFICATION. */
@@ -33,7 +41,7 @@ const NOTICE_MS = 10_000;
 const NOTICE_PAUSES_MS = [1_000, 4_000];
 
 export function createEffects(
-  { outbound, operations, fetcher, replayLetter, method, signal }: EffectsOptions,
+  { outbound, operations, secrets, fetcher, replayLetter, method, signal }: EffectsOptions,
 ): Effects {
   const notices = pLimit(NOTICES_AT_ONCE);
   const verifications = pLimit(VERIFICATIONS_AT_ONCE);
@@ -55,11 +63,25 @@ export function createEffects(
     }
   }
 
+  /** With its secret opened, where a ping is signed with it. One that cannot be opened here is not asked unsigned: it fails. */
+  async function verifyOpened(intent: PendingIntent, ports: VerificationPorts): Promise<Verification> {
+    const { secret: sealed, ...rest } = intent;
+    if (sealed === undefined || method.by !== "ping") return await verifyIntent(rest, ports);
+    try {
+      const secret = secrets.open(sealed, subscriptionIdOf(intent.topic, intent.callback));
+      return await verifyIntent({ ...rest, secret }, ports);
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error;
+      const { message: reason } = error;
+      return { kind: "result", verified: false, reason, challengedAt: ports.now(), tries: 0, forbidden: false };
+    }
+  }
+
   /** undefined if the process is stopping: the intent stays pending, and the next owner verifies it. */
   async function verify(intent: PendingIntent): Promise<ResultEvent | undefined> {
     const now = () => performance.now();
     const ports = { outbound, method, now, challenge: createChallenge, pause, signal };
-    const verification = await verifyIntent(intent, ports);
+    const verification = await verifyOpened(intent, ports);
     while (verification.kind === "result" && !signal.aborted) {
       const { verified, challengedAt } = verification;
       const { id, mode, topic, callback } = intent;

@@ -5,6 +5,7 @@ import { createNoteBlocked } from "../shared/blocked-calls.ts";
 import { createOutboundGuard } from "../shared/outbound-guard.ts";
 import { USER_AGENT } from "../shared/product.ts";
 import { createGuardedConnector } from "../shared/runtime/guarded-connect.ts";
+import { coreKeys, knownEdges } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { environment } from "../shared/runtime/process.ts";
 import { serve } from "../shared/runtime/serve.ts";
@@ -26,6 +27,7 @@ const DELIVERIES_DEADLINE_MS = 10_000;
 
 await runTier("core", async ({ settings, metrics, signal, fail }) => {
   await makeDataDirectory(settings.dataDir);
+  const [keys, edges] = [await coreKeys(settings), await knownEdges(settings)];
   const log = countAppends(await openLog(settings, fail), metrics);
   const guard = createOutboundGuard(settings.outboundAllow);
   const onBlocked = createNoteBlocked(metrics, () => performance.now());
@@ -40,6 +42,8 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
   });
   const core = await startCore({
     settings,
+    keys,
+    edges,
     log,
     transport,
     outbound,

@@ -1,10 +1,21 @@
 // The core's own figures for /metrics (WIRE §8), counted where they happen and read at each scrape.
 import type { Metrics } from "../shared/metrics.ts";
 import type { Consolidator } from "./consolidator/consolidator.ts";
+import type { Secrets } from "./keys/secrets.ts";
 import type { Missed } from "./missed/missed.ts";
 
-export function observe(metrics: Metrics, consolidator: Consolidator, missed: Pick<Missed, "open">): void {
+export function observe(
+  metrics: Metrics,
+  consolidator: Consolidator,
+  missed: Pick<Missed, "open">,
+  secrets: Pick<Secrets, "counts">,
+): void {
   const { delivery } = consolidator;
+  metrics.totals("tidings_secrets_total", "Secrets of subscriptions by what was done with them", ["what"], () => [
+    [{ what: "opened" }, secrets.counts.opened],
+    [{ what: "unopened" }, secrets.counts.unopened],
+    [{ what: "resealed" }, secrets.counts.resealed],
+  ]);
   const { counts } = delivery;
   observeGroup(metrics, consolidator);
   metrics.totals("tidings_deliveries_total", "Attempts by outcome", ["outcome"], () => [

@@ -72,6 +72,8 @@ const HUB_HEADERS: Readonly<Record<HubErrorCode, HeaderMap>> = {
 
 const CORE_ANSWERS: Readonly<Record<RefusalCode, (message: string) => Response>> = {
   invalid_request: (message) => sentence(400, message),
+  // The client of the core opens another session; this is what is left when it cannot.
+  no_session: () => away(),
   unauthorized: (message) => sentence(401, message, CHALLENGE),
   not_found: (message) => denied(404, message),
   gone: (message) => sentence(410, message),

@@ -17,10 +17,12 @@ import type {
   RegisterOperation,
   ResultOperation,
 } from "../shared/core-api.ts";
-import type { HttpClient, HttpReply, HttpStream } from "../shared/http-client.ts";
+import { type HttpClient, HttpClientError, type HttpReply, type HttpStream } from "../shared/http-client.ts";
 import { randomToken } from "../shared/random.ts";
+import { sealingSubject, subscriptionIdByWebCrypto } from "../shared/sealed-secret.ts";
+import { type CoreRequest, type Session, SessionError, type Sessions } from "./session.ts";
 
-/** An operation without its head, which the client makes. */
+/** An operation without its head, which the client makes; a secret is still open, and is sealed here. */
 export type Wish = Unheaded<RegisterOperation | DeregisterOperation | IntentOperation | PingOperation>;
 /** A result without its head and time: `challengedAt` is of the same clock as `monotonic`. */
 export type VerificationReport = Omit<Unheaded<ResultOperation>, "elapsedMs"> & { readonly challengedAt: number };
@@ -80,6 +82,7 @@ export interface CoreClient {
 
 export interface CoreClientOptions {
   readonly http: HttpClient;
+  readonly sessions: Sessions;
   /** CORE_URL: the first that answers is kept until it fails. */
   readonly origins: readonly string[];
   /** ms since 1970. */
@@ -109,7 +112,7 @@ export function retryPause(tries: number, elapsedMs: number, patienceMs: number,
 }
 
 export function createCoreClient(options: CoreClientOptions): CoreClient {
-  const { http, origins, clock, monotonic } = options;
+  const { http, sessions, origins, clock, monotonic } = options;
   let current = 0;
 
   /** Asks a core, and the next one while there is no answer, until patience ends. `attempt` gets what is left of it. */
@@ -132,30 +135,53 @@ export function createCoreClient(options: CoreClientOptions): CoreClient {
     }
   }
 
-  /** One request to the core, repeated until it is answered. `make` is called before each try. */
-  function call(make: () => Sent, patienceMs: number): Promise<Uint8Array> {
-    return persist<Uint8Array>(async (origin, leftMs) => {
-      try {
-        const reply = await http.send({ ...make(), origin, timeoutMs: Math.min(TRY_MS, leftMs) });
-        return reply.status === 200 ? { kind: "answer", value: reply.body } : refusalIn(reply);
-      } catch (cause) {
-        return unanswered(cause);
+  /** One request in a session with this core; in another one, if the core does not know the first any more. */
+  async function inSession<T>(
+    origin: string,
+    leftMs: number,
+    make: (session: Session) => CoreRequest | Promise<CoreRequest>,
+    send: (request: CoreRequest) => Promise<Reply<T>>,
+  ): Promise<Reply<T>> {
+    try {
+      for (let again = true;; again = false) {
+        const session = await sessions.with(origin, Math.min(TRY_MS, leftMs));
+        const reply = await send(await session.sign(await make(session)));
+        if (reply.kind === "answer" || reply.error.code !== "no_session") return reply;
+        sessions.forget(origin, session);
+        if (!again) return unanswered(reply.error);
       }
-    }, patienceMs);
+    } catch (cause) {
+      if (cause instanceof HttpClientError || cause instanceof SessionError) return unanswered(cause);
+      throw cause;
+    }
+  }
+
+  /** One request to the core, repeated until it is answered. `make` is called before each try. */
+  function call(
+    make: (session: Session) => CoreRequest | Promise<CoreRequest>,
+    patienceMs: number,
+  ): Promise<Uint8Array> {
+    return persist<Uint8Array>(
+      (origin, leftMs) =>
+        inSession(origin, leftMs, make, async (request): Promise<Reply<Uint8Array>> => {
+          const reply = await http.send({ ...request, origin, timeoutMs: Math.min(TRY_MS, leftMs) });
+          return reply.status === 200 ? { kind: "answer", value: reply.body } : refusalIn(reply);
+        }),
+      patienceMs,
+    );
   }
 
   /** The same for an answer that is read as it comes. */
-  function open(sent: Sent, patienceMs: number): Promise<HttpStream> {
-    return persist<HttpStream>(async (origin, leftMs) => {
-      try {
-        const stream = await http.stream({ ...sent, origin, timeoutMs: Math.min(TRY_MS, leftMs) });
-        if (stream.status === 200) return { kind: "answer", value: stream };
-        const body = new Uint8Array(await new Response(stream.body).arrayBuffer());
-        return refusalIn({ status: stream.status, body });
-      } catch (cause) {
-        return unanswered(cause);
-      }
-    }, patienceMs);
+  function open(sent: CoreRequest, patienceMs: number): Promise<HttpStream> {
+    return persist<HttpStream>(
+      (origin, leftMs) =>
+        inSession(origin, leftMs, () => sent, async (request): Promise<Reply<HttpStream>> => {
+          const stream = await http.stream({ ...request, origin, timeoutMs: Math.min(TRY_MS, leftMs) });
+          if (stream.status === 200) return { kind: "answer", value: stream };
+          return refusalIn({ status: stream.status, body: await wholeOf(stream) });
+        }),
+      patienceMs,
+    );
   }
 
   const head = (prefix: string): OperationHead => ({ id: `${prefix}_${randomToken(16)}`, madeAt: clock() });
@@ -163,8 +189,8 @@ export function createCoreClient(options: CoreClientOptions): CoreClient {
   return {
     operate: async (wish) => {
       const operation = { ...head("op"), ...wish };
-      const sent = operationRequest(operation);
-      return { id: operation.id, answer: parseOperationAnswer(await call(() => sent, REQUEST_PATIENCE_MS)) };
+      const make = (session: Session) => sealedRequest(operation, session);
+      return { id: operation.id, answer: parseOperationAnswer(await call(make, REQUEST_PATIENCE_MS)) };
     },
     publish: async (content) => {
       const sent = contentRequest(content, head("msg"));
@@ -199,19 +225,27 @@ export function createCoreClient(options: CoreClientOptions): CoreClient {
   };
 }
 
-interface Sent {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  readonly headers: Record<string, string>;
-  readonly body?: Uint8Array | string;
+async function wholeOf({ body }: HttpStream): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await new Response(body).arrayBuffer());
+  } catch (cause) {
+    throw new HttpClientError("the answer broke off", { cause });
+  }
 }
 
-function operationRequest(operation: Operation | MoveOperation, path: string = CORE_PATHS.operations): Sent {
+/** ARCHITECTURE §5: a secret leaves the edge sealed, to the newest key of the very core that is asked. */
+async function sealedRequest(operation: Operation, { sealer }: Session): Promise<CoreRequest> {
+  if (operation.kind !== "intent" || operation.secret === undefined) return operationRequest(operation);
+  const subject = sealingSubject(await subscriptionIdByWebCrypto(operation.topic, operation.callback));
+  return operationRequest({ ...operation, secret: await sealer.seal(operation.secret, subject) });
+}
+
+function operationRequest(operation: Operation | MoveOperation, path: string = CORE_PATHS.operations): CoreRequest {
   const headers = { "content-type": "application/json" };
   return { method: "POST", path, headers, body: JSON.stringify(operation) };
 }
 
-function contentRequest(content: Content, { id, madeAt }: OperationHead): Sent {
+function contentRequest(content: Content, { id, madeAt }: OperationHead): CoreRequest {
   const headers: Record<string, string> = {
     [CONTENT_HEADERS.id]: id,
     [CONTENT_HEADERS.madeAt]: String(madeAt),
@@ -225,9 +259,10 @@ function contentRequest(content: Content, { id, madeAt }: OperationHead): Sent {
   return { method: "POST", path: CORE_PATHS.messages, headers, body: content.body };
 }
 
-function questionRequest(path: string, { pair, caller, given }: Question, accept: string): Sent {
+function questionRequest(path: string, { pair, caller, given }: Question, accept: string): CoreRequest {
+  // The target is signed: it must be one that no URL parser writes in another way.
   const query = [["topic", pair.topic], ["callback", pair.callback], ...given]
-    .map(([name, value]) => `${name}=${encodeURIComponent(value!)}`).join("&");
+    .map(([name, value]) => `${name}=${encodeURIComponent(value!).replaceAll("'", "%27")}`).join("&");
   const headers = { accept, [CALLER_HEADER]: encodeURIComponent(JSON.stringify(caller)) };
   return { method: "GET", path: `${path}?${query}`, headers };
 }

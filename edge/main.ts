@@ -7,7 +7,9 @@ import { USER_AGENT } from "../shared/product.ts";
 import { parseHttpUrl } from "../shared/http-url.ts";
 import { createChallenge } from "../shared/random.ts";
 import { watchBusy } from "../shared/runtime/busy.ts";
+import { NODE_DIGESTS } from "../shared/runtime/digests.ts";
 import { createHttpClient } from "../shared/runtime/http-client.ts";
+import { edgeKey } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { serve } from "../shared/runtime/serve.ts";
 import { runTier } from "../shared/runtime/tier.ts";
@@ -15,6 +17,7 @@ import { openAccess, publicAccess, tokenAccess } from "./access.ts";
 import { createTokenAccess } from "./auth/provider.ts";
 import { createAutoVerify } from "./auto-verify.ts";
 import { createCoreClient } from "./core-client.ts";
+import { createSessions } from "./session.ts";
 import { createEdge } from "./edge.ts";
 import { createLimits } from "./limits/limits.ts";
 import { createVerifier } from "./verifier.ts";
@@ -33,6 +36,7 @@ await runTier("edge", async ({ settings, metrics }) => {
   const retries = metrics.counter("tidings_core_retries_total", "Requests to the core that were repeated");
   const core = createCoreClient({
     http,
+    sessions: createSessions({ http, key: await edgeKey(settings), digests: NODE_DIGESTS, clock }),
     origins: settings.coreUrl,
     clock,
     monotonic: now,

@@ -31,7 +31,7 @@ export interface IntentOperation extends OperationHead {
   readonly callback: string;
   /** Granted lease, ms; subscribe only. */
   readonly leaseMs?: number;
-  /** UTF-8, under 200 bytes; subscribe only. */
+  /** `hub.secret`, sealed at the edge (shared/sealed-secret.ts) to the first key of the core that this is sent to; subscribe only. */
   readonly secret?: string;
   readonly verifyToken?: string;
   /** 1–64; subscribe only. */
@@ -91,6 +91,8 @@ export const CORE_PATHS = {
    * POST a `MoveOperation` as JSON. 200 with the `SubscriptionStatus` after it.
    */
   subscriptions: "/v1/subscriptions",
+  /** POST with an edge's token (shared/session-api.ts): the only path of these that is open without a session. */
+  session: "/v1/session",
   /** GET ?topic=&callback=[&after=][&limit=] with a `Caller`. 200 with `DeadLetters`. */
   deadLetters: "/v1/dead-letters",
 } as const;
@@ -222,6 +224,8 @@ export const REFUSALS = {
   invalid_request: 400,
   /** No token and no right signature: the same for an unknown pair, a pair without a secret and a wrong signature. */
   unauthorized: 401,
+  /** The request is not of a session of this core (shared/session-api.ts): the edge opens one, and tries again. */
+  no_session: 401,
   not_found: 404,
   /** The subscription has ended; its status can still be asked for. */
   gone: 410,

@@ -31,6 +31,7 @@ export interface IntentEvent extends EventHead {
   /** Where `hub.start` asked to begin, if it asked. */
   readonly start?: number;
   readonly leaseMs?: number;
+  /** Sealed (ARCHITECTURE §5). */
   readonly secret?: string;
   readonly verifyToken?: string;
   readonly concurrency?: number;

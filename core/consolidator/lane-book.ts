@@ -91,7 +91,7 @@ export class LaneBook {
       topicId,
       partition,
       life: subscription.life,
-      target: this.#targetOf(subscription),
+      target: this.#targetOf(id, subscription),
       concurrency: subscription.concurrency,
       expiresAt: subscription.expiresAt,
       // Done up to the watermark if there is no record, but never from before its own start.
@@ -112,13 +112,13 @@ export class LaneBook {
   }
 
   #follow(lane: Lane, subscription: SubscriptionRecord): void {
-    lane.target = this.#targetOf(subscription);
+    lane.target = this.#targetOf(lane.id, subscription);
     lane.concurrency = subscription.concurrency;
     lane.expiresAt = subscription.expiresAt;
   }
 
-  #targetOf({ topic, callback, secret }: SubscriptionRecord) {
-    return createTarget({ hubUrl: this.#options.hubUrl, topic, callback, secret });
+  #targetOf(subscriptionId: string, { topic, callback, secret }: SubscriptionRecord) {
+    return createTarget({ hubUrl: this.#options.hubUrl, subscriptionId, topic, callback, secret });
   }
 
   /** The lease is over: the lane stops, its position is kept. Returns the record for the batch that says so. */

@@ -61,6 +61,7 @@ export interface SubscriptionRecord {
   /** The offset of the newest intent that verified, -1 if none has. */
   readonly verified: number;
   readonly expiresAt: number;
+  /** Sealed (ARCHITECTURE §5). */
   readonly secret?: string;
   /** Whose it is: the client of the intent that was verified last; none: the anonymous one. */
   readonly client?: ClientIdentity;

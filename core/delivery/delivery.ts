@@ -1,6 +1,8 @@
 // The scheduler of all lanes of this process: one tail reader hands each message to the lanes of its topic, attempts start
 // as limits allow, outcomes move the lanes (ARCHITECTURE §4). Everything here happens in synchronous steps; what must be
 // durable (ends, dead letters, positions) is told to the shard's owner, who writes it.
+import { SecretError } from "../keys/secrets.ts";
+import type { Signers } from "../keys/signers.ts";
 import type { BlockIndex, Repeats } from "../blocks/block-index.ts";
 import { createReadMessages } from "../blocks/read-messages.ts";
 import type { Batch, Follower, Log } from "../log/log.ts";
@@ -55,6 +57,7 @@ export interface DeliveryDependencies {
   readonly transport: Transport;
   readonly recentIds: RecentIds;
   readonly blocks: BlockIndex;
+  readonly signers: Signers;
   readonly settings: DeliverySettings;
   /** Wall clock, ms. */
   readonly now: () => number;
@@ -569,13 +572,28 @@ export class Delivery {
     }
     const flight = lane.depart(now)!;
     lane.apply("record");
-    const { userAgent, signature } = this.#settings;
-    const { target } = lane;
-    const headers = attemptHeaders(target, flight.message, { userAgent, algorithm: signature, now });
-    const post = new LanePost(this, lane, flight, headers, now);
+    const headers = this.#headersOf(lane, flight.message, now);
+    const post = new LanePost(this, lane, flight, headers instanceof SecretError ? [] : headers, now);
     if (!post.isSuspect) this.#slowing.add(post, now);
-    this.#departs(lane.shard);
-    this.#dependencies.transport.post(post);
+    // Never unsigned: it fails like any attempt, and is tried again when the key may be there.
+    if (headers instanceof SecretError) queueMicrotask(() => post.failed(headers.message));
+    else {
+      this.#departs(lane.shard);
+      this.#dependencies.transport.post(post);
+    }
+  }
+
+  /** Opens the lane's secret if it is not open yet. */
+  #headersOf({ target }: Lane, message: Message, now: number): string[] | SecretError {
+    const { userAgent, signature: algorithm } = this.#settings;
+    try {
+      const { signer } = target;
+      const signing = signer === undefined ? undefined : this.#dependencies.signers.of(signer);
+      return attemptHeaders(target, message, { userAgent, algorithm, signing, now });
+    } catch (error) {
+      if (error instanceof SecretError) return error;
+      throw error;
+    }
   }
 
   /**
@@ -592,14 +610,14 @@ export class Delivery {
     if (!mayGo || fails || now() >= lane.expiresAt || !this.#limits.enterBeside(target.url.origin)) {
       return undefined;
     }
-    const { userAgent, signature } = this.#settings;
-    const headers = attemptHeaders(target, message, { userAgent, algorithm: signature, now: now() });
+    const headers = this.#headersOf(lane, message, now());
     this.#departs(lane.shard);
     return new Promise((resolve) => {
       const settle = (outcome: Outcome) => {
         this.#settleBeside(lane, target.url.origin, outcome);
         resolve(outcome);
       };
+      if (headers instanceof SecretError) return queueMicrotask(() => settle(failureOf(headers.message)));
       transport.post({
         url: target.url,
         body: message.body,

@@ -1,6 +1,7 @@
 // Where a lane's requests go and what of them never changes: made once per subscription, not per attempt.
-import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
+import { createHmac } from "node:crypto";
 import { type HttpUrl, parseHttpUrl } from "../../shared/http-url.ts";
+import type { Signer, Signing } from "../keys/signers.ts";
 import type { Message } from "./message.ts";
 
 export type SignatureAlgorithm = "sha1" | "sha256" | "sha384" | "sha512";
@@ -9,33 +10,26 @@ export interface Target {
   readonly url: HttpUrl;
   /** The `Link` header, one line: hub and canonical topic (§7). */
   readonly link: string;
-  readonly signing: Signing | undefined;
+  /** undefined: the subscription has no secret, and nothing is signed (H66). */
+  readonly signer: Signer | undefined;
 }
 
-export interface Signing {
-  /** X-Hub-Signature's key: the secret's bytes. */
-  readonly hub: KeyObject;
-  /** Standard Webhooks' key: the secret's bytes, or the base64 rest after `whsec_`. */
-  readonly standard: KeyObject;
+export interface TargetOptions {
+  readonly hubUrl: string;
+  readonly subscriptionId: string;
+  readonly topic: string;
+  readonly callback: string;
+  /** Sealed (ARCHITECTURE §5). */
+  readonly secret: string | undefined;
 }
 
 /** @throws {UrlError} if the callback is no http(s) URL */
-export function createTarget(
-  { hubUrl, topic, callback, secret }: { hubUrl: string; topic: string; callback: string; secret: string | undefined },
-): Target {
+export function createTarget({ hubUrl, subscriptionId, topic, callback, secret }: TargetOptions): Target {
   return {
     url: parseHttpUrl(callback),
     link: `<${linkTarget(hubUrl)}>; rel="hub", <${linkTarget(topic)}>; rel="self"`,
-    signing: secret === undefined ? undefined : createSigning(secret),
+    signer: secret === undefined ? undefined : { sealed: secret, subscriptionId, signing: undefined },
   };
-}
-
-function createSigning(secret: string): Signing {
-  const bytes = Buffer.from(secret, "utf8");
-  const encoded = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret)?.[1];
-  const decoded = Buffer.from(encoded ?? "", "base64");
-  // One that decodes to nothing would be a key that everyone has.
-  return { hub: createSecretKey(bytes), standard: createSecretKey(decoded.length === 0 ? bytes : decoded) };
 }
 
 /** A URI reference as it may stand between angle brackets: what RFC 3986 does not allow is percent-encoded. */
@@ -48,11 +42,20 @@ function encode(character: string): string {
     .join("");
 }
 
-/** The headers of one attempt, name and value in turn (WIRE §3). `now` is the attempt's time, ms. */
+export interface AttemptOptions {
+  readonly userAgent: string;
+  readonly algorithm: SignatureAlgorithm;
+  /** The target's signer, opened; undefined if it has none. */
+  readonly signing: Signing | undefined;
+  /** The attempt's time, ms. */
+  readonly now: number;
+}
+
+/** The headers of one attempt, name and value in turn (WIRE §3). */
 export function attemptHeaders(
   target: Target,
   message: Message,
-  { userAgent, algorithm, now }: { userAgent: string; algorithm: SignatureAlgorithm; now: number },
+  { userAgent, algorithm, signing, now }: AttemptOptions,
 ): string[] {
   const timestamp = String(Math.floor(now / 1_000));
   const headers = [
@@ -71,7 +74,6 @@ export function attemptHeaders(
   ];
   if (message.traceparent !== undefined) headers.push("traceparent", message.traceparent);
   for (const text of message.extra) headers.push(text);
-  const { signing } = target;
   if (signing !== undefined) {
     // §7.1: over the exact bytes of the body; lower-case hex, as clients compare it as text.
     const signature = createHmac(algorithm, signing.hub).update(message.body).digest("hex");

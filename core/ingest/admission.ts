@@ -3,6 +3,7 @@
 import type { Caller } from "../../shared/core-api.ts";
 import type { SubscriptionPhase, SubscriptionRecord } from "../consolidator/records.ts";
 import { isSameClient, subscriptionIdOf } from "../ids.ts";
+import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Refusal } from "./refusal.ts";
@@ -20,6 +21,7 @@ export interface AdmissionOptions {
   readonly log: Log;
   readonly replica: Replica;
   readonly topics: Topics;
+  readonly secrets: Pick<Secrets, "forSignature">;
   /** Wall clock, ms. */
   readonly now: () => number;
 }
@@ -30,7 +32,7 @@ export interface AdmissionOptions {
  */
 export type Admit = (topic: string, callback: string, caller: Caller) => Promise<Known>;
 
-export function createAdmit({ log, replica, topics, now }: AdmissionOptions): Admit {
+export function createAdmit({ log, replica, topics, secrets, now }: AdmissionOptions): Admit {
   return async (name, callback, caller) => {
     const topic = topics.identify(name);
     const id = subscriptionIdOf(name, callback);
@@ -42,7 +44,7 @@ export function createAdmit({ log, replica, topics, now }: AdmissionOptions): Ad
     const record = await replica.subscription(id);
     if (caller.kind === "signature") {
       // Of a pair that is not known, or has no secret, it says the same as of a wrong signature.
-      const wrong = wrongSignature(caller, record?.secret, now());
+      const wrong = wrongSignature(caller, secretOf(id, record), now());
       if (wrong !== undefined) throw new Refusal("unauthorized", wrong);
     }
     // WIRE §6: a token moves what its client made; of another's it says the same as of a pair that nobody made.
@@ -52,6 +54,15 @@ export function createAdmit({ log, replica, topics, now }: AdmissionOptions): Ad
     }
     return { id, topic, record: { ...record, phase: record.phase } };
   };
+
+  function secretOf(id: string, record: SubscriptionRecord | undefined): string | undefined {
+    try {
+      return secrets.forSignature(record?.secret, id);
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error;
+      throw new Refusal("unavailable", "The hub cannot check this signature for now; try again later");
+    }
+  }
 }
 
 /** WIRE §5: of a subscription that has ended only the status is told. @throws {Refusal} "gone" */

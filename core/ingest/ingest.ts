@@ -5,10 +5,11 @@ import * as v from "valibot";
 import { CALLER_HEADER, CONTENT_HEADERS, CORE_PATHS } from "../../shared/core-api.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Exchange, ServeOptions } from "../../shared/serve.ts";
-import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
+import { BodyTooLargeError } from "../../shared/request-body.ts";
 import { TOPIC_NAME } from "../consolidator/events.ts";
 import type { ReadDeadLetters } from "../missed/dead-letters.ts";
 import type { Missed } from "../missed/missed.ts";
+import type { Door } from "../session/door.ts";
 import { parseCaller, parseClient } from "./caller.ts";
 import { type Move, parseMove } from "./moves.ts";
 import { parseOperation } from "./operation.ts";
@@ -21,6 +22,7 @@ import type { ReadStatus } from "./status.ts";
 const logger = getLogger(["tidings", "core", "ingest"]);
 
 export interface IngestOptions {
+  readonly door: Door;
   readonly operations: Operations;
   readonly publish: Publish;
   readonly readStatus: ReadStatus;
@@ -33,7 +35,8 @@ export interface IngestOptions {
   readonly ping: () => Promise<void>;
 }
 
-type Handler = (request: Request, exchange: Exchange) => Promise<Response>;
+/** `body` is whole, and as the edge signed it. */
+type Handler = (request: Request, body: Uint8Array, exchange: Exchange) => Promise<Response>;
 
 const OPERATION_MAX_BYTES = 4 * 1024 * 1024;
 const RETRY_AFTER_SECONDS = "2";
@@ -46,28 +49,40 @@ export function createIngest(options: IngestOptions): ServeOptions["fetch"] {
     "status",
   ]);
 
-  const route = (name: string, handle: Handler) => async (request: Request, exchange: Exchange = {}) => {
-    const response = await handle(request, exchange).catch((error: unknown) => refuse(name, error));
-    requests.inc({ route: name, status: String(response.status) });
-    return response;
-  };
-  const publish = route("messages", async (request) => {
-    const body = await readBody(request, options.messageMaxBytes);
+  const counted =
+    (name: string, handle: (request: Request, exchange: Exchange) => Promise<Response>) =>
+    async (request: Request, exchange: Exchange = {}) => {
+      const response = await handle(request, exchange).catch((error: unknown) => refuse(name, error));
+      requests.inc({ route: name, status: String(response.status) });
+      return response;
+    };
+  // ARCHITECTURE §5: whatever it asks for, it comes in by the door.
+  const route = (name: string, handle: Handler, maxBytes = OPERATION_MAX_BYTES) =>
+    counted(name, async (request, exchange) => {
+      const body = await options.door.admit(request, exchange.target, maxBytes);
+      return await handle(request, body, exchange);
+    });
+  const publish = route("messages", async (request, body) => {
     return Response.json(await options.publish(parseContent(request.headers, body)));
+  }, options.messageMaxBytes);
+  const session = counted("session", async (request) => {
+    return Response.json(await options.door.open(request), { headers: { "cache-control": "no-store" } });
   });
-  const operate = route("operations", async (request) => {
-    const bytes = await readBody(request, OPERATION_MAX_BYTES);
+  const nothing = route("none", () => {
+    const refusal = { code: "not_found", message: "There is nothing at this path" };
+    return Promise.resolve(Response.json(refusal, { status: 404 }));
+  });
+  const operate = route("operations", async (_request, bytes) => {
     return Response.json(await options.operations.perform(parseOperation(parseJson(bytes))));
   });
   const status = route("subscriptions", async (request) => {
     const { topic, callback, caller } = parseQuestion(request);
     return Response.json(await options.readStatus(topic, callback, caller));
   });
-  const move = route("moves", async (request) => {
-    const bytes = await readBody(request, OPERATION_MAX_BYTES);
+  const move = route("moves", async (_request, bytes) => {
     return Response.json(await options.move(parseMove(parseJson(bytes))));
   });
-  const missed = route("missed", async (request, { breakOff }) => {
+  const missed = route("missed", async (request, _body, { breakOff }) => {
     const question = parseQuestion(request);
     if (request.headers.get("accept") === "text/event-stream") return await options.missed.stream(question);
     return await options.missed.page(question, breakOff);
@@ -76,12 +91,13 @@ export function createIngest(options: IngestOptions): ServeOptions["fetch"] {
     return Response.json(await options.readDeadLetters(parseQuestion(request)));
   });
 
-  app.post(CORE_PATHS.messages, (context) => publish(context.req.raw));
-  app.post(CORE_PATHS.operations, (context) => operate(context.req.raw));
-  app.get(CORE_PATHS.subscriptions, (context) => status(context.req.raw));
-  app.post(CORE_PATHS.subscriptions, (context) => move(context.req.raw));
+  app.post(CORE_PATHS.session, (context) => session(context.req.raw));
+  app.post(CORE_PATHS.messages, (context) => publish(context.req.raw, context.env));
+  app.post(CORE_PATHS.operations, (context) => operate(context.req.raw, context.env));
+  app.get(CORE_PATHS.subscriptions, (context) => status(context.req.raw, context.env));
+  app.post(CORE_PATHS.subscriptions, (context) => move(context.req.raw, context.env));
   app.get(CORE_PATHS.messages, (context) => missed(context.req.raw, context.env));
-  app.get(CORE_PATHS.deadLetters, (context) => deadLetters(context.req.raw));
+  app.get(CORE_PATHS.deadLetters, (context) => deadLetters(context.req.raw, context.env));
   app.get("/healthz", (context) => context.text("The core is up."));
   app.get("/readyz", async (context) => {
     try {
@@ -95,7 +111,7 @@ export function createIngest(options: IngestOptions): ServeOptions["fetch"] {
     const { contentType, text } = await options.metrics.render();
     return new Response(text, { headers: { "content-type": contentType } });
   });
-  app.notFound(() => Response.json({ code: "not_found", message: "There is nothing at this path" }, { status: 404 }));
+  app.notFound((context) => nothing(context.req.raw, context.env));
   return (request, exchange = {}) => app.fetch(request, exchange);
 }
 

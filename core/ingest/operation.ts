@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import type { Operation, OperationHead } from "../../shared/core-api.ts";
 import { CALLBACK_URL, CLIENT, CONCURRENCY, LEASE_MS, TOPIC_NAME, VERIFY_TOKEN } from "../consolidator/events.ts";
+import { SEALED_SECRET } from "../../shared/sealed-secret.ts";
 import { Refusal } from "./refusal.ts";
 
 /** What every operation carries. */
@@ -29,7 +30,7 @@ const OPERATION = v.variant("kind", [
     topic,
     callback,
     leaseMs: v.exactOptional(LEASE_MS),
-    secret: v.exactOptional(v.pipe(v.string(), v.maxBytes(199))),
+    secret: v.exactOptional(v.pipe(v.string(), v.regex(SEALED_SECRET, "it is not a sealed secret"))),
     verifyToken: v.exactOptional(VERIFY_TOKEN),
     concurrency: v.exactOptional(CONCURRENCY),
     start: v.exactOptional(v.pipe(v.string(), v.maxLength(256))),

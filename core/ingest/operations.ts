@@ -11,6 +11,7 @@ import type {
 import { encodeEvent, type HubEvent, type ResultEvent } from "../consolidator/events.ts";
 import { MOST_PENDING } from "../consolidator/fold-subscription.ts";
 import { subscriptionIdOf } from "../ids.ts";
+import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { refuseStale } from "./operation.ts";
@@ -25,6 +26,7 @@ export interface OperationsOptions {
   readonly registration: "automatic" | "required";
   /** AUTO_VERIFY: whether an edge's mark counts at all. */
   readonly autoVerify: boolean;
+  readonly secrets: Pick<Secrets, "examine">;
   readonly now: () => number;
 }
 
@@ -78,6 +80,7 @@ export function createOperations(options: OperationsOptions): Operations {
     const { id, mode, callback } = operation;
     const topic = topics.identify(operation.topic);
     const subscriptionId = subscriptionIdOf(operation.topic, callback);
+    if (operation.secret !== undefined) examineSecret(operation.secret, subscriptionId);
     const before = await replica.subscription(subscriptionId);
     const repeated = before?.pending.find((pending) => pending.id === id);
     if (repeated !== undefined) {
@@ -122,6 +125,20 @@ export function createOperations(options: OperationsOptions): Operations {
     const offset = await append(event, subscriptionId);
     // Whether a mark counts is the fold's to say; if it does not, its owner sends the challenge at once (WIRE §2).
     return { kind: "intent", offset, verify: denied === undefined && !marked };
+  }
+
+  /** A secret that was sealed for another subscription, or to a key of another hub, never gets into the log. */
+  function examineSecret(sealed: string, subscriptionId: string): void {
+    try {
+      options.secrets.examine(sealed, subscriptionId);
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error;
+      // The edge knows older keys than ours: a new session brings it these.
+      if (error.code === "unknown_key") {
+        throw new Refusal("no_session", `The operation's secret is wrong: ${error.message}`);
+      }
+      throw new Refusal("invalid_request", `The operation's secret is wrong: ${error.message}`);
+    }
   }
 
   /** Needed only where the answer matters: to deny under `required`, and to know how far back a start may reach. */

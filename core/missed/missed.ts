@@ -4,6 +4,7 @@ import type { Caller } from "../../shared/core-api.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { type Admit, type Known, refuseEnded } from "../ingest/admission.ts";
 import { isSameClient } from "../ids.ts";
+import type { Secrets } from "../keys/secrets.ts";
 import { Refusal } from "../ingest/refusal.ts";
 import type { StandingOf } from "../ingest/standing.ts";
 import { type Topics, WAIT_MS } from "../ingest/topics.ts";
@@ -23,6 +24,7 @@ export interface MissedOptions {
   readonly admit: Admit;
   readonly standingOf: StandingOf;
   readonly read: ReadTopic;
+  readonly secrets: Pick<Secrets, "isSame">;
   readonly delivery: Pick<Delivery, "passed" | "watch" | "tailNext">;
   /** Wall clock, ms. */
   readonly now: () => number;
@@ -143,7 +145,7 @@ export function createMissed(options: MissedOptions): Missed {
   async function isAsOpened({ id, record: { life, secret, client } }: Known): Promise<boolean> {
     const record = await replica.subscription(id);
     return (record?.phase === "active" || record?.phase === "expired") && record.life === life &&
-      record.secret === secret && isSameClient(record.client, client);
+      options.secrets.isSame(record.secret, secret, id) && isSameClient(record.client, client);
   }
 
   return {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings.ts";
 import type { Listen } from "../settings-values.ts";
+import { sharedKeys } from "./keys.ts";
 import { launch } from "./launcher.ts";
 import { absolutePath, commandLine, complain, environment, exit, onFatal, say } from "./process.ts";
 
@@ -25,7 +26,11 @@ try {
 async function main(): Promise<number> {
   const { values } = parseArgs({
     args: commandLine(),
-    options: { cores: { type: "string" }, "print-config": { type: "boolean" }, help: { type: "boolean", short: "h" } },
+    options: {
+      cores: { type: "string" },
+      "print-config": { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
   });
   if (values.help) {
     say(USAGE);
@@ -37,10 +42,17 @@ async function main(): Promise<number> {
   }
   const { chosen, cores } = await chooseCores(environment, parseCores(values.cores));
   const settings = parseSettings(chosen);
+  let keys: Environment = {};
+  try {
+    if (cores.length > 1) keys = await sharedKeys(settings);
+  } catch (error) {
+    complain(`tidings: ${error instanceof Error ? error.message : String(error)}`);
+    return 1;
+  }
   return await launch({
     core: new URL("../../core/main.ts", import.meta.url),
     edge: new URL("../../edge/main.ts", import.meta.url),
-    environment: chosen,
+    environment: { ...chosen, ...keys },
     cores,
     ready: ({ edge }) => greeting(settings, edge).forEach(say),
   });

@@ -4,6 +4,7 @@ import type { ResultEvent } from "../../core/consolidator/events.ts";
 import type { PendingIntent } from "../../core/consolidator/records.ts";
 import { createEffects } from "../../core/effects.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
+import { OPEN_SECRETS } from "../support/keys.ts";
 import { eventually, never } from "../support/eventually.ts";
 import { createHmac } from "node:crypto";
 import type { VerificationMethod } from "../../shared/verification.ts";
@@ -70,6 +71,7 @@ function script(answer: Script["answer"], method: VerificationMethod = { by: "ch
     effects: createEffects({
       outbound,
       operations: { resultOf },
+      secrets: OPEN_SECRETS,
       fetcher,
       method,
       replayLetter: () => Promise.resolve(undefined),

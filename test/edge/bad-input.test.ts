@@ -10,6 +10,7 @@ import { eventually } from "../support/eventually.ts";
 import { openFakeCore } from "../support/fake-core.ts";
 import type { FakeCore } from "../support/fake-core.ts";
 import { call } from "../support/http.ts";
+import { EDGE_KEY } from "../support/keys.ts";
 import { exchangeRaw } from "../support/raw-http.ts";
 import type { RawAnswer } from "../support/raw-http.ts";
 
@@ -25,7 +26,12 @@ describe("bad input", () => {
   before(async () => {
     core = await openFakeCore();
     child = runChild(new URL("../../edge/main.ts", import.meta.url), {
-      settings: { TIDINGS_CORE_URL: core.origin, TIDINGS_EDGE_LISTEN: "127.0.0.1:0", TIDINGS_LOG_LEVEL: "warning" },
+      settings: {
+        TIDINGS_CORE_URL: core.origin,
+        TIDINGS_EDGE_KEY: JSON.stringify(EDGE_KEY),
+        TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+        TIDINGS_LOG_LEVEL: "warning",
+      },
     });
     const [, url = ""] = await child.says(/ready at (\S+)/);
     port = Number(new URL(url).port);

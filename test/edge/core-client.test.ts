@@ -2,8 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CoreError, createCoreClient, retryPause } from "../../edge/core-client.ts";
 import type { CoreClient, CoreClientOptions } from "../../edge/core-client.ts";
+import { createSessions } from "../../edge/session.ts";
+import { makeEdgeKey } from "../../shared/jwks.ts";
+import { NODE_DIGESTS } from "../../shared/runtime/digests.ts";
+import { createHttpClient } from "../../shared/runtime/http-client.ts";
 import { HttpClientError } from "../../shared/http-client.ts";
 import type { HttpCall, HttpReply } from "../../shared/http-client.ts";
+import type { Sessions } from "../../edge/session.ts";
 import { openFakeCore, refusal } from "../support/fake-core.ts";
 import { openCoreClient } from "../support/edge.ts";
 import { freePort } from "../support/hub.ts";
@@ -26,6 +31,16 @@ const REPORT = {
   verified: true,
 } as const;
 
+/** What is scripted here is not how requests are signed: test/edge/session.test.ts shows that. */
+const UNSIGNED: Sessions = {
+  with: () =>
+    Promise.resolve({
+      sealer: { kid: "k", seal: () => Promise.resolve("sealed") },
+      sign: (sent) => Promise.resolve(sent),
+    }),
+  forget: () => {},
+};
+
 /** A client on scripted replies (the last one stays) and a clock that only moves with them. */
 function scripted(
   replies: readonly (HttpReply | "lost")[],
@@ -46,6 +61,7 @@ function scripted(
       stream: () => Promise.reject(new HttpClientError("not scripted")),
       close: async () => {},
     },
+    sessions: UNSIGNED,
     origins: ["http://core"],
     clock: () => 1_000_000 + time,
     monotonic: () => time,
@@ -218,6 +234,49 @@ describe("A3.8 the edge's client of the core", () => {
     assert.deepEqual(answer, { kind: "intent", offset: 2, verify: true });
     assert.deepEqual(fake.operations.map((operation) => operation.id), [id, id]);
     await close();
+  });
+
+  it("over sockets: a core that knows the session no more, restarted or another one, gets a new one, and nobody notices", async () => {
+    const port = await freePort();
+    const retries: number[] = [];
+    const { core, close } = openCoreClient([`http://127.0.0.1:${port}`], { onRetry: () => void retries.push(1) });
+    try {
+      const question = { pair: { topic: "t'", callback: "c" }, caller: { kind: "anyone" }, given: [] } as const;
+      for (let life = 0; life < 2; life++) {
+        await using fake = await openFakeCore(port);
+        fake.onQuestion = () => ({ status: 200, body: { life } });
+        const before = retries.length;
+        // At once, as many as an edge has under way: they share the new session.
+        const answers = await Promise.all([
+          core.operate({ kind: "intent", mode: "subscribe", topic: "t", callback: "c", secret: "s" }),
+          core.operate({ kind: "register", topic: "t" }),
+          core.publish({ ...CONTENT, key: "k" }),
+          core.ask("subscriptions", question),
+          core.read(question, "events").then((stream) => new Response(stream.body).json()),
+        ]);
+        assert.deepEqual(answers[4], { life });
+        const intent = fake.operations.find(({ kind }) => kind === "intent");
+        assert.equal(intent?.kind === "intent" && intent.secret, "s");
+        assert.equal(fake.contents.length, 1);
+        // A connection that the first core closed may cost one; a session that is over costs none.
+        if (life === 0) assert.equal(retries.length, before);
+      }
+    } finally {
+      await close();
+    }
+  });
+
+  it("over sockets: a core that does not know this edge is as good as away, and the client is told nothing of it", async () => {
+    await using fake = await openFakeCore();
+    const http = createHttpClient();
+    const sessions = createSessions({ http, key: await makeEdgeKey(), digests: NODE_DIGESTS, clock: Date.now });
+    let time = 0;
+    const { core, close } = openCoreClient([fake.origin], { sessions, monotonic: () => time += 1_000 });
+    await assert.rejects(core.operate({ kind: "register", topic: "t" }), (error) => {
+      return error instanceof CoreError && error.code === "unavailable" && !/edge|key/i.test(error.message);
+    });
+    assert.deepEqual(fake.operations, []);
+    await Promise.all([close(), http.close()]);
   });
 
   it("says whether any core is ready", async () => {

@@ -151,7 +151,7 @@ describe("§3 many cores", { skip: kafka.skip, timeout: 200_000 }, () => {
         deadlineMs: 60_000,
         seen: () => start.stdout() + start.stderr(),
       });
-      assert.deepEqual((await readdir(dataDir)).toSorted(), ["core-0", "core-1"]);
+      assert.deepEqual((await readdir(dataDir)).toSorted(), ["core-0", "core-1", "core-keys.json", "edge-key.json"]);
       const body = "hub.mode=register&hub.topic=t";
       const headers = { "content-type": "application/x-www-form-urlencoded" };
       assert.equal((await call(url, { body, headers })).status, 200);

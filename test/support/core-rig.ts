@@ -15,6 +15,7 @@ import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import { type Log, LogError, type ShardRecord } from "../../core/log/log.ts";
 import { openReplica, type Replica } from "../../core/replica/replica.ts";
 import { eventually } from "./eventually.ts";
+import { OPEN_SIGNERS } from "./keys.ts";
 import { createScriptedTransport, type ScriptedTransport } from "./scripted-transport.ts";
 
 export interface ScriptedEffects extends Effects {
@@ -211,6 +212,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
         log,
         transport,
         recentIds: new RecentIds(clock.now),
+        signers: OPEN_SIGNERS,
         settings: {
           userAgent: "test",
           signature: "sha256",

@@ -13,6 +13,7 @@ import type { Post, Transport } from "../../core/delivery/transport.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import type { Log } from "../../core/log/log.ts";
 import { eventually } from "./eventually.ts";
+import { OPEN_SIGNERS } from "./keys.ts";
 import { laneOf, type LaneOptions } from "./lanes.ts";
 import { NO_BLOCKS } from "./no-blocks.ts";
 
@@ -144,6 +145,7 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
       blocks: await openBlockIndex(writing, [from]),
       transport: options.transport ?? scripted,
       recentIds: new RecentIds(now),
+      signers: OPEN_SIGNERS,
       settings: { ...SETTINGS, ...options.settings },
       now,
       random: options.random ?? Math.random,

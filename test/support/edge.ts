@@ -13,11 +13,14 @@ import { parseHttpUrl } from "../../shared/http-url.ts";
 import { createOutboundGuard } from "../../shared/outbound-guard.ts";
 import { pause } from "../../shared/pause.ts";
 import { createChallenge } from "../../shared/random.ts";
+import { NODE_DIGESTS } from "../../shared/runtime/digests.ts";
 import { createHttpClient } from "../../shared/runtime/http-client.ts";
 import { createMetrics } from "../../shared/runtime/metrics.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
 import { serve } from "../../shared/runtime/serve.ts";
 import type { ServeOptions } from "../../shared/serve.ts";
+import { createSessions } from "../../edge/session.ts";
+import { EDGE_KEY } from "./keys.ts";
 import { RULES } from "./lease-rules.ts";
 
 export interface OwnEdge {
@@ -37,10 +40,12 @@ export function openCoreClient(
   options: Partial<CoreClientOptions> = {},
 ): { core: CoreClient; close: () => Promise<void> } {
   const http = createHttpClient();
+  const clock = () => Date.now();
   const core = createCoreClient({
     http,
+    sessions: createSessions({ http, key: EDGE_KEY, digests: NODE_DIGESTS, clock }),
     origins,
-    clock: () => Date.now(),
+    clock,
     monotonic: () => performance.now(),
     pause,
     random: () => Math.random(),

@@ -1,4 +1,5 @@
-// A core that writes down what the edge says and answers as it is told: shared/core-api.ts without a log behind it.
+// A core that writes down what the edge says and answers as it is told: shared/core-api.ts without a log behind it. Its door is
+// a core's own, so that nothing comes in that a core would not take; secrets are opened as a core would.
 
 import { CALLER_HEADER, CONTENT_HEADERS, CORE_MAX_HEADER_BYTES, CORE_PATHS } from "../../shared/core-api.ts";
 import type {
@@ -9,7 +10,11 @@ import type {
   Operation,
   ResultOperation,
 } from "../../shared/core-api.ts";
+import { createDoor } from "../../core/session/door.ts";
+import { subscriptionIdOf } from "../../core/ids.ts";
+import { refusalOf } from "../../core/ingest/refusal.ts";
 import { serve } from "../../shared/runtime/serve.ts";
+import { EDGES, SECRETS } from "./keys.ts";
 import { eventually } from "./eventually.ts";
 
 /** What a core answers: a status and JSON. */
@@ -75,8 +80,13 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
   let offset = 0;
   const results = () => operations.filter((operation) => operation.kind === "result");
 
-  const answer = async (request: Request): Promise<CoreReply | Response> => {
+  const door = createDoor({ edges: EDGES, sealingKeys: SECRETS.sealingKeys, now: Date.now, onRefused: () => {} });
+
+  const answer = async (request: Request, target: string | undefined): Promise<CoreReply | Response> => {
     const { pathname, searchParams } = new URL(request.url);
+    if (pathname === CORE_PATHS.session) return { status: 200, body: await door.open(request) };
+    if (pathname === "/readyz") return { status: core.ready ? 200 : 503, body: {} };
+    const body = Buffer.from(await door.admit(request, target, 64 * 1024 * 1024));
     const caller = request.headers.get(CALLER_HEADER);
     if (request.method === "GET" && caller !== null) {
       const question = {
@@ -91,29 +101,31 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
     }
     switch (pathname) {
       case CORE_PATHS.operations: {
-        const operation = await request.json() as Operation;
+        const operation = opened(JSON.parse(body.toString()) as Operation);
         operations.push(operation);
         const isIntent = operation.kind === "intent";
         const ordinary = isIntent ? { kind: "intent", offset: offset += 1, verify: true } : { kind: "done" };
         return await core.onOperation(operation) ?? { status: 200, body: ordinary };
       }
       case CORE_PATHS.messages: {
-        const content = await contentOf(request);
+        const content = contentOf(request, body);
         contents.push(content);
         return await core.onContent(content) ?? { status: 200, body: { id: content.id, cursor: "c" } };
       }
       case CORE_PATHS.subscriptions:
-        if (request.method === "POST") moves.push(await request.json() as MoveOperation);
+        if (request.method === "POST") moves.push(JSON.parse(body.toString()) as MoveOperation);
         return core.onStatus(searchParams.get("topic") ?? "", searchParams.get("callback") ?? "");
-      case "/readyz":
-        return { status: core.ready ? 200 : 503, body: {} };
       default:
         return refusal(404, "not_found", "no such path");
     }
   };
   const served = await serve({
-    fetch: async (request) => {
-      const told = await answer(request);
+    fetch: async (request, exchange) => {
+      const told = await answer(request, exchange?.target).catch((error: unknown) => {
+        const refused = refusalOf(error);
+        if (refused === undefined) throw error;
+        return refused;
+      });
       if (told instanceof Response) return told;
       const { status, body } = told;
       return new Response(JSON.stringify(body), { status, headers: { "content-type": "application/json" } });
@@ -142,7 +154,13 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
   return core;
 }
 
-async function contentOf(request: Request): Promise<StoredContent> {
+function opened(operation: Operation): Operation {
+  if (operation.kind !== "intent" || operation.secret === undefined) return operation;
+  const { topic, callback, secret } = operation;
+  return { ...operation, secret: SECRETS.open(secret, subscriptionIdOf(topic, callback)) };
+}
+
+function contentOf(request: Request, body: Buffer): StoredContent {
   const text = (name: string) => decodeURIComponent(request.headers.get(name) ?? "");
   const more = text(CONTENT_HEADERS.headers);
   const client = text(CONTENT_HEADERS.client);
@@ -155,6 +173,6 @@ async function contentOf(request: Request): Promise<StoredContent> {
     contentType: text(CONTENT_HEADERS.contentType),
     headers: more === "" ? null : JSON.parse(more) as Record<string, string>,
     traceparent: text(CONTENT_HEADERS.traceparent),
-    body: Buffer.from(await request.arrayBuffer()),
+    body,
   };
 }

@@ -11,6 +11,7 @@ import { type Log, LogError, type Member, type ShardRecord, type ShardWriter } f
 import { openReplica, type Replica } from "../../core/replica/replica.ts";
 import { createScriptedEffects, operationId, type ScriptedEffects, TOPIC } from "./core-rig.ts";
 import { eventually } from "./eventually.ts";
+import { OPEN_SIGNERS } from "./keys.ts";
 import { createScriptedTransport, type ScriptedTransport } from "./scripted-transport.ts";
 
 export interface GroupProcess {
@@ -127,6 +128,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
           log,
           transport,
           recentIds: new RecentIds(now),
+          signers: OPEN_SIGNERS,
           settings: {
             userAgent: "test",
             signature: "sha256",

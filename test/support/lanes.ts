@@ -40,6 +40,12 @@ export interface LaneOptions {
 export function laneOf(options: LaneOptions = {}): Lane {
   const { id = "lane", topicId = TOPIC_ID, partition = 0, life = 1, concurrency = 1, position = 0 } = options;
   const { callback = "http://127.0.0.1:8080/callback", expiresAt = Infinity, secret } = options;
-  const target = createTarget({ hubUrl: "http://hub.example/hub", topic: "topic", callback, secret });
+  const target = createTarget({
+    hubUrl: "http://hub.example/hub",
+    subscriptionId: id,
+    topic: "topic",
+    callback,
+    secret,
+  });
   return new Lane({ id, shard: 0, topicId, partition, life, target, concurrency, expiresAt, position });
 }

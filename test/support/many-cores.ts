@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { eventually } from "./eventually.ts";
 import { call } from "./http.ts";
 import { endTier, forkTier, freePort, type HubUnderTest, readyTier, SHORT_TIMES, type Tier } from "./hub.ts";
+import { CORE_KEY, EDGE_KEY, EDGES } from "./keys.ts";
 
 export interface TierProcess {
   readonly url: string;
@@ -59,6 +60,9 @@ export async function openManyCores(options: ManyCoresOptions): Promise<ManyCore
     ...SHORT_TIMES,
     TIDINGS_KAFKA_BROKERS: options.brokers.join(),
     TIDINGS_KAFKA_PREFIX: options.prefix,
+    TIDINGS_CORE_KEYS: JSON.stringify({ keys: [CORE_KEY] }),
+    TIDINGS_EDGE_KEY: JSON.stringify(EDGE_KEY),
+    TIDINGS_EDGE_KEYS: JSON.stringify({ keys: EDGES }),
     ...options.settings,
   };
   const corePorts: number[] = [];

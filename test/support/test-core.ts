@@ -16,12 +16,15 @@ import {
   type SubscriptionStatus,
 } from "../../shared/core-api.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
+import type { CoreKey } from "../../shared/jwks.ts";
 import { createMetrics } from "../../shared/runtime/metrics.ts";
 import { serve } from "../../shared/runtime/serve.ts";
 import { parseSettings } from "../../shared/settings.ts";
 import { type Clock, createClock, operationId } from "./core-rig.ts";
 import { encodeForm } from "./form.ts";
-import { call, type Reply } from "./http.ts";
+import { type CoreCall, createCoreCaller } from "./core-caller.ts";
+import type { Reply } from "./http.ts";
+import { CORE_KEY, EDGES, sealedFor } from "./keys.ts";
 import { createScriptedTransport, type ScriptedTransport } from "./scripted-transport.ts";
 
 /** Without what is made here: id and time. */
@@ -46,6 +49,8 @@ export interface TestCore extends AsyncDisposable {
   onCall: (request: OutboundRequest) => OutboundAnswer | Promise<OutboundAnswer>;
   /** What was reported as fatal. */
   readonly failures: readonly Error[];
+  /** As the edge calls it: in a session, signed. */
+  readonly call: CoreCall;
   /** Sends any body to the path of operations. */
   raw(body: string | Uint8Array): Promise<Reply>;
   operate(operation: Unmade<Operation>): Promise<{ status: number; answer: OperationAnswer; refusal: CoreRefusal }>;
@@ -76,6 +81,8 @@ export interface TestCoreOptions {
   readonly onCall?: TestCore["onCall"];
   /** The log as the core is to see it. */
   readonly wrap?: (log: Log) => Log;
+  /** Default: the one that tests seal to. */
+  readonly keys?: readonly CoreKey[];
 }
 
 export async function openTestCore(options: TestCoreOptions): Promise<TestCore> {
@@ -107,6 +114,8 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
   const metrics = createMetrics({ tier: "core" });
   const core = await startCore({
     settings,
+    keys: options.keys ?? [CORE_KEY],
+    edges: EDGES,
     log: seen,
     transport,
     outbound,
@@ -128,6 +137,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
   };
   const test: TestCore = {
     url: served.url,
+    call: createCoreCaller(served.url, { clock: clock.now }),
     clock,
     log,
     core,
@@ -141,7 +151,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
       onCall = answer;
     },
     raw: (body) =>
-      call(`${served.url}${CORE_PATHS.operations}`, {
+      test.call(CORE_PATHS.operations, {
         method: "POST",
         body,
         headers: { "content-type": "application/json" },
@@ -152,7 +162,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
     },
     async publish(topic, body, { id = operationId(), madeAt = clock.now(), contentType = "text/plain", headers } = {}) {
       return parsed(
-        await call(`${served.url}${CORE_PATHS.messages}`, {
+        await test.call(CORE_PATHS.messages, {
           method: "POST",
           body,
           headers: {
@@ -166,7 +176,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
       );
     },
     async status(topic, callback) {
-      const reply = await call(`${served.url}${CORE_PATHS.subscriptions}?${encodeForm({ topic, callback })}`, {
+      const reply = await test.call(`${CORE_PATHS.subscriptions}?${encodeForm({ topic, callback })}`, {
         headers: { [CALLER_HEADER]: encodeURIComponent(JSON.stringify({ kind: "anyone" })) },
       });
       const body: unknown = JSON.parse(reply.text);
@@ -174,7 +184,9 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
     },
     async subscribe(topic, callback, more = {}) {
       const id = operationId();
-      const asked = { kind: "intent", id, mode: "subscribe", topic, callback, leaseMs: 3_600_000, ...more } as const;
+      const secret = more.secret === undefined ? {} : { secret: await sealedFor(topic, callback, more.secret) };
+      const leaseMs = 3_600_000;
+      const asked = { kind: "intent", id, mode: "subscribe", topic, callback, leaseMs, ...more, ...secret } as const;
       await accepted(test.operate(asked));
       await accepted(test.operate(resultOf(id, "subscribe", topic, callback, true)));
       return id;

@@ -113,7 +113,7 @@ describe("§6.6 events as they are read", () => {
         const waiting = foldSubscription(undefined, event, 0)!;
         const answer: HubEvent = { ...result, id: "r", intent: event.id, topic: event.topic, callback: event.callback };
         const { topic, callback, secret, expiresAt } = foldSubscription(waiting, answer, 1)!;
-        createTarget({ hubUrl: "http://hub.example/hub", topic, callback, secret });
+        createTarget({ hubUrl: "http://hub.example/hub", subscriptionId: "id", topic, callback, secret });
         deniedUrl(callback, topic, "why");
         verificationUrl({ ...event }, "challenge");
         new Date(expiresAt).toISOString();

@@ -501,7 +501,7 @@ describe("ends", () => {
     await rig.publish(TOPIC, "a");
     await rig.received("/signed", 1);
     const signature = ({ post }: Sent) => post.headers[post.headers.indexOf("x-hub-signature") + 1];
-    lane.target = { ...lane.target, signing: target.signing };
+    lane.target = { ...lane.target, signer: target.signer };
     status = 204;
     const before = rig.sent.length;
     rig.delivery.renewed(lane);

@@ -2,14 +2,25 @@ import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { attemptHeaders, createTarget, linkTarget, type SignatureAlgorithm } from "../../../core/delivery/target.ts";
+import {
+  attemptHeaders,
+  createTarget,
+  linkTarget,
+  type SignatureAlgorithm,
+  type Target,
+} from "../../../core/delivery/target.ts";
 import type { Message } from "../../../core/delivery/message.ts";
 import { UrlError } from "../../../shared/http-url.ts";
+import { OPEN_SIGNERS } from "../../support/keys.ts";
 import { messageAt } from "../../support/lanes.ts";
 import { hubSignature } from "../../support/signatures.ts";
 
 const HUB = "https://hub.example/hub";
 const NOW = 1_700_000_000_987;
+
+function signingOf({ signer }: Target) {
+  return signer === undefined ? undefined : OPEN_SIGNERS.of(signer);
+}
 
 function headersOf(
   { secret, message = messageAt(7), algorithm = "sha256", topic = "https://example.com/feed" }: {
@@ -19,8 +30,19 @@ function headersOf(
     topic?: string;
   },
 ): Record<string, string> {
-  const target = createTarget({ hubUrl: HUB, topic, callback: "http://a.example/cb?x=1", secret });
-  const lines = attemptHeaders(target, message, { userAgent: "tidings/1", algorithm, now: NOW });
+  const target = createTarget({
+    hubUrl: HUB,
+    subscriptionId: "id",
+    topic,
+    callback: "http://a.example/cb?x=1",
+    secret,
+  });
+  const lines = attemptHeaders(target, message, {
+    userAgent: "tidings/1",
+    algorithm,
+    signing: signingOf(target),
+    now: NOW,
+  });
   const headers: Record<string, string> = {};
   for (let index = 0; index < lines.length; index += 2) {
     assert.ok(!(lines[index]! in headers), `${lines[index]} twice`);
@@ -104,12 +126,19 @@ describe("the headers of an attempt (WIRE §3)", () => {
   });
 
   it("are equal on all attempts under one secret, but for the time and what depends on it", () => {
-    const target = createTarget({ hubUrl: HUB, topic: "t", callback: "http://a.example/", secret: "s" });
+    const target = createTarget({
+      hubUrl: HUB,
+      subscriptionId: "id",
+      topic: "t",
+      callback: "http://a.example/",
+      secret: "s",
+    });
     const at = (now: number) =>
-      attemptHeaders(target, messageAt(7), { userAgent: "u", algorithm: "sha256", now }).filter((_, index, all) => {
-        const name = all[index - (index % 2)];
-        return name !== "webhook-timestamp" && name !== "webhook-signature";
-      });
+      attemptHeaders(target, messageAt(7), { userAgent: "u", algorithm: "sha256", signing: signingOf(target), now })
+        .filter((_, index, all) => {
+          const name = all[index - (index % 2)];
+          return name !== "webhook-timestamp" && name !== "webhook-signature";
+        });
     assert.deepEqual(at(0), at(1e12));
   });
 });
@@ -117,6 +146,7 @@ describe("the headers of an attempt (WIRE §3)", () => {
 describe("a target", () => {
   it("is called byte for byte as it was given", () => {
     const { url } = createTarget({
+      subscriptionId: "id",
       hubUrl: HUB,
       topic: "t",
       callback: "http://A.Example:81/ü/%7e?q=%2F&&=é",
@@ -128,7 +158,10 @@ describe("a target", () => {
 
   it("that is no http(s) URL is refused", () => {
     for (const callback of ["", "ftp://a/", "/relative", "http://", "http://a/#f", "http://u@a/"]) {
-      assert.throws(() => createTarget({ hubUrl: HUB, topic: "t", callback, secret: undefined }), UrlError);
+      assert.throws(
+        () => createTarget({ hubUrl: HUB, subscriptionId: "id", topic: "t", callback, secret: undefined }),
+        UrlError,
+      );
     }
   });
 });

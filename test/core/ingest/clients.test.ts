@@ -12,6 +12,7 @@ import { operationId, withDirectory } from "../../support/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
 import { call, type Reply } from "../../support/http.ts";
+import { sealedFor } from "../../support/keys.ts";
 import { openTestCore, resultOf, type TestCore } from "../../support/test-core.ts";
 
 const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
@@ -41,7 +42,8 @@ type Pair = ReturnType<typeof pair>;
 
 async function subscribe({ topic, callback }: Pair, client?: ClientIdentity, secret?: string): Promise<void> {
   const id = operationId();
-  const more = { ...(client === undefined ? {} : { client }), ...(secret === undefined ? {} : { secret }) };
+  const sealed = secret === undefined ? {} : { secret: await sealedFor(topic, callback, secret) };
+  const more = { ...(client === undefined ? {} : { client }), ...sealed };
   await core.operate({ kind: "intent", id, mode: "subscribe", topic, callback, leaseMs: 3_600_000, ...more });
   await core.operate(resultOf(id, "subscribe", topic, callback, true));
 }
@@ -57,11 +59,11 @@ const QUESTIONS: Record<string, (asked: Pair, caller: Caller) => Promise<Reply>>
 };
 function get(path: string, asked: Pair, caller: Caller, headers: Record<string, string> = {}): Promise<Reply> {
   const who = { [CALLER_HEADER]: encodeURIComponent(JSON.stringify(caller)) };
-  return call(`${core.url}${path}?${encodeForm(asked)}`, { headers: { ...who, ...headers } });
+  return core.call(`${path}?${encodeForm(asked)}`, { headers: { ...who, ...headers } });
 }
 function move(operation: object): Promise<Reply> {
   const body = JSON.stringify({ id: operationId(), madeAt: core.clock.now(), ...operation });
-  return call(`${core.url}${CORE_PATHS.subscriptions}`, { body, headers: { "content-type": "application/json" } });
+  return core.call(CORE_PATHS.subscriptions, { body, headers: { "content-type": "application/json" } });
 }
 
 describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_000 }, () => {

@@ -4,7 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import { inspect } from "node:util";
 import fc from "fast-check";
 import type { Log } from "../../../core/log/log.ts";
-import { CORE_PATHS, type SubscriptionStatus } from "../../../shared/core-api.ts";
+import { CORE_PATHS, type CoreRefusal, type SubscriptionStatus } from "../../../shared/core-api.ts";
 import { parameterOf } from "../../support/form.ts";
 import { createClock, operationId, withDirectory } from "../../support/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
@@ -503,10 +503,22 @@ describe("§6.6 what comes in", { timeout: 60_000 }, () => {
       assert.deepEqual(core().core.consolidator.shards.map(({ setAside }) => setAside), [0]);
     });
 
-    it("other paths are 404, other methods too", async () => {
-      for (const [method, path] of [["GET", "/"], ["GET", CORE_PATHS.operations], ["DELETE", CORE_PATHS.messages]]) {
-        assert.equal((await call(`${core().url}${path}`, { method: method! })).status, 404, `${method} ${path}`);
+    it("other paths are 404, to an edge that is known", async () => {
+      for (const path of ["/", CORE_PATHS.operations]) assert.equal((await core().call(path)).status, 404, path);
+    });
+
+    it("§5 without a session nothing is answered, whatever it is, and that is counted", async () => {
+      const paths = [...Object.values(CORE_PATHS), "/", "/v1", "/console", "/metrics/x"];
+      for (const path of paths) {
+        for (const method of ["GET", "POST", "DELETE", "OPTIONS"]) {
+          const reply = await call(`${core().url}${path}`, { method, body: method === "POST" ? "{}" : undefined! });
+          assert.equal(reply.status, 401, `${method} ${path}`);
+          assert.equal((JSON.parse(reply.text) as CoreRefusal).code, "no_session");
+        }
       }
+      const { text } = await call(`${core().url}/metrics`);
+      const refused = /tidings_edge_refused_total\{[^}]*reason="no_session"[^}]*\} (\d+)/.exec(text)?.[1];
+      assert.ok(Number(refused) >= paths.length * 4 - 1, text);
     });
 
     it("WIRE §8 health, readiness and metrics answer", async () => {

@@ -6,7 +6,6 @@ import { type Log, LogError } from "../../../core/log/log.ts";
 import { CONTENT_HEADERS, CORE_PATHS } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
-import { call } from "../../support/http.ts";
 import { createScriptedTransport } from "../../support/scripted-transport.ts";
 import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/test-core.ts";
 
@@ -83,7 +82,7 @@ describe("WIRE §1 content", { timeout: 60_000 }, () => {
         [CONTENT_HEADERS.madeAt]: String(core.clock.now()),
         [CONTENT_HEADERS.topic]: encodeURIComponent(TOPIC),
       };
-      assert.equal((await call(`${core.url}${CORE_PATHS.messages}`, { method: "POST", headers })).status, 200);
+      assert.equal((await core.call(CORE_PATHS.messages, { method: "POST", headers })).status, 200);
       const [sent] = await eventually("delivery", () => core.transport.posts.length > 0 && core.transport.posts);
       assert.equal(sent!.header("content-type"), "application/octet-stream");
       assert.equal(sent!.post.body.length, 0);
@@ -130,7 +129,7 @@ describe("WIRE §1 content", { timeout: 60_000 }, () => {
             entry[1] !== undefined
           ),
         );
-        const reply = await call(`${core.url}${CORE_PATHS.messages}`, { method: "POST", body: "x", headers });
+        const reply = await core.call(CORE_PATHS.messages, { method: "POST", body: "x", headers });
         assert.equal(reply.status, 400, `${name}: ${String(value).slice(0, 20)} → ${reply.text}`);
         assert.ok(reply.text.includes(name), reply.text);
       }

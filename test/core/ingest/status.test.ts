@@ -7,7 +7,6 @@ import { CALLER_HEADER, CORE_PATHS, type SubscriptionStatus } from "../../../sha
 import { operationId, withDirectory } from "../../support/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
-import { call } from "../../support/http.ts";
 import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
@@ -224,7 +223,7 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
     await withCore({}, async (core) => {
       const headers = { [CALLER_HEADER]: encodeURIComponent(JSON.stringify({ kind: "anyone" })) };
       for (const query of [{}, { topic: TOPIC }, { callback: CALLBACK }, { topic: "", callback: "" }]) {
-        const reply = await call(`${core.url}${CORE_PATHS.subscriptions}?${encodeForm(query)}`, { headers });
+        const reply = await core.call(`${CORE_PATHS.subscriptions}?${encodeForm(query)}`, { headers });
         assert.equal(reply.status, 400, JSON.stringify(query));
       }
     });

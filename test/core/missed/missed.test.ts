@@ -17,6 +17,7 @@ import { openCoreRig, operationId, TOPIC, withDirectory } from "../../support/co
 import type { CoreRig } from "../../support/core-rig.ts";
 import { createScriptedTransport } from "../../support/scripted-transport.ts";
 import { eventually } from "../../support/eventually.ts";
+import { OPEN_SECRETS } from "../../support/keys.ts";
 
 const CALLBACK = "http://subscriber.example/a";
 const ALWAYS = "1970-01-01T00:00:00Z";
@@ -35,13 +36,24 @@ function over(rig: CoreRig, more: Partial<MissedOptions> = {}): Asking {
   const { delivery, blocks: index } = consolidator;
   const now = Date.now;
   const topics = createTopics({ log, replica, now });
-  const admit = createAdmit({ log, replica, topics, now });
+  const admit = createAdmit({ log, replica, topics, secrets: OPEN_SECRETS, now });
   const standingOf = createStandingOf({ log, replica, consolidator });
   const read = createReadTopic({
     delivery,
     readMessages: createReadMessages({ log, index, recentIds: new RecentIds(now) }),
   });
-  const missed = createMissed({ log, replica, topics, admit, standingOf, read, delivery, now, ...more });
+  const missed = createMissed({
+    log,
+    replica,
+    topics,
+    admit,
+    standingOf,
+    read,
+    delivery,
+    secrets: OPEN_SECRETS,
+    now,
+    ...more,
+  });
   const readDeadLetters = createReadDeadLetters({ log, replica, admit });
   const asked = (query: Record<string, string>, callback: string, topic = TOPIC) => ({
     topic,

@@ -4,7 +4,6 @@ import { CALLER_HEADER, CORE_PATHS } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
-import { call } from "../../support/http.ts";
 import { createScriptedTransport, type ScriptedTransport } from "../../support/scripted-transport.ts";
 import { openTestCore, type TestCore } from "../../support/test-core.ts";
 
@@ -23,7 +22,7 @@ async function replay(core: TestCore, key: string, letter?: string): Promise<num
     key,
     ...(letter === undefined ? {} : { letter }),
   };
-  const { status } = await call(`${core.url}${CORE_PATHS.subscriptions}`, {
+  const { status } = await core.call(CORE_PATHS.subscriptions, {
     method: "POST",
     body: JSON.stringify(operation),
     headers: { "content-type": "application/json" },
@@ -32,8 +31,8 @@ async function replay(core: TestCore, key: string, letter?: string): Promise<num
 }
 
 async function letters(core: TestCore): Promise<number> {
-  const { text } = await call(
-    `${core.url}${CORE_PATHS.deadLetters}?${encodeForm({ topic: TOPIC, callback: CALLBACK })}`,
+  const { text } = await core.call(
+    `${CORE_PATHS.deadLetters}?${encodeForm({ topic: TOPIC, callback: CALLBACK })}`,
     {
       headers: { [CALLER_HEADER]: encodeURIComponent(JSON.stringify({ kind: "anyone" })) },
     },

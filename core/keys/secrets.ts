@@ -1,0 +1,136 @@
+// The secrets of subscriptions, sealed everywhere but here (ARCHITECTURE §5).
+import { createPrivateKey, type KeyObject, timingSafeEqual } from "node:crypto";
+import { getLogger } from "@logtape/logtape";
+import { type CoreKey, publicHalf, type SealingKey } from "../../shared/jwks.ts";
+import { randomToken } from "../../shared/random.ts";
+import { createSealer, type Sealer, sealingSubject } from "../../shared/sealed-secret.ts";
+import { openSealed, sealedHeaderOf } from "./open-sealed.ts";
+
+const logger = getLogger(["tidings", "core", "keys"]);
+
+/** A secret that cannot be opened here; the message says why, and nothing of the secret. */
+export class SecretError extends Error {
+  readonly code: "unknown_key" | "not_sealed" | "other_subscription" | "damaged";
+  constructor(code: SecretError["code"], message: string) {
+    super(message);
+    this.name = "SecretError";
+    this.code = code;
+  }
+}
+
+export interface Secrets {
+  /** What edges seal to: the first one. */
+  readonly sealingKeys: readonly SealingKey[];
+  readonly counts: { opened: number; unopened: number; resealed: number };
+  /** @throws {SecretError} counted and logged */
+  open(sealed: string, subscriptionId: string): string;
+  /**
+   * The secret that a subscriber's signature is checked with; undefined where there is none, which takes as long to find.
+   * @throws {SecretError}
+   */
+  forSignature(sealed: string | undefined, subscriptionId: string): string | undefined;
+  /** Whether two sealed secrets of a subscription are the same secret; false if one cannot be opened. */
+  isSame(one: string | undefined, other: string | undefined, subscriptionId: string): boolean;
+  /** Judges a sealed secret by what it says of itself. @throws {SecretError} */
+  examine(sealed: string, subscriptionId: string): void;
+  /** Whether it is sealed to the key that edges seal to now, or cannot be brought there. */
+  isCurrent(sealed: string): boolean;
+  /** The same secret sealed to the first key. @throws {SecretError} */
+  reseal(sealed: string, subscriptionId: string): Promise<string>;
+}
+
+const DECOY = "there is no such subscription";
+/** Keys that are not known are logged once each. */
+const MOST_LOGGED = 100;
+
+/** @throws {Error} if a key is none */
+export async function createSecrets(keys: readonly CoreKey[]): Promise<Secrets> {
+  const privateKeys = new Map<string, KeyObject>();
+  for (const { kid, ...jwk } of keys) privateKeys.set(kid, createPrivateKey({ key: jwk, format: "jwk" }));
+  const sealingKeys = keys.map(publicHalf);
+  const sealer: Sealer = await createSealer(sealingKeys[0]!);
+  // WIRE §5: nobody is to learn from the time it takes whether a pair is known.
+  const decoy = await sealer.seal(randomToken(24), sealingSubject(DECOY));
+  const counts = { opened: 0, unopened: 0, resealed: 0 };
+  const logged = new Set<string>();
+
+  function examine(sealed: string, subscriptionId: string) {
+    const header = sealedHeaderOf(sealed);
+    if (header === undefined) throw new SecretError("not_sealed", "the secret is not sealed as this hub seals");
+    const key = privateKeys.get(header.kid);
+    if (key === undefined) {
+      throw new SecretError(
+        "unknown_key",
+        `the secret is sealed to key "${header.kid}", which this core does not have`,
+      );
+    }
+    if (header.sub !== sealingSubject(subscriptionId)) {
+      throw new SecretError("other_subscription", "the secret was sealed for another subscription");
+    }
+    return { header, key };
+  }
+
+  function open(sealed: string, subscriptionId: string): string {
+    try {
+      const { header, key } = examine(sealed, subscriptionId);
+      const secret = opened(sealed, header, key);
+      counts.opened++;
+      return secret;
+    } catch (error) {
+      counts.unopened++;
+      const { message } = error as SecretError;
+      if (logged.size < MOST_LOGGED && !logged.has(message)) {
+        logged.add(message);
+        logger.error("The secret of subscription {subscriptionId} cannot be opened: {message}", {
+          subscriptionId,
+          message,
+        });
+      }
+      throw error;
+    }
+  }
+
+  return {
+    sealingKeys,
+    counts,
+    open,
+    forSignature(sealed, subscriptionId) {
+      if (sealed !== undefined) return open(sealed, subscriptionId);
+      open(decoy, DECOY);
+      return undefined;
+    },
+    isSame(one, other, subscriptionId) {
+      // Sealed anew it reads differently, and is the same.
+      if (one === other) return true;
+      if (one === undefined || other === undefined) return false;
+      try {
+        return sameText(open(one, subscriptionId), open(other, subscriptionId));
+      } catch {
+        return false;
+      }
+    },
+    examine: (sealed, subscriptionId) => void examine(sealed, subscriptionId),
+    isCurrent: (sealed) => {
+      const kid = sealedHeaderOf(sealed)?.kid;
+      return kid === undefined || kid === sealer.kid || !privateKeys.has(kid);
+    },
+    async reseal(sealed, subscriptionId) {
+      const fresh = await sealer.seal(open(sealed, subscriptionId), sealingSubject(subscriptionId));
+      counts.resealed++;
+      return fresh;
+    },
+  };
+}
+
+function sameText(one: string, other: string): boolean {
+  const [a, b] = [Buffer.from(one), Buffer.from(other)];
+  return a.length === b.length && timingSafeEqual(a, b);
+}
+
+function opened(...sealed: Parameters<typeof openSealed>): string {
+  try {
+    return openSealed(...sealed);
+  } catch {
+    throw new SecretError("damaged", "the secret was altered, or not sealed to the key that it names");
+  }
+}

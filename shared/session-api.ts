@@ -1,0 +1,55 @@
+// How the tiers know each other (ARCHITECTURE §5): an edge opens a session with a token signed by its own key; from then on each
+// request carries a MAC under the session's key over everything in it that the core trusts.
+import { CALLER_HEADER, CONTENT_HEADERS } from "./core-api.ts";
+
+/** Of the token that opens a session: a JWT, EdDSA, `kid` the edge's; it has `iat` and `jti`, and opens one session. */
+export const SESSION_AUDIENCE = "tidings-core";
+export const SESSION_ALGORITHM = "EdDSA";
+/** How far the clocks of edge and core may be apart, ms. */
+export const CLOCK_SKEW_MS = 60_000;
+
+/** Answers an opened session. */
+export interface SessionAnswer {
+  readonly session: string;
+  /** 32 random bytes, base64url. */
+  readonly key: string;
+  readonly expiresInMs: number;
+  /** The core's public keys; secrets are sealed to the first one. */
+  readonly jwks: { readonly keys: readonly object[] };
+}
+
+/** What every request of a session carries. */
+export const SESSION_HEADERS = {
+  session: "x-tidings-session",
+  /** When it was signed, ms since 1970 by the edge's clock. */
+  time: "x-tidings-time",
+  /** The edge counts the requests of a session from 1 on; a retry of an operation is a request of its own. */
+  number: "x-tidings-number",
+  /** base64url of the HMAC-SHA256. */
+  mac: "x-tidings-mac",
+} as const;
+
+/** All that a core reads of a request's headers, in the order in which it is signed. */
+const TRUSTED_HEADERS: readonly string[] = ["accept", CALLER_HEADER, ...Object.values(CONTENT_HEADERS)];
+
+export interface SignedParts {
+  readonly method: string;
+  /** Path and query as sent. */
+  readonly target: string;
+  readonly session: string;
+  readonly time: string;
+  readonly number: string;
+  readonly header: (name: string) => string | null | undefined;
+  /** Lower-case hex SHA-256 of the body. */
+  readonly bodySha256: string;
+}
+
+/** The text that the MAC is over: a line each, which no part can have within. */
+export function sessionText({ method, target, session, time, number, header, bodySha256 }: SignedParts): string {
+  let text = `tidings-1\n${method}\n${target}\n${session}\n${time}\n${number}\n${bodySha256}`;
+  for (const name of TRUSTED_HEADERS) {
+    const value = header(name);
+    if (value !== null && value !== undefined) text += `\n${name}:${value}`;
+  }
+  return text;
+}

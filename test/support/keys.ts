@@ -1,0 +1,29 @@
+// Keys for tests, made once for each process: a core's, and an edge's that this core knows.
+import { createSecrets } from "../../core/keys/secrets.ts";
+import { createSigners, type Signers } from "../../core/keys/signers.ts";
+import { subscriptionIdOf } from "../../core/ids.ts";
+import type { Secrets } from "../../core/keys/secrets.ts";
+import { makeCoreKey, makeEdgeKey, publicHalf } from "../../shared/jwks.ts";
+import { createSealer, sealingSubject } from "../../shared/sealed-secret.ts";
+
+export const CORE_KEY = await makeCoreKey();
+export const EDGE_KEY = await makeEdgeKey();
+/** The edge as a core knows it. */
+export const EDGES = [{ kty: EDGE_KEY.kty, crv: EDGE_KEY.crv, kid: EDGE_KEY.kid, x: EDGE_KEY.x }];
+export const SECRETS = await createSecrets([CORE_KEY]);
+const sealer = await createSealer(publicHalf(CORE_KEY));
+
+/** A secret as an edge seals it for the core of these keys. */
+export function sealedFor(topic: string, callback: string, secret: string): Promise<string> {
+  return sealer.seal(secret, sealingSubject(subscriptionIdOf(topic, callback)));
+}
+
+/** For tests of what signs, not of what seals: secrets lie open. */
+export const OPEN_SECRETS: Pick<Secrets, "open" | "forSignature" | "isSame" | "isCurrent" | "reseal"> = {
+  open: (secret) => secret,
+  forSignature: (secret) => secret,
+  isSame: (one, other) => one === other,
+  isCurrent: () => true,
+  reseal: (secret) => Promise.resolve(secret),
+};
+export const OPEN_SIGNERS: Signers = createSigners({ secrets: OPEN_SECRETS, random: Math.random });
