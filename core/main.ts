@@ -9,6 +9,7 @@ import { coreKeys, knownEdges } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { environment } from "../shared/runtime/process.ts";
 import { serve } from "../shared/runtime/serve.ts";
+import { followTls, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import { runTier } from "../shared/runtime/tier.ts";
 import type { Settings } from "../shared/settings.ts";
 import { startCore } from "./core.ts";
@@ -27,6 +28,8 @@ const DELIVERIES_DEADLINE_MS = 10_000;
 
 await runTier("core", async ({ settings, metrics, signal, fail }) => {
   await makeDataDirectory(settings.dataDir);
+  const files = tlsFilesOf(settings.coreTlsCert, settings.coreTlsKey, settings.coreClientCa);
+  const tls = files === undefined ? undefined : await readTls(files);
   const [keys, edges] = [await coreKeys(settings), await knownEdges(settings)];
   const log = countAppends(await openLog(settings, fail), metrics);
   const guard = createOutboundGuard(settings.outboundAllow);
@@ -55,10 +58,12 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
     onFatal: fail,
   });
   const { host: hostname, port } = settings.coreListen;
-  const served = await serve({ fetch: core.fetch, hostname, port, maxHeaderBytes: CORE_MAX_HEADER_BYTES });
+  const served = await serve({ fetch: core.fetch, hostname, port, maxHeaderBytes: CORE_MAX_HEADER_BYTES, tls });
+  const unfollow = files === undefined || tls === undefined ? () => {} : followTls(files, tls, served);
   return {
     url: served.url,
     stop: async () => {
+      unfollow();
       core.endStreams();
       await served.close(REQUESTS_DEADLINE_MS);
       await core.stop(DELIVERIES_DEADLINE_MS);

@@ -12,6 +12,9 @@ import { createHttpClient } from "../shared/runtime/http-client.ts";
 import { edgeKey } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { serve } from "../shared/runtime/serve.ts";
+import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
+import type { ClientTls } from "../shared/http-client.ts";
+import type { Settings } from "../shared/settings.ts";
 import { runTier } from "../shared/runtime/tier.ts";
 import { openAccess, publicAccess, tokenAccess } from "./access.ts";
 import { createTokenAccess } from "./auth/provider.ts";
@@ -32,7 +35,9 @@ await runTier("edge", async ({ settings, metrics }) => {
   const guard = createOutboundGuard(settings.outboundAllow);
   const noteBlocked = createNoteBlocked(metrics, now);
   const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked: noteBlocked });
-  const http = createHttpClient();
+  const files = tlsFilesOf(settings.edgeTlsCert, settings.edgeTlsKey);
+  const tls = files === undefined ? undefined : await readTls(files);
+  const http = createHttpClient({ tls: await tlsToCore(settings) });
   const retries = metrics.counter("tidings_core_retries_total", "Requests to the core that were repeated");
   const core = createCoreClient({
     http,
@@ -94,11 +99,14 @@ await runTier("edge", async ({ settings, metrics }) => {
     headersTimeoutMs: settings.headersTimeoutMs,
     requestTimeoutMs: settings.requestTimeoutMs,
     onRefused: limits.count,
+    tls,
   });
+  const unfollow = files === undefined || tls === undefined ? () => {} : followTls(files, tls, served);
   return {
     url: served.url,
     stop: async () => {
       busy.stop();
+      unfollow();
       edge.endStreams();
       await served.close(REQUESTS_DEADLINE_MS);
       await edge.close(VERIFICATIONS_DEADLINE_MS);
@@ -106,3 +114,10 @@ await runTier("edge", async ({ settings, metrics }) => {
     },
   };
 });
+
+/** Whom the edge trusts to be the core, and what it shows where the core asks for a certificate. */
+async function tlsToCore({ coreCa, coreTlsCert, coreTlsKey }: Settings): Promise<ClientTls> {
+  const ca = coreCa === undefined ? {} : { ca: await readPem("the core's authorities", coreCa) };
+  const files = tlsFilesOf(coreTlsCert, coreTlsKey);
+  return files === undefined ? ca : { ...ca, ...await readTls(files) };
+}

@@ -33,6 +33,13 @@ export class HttpClientError extends Error {
   }
 }
 
+/** PEM texts: whom to trust instead of the system's authorities, and what to show if asked. */
+export interface ClientTls {
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+}
+
 export interface HttpClient {
   /** @throws {HttpClientError} if no complete answer of at most 16 MiB came in time */
   send(call: HttpCall): Promise<HttpReply>;

@@ -15,11 +15,20 @@ export interface Exchange {
 /** What a server refuses before a handler sees it. */
 export type ServerLimit = "connections" | "headers" | "deadline";
 
+/** PEM texts. `clientCa`: only clients with a certificate of these authorities are answered. */
+export interface ServeTls {
+  readonly cert: string;
+  readonly key: string;
+  readonly clientCa?: string;
+}
+
 export interface ServeOptions {
   readonly fetch: (request: Request, exchange?: Exchange) => Response | Promise<Response>;
   readonly hostname: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** Default: plain HTTP. */
+  readonly tls?: ServeTls | undefined;
   /** More connections than this are closed at once. Default: no limit. */
   readonly maxConnections?: number;
   /** Request line and headers together, bytes. Default 16 KiB; more is 431. */
@@ -40,13 +49,15 @@ export interface Served {
   /** scheme://host:port, without a slash at the end. */
   readonly url: string;
   readonly port: number;
+  /** New connections meet this certificate. @throws {Error} where the runtime cannot change it, or it is wrong */
+  useTls(tls: ServeTls): void;
   /** Takes no new connections, lets requests in flight end, and cuts what is left after `deadlineMs`. Idempotent. */
   close(deadlineMs: number): Promise<void>;
 }
 
 /** An IPv6 host stands in brackets in a URL. */
-export function serveUrl(hostname: string, port: number): string {
-  return `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+export function serveUrl(hostname: string, port: number, tls?: ServeTls): string {
+  return `${tls === undefined ? "http" : "https"}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 /** The error of a port that cannot be listened on, as a sentence for people. */

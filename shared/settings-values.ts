@@ -48,6 +48,8 @@ export function text(allowed: string, pattern: RegExp): Value<string> {
   return { allowed, schema: v.pipe(v.string(), v.regex(pattern)) };
 }
 
+export const path: Value<string> = text("a path", /^[^\0]+$/);
+
 export const listen: Value<Listen> = {
   allowed: "host:port, an IPv6 host in brackets, for example 127.0.0.1:9191 or [::1]:9191",
   schema: v.pipe(

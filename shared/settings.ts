@@ -1,5 +1,6 @@
 // The settings (WIRE §8): environment variables with one prefix, read once at start into one frozen object. This table is
 // all there is: the parser, `--print-config` and the README's table (`npm run settings-table`) are made of it.
+import { transportProblem } from "./settings-transport.ts";
 import { closest } from "fastest-levenshtein";
 import * as v from "valibot";
 import { wrongAccess } from "./settings-access.ts";
@@ -13,10 +14,10 @@ import {
   httpUrl,
   httpUrls,
   integer,
-  isLoopback,
   issuers,
   listen,
   oneOf,
+  path,
   seconds,
   text,
   topics,
@@ -31,7 +32,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** A default that follows another setting; the README's table shows `shown`, or what it makes of the other's name. */
 interface Following {
   readonly from: string;
-  readonly make: (other: string) => string;
+  readonly make: (other: string, isSet: (name: string) => boolean) => string;
   readonly shown?: string;
 }
 
@@ -58,18 +59,18 @@ const ROWS = {
   coreListen: row({
     name: "CORE_LISTEN",
     default: "127.0.0.1:9192",
-    what: "Where the core listens for edges; loopback only for now",
+    what: "Where the core listens for edges; off loopback with TLS only",
     value: listen,
   }),
   coreUrl: row({
     name: "CORE_URL",
-    default: { from: "CORE_LISTEN", make: (at) => `http://${at}` },
-    what: "Where the edge finds the core, a list",
+    default: { from: "CORE_LISTEN", make: (at, isSet) => `${isSet("CORE_TLS_CERT") ? "https" : "http"}://${at}` },
+    what: "Where the edge finds the core, a list; off loopback https only",
     value: httpOrigins,
   }),
   hubUrl: row({
     name: "HUB_URL",
-    default: { from: "EDGE_LISTEN", make: (at) => `http://${at}/hub` },
+    default: { from: "EDGE_LISTEN", make: (at, isSet) => `${isSet("EDGE_TLS_CERT") ? "https" : "http"}://${at}/hub` },
     what: 'The hub\'s public URL, as it stands in `Link: rel="hub"`',
     value: httpUrl,
   }),
@@ -77,7 +78,7 @@ const ROWS = {
     name: "DATA_DIR",
     default: "./data",
     what: "Directory of the embedded log and of the replica",
-    value: text("a path", /^[^\0]+$/),
+    value: path,
   }),
   kafkaBrokers: row<readonly string[]>({
     name: "KAFKA_BROKERS",
@@ -181,6 +182,44 @@ const ROWS = {
       "The keys that secrets are sealed to, a JWKS of X25519 private keys (the first one seals, all open) or the path of a file with it, the same for all cores; unset: `core-keys.json` in the data directory, made at first",
     value: text("a JWKS or a path", /^[^\0]+$/),
     secret: true,
+  }),
+  coreTlsCert: row<string | undefined>({
+    name: "CORE_TLS_CERT",
+    default: null,
+    what:
+      "PEM file of this side's certificate between edge and core: the core serves with it (taken again when it changes), an edge shows it if the core asks",
+    value: path,
+  }),
+  coreTlsKey: row<string | undefined>({
+    name: "CORE_TLS_KEY",
+    default: null,
+    what: "PEM file of its private key",
+    value: path,
+  }),
+  coreCa: row<string | undefined>({
+    name: "CORE_CA",
+    default: null,
+    what: "PEM file of the authorities that the edge trusts to certify the core; unset: the system's",
+    value: path,
+  }),
+  coreClientCa: row<string | undefined>({
+    name: "CORE_CLIENT_CA",
+    default: null,
+    what:
+      "PEM file of the authorities that must have certified an edge for the core to answer; unset: edges need no certificate",
+    value: path,
+  }),
+  edgeTlsCert: row<string | undefined>({
+    name: "EDGE_TLS_CERT",
+    default: null,
+    what: "PEM file of the public edge's certificate, taken again when it changes; unset: plain HTTP",
+    value: path,
+  }),
+  edgeTlsKey: row<string | undefined>({
+    name: "EDGE_TLS_KEY",
+    default: null,
+    what: "PEM file of its private key",
+    value: path,
   }),
   topicRegistration: row({
     name: "TOPIC_REGISTRATION",
@@ -428,7 +467,7 @@ export function settingsTable(): string {
       ? "unset"
       : typeof row.default === "string"
       ? `\`${row.default}\``
-      : row.default.shown ?? `\`${row.default.make(`<${row.default.from}>`)}\``;
+      : row.default.shown ?? `\`${row.default.make(`<${row.default.from}>`, () => false)}\``;
     return `| \`${PREFIX}${row.name}\` | ${byDefault} | ${row.what} |`;
   });
   return ["| setting | default | what |", "| --- | --- | --- |", ...rows].join("\n");
@@ -440,7 +479,8 @@ function writtenValue(row: Row<unknown>, environment: Environment): string | nul
   if (row.default === null || typeof row.default === "string") return row.default;
   const { from, make } = row.default;
   const other = Object.values<Row<unknown>>(ROWS).find(({ name }) => name === from);
-  return other === undefined ? null : make(writtenValue(other, environment) ?? "");
+  const isSet = (other: string) => environment[PREFIX + other] !== undefined;
+  return other === undefined ? null : make(writtenValue(other, environment) ?? "", isSet);
 }
 
 // What Kubernetes injects for services whose names begin with ours (WIRE §8); no setting of ours ends like these.
@@ -477,12 +517,6 @@ function refuseBadCombinations(settings: Settings, environment: Environment): vo
       written !== Object.values<Row<unknown>>(ROWS).find((row) => row.name === name)?.default;
   });
   if (wrong !== null) refuse(wrong);
-  // ARCHITECTURE §5: between the tiers plain HTTP stays on loopback.
-  if (!isLoopback(settings.coreListen.host)) {
-    refuse("TIDINGS_CORE_LISTEN must be a loopback address: the core does not speak TLS yet");
-  }
-  const away = settings.coreUrl.find((url) => !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, "")));
-  if (away !== undefined) {
-    refuse(`TIDINGS_CORE_URL must be on loopback, "${away}" is not: the core does not speak TLS yet`);
-  }
+  const problem = transportProblem(settings, (name) => environment[PREFIX + name] !== undefined);
+  if (problem !== undefined) refuse(problem);
 }

@@ -4,21 +4,29 @@
 import { Pool } from "undici";
 import type { Dispatcher } from "undici";
 import { createFetchClient, HttpClientError, MAX_REPLY_BYTES } from "../http-client.ts";
-import type { HttpCall, HttpClient, HttpReply, HttpStream } from "../http-client.ts";
+import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../http-client.ts";
 import { runtime } from "./which.ts";
 
 export interface HttpClientOptions {
   /** To each origin. Default 128; more calls wait their turn. */
   readonly connections?: number;
   readonly connectTimeoutMs?: number;
+  readonly tls?: ClientTls;
 }
 
 /** A keep-alive client; opens connections as calls come. */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
-  return runtime() === "bun" ? createFetchClient() : createUndiciClient(options);
+  if (runtime() !== "bun") return createUndiciClient(options);
+  const { tls } = options;
+  if (tls === undefined) return createFetchClient();
+  // Bun's own option of fetch.
+  return createFetchClient(
+    ((url: string, init: RequestInit) => fetch(url, { ...init, tls } as RequestInit)) as typeof fetch,
+  );
 }
 
-function createUndiciClient({ connections = 128, connectTimeoutMs = 3_000 }: HttpClientOptions): HttpClient {
+function createUndiciClient({ connections = 128, connectTimeoutMs = 3_000, tls = {} }: HttpClientOptions): HttpClient {
+  const connect = { timeout: connectTimeoutMs, ...defined(tls) };
   const pools = new Map<string, Pool>();
   const poolOf = (purpose: "calls" | "streams", origin: string): Pool => {
     const name = `${purpose} ${origin}`;
@@ -26,7 +34,7 @@ function createUndiciClient({ connections = 128, connectTimeoutMs = 3_000 }: Htt
     if (pool === undefined) {
       // A stream keeps its connection for as long as it lives, so streams have their own: calls never wait behind them.
       const most = purpose === "calls" ? connections : null;
-      pool = new Pool(origin, { connections: most, pipelining: 1, connect: { timeout: connectTimeoutMs } });
+      pool = new Pool(origin, { connections: most, pipelining: 1, connect });
       pools.set(name, pool);
     }
     return pool;
@@ -37,6 +45,14 @@ function createUndiciClient({ connections = 128, connectTimeoutMs = 3_000 }: Htt
     close: async () => {
       await Promise.all(Array.from(pools.values(), (pool) => pool.destroy()));
     },
+  };
+}
+
+/** Without what is undefined: to Node's TLS that would mean no authority at all. */
+function defined({ ca, cert, key }: ClientTls) {
+  return {
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined || key === undefined ? {} : { cert, key }),
   };
 }
 

@@ -1,12 +1,14 @@
 // Serving on Node: node:http under Hono's adapter, with every limit said aloud and every refusal a sentence.
 
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import type { Server as TlsServer } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import { getLogger } from "@logtape/logtape";
 import { listenError, serveUrl } from "../serve.ts";
-import type { Served, ServeOptions } from "../serve.ts";
+import type { Served, ServeOptions, ServeTls } from "../serve.ts";
 
 const REASONS: Readonly<Record<number, string>> = {
   400: "Bad Request",
@@ -40,15 +42,7 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
   /** What is being answered on each socket, so that a parse error never writes into the middle of an answer. */
   const answering = new WeakMap<object, ServerResponse>();
 
-  const server = createServer({
-    maxHeaderSize: options.maxHeaderBytes ?? 16 * 1024,
-    headersTimeout: Math.min(headersTimeout, requestTimeout),
-    requestTimeout,
-    keepAliveTimeout: options.keepAliveTimeoutMs ?? 65_000,
-    connectionsCheckingInterval: Math.min(1_000, headersTimeout, requestTimeout),
-    // Refused below, with a sentence; HTTP/1.0 has no Host, and load balancers still probe with it.
-    requireHostHeader: false,
-  }, (incoming: IncomingMessage, outgoing: ServerResponse) => {
+  const answer = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     answering.set(incoming.socket, outgoing);
     // Only answers to GET are long. Node takes its own timeout back when the answer is complete.
     if (incoming.method === "GET") incoming.socket.setTimeout(stallTimeout);
@@ -58,7 +52,21 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
       return;
     }
     void listener(incoming, outgoing);
-  });
+  };
+  const limits = {
+    maxHeaderSize: options.maxHeaderBytes ?? 16 * 1024,
+    headersTimeout: Math.min(headersTimeout, requestTimeout),
+    requestTimeout,
+    keepAliveTimeout: options.keepAliveTimeoutMs ?? 65_000,
+    connectionsCheckingInterval: Math.min(1_000, headersTimeout, requestTimeout),
+    // Refused below, with a sentence; HTTP/1.0 has no Host, and load balancers still probe with it.
+    requireHostHeader: false,
+  };
+  const { tls } = options;
+  const tlsServer = tls === undefined
+    ? undefined
+    : createTlsServer({ ...limits, ...contextOf(tls), handshakeTimeout: headersTimeout }, answer);
+  const server = tlsServer ?? createServer(limits, answer);
   if (options.maxConnections !== undefined) server.maxConnections = options.maxConnections;
   server.on("drop", () => options.onRefused?.("connections"));
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
@@ -76,10 +84,19 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
   const bound = (server.address() as AddressInfo).port;
   let closing: Promise<void> | undefined;
   return {
-    url: serveUrl(hostname, bound),
+    url: serveUrl(hostname, bound, tls),
     port: bound,
+    useTls: (next) => {
+      if (tlsServer === undefined) throw new Error("This server was not started with TLS");
+      (tlsServer as TlsServer).setSecureContext(contextOf(next));
+    },
     close: (deadlineMs) => closing ??= closeServer(server, deadlineMs),
   };
+}
+
+function contextOf({ cert, key, clientCa }: ServeTls) {
+  const clients = clientCa === undefined ? {} : { ca: clientCa, requestCert: true, rejectUnauthorized: true };
+  return { cert, key, minVersion: "TLSv1.2" as const, ...clients };
 }
 
 function closeServer(server: Server, deadlineMs: number): Promise<void> {
@@ -105,7 +122,9 @@ function refuse(
   if (error.code === "HPE_HEADER_OVERFLOW") options.onRefused?.("headers");
   if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") options.onRefused?.("deadline");
   const begun = answer !== undefined && answer.headersSent && !answer.writableFinished;
-  if (error.code === "ECONNRESET" || !socket.writable || begun) {
+  // Of a handshake that failed nothing can be said in HTTP.
+  const isHandshake = /^(?:ERR_SSL_|ERR_TLS_|EPROTO)/.test(error.code ?? "");
+  if (error.code === "ECONNRESET" || isHandshake || !socket.writable || begun) {
     socket.destroy();
     return;
   }

@@ -16,7 +16,7 @@ import { createAuthority } from "../support/certificates.ts";
 import { openRecordingServer } from "../support/recording-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
-const AUTHORITY = createAuthority();
+const AUTHORITY = await createAuthority();
 
 /** A name server under test control: the nth question gets the nth answer, and the last one stays. */
 function rebinding(...answers: readonly (readonly string[])[]): { resolve: ResolveAll; asked: () => number } {
@@ -98,7 +98,7 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
     };
     let port = 0;
     before(async () => {
-      port = await serve(AUTHORITY.issue("right.example", "127.0.0.2"));
+      port = await serve(await AUTHORITY.issue("right.example", "127.0.0.2"));
     });
     after(() => {
       for (const server of open) server.close();
@@ -119,7 +119,7 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
     });
 
     it("refuses a certificate of an authority that it does not trust, and plain HTTP", async () => {
-      const stranger = await serve(createAuthority().issue("right.example"));
+      const stranger = await serve(await (await createAuthority()).issue("right.example"));
       assert.match(
         String(await send(`https://right.example:${stranger}/`, resolve)),
         /CERT_SIGNATURE_FAILURE|UNABLE_TO/,

@@ -18,7 +18,7 @@ import { eventually } from "../support/eventually.ts";
 import { HOSTILE_MANNERS, type HostileServer, openHostileServer } from "../support/hostile-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
-const AUTHORITY = createAuthority();
+const AUTHORITY = await createAuthority();
 /** Far above what a call may take, far below what these servers would send. */
 const MOST_TAKEN = 20_000_000;
 const CAP = 100_000;
@@ -100,7 +100,7 @@ describe("a hostile TLS server", () => {
   it("that wants a new handshake again and again gets none", async () => {
     let wanted = 0;
     let got = 0;
-    const options = { ...AUTHORITY.issue("127.0.0.1"), maxVersion: "TLSv1.2" } as const;
+    const options = { ...await AUTHORITY.issue("127.0.0.1"), maxVersion: "TLSv1.2" } as const;
     await using server = await openHostileServer((onSocket) => {
       const tls = createTlsServer(options, onSocket);
       tls.on("tlsClientError", () => {});
@@ -131,7 +131,7 @@ describe("a hostile TLS server", () => {
     assert.ok((await get(url)).kind === "failed");
     assert.equal(typeof await deliver(url), "string");
     await using noisy = await openHostileServer((onSocket) => {
-      const tls = createTlsServer(AUTHORITY.issue("127.0.0.1"), onSocket);
+      const tls = createTlsServer(await AUTHORITY.issue("127.0.0.1"), onSocket);
       tls.on("tlsClientError", () => {});
       tls.on("connection", (socket) => void socket.write("\x16\x03\x01\xff\xff\x02garbage", "latin1"));
       return tls;

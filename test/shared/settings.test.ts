@@ -3,7 +3,6 @@ import { describe, it } from "node:test";
 import { parseSettings, printSettings, SettingsError, settingsTable } from "../../shared/settings.ts";
 
 const TOKENS = { TIDINGS_ACCESS: "token", TIDINGS_ISSUER: "https://a.example/realm", TIDINGS_AUDIENCE: "hub" };
-
 const refusals: readonly [title: string, environment: Record<string, string>, message: RegExp][] = [
   [
     "an unknown name, with the nearest known one",
@@ -123,12 +122,33 @@ const refusals: readonly [title: string, environment: Record<string, string>, me
     ...TOKENS,
     TIDINGS_EDGE_LISTEN: "10.0.0.1:9191",
   }, /TIDINGS_HUB_URL must be set/],
-  ["a core off loopback", { TIDINGS_CORE_LISTEN: "10.0.0.1:9192" }, /TIDINGS_CORE_LISTEN .*loopback/],
+  ["a core off loopback without TLS", { TIDINGS_CORE_LISTEN: "10.0.0.1:9192" }, /CORE_LISTEN .*CORE_TLS_CERT/],
+  ["a core off loopback that names no edge", {
+    TIDINGS_CORE_LISTEN: "0.0.0.0:9192",
+    TIDINGS_CORE_TLS_CERT: "a",
+    TIDINGS_CORE_TLS_KEY: "b",
+  }, /TIDINGS_CORE_LISTEN .*TIDINGS_EDGE_KEYS/],
   [
-    "a core URL off loopback",
-    { TIDINGS_CORE_URL: "http://core.example" },
-    /TIDINGS_CORE_URL .*"http:\/\/core.example"/,
+    "a core URL off loopback without TLS",
+    { TIDINGS_CORE_URL: "https://core.example,http://core.example", TIDINGS_EDGE_KEY: "key" },
+    /TIDINGS_CORE_URL "http:\/\/core.example" .*https/,
   ],
+  [
+    "a core URL off loopback without a key",
+    { TIDINGS_CORE_URL: "https://core.example" },
+    /TIDINGS_EDGE_KEY must be set/,
+  ],
+  [
+    "a certificate without its key",
+    { TIDINGS_EDGE_TLS_CERT: "a" },
+    /EDGE_TLS_CERT and TIDINGS_EDGE_TLS_KEY go together/,
+  ],
+  [
+    "a key without its certificate",
+    { TIDINGS_CORE_TLS_KEY: "a" },
+    /CORE_TLS_CERT and TIDINGS_CORE_TLS_KEY go together/,
+  ],
+  ["clients' authorities without TLS", { TIDINGS_CORE_CLIENT_CA: "a" }, /CORE_CLIENT_CA .*CORE_TLS_CERT/],
 ];
 
 describe("settings", () => {
@@ -143,9 +163,6 @@ describe("settings", () => {
       kafkaPrefix: "tidings",
       kafkaReplication: undefined,
       access: "open",
-      edgeKey: undefined,
-      edgeKeys: undefined,
-      coreKeys: undefined,
       policy: "scopes",
       issuer: [],
       audience: [],
@@ -154,6 +171,15 @@ describe("settings", () => {
       introspectionUrl: undefined,
       introspectionClientId: undefined,
       introspectionClientSecret: undefined,
+      edgeKey: undefined,
+      edgeKeys: undefined,
+      coreKeys: undefined,
+      coreTlsCert: undefined,
+      coreTlsKey: undefined,
+      coreCa: undefined,
+      coreClientCa: undefined,
+      edgeTlsCert: undefined,
+      edgeTlsKey: undefined,
       topicRegistration: "automatic",
       messageMaxBytes: 1_000_000,
       leaseDefaultMs: 864_000_000,
@@ -284,6 +310,25 @@ describe("settings", () => {
     delete readBack["TIDINGS_KAFKA_PREFIX"];
     assert.deepEqual(parseSettings(readBack), parseSettings({ TIDINGS_EDGE_LISTEN: "127.0.0.1:80" }));
     assert.throws(() => printSettings({ TIDINGS_NONSENSE: "1" }), SettingsError);
+  });
+
+  it("that are secret are never printed, nor repeated where they are wrong", () => {
+    for (const name of ["TIDINGS_EDGE_KEY", "TIDINGS_CORE_KEYS"]) {
+      const lines = printSettings({ [name]: '{"d":"very secret"}' });
+      assert.ok(lines.includes(`${name}=********`));
+      assert.doesNotMatch(lines.join("\n"), /very secret/);
+      assert.throws(() => parseSettings({ [name]: "very secret\0" }), (error) => {
+        return error instanceof SettingsError && !error.message.includes("very");
+      });
+    }
+  });
+
+  it("of TLS make the URLs that follow them https", () => {
+    const pair = (tier: string) => ({ [`TIDINGS_${tier}_TLS_CERT`]: "a", [`TIDINGS_${tier}_TLS_KEY`]: "b" });
+    assert.equal(parseSettings(pair("EDGE")).hubUrl, "https://127.0.0.1:9191/hub");
+    assert.deepEqual(parseSettings(pair("CORE")).coreUrl, ["https://127.0.0.1:9192"]);
+    const away = { TIDINGS_CORE_LISTEN: "0.0.0.0:9192", TIDINGS_EDGE_KEYS: "edges.json" };
+    assert.deepEqual(parseSettings({ ...pair("CORE"), ...away }).coreListen, { host: "0.0.0.0", port: 9192 });
   });
 
   it("make one table row each", () => {

@@ -1,11 +1,11 @@
-// Certificates for TLS servers of tests, made on the spot: an authority of the test's own, and what it signs. Node can read
-// X.509 but not write it, so the little DER there is stands here (RFC 5280 §4.1).
+// Authorities and certificates for tests: elliptic, for a day; as texts, or as files that are gone with their directory.
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { generate } from "selfsigned";
 
-import { createPublicKey, generateKeyPairSync, randomBytes, sign } from "node:crypto";
-import type { KeyObject } from "node:crypto";
-
+/** PEM texts of an authority, or paths of PEM files. */
 export interface Certificate {
-  /** PEM. */
   readonly cert: string;
   readonly key: string;
 }
@@ -13,84 +13,74 @@ export interface Certificate {
 export interface Authority {
   /** PEM, to be trusted. */
   readonly ca: string;
-  /** A certificate for these names (DNS names, or IPv4 addresses). */
-  issue(...names: string[]): Certificate;
+  /** A certificate as PEM texts, for servers and clients, for these names (DNS names or IPv4 addresses). */
+  issue(...names: string[]): Promise<Certificate>;
 }
 
+export interface Certificates extends AsyncDisposable {
+  readonly directory: string;
+  /** The authority's own certificate, a path. */
+  readonly ca: string;
+  /** Paths of a certificate by this authority: for 127.0.0.1 and localhost, or for this name alone. */
+  issue(name: string, host?: string): Promise<Certificate>;
+  close(): Promise<void>;
+}
+
+const DAY_MS = 86_400_000;
+
 /** Makes an authority; nothing of it outlives the test. */
-export function createAuthority(): Authority {
-  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const subject = nameOf("Test authority");
-  // basicConstraints: an authority.
-  const isAuthority = extension("551d13", sequence(tlv(0x01, Buffer.from([0xff]))));
+export async function createAuthority(): Promise<Authority> {
+  const kind = {
+    keyType: "ec",
+    curve: "P-256",
+    algorithm: "sha256",
+    notBeforeDate: new Date(Date.now() - DAY_MS),
+    notAfterDate: new Date(Date.now() + DAY_MS),
+  } as const;
+  const authority = await generate([{ name: "commonName", value: "test authority" }], {
+    ...kind,
+    extensions: [
+      { name: "basicConstraints", cA: true, critical: true },
+      { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
+    ],
+  });
   return {
-    ca: certificate({ subject, issuer: subject, key: privateKey, signer: privateKey, extensions: [isAuthority] }),
-    issue: (...names) => {
-      const { privateKey: key } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-      const extensions = [extension("551d11", sequence(...names.map(generalName)))];
-      const cert = certificate({
-        subject: nameOf(names[0] ?? "nobody"),
-        issuer: subject,
-        key,
-        signer: privateKey,
-        extensions,
+    ca: authority.cert,
+    async issue(...names) {
+      const altNames = names.map((name) =>
+        /^[\d.]+$/.test(name) ? { type: 7 as const, ip: name } : { type: 2 as const, value: name }
+      );
+      const made = await generate([{ name: "commonName", value: names[0] ?? "nobody" }], {
+        ...kind,
+        ca: { key: authority.private, cert: authority.cert },
+        extensions: [
+          { name: "basicConstraints", cA: false },
+          { name: "extKeyUsage", serverAuth: true, clientAuth: true },
+          { name: "subjectAltName", altNames },
+        ],
       });
-      return { cert, key: key.export({ type: "pkcs8", format: "pem" }).toString() };
+      return { cert: made.cert, key: made.private };
     },
   };
 }
 
-const ECDSA_SHA256 = sequence(tlv(0x06, Buffer.from("2a8648ce3d040302", "hex")));
-
-function certificate({ subject, issuer, key, signer, extensions }: {
-  readonly subject: Buffer;
-  readonly issuer: Buffer;
-  readonly key: KeyObject;
-  readonly signer: KeyObject;
-  readonly extensions: readonly Buffer[];
-}): string {
-  const serial = tlv(0x02, Buffer.concat([Buffer.from([1]), randomBytes(8)]));
-  const validity = sequence(time(Date.now() - 3_600_000), time(Date.now() + 86_400_000));
-  const spki = createPublicKey(key).export({ type: "spki", format: "der" });
-  const version = tlv(0xa0, tlv(0x02, Buffer.from([2])));
-  const tbs = sequence(
-    version,
-    serial,
-    ECDSA_SHA256,
-    issuer,
-    validity,
-    subject,
-    spki,
-    tlv(0xa3, sequence(...extensions)),
-  );
-  const signature = tlv(0x03, Buffer.concat([Buffer.from([0]), sign("sha256", tbs, signer)]));
-  const der = sequence(tbs, ECDSA_SHA256, signature).toString("base64");
-  return `-----BEGIN CERTIFICATE-----\n${der.match(/.{1,64}/g)!.join("\n")}\n-----END CERTIFICATE-----\n`;
-}
-
-function tlv(tag: number, value: Buffer): Buffer {
-  const { length } = value;
-  const head = length < 128 ? [length] : length < 256 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
-  return Buffer.concat([Buffer.from([tag, ...head]), value]);
-}
-
-function sequence(...parts: readonly Buffer[]): Buffer {
-  return tlv(0x30, Buffer.concat(parts));
-}
-
-function nameOf(commonName: string): Buffer {
-  return sequence(tlv(0x31, sequence(tlv(0x06, Buffer.from("550403", "hex")), tlv(0x0c, Buffer.from(commonName)))));
-}
-
-function extension(oid: string, value: Buffer): Buffer {
-  return sequence(tlv(0x06, Buffer.from(oid, "hex")), tlv(0x04, value));
-}
-
-function generalName(name: string): Buffer {
-  const isAddress = /^\d+\.\d+\.\d+\.\d+$/.test(name);
-  return isAddress ? tlv(0x87, Buffer.from(name.split(".").map(Number))) : tlv(0x82, Buffer.from(name));
-}
-
-function time(ms: number): Buffer {
-  return tlv(0x17, Buffer.from(`${new Date(ms).toISOString().replace(/[-:T]/g, "").slice(2, 14)}Z`));
+export async function openCertificates(): Promise<Certificates> {
+  const directory = await mkdtemp(join(tmpdir(), "tidings-tls-"));
+  const close = () => rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  const authority = await createAuthority();
+  const write = async (name: string, text: string): Promise<string> => {
+    const path = join(directory, name);
+    await writeFile(path, text);
+    return path;
+  };
+  return {
+    directory,
+    ca: await write("ca.pem", authority.ca),
+    async issue(name, host) {
+      const { cert, key } = await authority.issue(...(host === undefined ? ["127.0.0.1", "localhost"] : [host]));
+      return { cert: await write(`${name}.pem`, cert), key: await write(`${name}.key`, key) };
+    },
+    close,
+    [Symbol.asyncDispose]: close,
+  };
 }

@@ -41,6 +41,10 @@ export interface OwnHub extends HubUnderTest {
 }
 
 export interface OwnHubOptions {
+  /** The settings give both tiers certificates. */
+  readonly tls?: boolean;
+  /** Told of all output of both tiers, part by part. */
+  readonly onOutput?: (text: string) => void;
   /** More settings, or other ones: full names, TIDINGS_…. */
   readonly settings?: Readonly<Record<string, string>>;
   /** Default a temporary one, removed at the end. */
@@ -71,8 +75,9 @@ const STOP_DEADLINE_MS = 20_000;
 export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
   const dataDir = options.dataDir ?? await mkdtemp(join(tmpdir(), "tidings-test-"));
   const [edgePort, corePort] = [await freePort(), await freePort()];
-  const base = `http://127.0.0.1:${edgePort}`;
-  const coreUrl = `http://127.0.0.1:${corePort}`;
+  const scheme = options.tls === true ? "https" : "http";
+  const base = `${scheme}://127.0.0.1:${edgePort}`;
+  const coreUrl = `${scheme}://127.0.0.1:${corePort}`;
   const environment = {
     ...SHORT_TIMES,
     TIDINGS_EDGE_LISTEN: `127.0.0.1:${edgePort}`,
@@ -87,7 +92,10 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
 
   const start = async (tier: Tier) => {
     if (tiers.has(tier)) throw new Error(`The ${tier} runs already`);
-    const note = (part: string) => void (output = (output + part).slice(-20_000));
+    const note = (part: string) => {
+      output = (output + part).slice(-20_000);
+      options.onOutput?.(part);
+    };
     const child = forkTier(tier, environment, note);
     tiers.set(tier, child);
     child.once("exit", () => tiers.delete(tier));

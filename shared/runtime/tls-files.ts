@@ -1,0 +1,90 @@
+// Certificates and their keys, from files that are replaced while we run: every few seconds somebody looks, and what is new and
+// right is served from then on, without a restart; what is wrong is said, and the old goes on.
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { createSecureContext } from "node:tls";
+import { getLogger } from "@logtape/logtape";
+import type { Served, ServeTls } from "../serve.ts";
+
+/** Paths of PEM files. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  /** Authorities of the certificates that clients must have. */
+  readonly clientCa?: string | undefined;
+}
+
+const logger = getLogger(["tidings", "serve", "tls"]);
+const LOOK_EVERY_MS = 5_000;
+
+/** Paths as the settings name them; undefined if there is no certificate. */
+export function tlsFilesOf(
+  cert: string | undefined,
+  key: string | undefined,
+  clientCa?: string,
+): TlsFiles | undefined {
+  return cert === undefined || key === undefined ? undefined : { cert, key, clientCa };
+}
+
+/** Reads them, and sees that they go together. @throws {Error} a sentence for people */
+export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<ServeTls> {
+  const tls = {
+    cert: await readPem("the certificate", cert),
+    key: await readPem("the private key", key),
+    ...(clientCa === undefined ? {} : { clientCa: await readPem("the clients' authorities", clientCa) }),
+  };
+  try {
+    createSecureContext({ cert: tls.cert, key: tls.key, ...(clientCa === undefined ? {} : { ca: tls.clientCa! }) });
+    if (!new X509Certificate(tls.cert).checkPrivateKey(createPrivateKey(tls.key))) throw new Error("they do not match");
+  } catch (error) {
+    throw new Error(`Cannot use the certificate in ${cert} with the key in ${key}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  return tls;
+}
+
+/** One PEM file. @throws {Error} a sentence for people */
+export async function readPem(what: string, path: string): Promise<string> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw new Error(`Cannot read ${what} in ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  if (!text.includes("-----BEGIN ")) throw new Error(`Cannot use ${what} in ${path}: it is no PEM file`);
+  return text;
+}
+
+/** Serves what the files hold from now on. Returns the end of it. */
+export function followTls(
+  files: TlsFiles,
+  first: ServeTls,
+  served: Pick<Served, "useTls">,
+  everyMs: number = LOOK_EVERY_MS,
+): () => void {
+  let current = JSON.stringify(first);
+  let complaint = "";
+  let looking = false;
+  const look = async () => {
+    try {
+      const tls = await readTls(files);
+      complaint = "";
+      if (JSON.stringify(tls) === current) return;
+      served.useTls(tls);
+      current = JSON.stringify(tls);
+      logger.info("Serving the new certificate in {path}", { path: files.cert });
+    } catch (error) {
+      // Half of a change may be there already: the next look sees the rest.
+      const { message } = error as Error;
+      if (message !== complaint) logger.error("The certificate stays as it was: {message}", { message });
+      complaint = message;
+    }
+  };
+  const timer = setInterval(() => {
+    if (looking) return;
+    looking = true;
+    void look().finally(() => looking = false);
+  }, everyMs);
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,147 @@
+// Serving and calling with TLS, by certificates that an authority of the test's own has made.
+import assert from "node:assert/strict";
+import { copyFile, readFile, rename, writeFile } from "node:fs/promises";
+import { connect as connectPlain } from "node:net";
+import { after, before, describe, it } from "node:test";
+import { connect } from "node:tls";
+import { HttpClientError } from "../../../shared/http-client.ts";
+import { createHttpClient, type HttpClientOptions } from "../../../shared/runtime/http-client.ts";
+import { serve } from "../../../shared/runtime/serve.ts";
+import { followTls, readTls } from "../../../shared/runtime/tls-files.ts";
+import type { Served } from "../../../shared/serve.ts";
+import { type Certificate, type Certificates, openCertificates } from "../../support/certificates.ts";
+import { eventually } from "../../support/eventually.ts";
+
+async function get(served: Served, tls?: HttpClientOptions["tls"]): Promise<string> {
+  const client = createHttpClient(tls === undefined ? {} : { tls });
+  try {
+    const call = { method: "GET", origin: served.url, path: "/", headers: {}, timeoutMs: 5_000 } as const;
+    return Buffer.from((await client.send(call)).body).toString();
+  } finally {
+    await client.close();
+  }
+}
+
+/** The serial number of the certificate that a new connection meets. */
+function serialOf({ port }: Served, ca: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: "127.0.0.1", port, ca }, () => {
+      resolve(socket.getPeerX509Certificate()!.serialNumber);
+      socket.destroy();
+    });
+    socket.on("error", reject);
+  });
+}
+
+describe("TLS", { timeout: 60_000 }, () => {
+  let certificates: Certificates;
+  let ours: Certificate;
+  let ca: string;
+  before(async () => {
+    certificates = await openCertificates();
+    ours = await certificates.issue("server");
+    ca = await readFile(certificates.ca, "utf8");
+  });
+  after(() => certificates.close());
+
+  async function open(files: Certificate & { clientCa?: string } = ours): Promise<Served> {
+    return await serve({
+      fetch: () => new Response("hello"),
+      hostname: "127.0.0.1",
+      port: 0,
+      tls: await readTls(files),
+    });
+  }
+
+  it("is spoken to those who trust the authority, and to nobody else", async () => {
+    const served = await open();
+    try {
+      assert.match(served.url, /^https:/);
+      assert.equal(await get(served, { ca }), "hello");
+      await assert.rejects(get(served), HttpClientError);
+      await using others = await openCertificates();
+      await assert.rejects(get(served, { ca: await readFile(others.ca, "utf8") }), HttpClientError);
+    } finally {
+      await served.close(0);
+    }
+  });
+
+  it("holds the certificate against the name that was called", async () => {
+    const served = await open(await certificates.issue("elsewhere", "elsewhere.example"));
+    try {
+      await assert.rejects(get(served, { ca }), /127\.0\.0\.1|altnames/i);
+    } finally {
+      await served.close(0);
+    }
+  });
+
+  it("answers no plain HTTP, and goes on", async () => {
+    const served = await open();
+    try {
+      await assert.rejects(get({ ...served, url: served.url.replace("https", "http") }), HttpClientError);
+      await new Promise<void>((resolve) => {
+        const socket = connectPlain(served.port, "127.0.0.1", () => socket.end("\x16\x03\x01garbage"));
+        socket.on("error", () => {}).on("close", () => resolve()).resume();
+      });
+      assert.equal(await get(served, { ca }), "hello");
+    } finally {
+      await served.close(0);
+    }
+  });
+
+  it("can be mutual: who has no certificate of the right authority is not answered", async () => {
+    await using strangers = await openCertificates();
+    const served = await open({ ...ours, clientCa: certificates.ca });
+    try {
+      const [mine, theirs] = [await certificates.issue("edge"), await strangers.issue("edge")];
+      assert.equal(await get(served, { ca, ...await readTls(mine) }), "hello");
+      await assert.rejects(get(served, { ca, ...await readTls(theirs) }), HttpClientError);
+      await assert.rejects(get(served, { ca }), HttpClientError);
+    } finally {
+      await served.close(0);
+    }
+  });
+
+  it("takes a certificate that was replaced, without a restart; keeps the old one while the new one is wrong", async () => {
+    const files = { cert: `${ours.cert}.live`, key: `${ours.key}.live` };
+    const put = async ({ cert, key }: Certificate) => {
+      await copyFile(key, `${files.key}.new`);
+      await copyFile(cert, `${files.cert}.new`);
+      await rename(`${files.key}.new`, files.key);
+      await rename(`${files.cert}.new`, files.cert);
+    };
+    await put(ours);
+    const first = await readTls(files);
+    const served = await open(files);
+    const end = followTls(files, first, served, 20);
+    try {
+      const before = await serialOf(served, ca);
+      const next = await certificates.issue("next");
+      await writeFile(files.cert, "no PEM at all");
+      assert.equal(await serialOf(served, ca), before);
+      // The key of another one.
+      await copyFile(next.cert, files.cert);
+      assert.equal(await serialOf(served, ca), before);
+      await put(next);
+      await eventually("the next certificate", async () => await serialOf(served, ca) !== before);
+      assert.equal(await get(served, { ca }), "hello");
+    } finally {
+      end();
+      await served.close(0);
+    }
+  });
+
+  it("says in a sentence what is wrong with the files", async () => {
+    const other = await certificates.issue("other");
+    await assert.rejects(
+      readTls({ cert: ours.cert, key: other.key }),
+      /^Error: Cannot use the certificate in .*server\.pem/,
+    );
+    await assert.rejects(
+      readTls({ cert: ours.cert, key: "/nowhere.key" }),
+      /^Error: Cannot read the private key in \/now/,
+    );
+    await writeFile(`${ours.cert}.txt`, "text");
+    await assert.rejects(readTls({ ...ours, cert: `${ours.cert}.txt` }), /it is no PEM file$/);
+  });
+});
