@@ -9,7 +9,7 @@ import { coreKeys, knownEdges } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { environment } from "../shared/runtime/process.ts";
 import { serve } from "../shared/runtime/serve.ts";
-import { followTls, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
+import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import { runTier } from "../shared/runtime/tier.ts";
 import type { Settings } from "../shared/settings.ts";
 import { startCore } from "./core.ts";
@@ -17,6 +17,8 @@ import { makeDirectory } from "./data-directory.ts";
 import { PER_ORIGIN } from "./delivery/limits.ts";
 import { createUndiciTransport } from "./delivery/undici-transport.ts";
 import { countAppends } from "./log/counted.ts";
+import { createOAuthTokens } from "./log/kafka/oauth-token.ts";
+import type { KafkaSasl, KafkaTls } from "./log/kafka/security.ts";
 import { openKafkaLog } from "./log/kafka/kafka-log.ts";
 import { holdLock } from "./log/libsql/database.ts";
 import { openLibsqlLog } from "./log/libsql/libsql.ts";
@@ -84,10 +86,26 @@ async function openLog(settings: Settings, onFatal: (error: Error) => void): Pro
     prefix: settings.kafkaPrefix,
     replication: settings.kafkaReplication,
     clientId: `${settings.kafkaPrefix}-core`,
+    security: { tls: await kafkaTls(settings), sasl: kafkaSasl(settings) },
     retentionMs,
     maxMessageBytes,
   });
   return { ...log, close: () => log.close().finally(() => void unlock()) };
+}
+
+async function kafkaTls({ kafkaTlsCa, kafkaTlsCert, kafkaTlsKey }: Settings): Promise<KafkaTls | undefined> {
+  if (kafkaTlsCa === undefined) return undefined;
+  const ca = kafkaTlsCa === "system" ? {} : { ca: await readPem("Kafka's authorities", kafkaTlsCa) };
+  const files = tlsFilesOf(kafkaTlsCert, kafkaTlsKey);
+  return files === undefined ? ca : { ...ca, ...await readTls(files) };
+}
+
+function kafkaSasl(settings: Settings): KafkaSasl | undefined {
+  const { kafkaSaslMechanism: mechanism, kafkaSaslTokenUrl: tokenUrl, kafkaSaslScope: scope } = settings;
+  const { kafkaSaslUsername: username = "", kafkaSaslPassword: password = "" } = settings;
+  if (mechanism !== "oauthbearer") return mechanism === undefined ? undefined : { mechanism, username, password };
+  const client = { tokenUrl: tokenUrl ?? "", clientId: username, clientSecret: password, scope };
+  return { mechanism, token: createOAuthTokens({ ...client, now: Date.now }) };
 }
 
 async function makeDataDirectory(path: string): Promise<void> {

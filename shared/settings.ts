@@ -1,5 +1,6 @@
 // The settings (WIRE §8): environment variables with one prefix, read once at start into one frozen object. This table is
 // all there is: the parser, `--print-config` and the README's table (`npm run settings-table`) are made of it.
+import { kafkaProblem, type SaslMechanism } from "./settings-kafka.ts";
 import { transportProblem } from "./settings-transport.ts";
 import { closest } from "fastest-levenshtein";
 import * as v from "valibot";
@@ -98,6 +99,55 @@ const ROWS = {
     default: null,
     what: "Replicas of each Kafka topic; unset: 3, or 1 on fewer than three brokers",
     value: integer(1, 99),
+  }),
+  kafkaTlsCa: row<string | undefined>({
+    name: "KAFKA_TLS_CA",
+    default: null,
+    what: "Set: TLS with Kafka. PEM file of the authorities that certify its brokers, or `system` for the system's",
+    value: path,
+  }),
+  kafkaTlsCert: row<string | undefined>({
+    name: "KAFKA_TLS_CERT",
+    default: null,
+    what: "PEM file of the certificate that the core shows to brokers which ask for one",
+    value: path,
+  }),
+  kafkaTlsKey: row<string | undefined>({
+    name: "KAFKA_TLS_KEY",
+    default: null,
+    what: "PEM file of its private key",
+    value: path,
+  }),
+  kafkaSaslMechanism: row<SaslMechanism | undefined>({
+    name: "KAFKA_SASL_MECHANISM",
+    default: null,
+    what: "How the core says to Kafka who it is: `plain`, `scram-sha-256`, `scram-sha-512` or `oauthbearer`",
+    value: oneOf(["plain", "scram-sha-256", "scram-sha-512", "oauthbearer"]),
+  }),
+  kafkaSaslUsername: row<string | undefined>({
+    name: "KAFKA_SASL_USERNAME",
+    default: null,
+    what: "User name, or the client id of `oauthbearer`",
+    value: text("a name", /^[^\0]+$/),
+  }),
+  kafkaSaslPassword: row<string | undefined>({
+    name: "KAFKA_SASL_PASSWORD",
+    default: null,
+    what: "Password, or the client secret of `oauthbearer`",
+    value: text("a password", /^[^\0]+$/),
+    secret: true,
+  }),
+  kafkaSaslTokenUrl: row<string | undefined>({
+    name: "KAFKA_SASL_TOKEN_URL",
+    default: null,
+    what: "Where `oauthbearer` gets its tokens, by client credentials",
+    value: httpUrl,
+  }),
+  kafkaSaslScope: row<string | undefined>({
+    name: "KAFKA_SASL_SCOPE",
+    default: null,
+    what: "The scope that such a token is asked for",
+    value: text("a scope", /^[\x20-\x7e]+$/),
   }),
   access: row({
     name: "ACCESS",
@@ -505,8 +555,9 @@ function refuseBadCombinations(settings: Settings, environment: Environment): vo
     refuse("TIDINGS_LEASE_DEFAULT must lie between TIDINGS_LEASE_MIN and TIDINGS_LEASE_MAX");
   }
   if (retryMinMs > retryMaxMs) refuse("TIDINGS_RETRY_MIN must not be more than TIDINGS_RETRY_MAX");
-  for (const name of ["KAFKA_PREFIX", "KAFKA_REPLICATION"]) {
-    if (environment[PREFIX + name] !== undefined && settings.kafkaBrokers.length === 0) {
+  for (const name of Object.values<Row<unknown>>(ROWS).map((row) => row.name)) {
+    if (!/^KAFKA_(?!BROKERS)/.test(name) || environment[PREFIX + name] === undefined) continue;
+    if (settings.kafkaBrokers.length === 0) {
       refuse(`${PREFIX}${name} is set but TIDINGS_KAFKA_BROKERS is not: set both, or neither for the embedded log`);
     }
   }
@@ -517,6 +568,7 @@ function refuseBadCombinations(settings: Settings, environment: Environment): vo
       written !== Object.values<Row<unknown>>(ROWS).find((row) => row.name === name)?.default;
   });
   if (wrong !== null) refuse(wrong);
-  const problem = transportProblem(settings, (name) => environment[PREFIX + name] !== undefined);
+  const problem = kafkaProblem(settings) ??
+    transportProblem(settings, (name) => environment[PREFIX + name] !== undefined);
   if (problem !== undefined) refuse(problem);
 }

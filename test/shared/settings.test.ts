@@ -3,6 +3,13 @@ import { describe, it } from "node:test";
 import { parseSettings, printSettings, SettingsError, settingsTable } from "../../shared/settings.ts";
 
 const TOKENS = { TIDINGS_ACCESS: "token", TIDINGS_ISSUER: "https://a.example/realm", TIDINGS_AUDIENCE: "hub" };
+const KAFKA = { TIDINGS_KAFKA_BROKERS: "localhost:9092,kafka.example:9092" };
+
+function sasl(given: Record<string, string>): Record<string, string> {
+  const named = Object.entries({ MECHANISM: "scram-sha-256", ...given });
+  return { ...KAFKA, ...Object.fromEntries(named.map(([name, value]) => [`TIDINGS_KAFKA_SASL_${name}`, value])) };
+}
+
 const refusals: readonly [title: string, environment: Record<string, string>, message: RegExp][] = [
   [
     "an unknown name, with the nearest known one",
@@ -122,6 +129,35 @@ const refusals: readonly [title: string, environment: Record<string, string>, me
     ...TOKENS,
     TIDINGS_EDGE_LISTEN: "10.0.0.1:9191",
   }, /TIDINGS_HUB_URL must be set/],
+  ["SASL without a password", sasl({ USERNAME: "a" }), /scram-sha-256, so TIDINGS_KAFKA_SASL_PASSWORD must be set/],
+  ["SASL without a mechanism", { ...KAFKA, TIDINGS_KAFKA_SASL_USERNAME: "a" }, /KAFKA_SASL_MECHANISM must be/],
+  ["SASL of another mechanism", sasl({ MECHANISM: "gssapi" }), /KAFKA_SASL_MECHANISM must be one of plain, scram/],
+  [
+    "a token's URL for a password",
+    sasl({ USERNAME: "a", PASSWORD: "b", TOKEN_URL: "https://a.example/" }),
+    /TOKEN_URL is for the mechanism oauthbearer only/,
+  ],
+  [
+    "oauthbearer without a token's URL",
+    sasl({ MECHANISM: "oauthbearer", USERNAME: "a", PASSWORD: "b" }),
+    /TIDINGS_KAFKA_SASL_TOKEN_URL must be set/,
+  ],
+  [
+    "a password in plain text off loopback",
+    sasl({ MECHANISM: "plain", USERNAME: "a", PASSWORD: "b" }),
+    /"kafka\.example:9092": set TIDINGS_KAFKA_TLS_CA/,
+  ],
+  ["a certificate for Kafka without its key", { ...KAFKA, TIDINGS_KAFKA_TLS_CERT: "a" }, /KAFKA_TLS_KEY go together/],
+  [
+    "a certificate for Kafka without TLS",
+    { ...KAFKA, TIDINGS_KAFKA_TLS_CERT: "a", TIDINGS_KAFKA_TLS_KEY: "b" },
+    /TIDINGS_KAFKA_TLS_CA must be/,
+  ],
+  [
+    "TLS with Kafka without brokers",
+    { TIDINGS_KAFKA_TLS_CA: "system" },
+    /KAFKA_TLS_CA is set but TIDINGS_KAFKA_BROKERS/,
+  ],
   ["a core off loopback without TLS", { TIDINGS_CORE_LISTEN: "10.0.0.1:9192" }, /CORE_LISTEN .*CORE_TLS_CERT/],
   ["a core off loopback that names no edge", {
     TIDINGS_CORE_LISTEN: "0.0.0.0:9192",
@@ -162,6 +198,14 @@ describe("settings", () => {
       kafkaBrokers: [],
       kafkaPrefix: "tidings",
       kafkaReplication: undefined,
+      kafkaTlsCa: undefined,
+      kafkaTlsCert: undefined,
+      kafkaTlsKey: undefined,
+      kafkaSaslMechanism: undefined,
+      kafkaSaslUsername: undefined,
+      kafkaSaslPassword: undefined,
+      kafkaSaslTokenUrl: undefined,
+      kafkaSaslScope: undefined,
       access: "open",
       policy: "scopes",
       issuer: [],
@@ -313,8 +357,9 @@ describe("settings", () => {
   });
 
   it("that are secret are never printed, nor repeated where they are wrong", () => {
-    for (const name of ["TIDINGS_EDGE_KEY", "TIDINGS_CORE_KEYS"]) {
-      const lines = printSettings({ [name]: '{"d":"very secret"}' });
+    const others = sasl({ USERNAME: "a", PASSWORD: "b" });
+    for (const name of ["TIDINGS_EDGE_KEY", "TIDINGS_CORE_KEYS", "TIDINGS_KAFKA_SASL_PASSWORD"]) {
+      const lines = printSettings({ ...others, [name]: '{"d":"very secret"}' });
       assert.ok(lines.includes(`${name}=********`));
       assert.doesNotMatch(lines.join("\n"), /very secret/);
       assert.throws(() => parseSettings({ [name]: "very secret\0" }), (error) => {

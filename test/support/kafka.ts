@@ -37,6 +37,18 @@ export interface Door {
   readonly to: number;
 }
 
+/** What a broker demands of clients: TLS, and SASL by any of its mechanisms. */
+export interface KafkaDemands {
+  /** PEM: key, certificate and authorities, as Kafka's PEM stores want them. */
+  readonly keystore: string;
+  /** PEM: if given, clients must have a certificate of these. */
+  readonly clientCa?: string;
+  readonly username: string;
+  readonly password: string;
+  /** How long a client counts as known before it must say again who it is, ms. */
+  readonly reauthenticateMs: number;
+}
+
 /** A broker that tests may share: make names of your own (`newPrefix`), and do it no harm. */
 export interface KafkaForTests {
   /** Why there is none, else false: for `describe(title, { skip })`. */
@@ -101,8 +113,8 @@ export function environmentOf(kafka: Kafka): Record<string, string> {
   };
 }
 
-/** Starts a broker, in 2 to 5 s. @throws {Error} with its output if it does not come up */
-export async function startKafka(): Promise<Kafka> {
+/** Starts a broker, in 2 to 5 s, that takes anyone or who meets its demands. @throws {Error} with its output if it does not come up */
+export async function startKafka(demands?: KafkaDemands): Promise<Kafka> {
   const classPath = await kafkaClassPath();
   const directory = await mkdtemp(join(tmpdir(), "tidings-kafka-"));
   const [port, controllerPort] = [await freePort(), await freePort()];
@@ -110,7 +122,10 @@ export async function startKafka(): Promise<Kafka> {
   for (const _ of DOOR_USERS) doors.push({ listen: await freePort(), to: await freePort() });
   const properties = join(directory, "server.properties");
   const logging = join(directory, "log4j2.properties");
-  await writeFile(properties, serverProperties(directory, port, controllerPort, doors));
+  const clients = demands === undefined
+    ? openListeners(port, controllerPort, doors)
+    : await demandingListener(directory, port, controllerPort, demands);
+  await writeFile(properties, serverProperties(directory, controllerPort, clients));
   await writeFile(logging, LOGGING);
   const java = [...JVM, `-Dlog4j2.configurationFile=${logging}`, "-cp", classPath];
   let running: Running | undefined;
@@ -143,6 +158,7 @@ export async function startKafka(): Promise<Kafka> {
       id,
       "--config",
       properties,
+      ...(demands === undefined ? [] : scramUsers(demands)),
     ]);
     await start();
   } catch (error) {
@@ -227,16 +243,62 @@ function unref(child: ChildProcess): void {
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket | null)?.unref();
 }
 
-function serverProperties(directory: string, port: number, controllerPort: number, doors: readonly Door[]): string {
+function scramUsers({ username, password }: KafkaDemands): string[] {
+  return ["SCRAM-SHA-256", "SCRAM-SHA-512"].flatMap((mechanism) => [
+    "--add-scram",
+    `${mechanism}=[name=${username},password=${password}]`,
+  ]);
+}
+
+async function demandingListener(
+  directory: string,
+  port: number,
+  controllerPort: number,
+  { keystore, clientCa, username, password, reauthenticateMs }: KafkaDemands,
+): Promise<string[]> {
+  const [store, trust] = [join(directory, "keystore.pem"), join(directory, "truststore.pem")];
+  await writeFile(store, keystore);
+  if (clientCa !== undefined) await writeFile(trust, clientCa);
+  const security = "org.apache.kafka.common.security";
+  const jaas = (mechanism: string, module: string) =>
+    `listener.name.clients.${mechanism}.sasl.jaas.config=${security}.${module};`;
+  return [
+    `listeners=CLIENTS://127.0.0.1:${port},PLAINTEXT://127.0.0.1:${await freePort()},CONTROLLER://127.0.0.1:${controllerPort}`,
+    "listener.security.protocol.map=CLIENTS:SASL_SSL,PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name=PLAINTEXT",
+    "ssl.keystore.type=PEM",
+    `ssl.keystore.location=${store}`,
+    ...(clientCa === undefined ? [] : [
+      "ssl.truststore.type=PEM",
+      `ssl.truststore.location=${trust}`,
+      "listener.name.clients.ssl.client.auth=required",
+    ]),
+    "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+    `connections.max.reauth.ms=${reauthenticateMs}`,
+    jaas("plain", `plain.PlainLoginModule required user_${username}="${password}"`),
+    jaas("scram-sha-256", "scram.ScramLoginModule required"),
+    jaas("scram-sha-512", "scram.ScramLoginModule required"),
+    // Takes unsigned tokens that are not over: it is the sending of them that is tested.
+    jaas("oauthbearer", 'oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker"'),
+  ];
+}
+
+function openListeners(port: number, controllerPort: number, doors: readonly Door[]): string[] {
   const at = (port: number) => `127.0.0.1:${port}`;
   const doorsAt = (port: "listen" | "to") => doors.map((door, index) => `,DOOR${index}://${at(door[port])}`).join("");
   const protocols = doors.map((_, index) => `,DOOR${index}:PLAINTEXT`).join("");
   return [
-    "process.roles=broker,controller",
-    "node.id=1",
     `listeners=PLAINTEXT://${at(port)},CONTROLLER://${at(controllerPort)}${doorsAt("to")}`,
     `advertised.listeners=PLAINTEXT://${at(port)}${doorsAt("listen")}`,
     `listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT${protocols}`,
+  ];
+}
+
+function serverProperties(directory: string, controllerPort: number, clients: readonly string[]): string {
+  return [
+    "process.roles=broker,controller",
+    "node.id=1",
+    ...clients,
     "controller.listener.names=CONTROLLER",
     `controller.quorum.bootstrap.servers=127.0.0.1:${controllerPort}`,
     `log.dirs=${join(directory, "data")}`,

@@ -4,6 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import { type Connection, openConnection } from "./connection.ts";
 import { findGroupCoordinator } from "./group-requests.ts";
 import { CODE, failOn, NoAnswer } from "./kafka-error.ts";
+import type { KafkaSecurity } from "./security.ts";
 import {
   type Address,
   findTransactionCoordinator,
@@ -31,6 +32,7 @@ export interface ClusterOptions {
   /** `host:port` each; the first that answers tells of the others. */
   readonly brokers: readonly string[];
   readonly clientId: string;
+  readonly security: KafkaSecurity;
   /** What metadata is asked about. */
   readonly kafkaTopics: readonly string[];
 }
@@ -40,7 +42,7 @@ const REQUEST_TIMEOUT_MS = 5_000;
 
 const logger = getLogger(["tidings", "core", "log"]);
 
-export function createCluster({ brokers, clientId, kafkaTopics }: ClusterOptions): Cluster {
+export function createCluster({ brokers, clientId, security, kafkaTopics }: ClusterOptions): Cluster {
   const addresses = new Map<number, Address>();
   const connections = new Map<string, Promise<Connection>>();
   const leaders = new Map<string, number[]>();
@@ -60,7 +62,7 @@ export function createCluster({ brokers, clientId, kafkaTopics }: ClusterOptions
       forget();
       if (!closed) logger.debug("the connection to {where} ended: {reason}", { where, reason });
     };
-    const opening = openConnection({ host, port, clientId, connectTimeoutMs: CONNECT_TIMEOUT_MS, onEnd });
+    const opening = openConnection({ host, port, clientId, security, connectTimeoutMs: CONNECT_TIMEOUT_MS, onEnd });
     opening.catch(forget);
     connections.set(where, opening);
     return opening;

@@ -49,7 +49,17 @@ export class KafkaError extends Error {
 
 /** There was no answer: whether the request took effect is not known. */
 export class NoAnswer extends Error {
-  override readonly name = "NoAnswer";
+  override readonly name: string = "NoAnswer";
+}
+
+/** The broker is there, but does not let us in, or we do not trust it: at a start that is final, later on it may pass. */
+export class NotAdmitted extends NoAnswer {
+  override readonly name = "NotAdmitted";
+}
+
+/** The broker ended a connection without a word, as it does with a client that speaks to it in the wrong way. */
+export class TurnedAway extends NoAnswer {
+  override readonly name = "TurnedAway";
 }
 
 /** @throws {KafkaError} unless the code says success */

@@ -11,6 +11,8 @@ import { createFollower, type FollowedPartition } from "./follower.ts";
 import { checkKafkasOwn, prepareKafkaTopics, topicsToKnow } from "./kafka-topics.ts";
 import { createOffsets, END, START } from "./offsets.ts";
 import { KafkaError } from "./kafka-error.ts";
+import { knock } from "./knock.ts";
+import type { KafkaSecurity } from "./security.ts";
 import { persist } from "./persist.ts";
 import { createRead } from "./reader.ts";
 import { overheadOf } from "./record-batch.ts";
@@ -24,6 +26,8 @@ export interface KafkaLogOptions {
   readonly retentionMs: number;
   /** Largest value of a record, bytes. */
   readonly maxMessageBytes: number;
+  /** Default: neither TLS nor SASL. */
+  readonly security?: KafkaSecurity;
   /** What brokers see in their logs and quotas. */
   readonly clientId: string;
   /** Replicas of each Kafka topic; undefined: 3, or 1 on fewer than three brokers. */
@@ -53,7 +57,8 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const partitions = options.partitions ?? PARTITIONS;
   const kafkaTopicOf = (stream: Stream) => `${prefix}.${stream}`;
   const kafkaTopics = topicsToKnow(kafkaTopicOf);
-  const newCluster = () => createCluster({ brokers, clientId, kafkaTopics });
+  const { security = {} } = options;
+  const newCluster = () => createCluster({ brokers, clientId, security, kafkaTopics });
   const closing = new AbortController();
   const { signal } = closing;
 
@@ -67,6 +72,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const plan = { kafkaTopicOf, partitions, replication, retentionMs, maxMessageBytes, compactedSegmentMs };
   let durability;
   try {
+    await knock(asking, signal);
     durability = await prepareKafkaTopics(asking, plan, signal);
     // Each knows who leads before it is asked for anything.
     const patience = { what: "reach Kafka", forMs: REACH_WITHIN_MS, closing: signal };

@@ -19,6 +19,37 @@ declare module "kafkajs/src/protocol/requests/index.js" {
   export default protocol;
 }
 
+declare module "kafkajs/src/broker/saslAuthenticator/plain.js" {
+  interface Exchange {
+    readonly host: string;
+    readonly port: number;
+    readonly logger: { debug(): void; error(): void };
+    readonly saslAuthenticate: (message: {
+      readonly request: { encode(): Promise<Uint8Array> };
+      readonly response?: { decode(bytes: Uint8Array): Promise<unknown>; parse(decoded: unknown): unknown };
+    }) => Promise<unknown>;
+  }
+  interface Mechanism {
+    (exchange: Exchange): { authenticate(): Promise<void> };
+  }
+  export default function plain(sasl: { readonly username: string; readonly password: string }): Mechanism;
+}
+
+declare module "kafkajs/src/broker/saslAuthenticator/scram256.js" {
+  export { default } from "kafkajs/src/broker/saslAuthenticator/plain.js";
+}
+
+declare module "kafkajs/src/broker/saslAuthenticator/scram512.js" {
+  export { default } from "kafkajs/src/broker/saslAuthenticator/plain.js";
+}
+
+declare module "kafkajs/src/broker/saslAuthenticator/oauthBearer.js" {
+  import type plain from "kafkajs/src/broker/saslAuthenticator/plain.js";
+  export default function oauthBearer(
+    sasl: { readonly oauthBearerProvider: () => Promise<{ readonly value: string }> },
+  ): ReturnType<typeof plain>;
+}
+
 declare module "kafkajs/src/protocol/error.js" {
   const errors: { readonly errorCodes: readonly { readonly type: string; readonly code: number }[] };
   export default errors;

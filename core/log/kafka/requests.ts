@@ -64,6 +64,19 @@ export const findTransactionCoordinator = (transactionalId: string): KafkaReques
   readonly coordinator: Address;
 }> => request("GroupCoordinator", 2, { groupId: transactionalId, coordinatorType: 1 });
 
+export const saslHandshake = (mechanism: string): KafkaRequest<{
+  readonly errorCode: number;
+  readonly enabledMechanisms: readonly string[];
+}> => request("SaslHandshake", 1, { mechanism });
+
+/** `sessionLifetimeMs` as decimal text: after it the broker wants to be told again; 0: never. */
+export const saslAuthenticate = (authBytes: Uint8Array): KafkaRequest<{
+  readonly errorCode: number;
+  readonly errorMessage: string | null;
+  readonly authBytes: Uint8Array;
+  readonly sessionLifetimeMs: string;
+}> => request("SaslAuthenticate", 1, { authBytes });
+
 export interface ProducerIdentity {
   readonly producerId: string;
   readonly producerEpoch: number;

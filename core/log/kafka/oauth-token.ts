@@ -1,0 +1,54 @@
+// Access tokens for SASL OAUTHBEARER by client credentials (RFC 6749 §4.4). The token's URL is the operator's: no guard.
+
+export interface OAuthClient {
+  readonly tokenUrl: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly scope: string | undefined;
+  /** Wall clock, ms. */
+  readonly now: () => number;
+}
+
+const WITHIN_MS = 10_000;
+/** A token is used for this share of its life. */
+const USED_FOR = 0.8;
+
+/** Yields a token, asked for again when the last one grows old; calls at the same time are one question. */
+export function createOAuthTokens(client: OAuthClient): () => Promise<string> {
+  let current: { token: string; until: number } | undefined;
+  let asking: Promise<string> | undefined;
+  async function ask(): Promise<string> {
+    const { token, expiresInMs } = await requestToken(client);
+    current = { token, until: client.now() + expiresInMs * USED_FOR };
+    return token;
+  }
+  return () => {
+    if (current !== undefined && client.now() < current.until) return Promise.resolve(current.token);
+    return asking ??= ask().finally(() => asking = undefined);
+  };
+}
+
+async function requestToken({ tokenUrl, clientId, clientSecret, scope }: OAuthClient) {
+  const form = new URLSearchParams({ grant_type: "client_credentials", ...(scope === undefined ? {} : { scope }) });
+  // §2.3.1: both encoded as in a form.
+  const encoded = (text: string) => new URLSearchParams({ "": text }).toString().slice(1);
+  const credentials = Buffer.from(`${encoded(clientId)}:${encoded(clientSecret)}`).toString("base64");
+  let response: Response;
+  try {
+    response = await fetch(tokenUrl, {
+      method: "POST",
+      body: form,
+      headers: { authorization: `Basic ${credentials}`, accept: "application/json" },
+      redirect: "error",
+      signal: AbortSignal.timeout(WITHIN_MS),
+    });
+  } catch (error) {
+    throw new Error(`no token from ${tokenUrl}: ${(error as Error).message}`, { cause: error });
+  }
+  const answer: unknown = await response.json().catch(() => undefined);
+  const { access_token: token, expires_in: seconds = 300 } = Object(answer) as Record<string, unknown>;
+  if (!response.ok || typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
+    throw new Error(`no token from ${tokenUrl}: it answered ${response.status}`);
+  }
+  return { token, expiresInMs: Math.max(0, Number(seconds) || 0) * 1_000 };
+}

@@ -1,0 +1,222 @@
+// A real broker that demands TLS, a certificate of ours, and SASL; and what is said when it is not met.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { after, before, describe, it } from "node:test";
+import { openConnection } from "../../../../core/log/kafka/connection.ts";
+import { metadata } from "../../../../core/log/kafka/requests.ts";
+import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
+import { createOAuthTokens } from "../../../../core/log/kafka/oauth-token.ts";
+import type { KafkaSasl, KafkaSecurity, KafkaTls } from "../../../../core/log/kafka/security.ts";
+import { type Log, LogError } from "../../../../core/log/log.ts";
+import { type Certificate, type Certificates, openCertificates } from "../../../support/certificates.ts";
+import { eventually, pause } from "../../../support/eventually.ts";
+import { freePort } from "../../../support/hub.ts";
+import { runChild } from "../../../support/child.ts";
+import { type Kafka, startKafka, whyNoKafka } from "../../../support/kafka.ts";
+
+const USER = { username: "alice", password: "alice-s3cret" };
+const SCRAM: KafkaSasl = { mechanism: "scram-sha-512", ...USER };
+/** Far below what a test takes, so that nobody stays known by its first word. */
+const REAUTHENTICATE_MS = 1_500;
+
+const skip = await whyNoKafka();
+
+describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
+  let certificates: Certificates;
+  let kafka: Kafka;
+  let mine: Certificate;
+  let tls: KafkaTls;
+  before(async () => {
+    certificates = await openCertificates();
+    const broker = await certificates.issue("broker");
+    mine = await certificates.issue("core");
+    const ca = await readFile(certificates.ca, "utf8");
+    const [key, cert] = [await readFile(broker.key, "utf8"), await readFile(broker.cert, "utf8")];
+    tls = { ca, cert: await readFile(mine.cert, "utf8"), key: await readFile(mine.key, "utf8") };
+    kafka = await startKafka({
+      keystore: `${key}${cert}${ca}`,
+      clientCa: ca,
+      ...USER,
+      reauthenticateMs: REAUTHENTICATE_MS,
+    });
+  });
+  after(async () => {
+    await kafka?.close();
+    await certificates?.close();
+  });
+
+  const open = (security: KafkaSecurity, brokers: readonly string[] = [kafka.address]): Promise<Log> =>
+    openKafkaLog({
+      brokers,
+      prefix: "secure",
+      clientId: "test",
+      retentionMs: 86_400_000,
+      maxMessageBytes: 1_000_000,
+      partitions: 1,
+      security,
+    });
+
+  /** Appends, reads back, follows and commits: each kind of connection says who it is. */
+  async function use(log: Log): Promise<void> {
+    const { offset } = await log.append("messages", { key: "k", value: Buffer.from("v"), headers: {} });
+    const chunk = await log.read("messages", 0, offset, { maxBytes: 1_000 });
+    assert.equal(Buffer.from(chunk.records[0]!.value!).toString(), "v");
+    const writer = await log.openWriter(0);
+    await writer.commit([{ stream: "topics", key: "k", value: Buffer.from("v") }]);
+    await writer.close();
+  }
+
+  for (const mechanism of ["scram-sha-256", "scram-sha-512", "plain"] as const) {
+    it(`is used with ${mechanism}`, async () => {
+      const log = await open({ tls, sasl: { mechanism, ...USER } });
+      try {
+        await use(log);
+      } finally {
+        await log.close();
+      }
+    });
+  }
+
+  it("is used with oauthbearer, whose tokens come by client credentials and are used until they grow old", async () => {
+    const asked: string[] = [];
+    const part = (json: object) => Buffer.from(JSON.stringify(json)).toString("base64url");
+    const issuer = createServer((request, response) => {
+      asked.push(request.headers.authorization ?? "");
+      const now = Math.floor(Date.now() / 1_000);
+      const token = `${part({ alg: "none" })}.${part({ sub: "alice", iat: now, exp: now + 600 })}.`;
+      response.setHeader("content-type", "application/json");
+      response.end(JSON.stringify({ access_token: token, token_type: "Bearer", expires_in: 600 }));
+    }).listen(0, "127.0.0.1");
+    await once(issuer, "listening");
+    const client = { clientId: "alice", clientSecret: "p:ä", scope: undefined, now: Date.now };
+    const tokenUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/token`;
+    const log = await open({
+      tls,
+      sasl: { mechanism: "oauthbearer", token: createOAuthTokens({ ...client, tokenUrl }) },
+    });
+    try {
+      await use(log);
+      assert.equal(asked.length, 1, "one token for all connections");
+      assert.equal(asked[0], `Basic ${Buffer.from("alice:p%3A%C3%A4").toString("base64")}`);
+    } finally {
+      await log.close();
+      issuer.close();
+    }
+  });
+
+  it("is told again who we are before the session is over, on the same connection", async () => {
+    const [host, port] = kafka.address.split(":");
+    const ends: string[] = [];
+    const connection = await openConnection({
+      host: host!,
+      port: Number(port),
+      clientId: "test",
+      security: { tls, sasl: SCRAM },
+      connectTimeoutMs: 3_000,
+      onEnd: (reason) => void ends.push(reason),
+    });
+    // The broker ends a connection on which something else is asked when the session is over.
+    const until = performance.now() + 3 * REAUTHENTICATE_MS;
+    while (performance.now() < until) {
+      const all = Array.from({ length: 5 }, () => connection.send(metadata([]), 5_000));
+      for (const { brokers } of await Promise.all(all)) assert.equal(brokers.length, 1);
+      await pause(20);
+    }
+    assert.deepEqual(ends, []);
+    connection.close();
+  });
+
+  it("takes what is written and read across such sessions, and nothing is lost or repeated", async () => {
+    const log = await open({ tls, sasl: SCRAM });
+    const seen: string[] = [];
+    const from = await log.end("messages", 0);
+    const follower = log.follow({ messages: [from] }, ({ records }) => {
+      for (const { value } of records) seen.push(Buffer.from(value!).toString());
+    });
+    const writer = await log.openWriter(0);
+    try {
+      const sent: string[] = [];
+      const until = performance.now() + 3 * REAUTHENTICATE_MS;
+      while (performance.now() < until) {
+        const values = Array.from({ length: 20 }, (_, number) => `${sent.length + number}`);
+        sent.push(...values);
+        await Promise.all(
+          values.map((value) => log.append("messages", { key: "k", value: Buffer.from(value), headers: {} })),
+        );
+        await writer.commit([{ stream: "topics", key: "k", value: Buffer.from(values[0]!) }]);
+      }
+      await eventually("all of them", () => seen.length >= sent.length);
+      assert.deepEqual(seen.map(Number).toSorted((a, b) => a - b), sent.map(Number));
+    } finally {
+      await writer.close();
+      await follower.close();
+      await log.close();
+    }
+  });
+
+  const REFUSED: readonly [title: string, security: () => KafkaSecurity | Promise<KafkaSecurity>, message: RegExp][] = [
+    ["a wrong password (SCRAM)", () => ({ tls, sasl: { ...SCRAM, password: "wr0ng" } as KafkaSasl }), /SCRAM.*fail/i],
+    [
+      "a wrong password (PLAIN)",
+      () => ({ tls, sasl: { ...USER, mechanism: "plain", password: "wr0ng" } }),
+      /PLAIN.*fail/i,
+    ],
+    ["an unknown user", () => ({ tls, sasl: { ...SCRAM, username: "bob" } as KafkaSasl }), /SCRAM.*fail/i],
+    [
+      "an authority that has not certified the broker",
+      async () => {
+        await using others = await openCertificates();
+        return { tls: { ...tls, ca: await readFile(others.ca, "utf8") }, sasl: SCRAM };
+      },
+      /no TLS with it: .*certificate/i,
+    ],
+    ["no certificate of ours, where it wants one", () => ({ tls: { ca: tls.ca! }, sasl: SCRAM }), /certificate/i],
+    ["plain text", () => ({ sasl: SCRAM }), /TIDINGS_KAFKA_TLS_CA/],
+    ["no SASL", () => ({ tls }), /TIDINGS_KAFKA_SASL_MECHANISM/],
+  ];
+  for (const [title, security, message] of REFUSED) {
+    it(`says in one sentence, and at once, that it does not take ${title}`, async () => {
+      const opening = open(await security());
+      await assert.rejects(opening, (error) => {
+        assert.ok(error instanceof LogError);
+        assert.equal(error.code, "misconfigured");
+        assert.match(error.message, /^Cannot open the log on Kafka: 127\.0\.0\.1:\d+: [^\n]+$/);
+        assert.match(error.message, message);
+        assert.doesNotMatch(error.message, /wr0ng|s3cret/);
+        return true;
+      });
+    });
+  }
+
+  it("TLS to a broker that does not speak it is said, too", async () => {
+    const plain = await startKafka();
+    try {
+      await assert.rejects(open({ tls }, [plain.address]), /Cannot open the log on Kafka: [^\n]+$/);
+    } finally {
+      await plain.close();
+    }
+  });
+
+  it("stops the core's start with that sentence and exit code 1; with the right settings it starts", async () => {
+    const settings = {
+      TIDINGS_KAFKA_BROKERS: kafka.address,
+      TIDINGS_KAFKA_PREFIX: "secure-core",
+      TIDINGS_KAFKA_TLS_CA: certificates.ca,
+      TIDINGS_KAFKA_TLS_CERT: mine.cert,
+      TIDINGS_KAFKA_TLS_KEY: mine.key,
+      TIDINGS_KAFKA_SASL_MECHANISM: "scram-sha-512",
+      TIDINGS_KAFKA_SASL_USERNAME: USER.username,
+      TIDINGS_CORE_LISTEN: `127.0.0.1:${await freePort()}`,
+      TIDINGS_DATA_DIR: `${certificates.directory}/data`,
+    };
+    const main = new URL("../../../../core/main.ts", import.meta.url);
+    await using wrong = runChild(main, { settings: { ...settings, TIDINGS_KAFKA_SASL_PASSWORD: "wr0ng" } });
+    assert.equal((await wrong.ended).code, 1);
+    assert.match(wrong.stderr(), /^tidings core: Cannot open the log on Kafka: [^\n]*SCRAM[^\n]*\n$/);
+    await using right = runChild(main, { settings: { ...settings, TIDINGS_KAFKA_SASL_PASSWORD: USER.password } });
+    await right.says(/ready at (\S+)/);
+  });
+});
