@@ -129,6 +129,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
         : { by: "challenge" },
       signal: stopping.signal,
     }),
+    secrets,
     hubUrl: settings.hubUrl,
     retentionMs,
     checkpointMs: CHECKPOINT_MS[log.kind],

@@ -6,7 +6,7 @@ import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Effects } from "./owed.ts";
 import { createOwnership, type Ownership } from "./ownership.ts";
-import type { Shard } from "./shard.ts";
+import type { Shard, ShardOptions } from "./shard.ts";
 import { reportGap, takeShard } from "./take.ts";
 
 /** How long an idempotency key is remembered at most (A4.4). */
@@ -17,6 +17,7 @@ export interface ConsolidatorOptions {
   readonly replica: Replica;
   readonly delivery: Omit<DeliveryDependencies, "blocks" | "isConfirmed">;
   readonly effects: Effects;
+  readonly secrets: ShardOptions["secrets"];
   readonly hubUrl: string;
   readonly retentionMs: number;
   /** How often positions are written while they change: 250 ms on libSQL, 1 s on Kafka (A3.1). */

@@ -20,6 +20,7 @@ import {
   type ShardRecordState,
   type SubscriptionRecord,
 } from "./records.ts";
+import { Resealing, type ResealingOptions } from "./resealing.ts";
 import { ShardRecords } from "./shard-records.ts";
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
@@ -38,6 +39,7 @@ export interface ShardOptions {
   readonly checkpointAhead?: boolean;
   readonly partitionOf: (topicId: string) => number;
   readonly effects: Effects;
+  readonly secrets: ResealingOptions["secrets"];
   readonly now: () => number;
   /** A3.4: whether this process is sure to have its shards still. */
   readonly isConfirmed?: () => boolean;
@@ -71,6 +73,7 @@ export class Shard {
   readonly #options: ShardOptions;
   readonly #kept: ShardRecords;
   readonly #owed: Owed;
+  readonly #resealing: Resealing;
   #events: number;
   #operations: RecentOperations;
   #inbox: LogRecord[] = [];
@@ -108,6 +111,7 @@ export class Shard {
     this.#options = options;
     this.number = options.number;
     this.#kept = new ShardRecords(options);
+    this.#resealing = new Resealing({ ...options, records: this.#kept, find: (finding) => this.#find(finding) });
     this.#owed = new Owed({
       effects: options.effects,
       records: this.#kept,
@@ -250,7 +254,7 @@ export class Shard {
     this.wake();
   }
 
-  /** Once a second: leases, takeovers, and what is old enough to be forgotten. */
+  /** Once a second: leases, takeovers, what is old enough to be forgotten, and secrets sealed to an older key. */
   sweep(): void {
     // Until its lane is here, the position at which a lease ends is not known.
     if (!this.#attached) return;
@@ -261,6 +265,7 @@ export class Shard {
         for (const key of keys) this.#examine(key);
       });
     }
+    if (!this.#stopped) this.#resealing.step();
     if (this.#untilCheckpoint(this.#options.now()) <= 0) this.wake();
   }
 

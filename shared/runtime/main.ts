@@ -4,15 +4,16 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings.ts";
 import type { Listen } from "../settings-values.ts";
-import { sharedKeys } from "./keys.ts";
+import { rotateCoreKeys, sharedKeys } from "./keys.ts";
 import { launch } from "./launcher.ts";
 import { absolutePath, commandLine, complain, environment, exit, onFatal, say } from "./process.ts";
 
 /** More than there are shards would have nothing to do. */
 const MOST_CORES = 16;
 
-const USAGE = `Usage: npm start [-- [--cores N] [--print-config]]
-Runs the hub's two processes; with --cores, N cores that share the work, on Kafka. Settings are environment variables, see the table in README.md.`;
+const USAGE = `Usage: npm start [-- [--cores N] [--rotate-keys] [--print-config]]
+Runs the hub's two processes; with --cores, N cores that share the work, on Kafka; with --rotate-keys, secrets are sealed to a
+new key from then on. Settings are environment variables, see the table in README.md.`;
 
 onFatal((error, origin) => complain(`tidings: ${origin}: ${error instanceof Error ? error.stack : String(error)}`));
 try {
@@ -29,6 +30,7 @@ async function main(): Promise<number> {
     options: {
       cores: { type: "string" },
       "print-config": { type: "boolean" },
+      "rotate-keys": { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -44,6 +46,10 @@ async function main(): Promise<number> {
   const settings = parseSettings(chosen);
   let keys: Environment = {};
   try {
+    if (values["rotate-keys"] === true) {
+      const kid = await rotateCoreKeys(settings);
+      say(`Secrets are sealed to key ${kid} from now on; those sealed before follow in the background`);
+    }
     if (cores.length > 1) keys = await sharedKeys(settings);
   } catch (error) {
     complain(`tidings: ${error instanceof Error ? error.message : String(error)}`);
@@ -74,7 +80,7 @@ async function chooseCores(
   const environment = await choosePorts(given);
   if (count === 1) return { chosen: environment, cores: [{}] };
   const anyPort = parseSettings(given).coreListen.port === 0;
-  const { kafkaBrokers, coreListen: { host, port }, dataDir } = parseSettings(environment);
+  const { kafkaBrokers, coreListen: { host, port }, coreTlsCert, dataDir } = parseSettings(environment);
   if (kafkaBrokers.length === 0) {
     throw new SettingsError(
       `--cores ${count} needs Kafka, as the embedded log belongs to one process: set ${PREFIX}KAFKA_BROKERS, or start one core`,
@@ -85,7 +91,7 @@ async function chooseCores(
   for (let index = 0; index < count; index++) {
     const listen = written({ host, port: anyPort && index > 0 ? await freePort(host) : port + index });
     cores.push({ [`${PREFIX}CORE_LISTEN`]: listen, [`${PREFIX}DATA_DIR`]: join(dataDir, `core-${index}`) });
-    urls.push(`http://${listen}`);
+    urls.push(`${coreTlsCert === undefined ? "http" : "https"}://${listen}`);
   }
   return { chosen: { [`${PREFIX}CORE_URL`]: urls.join(), ...environment }, cores };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,7 +89,7 @@ describe("npm start", { timeout: 120_000 }, () => {
     assert.equal(hub.errors(), "");
   });
 
-  it("starts again on the same data, and stops when npm alone is told to", async () => {
+  it("starts again on the same data, rotates its keys if asked to, and stops when npm alone is told to", async () => {
     const hub = run("npm", ["-s", "start"], settings);
     await eventually("the greeting", () => hub.output().includes("Ctrl-C"), {
       seen: () => hub.output() + hub.errors(),
@@ -98,8 +98,12 @@ describe("npm start", { timeout: 120_000 }, () => {
     hub.process.kill("SIGTERM");
     await hub.ended;
     await assert.rejects(fetch(url), "nobody listens any more");
-    const again = run("npm", ["-s", "start"], settings);
+    const again = run("npm", ["-s", "start", "--", "--rotate-keys"], settings);
     await eventually("the data to be free", () => again.output().includes("Ctrl-C"), { seen: again.errors });
+    // The first start made the keys, this one has added one.
+    const { keys } = JSON.parse(await readFile(join(dataDir, "core-keys.json"), "utf8")) as { keys: { kid: string }[] };
+    assert.equal(keys.length, 2);
+    assert.ok(again.output().startsWith(`Secrets are sealed to key ${keys[0]!.kid} from now on`), again.output());
     signal(again, "SIGTERM");
     await again.ended;
   });

@@ -15,7 +15,7 @@ import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import { type Log, LogError, type ShardRecord } from "../../core/log/log.ts";
 import { openReplica, type Replica } from "../../core/replica/replica.ts";
 import { eventually } from "./eventually.ts";
-import { OPEN_SIGNERS } from "./keys.ts";
+import { OPEN_SECRETS, OPEN_SIGNERS } from "./keys.ts";
 import { createScriptedTransport, type ScriptedTransport } from "./scripted-transport.ts";
 
 export interface ScriptedEffects extends Effects {
@@ -226,6 +226,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
         random: Math.random,
       },
       effects,
+      secrets: OPEN_SECRETS,
       hubUrl: "http://hub.example/hub",
       retentionMs,
       checkpointMs: options.checkpointMs ?? 20,

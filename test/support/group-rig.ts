@@ -11,7 +11,7 @@ import { type Log, LogError, type Member, type ShardRecord, type ShardWriter } f
 import { openReplica, type Replica } from "../../core/replica/replica.ts";
 import { createScriptedEffects, operationId, type ScriptedEffects, TOPIC } from "./core-rig.ts";
 import { eventually } from "./eventually.ts";
-import { OPEN_SIGNERS } from "./keys.ts";
+import { OPEN_SECRETS, OPEN_SIGNERS } from "./keys.ts";
 import { createScriptedTransport, type ScriptedTransport } from "./scripted-transport.ts";
 
 export interface GroupProcess {
@@ -142,6 +142,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
           random: Math.random,
         },
         effects,
+        secrets: OPEN_SECRETS,
         hubUrl: "http://hub.example/hub",
         retentionMs: 7 * 86_400_000,
         checkpointMs: 20,
