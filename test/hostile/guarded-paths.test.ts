@@ -96,6 +96,7 @@ describe("hostile hosts", () => {
     const effects = createEffects({
       outbound,
       operations: { resultOf: () => assert.fail("nothing is verified") },
+      secrets: { open: () => assert.fail("nothing is signed") },
       fetcher: { fetch: () => {}, hurry: () => {} },
       replayLetter: () => assert.fail("nothing is replayed"),
       method: { by: "challenge" },

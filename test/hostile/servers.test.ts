@@ -130,8 +130,9 @@ describe("a hostile TLS server", () => {
     const url = `https://127.0.0.1:${silent.port}/`;
     assert.ok((await get(url)).kind === "failed");
     assert.equal(typeof await deliver(url), "string");
+    const certificate = await AUTHORITY.issue("127.0.0.1");
     await using noisy = await openHostileServer((onSocket) => {
-      const tls = createTlsServer(await AUTHORITY.issue("127.0.0.1"), onSocket);
+      const tls = createTlsServer(certificate, onSocket);
       tls.on("tlsClientError", () => {});
       tls.on("connection", (socket) => void socket.write("\x16\x03\x01\xff\xff\x02garbage", "latin1"));
       return tls;
