@@ -21,22 +21,26 @@ export class Writer {
   }
 
   int8(value: number): this {
-    this.#buffer.writeInt8(value, this.#room(1));
+    const at = this.#room(1);
+    this.#buffer.writeInt8(value, at);
     return this;
   }
 
   int16(value: number): this {
-    this.#buffer.writeInt16BE(value, this.#room(2));
+    const at = this.#room(2);
+    this.#buffer.writeInt16BE(value, at);
     return this;
   }
 
   int32(value: number): this {
-    this.#buffer.writeInt32BE(value, this.#room(4));
+    const at = this.#room(4);
+    this.#buffer.writeInt32BE(value, at);
     return this;
   }
 
   uint32(value: number): this {
-    this.#buffer.writeUInt32BE(value, this.#room(4));
+    const at = this.#room(4);
+    this.#buffer.writeUInt32BE(value, at);
     return this;
   }
 
@@ -52,11 +56,10 @@ export class Writer {
   varint(value: number): this {
     let rest = ((value << 1) ^ (value >> 31)) >>> 0;
     while (rest >= 0x80) {
-      this.#buffer[this.#room(1)] = (rest & 0x7f) | 0x80;
+      this.int8(((rest & 0x7f) | 0x80) - 0x100);
       rest >>>= 7;
     }
-    this.#buffer[this.#room(1)] = rest;
-    return this;
+    return this.int8(rest);
   }
 
   string(value: string | null): this {
@@ -65,7 +68,8 @@ export class Writer {
   }
 
   raw(bytes: Uint8Array): this {
-    this.#buffer.set(bytes, this.#room(bytes.byteLength));
+    const at = this.#room(bytes.byteLength);
+    this.#buffer.set(bytes, at);
     return this;
   }
 
@@ -75,6 +79,7 @@ export class Writer {
     return this;
   }
 
+  /** Where to write so many bytes. Asked before the buffer is: it may be another one afterwards. */
   #room(bytes: number): number {
     const at = this.#length;
     this.#length += bytes;
