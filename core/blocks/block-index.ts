@@ -32,6 +32,8 @@ interface Part {
   filling: Block;
   /** Finished, and not in the store yet; oldest first. */
   readonly waiting: Map<number, Block>;
+  /** In the store before they were finished here, as another process's tail was quicker; with the block once it is. */
+  readonly ahead: Map<number, Block | undefined>;
   /** The keyed messages of `filling` and `waiting`, by id and in order. */
   readonly byId: Map<string, Keyed[]>;
 }
@@ -70,6 +72,7 @@ export class BlockIndex {
       next: offset,
       filling: new Block(blockOf(offset)),
       waiting: new Map(),
+      ahead: new Map(),
       byId: new Map(),
     }));
     this.#unwatch = options.store.onBlock((partition, block) => this.#onFollowed(partition, block));
@@ -199,7 +202,8 @@ export class BlockIndex {
     }
     if (unknown.length > 0) {
       for (const one of await this.#options.store.keyed(partition, unknown)) {
-        if (one.offset > (found.get(one.id)?.offset ?? -1)) found.set(one.id, one);
+        // Another process may have written more than this one has passed: these very messages too, which are no repeats of themselves.
+        if (one.offset < part.next && one.offset > (found.get(one.id)?.offset ?? -1)) found.set(one.id, one);
       }
     }
     // From here to the end it is one synchronous step.
@@ -221,6 +225,12 @@ export class BlockIndex {
     if (batch.next > part.next) {
       part.next = batch.next;
       this.#openBlock(part, partition, batch.next);
+    }
+    // Only now: what came later in the batch was looked up in memory.
+    for (const [number, block] of part.ahead) {
+      if (block === undefined) continue;
+      part.ahead.delete(number);
+      forget(part, block);
     }
     return repeats;
   }
@@ -246,20 +256,21 @@ export class BlockIndex {
     if (number === filling.number) return;
     part.filling = new Block(number);
     if (filling.isEmpty) return;
+    if (part.ahead.has(filling.number)) return void part.ahead.set(filling.number, filling);
     part.waiting.set(filling.number, filling);
     this.#options.write(toWrite(partition, filling));
   }
 
   #onFollowed(partition: number, number: number): void {
     const part = this.#parts[partition];
-    const block = part?.waiting.get(number);
-    if (part === undefined || block === undefined) return;
-    part.waiting.delete(number);
-    for (const { id } of block.keyed) {
-      const left = part.byId.get(id)?.filter(({ offset }) => blockOf(offset) !== number) ?? [];
-      if (left.length === 0) part.byId.delete(id);
-      else part.byId.set(id, left);
+    if (part === undefined) return;
+    const block = part.waiting.get(number);
+    if (block === undefined) {
+      if (number >= part.filling.number) part.ahead.set(number, undefined);
+      return;
     }
+    part.waiting.delete(number);
+    forget(part, block);
     for (const resolve of this.#followed.splice(0)) resolve();
   }
 
@@ -286,6 +297,15 @@ export class BlockIndex {
       for (const offset of await this.#options.store.repeats(partition, from, to)) found.add(offset);
     }
     return found;
+  }
+}
+
+/** What is in the store needs no memory. */
+function forget(part: Part, { number, keyed }: Block): void {
+  for (const { id } of keyed) {
+    const left = part.byId.get(id)?.filter(({ offset }) => blockOf(offset) !== number) ?? [];
+    if (left.length === 0) part.byId.delete(id);
+    else part.byId.set(id, left);
   }
 }
 

@@ -210,6 +210,35 @@ describe("the block index", () => {
     );
   });
 
+  it("A4.4 is the same where another process was quicker to pass the log, and to write of it", async () => {
+    await fc.assert(
+      fc.asyncProperty(logs, fc.array(happening, { minLength: 1, maxLength: 6 }), async (all, events) => {
+        const world = new World(recordsOf(all));
+        const { records } = world;
+        const expected = scan(records);
+        const slow = await world.open(0);
+        // What both finish is written by the other.
+        const quick = await world.open(0);
+        for (let tail = 0, n = 0; tail < records.length; n++) {
+          const { event, batch: most } = events[n % events.length]!;
+          if (event !== "nothing") {
+            await quick.pass({ stream: "messages", partition: 0, ...world.read(quick.reach(0), 900) });
+          }
+          world.follow(Infinity);
+          const batch = { stream: "messages" as const, partition: 0, ...world.read(tail, most) };
+          const repeats = await slow.pass(batch);
+          for (const { offset } of batch.records) {
+            assert.equal(repeats.has(offset), expected.has(offset), `offset ${offset}`);
+          }
+          tail = batch.next;
+        }
+        world.follow(Infinity);
+        assert.equal(slow.unwritten(0).length, 0, "what is in the store waits for nobody");
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it("A4.2 tells where a topic stands as a scan of the log does, block by block", async () => {
     await fc.assert(
       fc.asyncProperty(
