@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
 import { type Follower, type Log, LogError, type Membership, type NewRecord, type Stream } from "../log.ts";
 import { createAppender } from "./appender.ts";
-import { createCluster } from "./cluster.ts";
+import { type Cluster, type ClusterOptions, createCluster } from "./cluster.ts";
 import { createMembership } from "./group.ts";
 import { createFollower, type FollowedPartition } from "./follower.ts";
 import { checkKafkasOwn, prepareKafkaTopics, topicsToKnow } from "./kafka-topics.ts";
@@ -39,6 +39,8 @@ export interface KafkaLogOptions {
   /** Default 1 h. */
   readonly compactedSegmentMs?: number;
   readonly now?: () => number;
+  /** How brokers are reached; by default over TCP. */
+  readonly connect?: (options: ClusterOptions) => Cluster;
 }
 
 const PARTITIONS = 16;
@@ -57,8 +59,8 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const partitions = options.partitions ?? PARTITIONS;
   const kafkaTopicOf = (stream: Stream) => `${prefix}.${stream}`;
   const kafkaTopics = topicsToKnow(kafkaTopicOf);
-  const { security = {} } = options;
-  const newCluster = () => createCluster({ brokers, clientId, security, kafkaTopics });
+  const { security = {}, connect = createCluster } = options;
+  const newCluster = () => connect({ brokers, clientId, security, kafkaTopics });
   const closing = new AbortController();
   const { signal } = closing;
 
