@@ -1,0 +1,27 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { NO_SABOTAGE, type Sabotage, SABOTAGES } from "./sabotage.ts";
+import { runTrial } from "./trial.ts";
+
+/** Within so many seeds each fault that is put in on purpose is found. */
+const FOUND_WITHIN = 25;
+
+describe("a simulated run finds what is broken on purpose", () => {
+  for (const sabotage of SABOTAGES) {
+    it(sabotage.name, async () => {
+      const seed = await firstFound(sabotage);
+      assert.ok(seed !== undefined, `nothing was found in ${FOUND_WITHIN} seeds`);
+      // It is the fault that is found, not what makes it likelier.
+      const { violations } = await runTrial({ seed, sabotage: { ...NO_SABOTAGE, adjust: sabotage.adjust } });
+      assert.deepEqual(violations, []);
+    });
+  }
+});
+
+async function firstFound(sabotage: Sabotage): Promise<number | undefined> {
+  for (let seed = 1; seed <= FOUND_WITHIN; seed++) {
+    const { violations } = await runTrial({ seed, sabotage });
+    if (violations.length > 0) return seed;
+  }
+  return undefined;
+}

@@ -1,0 +1,167 @@
+// Faults that are put into a core on purpose, so that it can be shown that a run finds them. None can be reached by a setting:
+// they wrap what the core is given, break the simulated broker, or replace a method while a run lasts.
+import { BlockIndex } from "../../core/blocks/block-index.ts";
+import { Shard } from "../../core/consolidator/shard.ts";
+import { RecentIds } from "../../core/delivery/recent-ids.ts";
+import { Ring } from "../../core/delivery/ring.ts";
+import type { Plan } from "./plan.ts";
+import type { Log, ShardRecord } from "../../core/log/log.ts";
+
+export interface Sabotage {
+  readonly name: string;
+  /** The log as a core is to see it. */
+  readonly log: (log: Log) => Log;
+  readonly checkpointAhead: boolean;
+  /** Whether brokers refuse a producer that has a successor. */
+  readonly fences: boolean;
+  /** Replaces methods; returns how to put them back. */
+  readonly patch: () => () => void;
+  /** What makes it likelier to be felt. */
+  readonly adjust: (plan: Plan) => Plan;
+}
+
+export const NO_SABOTAGE: Sabotage = {
+  name: "none",
+  log: (log) => log,
+  checkpointAhead: false,
+  fences: true,
+  patch: () => () => {},
+  adjust: (plan) => plan,
+};
+
+const sabotage = (name: string, what: Partial<Sabotage>): Sabotage => ({ ...NO_SABOTAGE, ...what, name });
+
+/** What breaks which rule. Each must be found. */
+export const SABOTAGES: readonly Sabotage[] = [
+  sabotage("A4.3 checkpoint before delivery", { checkpointAhead: true }),
+  sabotage("A4.3 watermark passed without its lane's record", {
+    log: (log) =>
+      committing(log, (records) => records.filter((record) => !isPosition(record) || record.value === null)),
+    adjust: (plan) => ({ ...plan, deeds: ["kill"], faultMs: 1_500, lastsMs: 15_000, pauseMs: 1_000 }),
+  }),
+  sabotage("A3.1 no fencing", {
+    fences: false,
+    // Whoever slept writes when it wakes, and a third one reads it.
+    adjust: (plan) => ({
+      ...plan,
+      cores: 2,
+      partitions: 1,
+      deeds: ["sleep", "kill"],
+      longDeeds: 1,
+      longMs: 15_000,
+      overlaps: 0,
+      lastsMs: 60_000,
+      pauseMs: 1_000,
+      faultMs: 2_000,
+    }),
+  }),
+  sabotage("A3.2 lanes started before the backlog is folded", {
+    patch: () => replacing(Shard.prototype, "foldedTo", () => () => Promise.resolve()),
+    log: withoutBacklog,
+  }),
+  sabotage("A3.4 a sleeper sends", {
+    log: (log) => ({
+      ...log,
+      join: (member) => ({ ...log.join!(member), confirmedAt: () => Infinity }),
+    }),
+    adjust: (plan) => ({
+      ...plan,
+      deeds: ["sleep"],
+      longDeeds: 1,
+      overlaps: 0,
+      cores: 2,
+      lastsMs: 25_000,
+      publishMs: 20,
+    }),
+  }),
+  sabotage("A3.11 an answer from an old state", {
+    log: (log) => ({
+      ...log,
+      end: (stream, partition) => stream === "events" ? Promise.resolve(0) : log.end(stream, partition),
+    }),
+  }),
+  sabotage("A4.3 an old life's cursor restored", {
+    log: oldLives,
+    adjust: (plan) => ({ ...plan, lastsMs: 20_000, pauseMs: 1_000, faultMs: 1_500 }),
+  }),
+  sabotage("A4.1 the tail joined without the ring", {
+    patch: () => replacing(Ring.prototype, "since", () => () => []),
+  }),
+  sabotage("A4.4 what was published twice under one key delivered twice", {
+    patch: () => replacing(BlockIndex.prototype, "pass", withoutRepeats),
+    adjust: (plan) => ({ ...plan, cores: 3, keyed: 0.6 }),
+  }),
+  sabotage("A4.4 what an edge sent twice delivered twice", {
+    patch: () => replacing(RecentIds.prototype, "seen", () => () => false),
+    adjust: (plan) => ({ ...plan, cores: 3, keyed: 0, deeds: ["kill"], faultMs: 1_000, publishMs: 20 }),
+  }),
+  sabotage("A3.9 a deregister in one partition only", {
+    log: (log) => ({
+      ...log,
+      append: async (stream, record, partition) =>
+        partition === undefined || partition === log.partitionOf(stream, record.key)
+          ? await log.append(stream, record, partition)
+          : { partition, offset: 0, time: 0 },
+    }),
+    adjust: (plan) => ({ ...plan, partitions: 3, required: false, deregisters: 1 }),
+  }),
+];
+
+function isPosition({ stream, key }: ShardRecord): boolean {
+  return stream === "cursors" && !key.startsWith("~");
+}
+
+function committing(log: Log, change: (records: readonly ShardRecord[]) => readonly ShardRecord[]): Log {
+  return {
+    ...log,
+    async openWriter(...parameters) {
+      const writer = await log.openWriter(...parameters);
+      return { commit: (records) => writer.commit(change(records)), close: () => writer.close() };
+    },
+  };
+}
+
+/** The record with which a life begins says what the one before had: as if nobody looked whose it is. */
+function oldLives(log: Log): Log {
+  const last = new Map<string, { life: number }>();
+  return committing(log, (records) =>
+    records.flatMap((record) => {
+      if (!isPosition(record)) return [record];
+      // The end of a life leaves its record behind.
+      if (record.value === null) return [];
+      const position = JSON.parse(Buffer.from(record.value).toString()) as { life: number };
+      const before = last.get(record.key);
+      last.set(record.key, position);
+      if (before === undefined || before.life === position.life) return [record];
+      return [{ ...record, value: Buffer.from(JSON.stringify({ ...before, life: position.life })) }];
+    }));
+}
+
+/** To whoever takes a shard its events seem to end where they begin; what there is comes a little later. */
+function withoutBacklog(log: Log): Log {
+  const taken = new Set<number>();
+  return {
+    ...log,
+    // Asked by nobody else, and right before their end is.
+    start: (stream, partition) => {
+      if (stream === "events") taken.add(partition);
+      return log.start(stream, partition);
+    },
+    end: (stream, partition) =>
+      stream === "events" && taken.delete(partition) ? Promise.resolve(0) : log.end(stream, partition),
+  };
+}
+
+/** Nothing that the tail brings is a repeat, so it seems. */
+function withoutRepeats(pass: BlockIndex["pass"]): BlockIndex["pass"] {
+  return function (this: BlockIndex, batch) {
+    const repeats = pass.call(this, batch);
+    return repeats instanceof Promise ? repeats.then(() => new Set<number>()) : new Set<number>();
+  };
+}
+
+function replacing<T extends object, K extends keyof T>(prototype: T, name: K, by: (before: T[K]) => T[K]): () => void {
+  const before = prototype[name];
+  prototype[name] = by(before);
+  return () => void (prototype[name] = before);
+}
