@@ -9,11 +9,13 @@ import fc from "fast-check";
 import { keyedMessageIdOf, subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
 import { CONTENT_HEADERS, CORE_PATHS } from "../../shared/core-api.ts";
 import { openCallbackServer } from "../support/callback-server.ts";
+import { createCoreCaller } from "../support/core-caller.ts";
 import { encodeForm } from "../support/form.ts";
 import { call } from "../support/http.ts";
 import { openOwnHub } from "../support/hub.ts";
 import type { OwnHub } from "../support/hub.ts";
 import { publish, request, statusOf, subscribed } from "../support/hub-client.ts";
+import { edgeKeyIn } from "./fuzz.ts";
 import { STRANGE_TEXT } from "./strange.ts";
 
 const OWN_IDS = /^(?:[A-Za-z0-9_-]{43}|~[a-z-]*)$/;
@@ -43,6 +45,7 @@ describe("forging state", () => {
     try {
       const bystander = callbacks.callback();
       await subscribed(hub, "bystander", bystander, { "hub.secret": "s" });
+      const core = createCoreCaller(hub.coreUrl, { key: await edgeKeyIn(hub.dataDir) });
       const before = await settledOf(hub, bystander.url);
       const seen = new Set<number>();
       for (const strange of STRANGE_TEXT.map((text) => text.toWellFormed())) {
@@ -55,8 +58,8 @@ describe("forging state", () => {
             body: encodeForm({ "hub.mode": "register", "hub.topic": strange }),
             headers: { "content-type": "application/x-www-form-urlencoded" },
           }),
-          // The core itself, as if it were an edge that says so.
-          await call(`${hub.coreUrl}${CORE_PATHS.messages}`, {
+          // The core itself, as its edge gone mad may say it.
+          await core(CORE_PATHS.messages, {
             method: "POST",
             body: "x",
             headers: {
@@ -65,11 +68,11 @@ describe("forging state", () => {
               [CONTENT_HEADERS.topic]: header,
             },
           }),
-          await call(`${hub.coreUrl}${CORE_PATHS.operations}`, {
+          await core(CORE_PATHS.operations, {
             method: "POST",
             body: JSON.stringify({ kind: "register", id: strange, madeAt: Date.now(), topic: strange }),
           }),
-          await call(`${hub.coreUrl}${CORE_PATHS.operations}`, {
+          await core(CORE_PATHS.operations, {
             method: "POST",
             body: JSON.stringify({
               kind: strange,

@@ -2,11 +2,16 @@
 // [--requests N] [--seed N]`. Fails on a 5xx that is not a meant 503, on a request without an answer, on a process that ended, on
 // memory that grew, on a subscription that was touched. The test runs a smaller one (fuzz.test.ts).
 
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { parseEdgeKey } from "../../shared/jwks.ts";
+import type { EdgeKey } from "../../shared/jwks.ts";
 import { createRandom } from "../chaos/random.ts";
 import { echo } from "../support/answers.ts";
 import { megabytes } from "../bench/system.ts";
 import { openCallbackServer } from "../support/callback-server.ts";
+import { createTestSessions } from "../support/core-caller.ts";
 import { eventually } from "../support/eventually.ts";
 import { openOwnHub } from "../support/hub.ts";
 import type { OwnHub, Tier } from "../support/hub.ts";
@@ -52,7 +57,7 @@ export async function fuzz(
     const before = await statusOf(hub, "bystander", bystander.url);
 
     const ground = groundOf(callbacks);
-    const make = { edge: edgeRequests(ground), core: coreRequests(ground) };
+    const make = { edge: edgeRequests(ground), core: coreRequests(ground, await sessionOf(hub)) };
     const ports = { edge: Number(new URL(hub.base).port), core: Number(new URL(hub.coreUrl).port) };
     const random = createRandom(seed);
     const volley = async (count: number) => {
@@ -70,7 +75,7 @@ export async function fuzz(
         const tier = of.port === ports.core ? "core" : "edge";
         const client = new RawClient(of.port);
         for (let n = 0; n < of.count; n++) {
-          const request = of.make(of.random);
+          const request = await of.make(of.random);
           const reply = await client.exchange(request);
           statuses[tier].set(reply.status, (statuses[tier].get(reply.status) ?? 0) + 1);
           const wrong = wrongWith(reply);
@@ -115,6 +120,16 @@ export async function fuzz(
   } finally {
     await hub.close();
   }
+}
+
+/** A session with the core as its own edge has one, so that requests come further than its door. */
+async function sessionOf({ dataDir, coreUrl }: OwnHub) {
+  return await createTestSessions({ key: await edgeKeyIn(dataDir) }).with(coreUrl, 10_000);
+}
+
+/** The key of a hub's edge. */
+export async function edgeKeyIn(dataDir: string): Promise<EdgeKey> {
+  return parseEdgeKey(await readFile(join(dataDir, "edge-key.json"), "utf8"));
 }
 
 function groundOf(callbacks: Awaited<ReturnType<typeof openCallbackServer>>) {

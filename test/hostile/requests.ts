@@ -1,7 +1,9 @@
 // Requests for every endpoint of edge and core, most of them nearly right: a valid one with something strange in one or two
 // places. Seeded, so that what fails once fails again.
 
+import type { Session } from "../../edge/session.ts";
 import { CALLER_HEADER, CONTENT_HEADERS, CORE_PATHS } from "../../shared/core-api.ts";
+import { SESSION_HEADERS } from "../../shared/session-api.ts";
 import type { Random } from "../chaos/random.ts";
 import type { RawRequest } from "./raw-client.ts";
 import { STRANGE_JSON, STRANGE_TEXT } from "./strange.ts";
@@ -12,7 +14,7 @@ export interface Ground {
   readonly topics: readonly string[];
 }
 
-export type MakeRequest = (random: Random) => RawRequest;
+export type MakeRequest = (random: Random) => RawRequest | Promise<RawRequest>;
 
 interface Draft {
   method: string;
@@ -129,9 +131,10 @@ export function edgeRequests({ callbacks, topics }: Ground): MakeRequest {
   };
 }
 
-/** Requests to the core, as an edge gone mad, or somebody else on its network, may send them. */
-export function coreRequests({ callbacks, topics }: Ground): MakeRequest {
+/** Requests to the core, as an edge gone mad, or somebody else on its network, may send them: in its session, or nearly. */
+export function coreRequests({ callbacks, topics }: Ground, session: Pick<Session, "sign">): MakeRequest {
   let made = 0;
+  let last: RawRequest | undefined;
   return (random) => {
     const topic = () => random.pick(topics);
     const callback = () => random.pick(callbacks);
@@ -223,8 +226,28 @@ export function coreRequests({ callbacks, topics }: Ground): MakeRequest {
         body: undefined,
       }),
     ])();
-    return written(random, draft);
+    // Somebody who listened sends it once more.
+    if (last !== undefined && random.chance(0.05)) return Promise.resolve(last);
+    return signedIn(random, draft).then((request) => last = request);
   };
+
+  async function signedIn(random: Random, draft: Draft): Promise<RawRequest> {
+    const { method, target, body } = draft;
+    if ((method !== "GET" && method !== "POST") || random.chance(0.05)) return written(random, draft);
+    const headers = Object.fromEntries(
+      draft.headers.map(([name, value]) => [name.toLowerCase(), headerSafe(random, value)]),
+    );
+    const signed = await session.sign({ method, path: target, headers, ...(body === undefined ? {} : { body }) });
+    const pairs = Object.entries(signed.headers);
+    // Forged, stale, of another number, or for something else.
+    if (random.chance(0.05)) pairs.push([random.pick(Object.values(SESSION_HEADERS)), random.pick(STRANGE_TEXT)]);
+    if (random.chance(0.05)) {
+      const name = random.pick(Object.values(SESSION_HEADERS));
+      for (const pair of pairs) if (pair[0] === name) pair[1] = mostly(random, String(Date.now() - 600_000));
+    }
+    const altered = random.chance(0.03) ? Buffer.from(random.pick(STRANGE_TEXT)) : body;
+    return written(random, { method, target, headers: pairs, body: altered });
+  }
 }
 
 function bodyOf(random: Random): Buffer {
