@@ -15,7 +15,6 @@ export interface Actors {
   readonly books: Books;
   readonly subscribers: Subscribers;
   readonly plan: Plan;
-  readonly random: Random;
   /** Everybody stops doing things. */
   readonly isOver: () => boolean;
 }

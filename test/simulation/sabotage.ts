@@ -18,6 +18,8 @@ export interface Sabotage {
   readonly patch: () => () => void;
   /** What makes it likelier to be felt. */
   readonly adjust: (plan: Plan) => Plan;
+  /** Where to begin to look, so that a test need not look for long. */
+  readonly firstSeed: number;
 }
 
 export const NO_SABOTAGE: Sabotage = {
@@ -27,13 +29,17 @@ export const NO_SABOTAGE: Sabotage = {
   fences: true,
   patch: () => () => {},
   adjust: (plan) => plan,
+  firstSeed: 1,
 };
 
 const sabotage = (name: string, what: Partial<Sabotage>): Sabotage => ({ ...NO_SABOTAGE, ...what, name });
 
 /** What breaks which rule. Each must be found. */
 export const SABOTAGES: readonly Sabotage[] = [
-  sabotage("A4.3 checkpoint before delivery", { checkpointAhead: true }),
+  sabotage("A4.3 checkpoint before delivery", {
+    checkpointAhead: true,
+    adjust: (plan) => ({ ...plan, deeds: ["kill"], faultMs: 1_500, lastsMs: 15_000 }),
+  }),
   sabotage("A4.3 watermark passed without its lane's record", {
     log: (log) =>
       committing(log, (records) => records.filter((record) => !isPosition(record) || record.value === null)),
@@ -41,6 +47,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   }),
   sabotage("A3.1 no fencing", {
     fences: false,
+    firstSeed: 10,
     // Whoever slept writes when it wakes, and a third one reads it.
     adjust: (plan) => ({
       ...plan,
@@ -82,6 +89,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   }),
   sabotage("A4.3 an old life's cursor restored", {
     log: oldLives,
+    firstSeed: 8,
     adjust: (plan) => ({ ...plan, lastsMs: 20_000, pauseMs: 1_000, faultMs: 1_500 }),
   }),
   sabotage("A4.1 the tail joined without the ring", {
@@ -93,6 +101,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   }),
   sabotage("A4.4 what an edge sent twice delivered twice", {
     patch: () => replacing(RecentIds.prototype, "seen", () => () => false),
+    firstSeed: 10,
     adjust: (plan) => ({ ...plan, cores: 3, keyed: 0, deeds: ["kill"], faultMs: 1_000, publishMs: 20 }),
   }),
   sabotage("A3.9 a deregister in one partition only", {

@@ -67,7 +67,6 @@ export async function runTrial(
   const subscribers = createSubscribers({ machine, random: chance("subscribers"), books });
   const root = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), "tidings-simulation-"));
   const cores: CoreProcess[] = [];
-  const networks = chance("networks");
   let names = 0;
   let lives = 0;
 
@@ -150,7 +149,7 @@ export async function runTrial(
     // What is broken last is felt too.
     const isOver = () =>
       machine.now >= until && (machine.now >= until + LONGER_MS || books.faults.every(({ to }) => to < Infinity));
-    const actors: Actors = { machine, edge, books, subscribers, plan, random: networks, isOver };
+    const actors: Actors = { machine, edge, books, subscribers, plan, isOver };
     for (const pair of plan.pairs) books.addPair({ ...pair, attempts: [] } satisfies Pair);
     await Promise.all([
       ...books.pairs.map((pair) => subscriber(pair, actors, chance(`subscriber ${pair.name}`))),

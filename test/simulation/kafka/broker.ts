@@ -59,9 +59,6 @@ export class Broker {
   partitions(topic: string): readonly Partition[] {
     return this.#topics.get(topic)?.partitions ?? [];
   }
-  get topics(): Iterable<string> {
-    return this.#topics.keys();
-  }
 
   /** The partition that Kafka's own hash gives a key. */
   shardOf(key: string, partitions: number): number {

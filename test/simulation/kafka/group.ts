@@ -121,11 +121,6 @@ export class Group {
     return CODE.none;
   }
 
-  /** The members, for whoever watches. */
-  get size(): number {
-    return this.#members.size;
-  }
-
   #heard(member: Member): void {
     if (member.session !== undefined) member.session.cancelled = true;
     const look = () => {

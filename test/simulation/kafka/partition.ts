@@ -201,12 +201,6 @@ export class Partition {
     }
     this.#batches = kept;
   }
-
-  /** Retention takes what is before an offset. */
-  removeBefore(offset: number): void {
-    this.#batches = this.#batches.filter((batch) => batch.last >= offset);
-    this.start = Math.max(this.start, this.#batches[0]?.first ?? this.next);
-  }
 }
 
 function writeInt64(bytes: Buffer, value: number, at: number): void {
