@@ -70,10 +70,10 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
   });
   socket.setNoDelay(true);
   socket.setKeepAlive(true, 60_000);
-  socket.on("error", (error: NodeJS.ErrnoException) => {
+  socket.on("error", (error: NodeJS.ErrnoException & { readonly reason?: string }) => {
     // What is wrong with a certificate, or with what should be TLS and is not.
     const distrust = /^(?:ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|CERT_|HOSTNAME)/.test(error.code ?? "");
-    if (distrust) end(`no TLS with it: ${error.message}`, NotAdmitted);
+    if (distrust) end(`no TLS with it: ${error.reason ?? error.message}`, NotAdmitted);
     else if (error.code === "ECONNRESET" && !answered) end(`the broker broke the connection off; ${WANTS}`, TurnedAway);
     else end(error.message);
   });
