@@ -7,7 +7,8 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { closure, readTree, type Tree } from "./support/architecture.ts";
-import { environmentOf, type Kafka, startKafka, whyNoKafka } from "./support/kafka.ts";
+import { environmentOf, startKafka, whyNoKafka } from "./support/kafka.ts";
+import type { Kafka } from "./support/kafka-node.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 const KAFKA = "test/support/kafka.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pause } from "../support/eventually.ts";
 import { openOwnHub, type OwnHub, type Tier } from "../support/hub.ts";
-import type { Kafka } from "../support/kafka.ts";
+import type { Kafka } from "../support/kafka-node.ts";
 import { type Book, createBook, type Pair } from "./book.ts";
 import { openSubscriber, type Subscriber } from "./subscriber.ts";
 

@@ -14,3 +14,25 @@ export async function streamsOnKafka(brokers: readonly string[], prefix: string)
     await admin.disconnect();
   }
 }
+
+/** Whether every replica of every partition is in sync, so that one broker may go without making another one short. */
+export async function areInSync(brokers: readonly string[]): Promise<boolean> {
+  const admin = new Kafka({
+    clientId: "tidings-tests",
+    brokers: [...brokers],
+    logLevel: logLevel.NOTHING,
+    retry: { retries: 1 },
+  })
+    .admin();
+  try {
+    await admin.connect();
+    const { topics } = await admin.fetchTopicMetadata();
+    return topics.every(({ partitions }) =>
+      partitions.every(({ isr, replicas, leader }) => leader >= 0 && isr.length === replicas.length)
+    );
+  } catch {
+    return false;
+  } finally {
+    await admin.disconnect().catch(() => {});
+  }
+}

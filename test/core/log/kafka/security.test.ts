@@ -15,7 +15,8 @@ import { type Certificate, type Certificates, openCertificates } from "../../../
 import { eventually, pause } from "../../../support/eventually.ts";
 import { freePort } from "../../../support/hub.ts";
 import { runChild } from "../../../support/child.ts";
-import { type Kafka, startKafka, whyNoKafka } from "../../../support/kafka.ts";
+import { startKafka, whyNoKafka } from "../../../support/kafka.ts";
+import type { Kafka } from "../../../support/kafka-node.ts";
 
 const USER = { username: "alice", password: "alice-s3cret" };
 const SCRAM: KafkaSasl = { mechanism: "scram-sha-512", ...USER };
