@@ -49,6 +49,8 @@ export interface OwnHubOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Default a temporary one, removed at the end. */
   readonly dataDir?: string;
+  /** How long each tier may take to be ready; default 30 s. */
+  readonly readyWithinMs?: number;
 }
 
 /** Short times, so that rows about retries, parking and leases end within seconds. */
@@ -99,7 +101,7 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
     const child = forkTier(tier, environment, note);
     tiers.set(tier, child);
     child.once("exit", () => tiers.delete(tier));
-    await readyTier(tier, child, () => output);
+    await readyTier(tier, child, () => output, options.readyWithinMs);
   };
   const end = async (tier: Tier, signal: NodeJS.Signals) => {
     const child = tiers.get(tier);
@@ -163,14 +165,19 @@ export async function endTier(child: ChildProcess, signal: NodeJS.Signals): Prom
   return code;
 }
 
-/** Resolves when the tier can be used. @throws {Error} with its output if it ends first, or is not ready in 30 s */
-export function readyTier(tier: Tier, child: ChildProcess, output: () => string): Promise<void> {
+/** Resolves when the tier can be used. @throws {Error} with its output if it ends first, or is not ready in time, default 30 s */
+export function readyTier(
+  tier: string,
+  child: ChildProcess,
+  output: () => string,
+  withinMs: number = READY_DEADLINE_MS,
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (what: string) => {
       child.kill("SIGKILL");
       reject(new Error(`The ${tier} ${what}; its output:\n${output()}`));
     };
-    const late = setTimeout(() => fail(`was not ready within ${READY_DEADLINE_MS} ms`), READY_DEADLINE_MS);
+    const late = setTimeout(() => fail(`was not ready within ${withinMs} ms`), withinMs);
     child.once("close", (code) => {
       clearTimeout(late);
       fail(`ended with ${code} before it was ready`);
