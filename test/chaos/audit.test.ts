@@ -224,3 +224,50 @@ describe("the auditor", () => {
     ]);
   });
 });
+
+describe("the auditor of several cores", () => {
+  const shared = (book: Book, kind: Fault["kind"], from: number, to: number) =>
+    void book.faults.push({ target: "core", kind, from, to, shared: true });
+
+  it("lets what was answered come again after one was killed or slept, not after one joined, left or was restarted", () => {
+    for (const [kind, breach] of [["killed", []], ["asleep", []], ["ended", []]] as const) {
+      const { book, pair } = bookOfOne();
+      for (const [key, at] of [["a", 1_020], ["b", 2_020], ["a", 13_000], ["c", 13_100]] as const) come(pair, key, at);
+      shared(book, kind, 1_500, 1_900);
+      assert.deepEqual(breaches(book), breach, kind);
+    }
+    for (const kind of ["joined", "left", "restarted"] as const) {
+      const { book, pair } = bookOfOne();
+      for (const [key, at] of [["a", 1_020], ["a", 1_900], ["b", 2_020], ["c", 3_020]] as const) come(pair, key, at);
+      shared(book, kind, 1_500, 1_600);
+      assert.deepEqual(breaches(book), ["forbidden repeat a"], kind);
+    }
+  });
+
+  it("lets an attempt that had no answer when its shard moved be repeated, and no other", () => {
+    for (const [answeredAt, expected] of [[2_400, []], [1_600, ["forbidden repeat a"]]] as const) {
+      const { book, pair } = bookOfOne();
+      come(pair, "a", 1_020, { answeredAt });
+      for (const [key, at] of [["a", 2_500], ["b", 2_600], ["c", 3_020]] as const) come(pair, key, at);
+      shared(book, "left", 1_300, 1_500);
+      assert.deepEqual(breaches(book), expected, `answered at ${answeredAt}`);
+    }
+  });
+
+  it("§6.5 lets an old secret stand for 15 s after the death of a core that is back at once, and of the one that took over", () => {
+    const late = (at: number, faults: readonly number[]) => {
+      const { book, pair } = bookOfOne();
+      wish(pair, "subscribe", "two", 4_000);
+      for (const [key, arrival] of [["a", 1_020], ["b", 2_020], ["c", 3_020]] as const) come(pair, key, arrival);
+      publish(book, "x", at - 100);
+      come(pair, "x", at);
+      for (const from of faults) shared(book, "killed", from, from + 800);
+      return breaches(book).map((breach) => breach.split(" ").slice(0, 2).join(" "));
+    };
+    assert.deepEqual(late(5_600, []), ["wrong secret"]);
+    assert.deepEqual(late(18_000, [4_500]), []);
+    assert.deepEqual(late(20_600, [4_500]), ["wrong secret"]);
+    assert.deepEqual(late(20_600, [4_500, 12_000]), []);
+    assert.deepEqual(late(27_600, [4_500, 12_000]), ["wrong secret"]);
+  });
+});

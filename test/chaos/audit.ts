@@ -1,8 +1,8 @@
 // What the hub promises (ARCHITECTURE §6), held against the books. Nothing here knows how the hub works, but that a cursor
 // names a place in its topic's log.
 
-import type { Arrival, Book, Message, Pair } from "./book.ts";
-import { inForce, knownWishes, type Life, lifeOf, livesOf, mustHaveFolded } from "./lives.ts";
+import type { Arrival, Book, Fault, Message, Pair } from "./book.ts";
+import { inForce, isGraceful, knownWishes, type Life, lifeOf, livesOf, mustHaveFolded, settledAt } from "./lives.ts";
 
 export const BREACHES = [
   "lost",
@@ -41,6 +41,8 @@ export interface Findings {
 
 /** What a fault set off may come a little later than its end. */
 const RIPPLE_MS = 250;
+/** Who gives up a shard waits 1 s for the answers to its attempts; a little less, as it did not begin to wait when we began. */
+const RELEASED_AFTER_MS = 900;
 const REFUSED = [400, 413, 415, 422];
 
 /** Holds everything that came so far against everything that was promised so far; call it when nothing more is to come. */
@@ -175,7 +177,10 @@ function findAfterEnd(
   }
 }
 
-/** §6.2: what was answered comes again only if the core, or the log under it, was killed or put to sleep since. */
+/**
+ * §6.2: what was answered comes again only if the core, or the log under it, was killed or put to sleep since, or if it was not
+ * answered when its shard moved.
+ */
 function findRepeats(book: Book, pair: Pair, done: ReadonlyMap<string, Done>, say: Say) {
   let [count, oldestMs] = [0, 0];
   for (const arrival of pair.arrivals) {
@@ -188,14 +193,21 @@ function findRepeats(book: Book, pair: Pair, done: ReadonlyMap<string, Done>, sa
     const since = before.dead ? firstOf(pair, arrival.key) : before.arrival.at;
     // An attempt that was on its way when the core fell asleep is over when it wakes.
     const excuses = book.faults.filter((fault) =>
-      fault.target !== "edge" && !(fault.target === "core" && fault.kind === "restarted") &&
-      fault.from <= arrival.at && fault.to + RIPPLE_MS >= since
+      fault.target !== "edge" && fault.from <= arrival.at &&
+      (fault.target === "core" && isGraceful(fault)
+        ? fault.shared === true && wasUnanswered(before.arrival, fault)
+        : fault.to + RIPPLE_MS >= since)
     );
     if (excuses.length === 0) {
       say("forbidden repeat", `${pair.name}: ${arrival.key} done at ${ms(before.at)} came again at ${ms(arrival.at)}`);
     } else oldestMs = Math.max(oldestMs, Math.min(...excuses.map(({ from }) => from)) - before.at);
   }
   return { count, oldestMs };
+}
+
+/** Whether an attempt was under way for as long as an owner waits for it, at a time when its shard may have moved (A3.3). */
+function wasUnanswered({ at, answeredAt = Infinity }: Arrival, fault: Fault): boolean {
+  return answeredAt - at > RELEASED_AFTER_MS && at <= settledAt(fault) && answeredAt >= fault.from;
 }
 
 function firstOf(pair: Pair, key: string): number {

@@ -55,11 +55,19 @@ export interface Pair {
 export interface Fault {
   /** `harness`: this process itself was held up, so that its own times mean little. */
   readonly target: "edge" | "core" | "broker" | "harness";
-  /** `ended`: the process ended by itself, and was started again. */
-  readonly kind: "killed" | "asleep" | "restarted" | "ended" | "held up";
+  /** `ended`: the process ended by itself, and was started again. `joined`, `left`: one more by its own will, one less. */
+  readonly kind: "killed" | "asleep" | "restarted" | "joined" | "left" | "ended" | "held up";
   readonly from: number;
   /** When it runs again; Infinity until then. */
   to: number;
+  /** Others of its kind go on meanwhile: what it had moves to them (ARCHITECTURE §3). */
+  readonly shared?: boolean;
+}
+
+/** A request that was answered 503 or 429: the client is to come again. Or one without a complete answer. */
+export interface Refusal {
+  readonly status: number | undefined;
+  readonly at: number;
 }
 
 export interface Book {
@@ -67,12 +75,13 @@ export interface Book {
   readonly byTopic: Map<string, Message[]>;
   readonly pairs: Pair[];
   readonly faults: Fault[];
+  readonly refusals: Refusal[];
   /** Answers that no client should get. */
   readonly unexpected: string[];
 }
 
 export function createBook(): Book {
-  return { messages: new Map(), byTopic: new Map(), pairs: [], faults: [], unexpected: [] };
+  return { messages: new Map(), byTopic: new Map(), pairs: [], faults: [], refusals: [], unexpected: [] };
 }
 
 /** Writes down a message that is about to be sent. */

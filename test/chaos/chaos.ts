@@ -1,4 +1,4 @@
-// `npm run chaos -- --trials N [--kafka] [--from N] [--seed N] [--append FILE] [--fresh N]`: kills, stops and restarts the
+// `npm run chaos -- --trials N [--kafka [--cores N]] [--from N] [--seed N] [--append FILE] [--fresh N]`: kills, stops and restarts the
 // hub's processes under load, and audits what came. Ends with 1 if any promise of ARCHITECTURE §6 was broken. With
 // `--trials 0 --append FILE` it only adds up what is in the file.
 
@@ -18,10 +18,11 @@ const { values } = parseArgs({
     fresh: { type: "string", default: "25" },
     append: { type: "string" },
     kafka: { type: "boolean", default: false },
+    cores: { type: "string", default: "1" },
     quiet: { type: "boolean", default: false },
   },
 });
-const number = (name: "trials" | "from" | "seed" | "fresh") => {
+const number = (name: "trials" | "from" | "seed" | "fresh" | "cores") => {
   const value = Number(values[name]);
   if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name} is not a whole number: ${values[name]}`);
   return value;
@@ -39,6 +40,7 @@ let lines = await runChaos({
   seed: number("seed"),
   fresh: Math.max(1, number("fresh")),
   kafka: values.kafka,
+  cores: number("cores"),
   commit: commit(),
   settings: checkpointAhead === undefined ? {} : { TIDINGS_TEST_CHECKPOINT_AHEAD: checkpointAhead },
   signal: stop.signal,
@@ -53,7 +55,8 @@ console.log(`\n${lines.length} trials in ${((performance.now() - begun) / 1_000)
 if (values.append !== undefined) {
   const log = values.kafka ? "kafka" : "embedded";
   const all = (await readFile(values.append, "utf8")).split("\n").filter((line) => line !== "");
-  lines = all.map((line) => JSON.parse(line) as TrialLine).filter((line) => line.log === log);
+  lines = all.map((line) => JSON.parse(line) as TrialLine)
+    .filter((line) => line.log === log && (line.cores ?? 1) === number("cores"));
 }
 for (const line of total(lines)) console.log(line);
 process.exitCode = failed(lines).length === 0 ? 0 : 1;

@@ -1,16 +1,29 @@
-// What is done to the hub's processes, and to the broker under them.
+// What is done to the hub's processes, and to the brokers under them.
 
 import process from "node:process";
 import { pause } from "../support/eventually.ts";
+import type { Member } from "../support/fleet.ts";
 import type { Fault } from "./book.ts";
 import type { Random } from "./random.ts";
 import { type Session, startAgain } from "./session.ts";
 
 export interface FaultPlan {
   readonly target: "edge" | "core" | "broker";
-  readonly kind: "killed" | "asleep" | "restarted";
+  /** `joined` and `left` are the spare's: it comes if it is not there, and goes if it is. */
+  readonly kind: "killed" | "asleep" | "restarted" | "joined" | "left";
   /** How long it sleeps, or stays away before it is started. */
   readonly forMs: number;
+  /** Which of its kind, from 0. */
+  readonly which?: number;
+  /** When, counted from the first one's time. */
+  readonly afterMs?: number;
+}
+
+/** What there is to harm. */
+export interface Targets {
+  readonly cores: number;
+  readonly edges: number;
+  readonly brokers: number;
 }
 
 type Choice = readonly [weight: number, target: FaultPlan["target"], kind: FaultPlan["kind"]];
@@ -28,20 +41,67 @@ const WITH_BROKER: readonly Choice[] = [
   [40, "broker", "asleep"],
   [20, "broker", "restarted"],
 ];
+const OF_MANY: readonly Choice[] = [
+  [30, "core", "killed"],
+  [25, "core", "asleep"],
+  [15, "core", "restarted"],
+  [15, "core", "joined"],
+  [10, "edge", "killed"],
+  [6, "edge", "asleep"],
+  [5, "edge", "restarted"],
+  [4, "edge", "joined"],
+  [6, "broker", "killed"],
+  [6, "broker", "asleep"],
+  [4, "broker", "restarted"],
+];
+const MOST_FAULTS = 4;
+/** A consumer group takes a member for dead after 10 s (A3.4). */
+const PAST_SESSION_MS = [10_500, 12_500] as const;
 
-export function planFault(random: Random, withBroker: boolean): FaultPlan {
-  const choices = withBroker ? WITH_BROKER : TIERS;
-  let left = random.next() * choices.reduce((sum, [weight]) => sum + weight, 0);
-  const [, target, kind] = choices.find(([weight]) => (left -= weight) < 0) ?? choices[0]!;
+/** The faults of a trial: one where there is one of each tier, else some that may overlap. */
+export function planFaults(random: Random, targets: Targets): FaultPlan[] {
+  if (targets.cores === 1 && targets.edges === 1) return [planFault(random, targets.brokers > 0)];
+  const plans = [];
+  let afterMs = 0;
+  for (let left = random.between(1, MOST_FAULTS); left > 0; left--) {
+    plans.push(planOfMany(random, targets, afterMs));
+    afterMs += random.between(0, 2_500);
+  }
+  return plans;
+}
+
+function planFault(random: Random, withBroker: boolean): FaultPlan {
+  const [, target, kind] = choose(random, withBroker ? WITH_BROKER : TIERS);
   const long = random.chance(0.25);
   if (kind === "asleep") return { target, kind, forMs: long ? random.between(400, 1_600) : random.between(50, 400) };
   return { target, kind, forMs: long ? random.between(50, 400) : 0 };
 }
 
-/** Does it, and resolves when the process runs again: with when it was let go. */
-export async function commit(session: Session, plan: FaultPlan): Promise<{ readonly fault: Fault; liftedAt: number }> {
-  const fault: Fault = { target: plan.target, kind: plan.kind, from: performance.now(), to: Infinity };
-  session.book.faults.push(fault);
+function planOfMany(random: Random, targets: Targets, afterMs: number): FaultPlan {
+  const there = { core: targets.cores, edge: targets.edges, broker: targets.brokers };
+  const [, target, kind] = choose(random, OF_MANY.filter(([, target]) => there[target] > 0));
+  const where = { target, kind, which: random.between(0, there[target] - 1), afterMs };
+  const long = random.chance(0.4);
+  if (kind !== "asleep") return { ...where, forMs: long ? random.between(500, 5_000) : 0 };
+  // An edge or a broker may sleep as well, but only a core has a session to sleep past.
+  if (long && target === "core") return { ...where, forMs: random.between(...PAST_SESSION_MS) };
+  return { ...where, forMs: random.between(100, 3_000) };
+}
+
+function choose(random: Random, choices: readonly Choice[]): Choice {
+  let left = random.next() * choices.reduce((sum, [weight]) => sum + weight, 0);
+  return choices.find(([weight]) => (left -= weight) < 0) ?? choices[0]!;
+}
+
+export interface Committed {
+  readonly fault: Fault;
+  /** When the process was let go, or started. */
+  readonly liftedAt: number;
+}
+
+/** Does it, and resolves when the process runs again. */
+export async function commit(session: Session, plan: FaultPlan): Promise<Committed> {
+  const fault = noteFault(session, plan);
   try {
     const liftedAt = plan.target === "broker" ? await harmBroker(session, plan) : await harmTier(session, plan);
     return { fault, liftedAt };
@@ -50,41 +110,81 @@ export async function commit(session: Session, plan: FaultPlan): Promise<{ reado
   }
 }
 
-async function harmTier({ hub, down }: Session, { target, kind, forMs }: FaultPlan): Promise<number> {
-  const tier = target === "edge" ? "edge" : "core";
-  if (kind === "asleep") {
-    const pid = hub.pid(tier);
+function noteFault({ book, fleet, brokers }: Session, { target, kind }: FaultPlan): Fault {
+  const others = { core: fleet.cores, edge: fleet.edges, broker: brokers }[target].length > 1;
+  const fault: Fault = { target, kind, from: performance.now(), to: Infinity, ...(others ? { shared: true } : {}) };
+  book.faults.push(fault);
+  return fault;
+}
+
+async function harmTier(session: Session, plan: FaultPlan): Promise<number> {
+  const { fleet, down, wanted } = session;
+  const members = plan.target === "edge" ? fleet.edges : fleet.cores;
+  if (plan.kind === "joined" || plan.kind === "left") return await joinOrLeave(session, members);
+  const member = members.filter(({ spare }) => !spare)[plan.which ?? 0];
+  // Another fault has it already: there is nothing to do to it.
+  if (member === undefined || down.has(member) || !wanted.has(member)) return performance.now();
+  if (plan.kind === "asleep") {
+    const { pid } = member;
     if (pid === undefined) return performance.now();
-    process.kill(pid, "SIGSTOP");
-    await pause(forMs);
-    process.kill(pid, "SIGCONT");
+    down.add(member);
+    try {
+      process.kill(pid, "SIGSTOP");
+      await pause(plan.forMs);
+      process.kill(pid, "SIGCONT");
+    } finally {
+      down.delete(member);
+    }
     return performance.now();
   }
-  down.add(tier);
+  down.add(member);
   try {
-    if (kind === "killed") await hub.kill(tier);
-    else await hub.stop(tier);
-    await pause(forMs);
+    if (plan.kind === "killed") await member.kill();
+    else await member.stop();
+    await pause(plan.forMs);
     const liftedAt = performance.now();
-    await startAgain(hub, tier);
+    await startAgain(member);
     return liftedAt;
   } finally {
-    down.delete(tier);
+    down.delete(member);
   }
 }
 
-async function harmBroker({ kafka }: Session, { kind, forMs }: FaultPlan): Promise<number> {
-  if (kafka === undefined) throw new Error("There is no broker to harm");
-  if (kind === "asleep") {
-    kafka.pause();
-    await pause(forMs * 2);
-    kafka.resume();
-    return performance.now();
+async function joinOrLeave({ down, wanted }: Session, members: readonly Member[]): Promise<number> {
+  const spare = members.find((member) => member.spare);
+  if (spare === undefined || down.has(spare)) return performance.now();
+  down.add(spare);
+  try {
+    if (wanted.delete(spare)) await spare.stop();
+    else {
+      await startAgain(spare);
+      wanted.add(spare);
+    }
+  } finally {
+    down.delete(spare);
   }
-  if (kind === "killed") await kafka.kill();
-  else await kafka.stop();
-  await pause(forMs);
-  const liftedAt = performance.now();
-  await kafka.start();
-  return liftedAt;
+  return performance.now();
+}
+
+async function harmBroker({ brokers, down }: Session, { kind, forMs, which = 0 }: FaultPlan): Promise<number> {
+  const broker = brokers[which];
+  if (broker === undefined) throw new Error("There is no broker to harm");
+  if (down.has(broker)) return performance.now();
+  down.add(broker);
+  try {
+    if (kind === "asleep") {
+      broker.pause();
+      await pause(forMs * 2);
+      broker.resume();
+      return performance.now();
+    }
+    if (kind === "killed") await broker.kill();
+    else await broker.stop();
+    await pause(forMs);
+    const liftedAt = performance.now();
+    await broker.start();
+    return liftedAt;
+  } finally {
+    down.delete(broker);
+  }
 }

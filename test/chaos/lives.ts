@@ -13,6 +13,8 @@ const FOLDED_AFTER_FAULT_MS = 15_000;
  * first when it is back, for which a hub that was cut off has all of its 15 s.
  */
 const SETTLED_MS: Readonly<Record<Fault["target"], number>> = { edge: 250, core: 250, harness: 250, broker: 15_000 };
+/** Where cores share the shards: those of one that comes, goes or wakes have moved by then. */
+const MOVED_MS = 3_000;
 
 /** From when on a wish is certainly the hub's, and by when it must have acted on it. */
 export interface Known {
@@ -81,6 +83,29 @@ export function livesOf(pair: Pair, known: readonly (Known | undefined)[]): Life
   return lives;
 }
 
+/** Whether a core comes or goes by its own will: nothing of it dies, sleeps or is cut off. */
+export function isGraceful({ kind }: Fault): boolean {
+  return kind === "restarted" || kind === "joined" || kind === "left";
+}
+
+/** Until when a fault may be felt. */
+export function settledAt(fault: Fault): number {
+  if (fault.shared !== true || fault.target !== "core") return fault.to + SETTLED_MS[fault.target];
+  const moved = fault.to + MOVED_MS;
+  // What it had is the others' within 15 s, whether it is back or not.
+  return isGraceful(fault) ? moved : Math.max(moved, fault.from + FOLDED_AFTER_FAULT_MS);
+}
+
+/** When the last core died or fell asleep that may have had to fold what was in the log at `from`: who takes over may die too. */
+function lastDeath(book: Book, from: number, at: number): number {
+  let since = from;
+  for (const fault of book.faults.toSorted((a, b) => a.from - b.from)) {
+    if (fault.shared !== true || fault.target !== "core" || isGraceful(fault) || fault.from > at) continue;
+    if (fault.from > since && fault.from <= since + FOLDED_AFTER_FAULT_MS) since = fault.from;
+  }
+  return since;
+}
+
 /**
  * Whether the hub must have folded by `at` what was in the log at `from`: within 1 s in which nothing was broken, and
  * within 15 s in which there was a log to read, whatever else was (§6.5 gives 15 s for any fault, and is less strict).
@@ -88,13 +113,14 @@ export function livesOf(pair: Pair, known: readonly (Known | undefined)[]): Life
 export function mustHaveFolded(book: Book, from: number, at: number): boolean {
   let [calmMs, calmFrom, awayMs] = [0, from, 0];
   for (const fault of book.faults) {
-    const end = fault.to + SETTLED_MS[fault.target];
+    const end = settledAt(fault);
     if (end < from || fault.from > at) continue;
     calmMs += Math.max(0, fault.from - CALM_MS - calmFrom);
     calmFrom = Math.max(calmFrom, end);
     if (fault.target === "broker") awayMs += Math.max(0, Math.min(fault.to, at) - Math.max(fault.from, from));
   }
-  return calmMs + Math.max(0, at - calmFrom) > FOLDED_MS || at - from - awayMs > FOLDED_AFTER_FAULT_MS;
+  return calmMs + Math.max(0, at - calmFrom) > FOLDED_MS ||
+    at - lastDeath(book, from, at) - awayMs > FOLDED_AFTER_FAULT_MS;
 }
 
 /** The life that a secret was wished in, by the number of wishes that ended one before; undefined for a secret never wished. */

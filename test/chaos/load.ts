@@ -3,7 +3,7 @@
 import { request as httpRequest } from "node:http";
 import { pause } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";
-import { type Message, noteMessage, type Pair, type Wish } from "./book.ts";
+import { type Book, type Message, noteMessage, type Pair, type Wish } from "./book.ts";
 import { CALM_MS, faultWithin } from "./lives.ts";
 import type { Random } from "./random.ts";
 import type { Session } from "./session.ts";
@@ -19,6 +19,7 @@ const FORM = "application/x-www-form-urlencoded";
 interface Reply {
   readonly status: number;
   readonly id: string | undefined;
+  readonly retryAfter: string | undefined;
   readonly text: string;
 }
 
@@ -42,22 +43,20 @@ export async function publishUntilAccepted(
   topic: string,
   filling = "",
 ): Promise<Message> {
-  const { book, hub } = session;
+  const { book } = session;
   const query = encodeForm({ "hub.mode": "publish", "hub.topic": topic });
   const number = session.nextNumber();
   const until = performance.now() + PATIENCE_MS;
   for (let tries = 0;; tries += 1) {
     const key = `${name}.${number}.${tries}`;
     const message = noteMessage(book, key, topic, `${key} ${filling}`, performance.now());
-    const reply = await send(session, `${hub.url}?${query}`, "text/plain", message.body);
+    const reply = await send(session, `?${query}`, "text/plain", message.body);
     if (reply?.status === 200) {
       message.id = reply.id;
       message.ackedAt = performance.now();
       return message;
     }
-    if (reply !== undefined && reply.status !== 503) {
-      book.unexpected.push(`publishing ${key} was answered ${reply.status} ${reply.text}`);
-    }
+    noteRefusal(book, `publishing ${key}`, reply, [503]);
     if (performance.now() > until) throw new Error(`Publishing ${key} was not accepted within ${PATIENCE_MS} ms`);
     await pause(AGAIN_MS);
   }
@@ -124,7 +123,7 @@ function isOpen(pair: Pair): boolean {
 
 /** Asks the hub until it says 202. */
 async function ask(session: Session, pair: Pair, wish: Wish): Promise<void> {
-  const { hub, book } = session;
+  const { book } = session;
   const until = performance.now() + PATIENCE_MS;
   const form = encodeForm({
     "hub.mode": wish.mode,
@@ -134,11 +133,9 @@ async function ask(session: Session, pair: Pair, wish: Wish): Promise<void> {
     ...(wish.mode === "subscribe" ? { "hub.secret": wish.secret } : {}),
   });
   while (pair.wishes.at(-1) === wish) {
-    const reply = await send(session, hub.url, FORM, form);
+    const reply = await send(session, "", FORM, form);
     if (reply?.status === 202) return;
-    if (reply !== undefined && reply.status !== 503 && reply.status !== 429) {
-      book.unexpected.push(`wish ${wish.number} (${wish.mode}) was answered ${reply.status} ${reply.text}`);
-    }
+    noteRefusal(book, `wish ${wish.number} (${wish.mode})`, reply, [503, 429]);
     if (performance.now() > until) throw new Error(`Wish ${wish.number} was not accepted within ${PATIENCE_MS} ms`);
     await pause(AGAIN_MS);
   }
@@ -172,8 +169,16 @@ function isKnown({ book }: Session, pair: Pair, wish: Wish, yesAt: number): bool
     pair.arrivals.some(({ at, signedWith }) => at > yesAt && signedWith === wish.secret);
 }
 
-/** One request on a kept connection; undefined without a complete answer. */
-function send({ agent }: Session, url: string, type: string, body: string): Promise<Reply | undefined> {
+/** WIRE §1: who is to come again is told when. */
+function noteRefusal(book: Book, what: string, reply: Reply | undefined, passing: readonly number[]): void {
+  if (reply === undefined || (passing.includes(reply.status) && reply.retryAfter !== undefined)) {
+    book.refusals.push({ status: reply?.status, at: performance.now() });
+  } else book.unexpected.push(`${what} was answered ${reply.status} ${reply.text}`);
+}
+
+/** One request on a kept connection, to the edge whose turn it is; undefined without a complete answer. */
+function send({ agent, nextHub }: Session, query: string, type: string, body: string): Promise<Reply | undefined> {
+  const url = `${nextHub().url}${query}`;
   return new Promise((resolve) => {
     const headers = { "content-type": type, "content-length": String(Buffer.byteLength(body)) };
     const signal = AbortSignal.timeout(ANSWER_DEADLINE_MS);
@@ -184,8 +189,12 @@ function send({ agent }: Session, url: string, type: string, body: string): Prom
       response.on("close", () => resolve(undefined));
       response.on("end", () => {
         const id = response.headers["webhook-id"];
-        const text = Buffer.concat(parts).toString("utf8");
-        resolve({ status: response.statusCode ?? 0, id: typeof id === "string" ? id : undefined, text });
+        resolve({
+          status: response.statusCode ?? 0,
+          id: typeof id === "string" ? id : undefined,
+          retryAfter: response.headers["retry-after"],
+          text: Buffer.concat(parts).toString("utf8"),
+        });
       });
     });
     request.on("error", () => resolve(undefined));

@@ -1,11 +1,14 @@
 // The sum over many trials, of one sitting or several.
 
 import { BREACHES } from "./audit.ts";
+import type { FaultPlan } from "./faults.ts";
 import type { TrialResult } from "./trial.ts";
 
 /** A line of the file that sittings are added up in. */
 export interface TrialLine extends TrialResult {
   readonly log: "embedded" | "kafka";
+  /** How many cores shared the shards; lines of an early sitting do not say it of one. */
+  readonly cores?: number;
   /** What the hub was at that time: a commit, with "+" if files differed from it. */
   readonly commit: string;
   readonly at: string;
@@ -28,7 +31,7 @@ export function total(lines: readonly TrialLine[]): string[] {
     lines.map(({ recoveryMs, bootMs }) => Math.max(0, (recoveryMs ?? NaN) - bootMs)).filter(Number.isFinite),
   );
   const faults = new Map<string, number>();
-  for (const { fault: { target, kind } } of lines) {
+  for (const { target, kind } of lines.flatMap(({ fault, more = [] }) => [fault, ...more])) {
     faults.set(`${target} ${kind}`, (faults.get(`${target} ${kind}`) ?? 0) + 1);
   }
   const rows: (readonly [string, string | number])[] = [
@@ -36,7 +39,7 @@ export function total(lines: readonly TrialLine[]): string[] {
       "trials",
       `${new Set(lines.map(({ seed }) => seed)).size} seeds in ${lines.length} trials, ${failed(lines).length} failed`,
     ],
-    ["log", [...new Set(lines.map(({ log }) => log))].join(", ")],
+    ["log", [...new Set(lines.map(({ log, cores = 1 }) => cores === 1 ? log : `${log}, ${cores} cores`))].join(", ")],
     ["commits", [...new Set(lines.map(({ commit }) => commit))].join(", ")],
     [
       "faults",
@@ -60,16 +63,20 @@ export function total(lines: readonly TrialLine[]): string[] {
 }
 
 /** One trial in a line. */
-export function describe({ trial, seed, fault, accepted, deliveries, repeated, recoveryMs, tookMs, ended }: TrialLine) {
-  const what = `${fault.target} ${fault.kind}${fault.forMs > 0 ? ` ${fault.forMs} ms` : ""}`;
+export function describe(line: TrialLine): string {
+  const { trial, seed, fault, more = [], accepted, deliveries, repeated, recoveryMs, tookMs, ended } = line;
   return [
     `trial ${trial} (seed ${seed})`.padEnd(24),
-    what.padEnd(24),
+    [fault, ...more].map(named).join(", ").padEnd(24),
     `${accepted} accepted, ${deliveries} deliveries, ${repeated} repeated, recovery ${
       recoveryMs ?? "–"
     } ms, ${tookMs} ms`,
     ended > 0 ? ` (${ended} ended by themselves)` : "",
   ].join(" ");
+}
+
+function named({ target, kind, forMs, which }: FaultPlan): string {
+  return `${target}${which === undefined ? "" : `-${which + 1}`} ${kind}${forMs > 0 ? ` ${forMs} ms` : ""}`;
 }
 
 function quantile(sorted: readonly number[], q: number): number | string {

@@ -13,6 +13,8 @@ export interface ChaosOptions {
   /** Added to a trial's number it is the trial's seed. */
   readonly seed?: number;
   readonly kafka?: boolean;
+  /** Default 1. With more, one more may join, and there are two edges and a spare one. */
+  readonly cores?: number;
   /** Trials on the same data. */
   readonly fresh?: number;
   readonly commit?: string;
@@ -24,7 +26,8 @@ export interface ChaosOptions {
 
 /** Runs the trials and resolves with what each found. A failed one ends its session: the next begins on fresh data. */
 export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
-  const { trials, from = 1, seed = 0, fresh = 25, commit = "", settings = {}, signal } = options;
+  const { trials, from = 1, seed = 0, fresh = 25, commit = "", cores = 1, settings = {}, signal } = options;
+  if (cores > 1 && options.kafka !== true) throw new Error("The embedded log has one core: several need --kafka");
   if (trials === 0) return [];
   const kafka = options.kafka === true ? await startKafka() : undefined;
   const lines: TrialLine[] = [];
@@ -33,7 +36,13 @@ export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
   try {
     for (let trial = from; trial < from + trials && signal?.aborted !== true; trial += 1) {
       if (session === undefined) {
-        session = await openSession({ kafka, settings });
+        session = await openSession({
+          brokers: kafka === undefined ? [] : [kafka],
+          cores,
+          edges: cores === 1 ? 1 : 2,
+          spares: cores > 1,
+          settings,
+        });
         soFar = createSoFar();
         await begin(session);
       }
@@ -44,6 +53,7 @@ export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
         ...result,
         log: kafka === undefined ? "embedded" : "kafka",
         commit,
+        cores,
         at: new Date().toISOString(),
         gaps: last ? await gapsOf(session) : 0,
       };
@@ -67,8 +77,8 @@ export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
   return lines;
 }
 
-async function gapsOf({ hub, book }: Session): Promise<number> {
+async function gapsOf({ nextHub, book }: Session): Promise<number> {
   let gaps = 0;
-  for (const { topic, callback } of book.pairs) gaps += (await statusOf(hub, topic, callback))?.gaps.length ?? 0;
+  for (const { topic, callback } of book.pairs) gaps += (await statusOf(nextHub(), topic, callback))?.gaps.length ?? 0;
   return gaps;
 }

@@ -5,14 +5,18 @@ import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pause } from "../support/eventually.ts";
-import { openOwnHub, type OwnHub, type Tier } from "../support/hub.ts";
+import { type Fleet, type Member, openFleet } from "../support/fleet.ts";
+import type { HubUnderTest } from "../support/hub.ts";
 import type { Kafka } from "../support/kafka-node.ts";
 import { type Book, createBook, type Pair } from "./book.ts";
 import { openSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface Session {
-  readonly hub: OwnHub;
-  readonly kafka: Kafka | undefined;
+  readonly fleet: Fleet;
+  /** None if the log is the embedded one. */
+  readonly brokers: readonly Kafka[];
+  /** The hub as shown by the edge whose turn it is. */
+  readonly nextHub: () => HubUnderTest;
   readonly book: Book;
   readonly topics: readonly string[];
   readonly subscribers: readonly Subscriber[];
@@ -22,8 +26,10 @@ export interface Session {
   readonly nextWish: () => number;
   /** Pairs that stay unsubscribed until a trial, so that what comes long after the end is seen. */
   readonly resting: Map<Pair, number>;
-  /** Tiers that are down because a fault is under way. */
-  readonly down: Set<Tier>;
+  /** Who is to run: a spare one only while it has joined. */
+  readonly wanted: Set<Member>;
+  /** Members and brokers that are down because a fault is under way. */
+  readonly down: Set<Member | Kafka>;
   /** Ends everything; `keep` writes books and output next to the data and says where, else all of it is removed. */
   close(keep: boolean): Promise<string | undefined>;
 }
@@ -45,17 +51,28 @@ const LOOK_MS = 50;
 /** A harness that was held up longer knows too little of what happened when. */
 const HELD_UP_MS = 300;
 
+export interface SessionOptions {
+  readonly brokers: readonly Kafka[];
+  readonly cores: number;
+  readonly edges: number;
+  /** Whether one more of each tier may join. */
+  readonly spares: boolean;
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
 export async function openSession(
-  { kafka, settings = {} }: { readonly kafka: Kafka | undefined; readonly settings?: Readonly<Record<string, string>> },
+  { brokers, cores, edges, spares, settings = {} }: SessionOptions,
 ): Promise<Session> {
   const directory = await mkdtemp(join(tmpdir(), "tidings-chaos-"));
   const dataDir = join(directory, "data");
   await mkdir(dataDir);
   const prefix = `chaos-${Date.now().toString(36)}`;
-  const log = kafka === undefined
-    ? {}
-    : { TIDINGS_KAFKA_BROKERS: kafka.address, TIDINGS_KAFKA_PREFIX: prefix, TIDINGS_KAFKA_REPLICATION: "1" };
-  const hub = await openOwnHub({ dataDir, settings: { ...SETTINGS, ...log, ...settings } });
+  const log = brokers.length === 0 ? {} : {
+    TIDINGS_KAFKA_BROKERS: brokers.map(({ address }) => address).join(),
+    TIDINGS_KAFKA_PREFIX: prefix,
+    TIDINGS_KAFKA_REPLICATION: brokers.length < 3 ? "1" : "3",
+  };
+  const fleet = await openFleet({ cores, edges, spares, dataDir, settings: { ...SETTINGS, ...log, ...settings } });
   const book = createBook();
   let [number, wish] = [0, 0];
   const nextWish = () => wish += 1;
@@ -65,12 +82,19 @@ export async function openSession(
     subscribers.push(await openSubscriber({ name: `s${i}`, topics, book, nextWish }));
   }
   book.pairs.push(...subscribers.flatMap(({ pairs }) => pairs));
-  const down = new Set<Tier>();
+  const wanted = new Set(fleet.members.filter(({ spare }) => !spare));
+  const down = new Set<Member | Kafka>();
+  let turn = 0;
+  const nextHub = () => {
+    const hubs = fleet.hubs.filter((_, index) => wanted.has(fleet.edges[index]!));
+    return hubs[turn++ % hubs.length]!;
+  };
   const agent = new Agent({ keepAlive: true });
-  const supervisor = supervise(hub, book, down);
+  const supervisor = supervise(wanted, book, down);
   return {
-    hub,
-    kafka,
+    fleet,
+    brokers,
+    nextHub,
     book,
     topics: TOPICS,
     subscribers,
@@ -78,17 +102,18 @@ export async function openSession(
     nextNumber: () => number += 1,
     nextWish,
     resting: new Map(),
+    wanted,
     down,
     async close(keep) {
       await supervisor.close();
-      await hub.close();
+      await fleet.close();
       agent.destroy();
       for (const subscriber of subscribers) await subscriber.close();
       if (!keep) {
         await rm(directory, { recursive: true, force: true, maxRetries: 3 });
         return undefined;
       }
-      await writeFile(join(directory, "hub.log"), hub.output());
+      await writeFile(join(directory, "hub.log"), fleet.output());
       const { messages, pairs, faults, unexpected } = book;
       await writeFile(
         join(directory, "book.json"),
@@ -100,7 +125,7 @@ export async function openSession(
 }
 
 /** Starts again what ended by itself, as any operator's supervisor does, and notes when this very process was held up. */
-function supervise(hub: OwnHub, book: Book, down: Set<Tier>): { close(): Promise<void> } {
+function supervise(wanted: ReadonlySet<Member>, book: Book, down: Set<Member | Kafka>): { close(): Promise<void> } {
   let lookedAt = performance.now();
   const starting = new Set<Promise<void>>();
   const look = () => {
@@ -109,14 +134,14 @@ function supervise(hub: OwnHub, book: Book, down: Set<Tier>): { close(): Promise
       book.faults.push({ target: "harness", kind: "held up", from: lookedAt, to: now });
     }
     lookedAt = now;
-    for (const tier of ["core", "edge"] as const) {
-      if (down.has(tier) || hub.pid(tier) !== undefined) continue;
-      down.add(tier);
-      const fault = { target: tier, kind: "ended" as const, from: now - LOOK_MS, to: Infinity };
+    for (const member of wanted) {
+      if (down.has(member) || member.pid !== undefined) continue;
+      down.add(member);
+      const fault = { target: member.tier, kind: "ended" as const, from: now - LOOK_MS, to: Infinity };
       book.faults.push(fault);
-      const started = startAgain(hub, tier).finally(() => {
+      const started = startAgain(member).finally(() => {
         fault.to = performance.now();
-        down.delete(tier);
+        down.delete(member);
         starting.delete(started);
       });
       starting.add(started);
@@ -131,12 +156,12 @@ function supervise(hub: OwnHub, book: Book, down: Set<Tier>): { close(): Promise
   };
 }
 
-/** Starts a tier, again and again while it ends before it is ready. @throws {Error} after 60 s */
-export async function startAgain(hub: OwnHub, tier: Tier): Promise<void> {
+/** Starts a member, again and again while it ends before it is ready. @throws {Error} after 60 s */
+export async function startAgain(member: Member): Promise<void> {
   const until = performance.now() + 60_000;
   for (;;) {
     try {
-      return await hub.start(tier);
+      return await member.start();
     } catch (error) {
       if (performance.now() > until) throw error;
       await pause(200);

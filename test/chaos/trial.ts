@@ -3,7 +3,7 @@
 import { pause } from "../support/eventually.ts";
 import { audit, type Breach, type Violation } from "./audit.ts";
 import type { Book, Message } from "./book.ts";
-import { commit, type FaultPlan, planFault } from "./faults.ts";
+import { commit, type Committed, type FaultPlan, planFaults } from "./faults.ts";
 import { liveAlong, publishAlong, publishUntilAccepted, settle, subscribe } from "./load.ts";
 import { createRandom } from "./random.ts";
 import { DEAD_LETTER_ATTEMPTS, type Session } from "./session.ts";
@@ -12,6 +12,8 @@ export interface TrialResult {
   readonly trial: number;
   readonly seed: number;
   readonly fault: FaultPlan;
+  /** Where several cores or edges are harmed: those beside the first. */
+  readonly more?: readonly FaultPlan[];
   readonly tookMs: number;
   /** Publishes answered 2xx, attempts that came, those of them that were repeats; in this trial. */
   readonly accepted: number;
@@ -48,6 +50,7 @@ const PUBLISHERS = 4;
 const MOST_SEEN = 3;
 /** Load goes on so long after the fault. */
 const AFTER_MS = 120;
+const AFTER_MS_OF_MANY = 6_000;
 /** Longer than a fold may take, and what a fault before leaves behind. */
 const CALM_MS = 1_600;
 
@@ -60,7 +63,9 @@ export async function begin(session: Session): Promise<void> {
 export async function runTrial(session: Session, trial: number, seed: number, soFar: SoFar): Promise<TrialResult> {
   const { book } = session;
   const random = createRandom(seed);
-  const plan = planFault(random, session.kafka !== undefined);
+  const { fleet, brokers } = session;
+  const [cores, edges] = [fleet.cores, fleet.edges].map((tier) => tier.filter(({ spare }) => !spare).length);
+  const [plan, ...more] = planFaults(random, { cores: cores!, edges: edges!, brokers: brokers.length });
   const begunAt = performance.now();
   const faultsBefore = book.faults.length;
   // In some trials nobody changes what it wants, so that what was wished before must outlive the fault; in some they stop
@@ -80,11 +85,15 @@ export async function runTrial(session: Session, trial: number, seed: number, so
     steady = true;
     await pause(CALM_MS);
   }
-  const { fault, liftedAt } = await commit(session, plan);
-  await pause(AFTER_MS);
+  const committed = await commitAll(session, [plan!, ...more]);
+  const from = Math.min(...committed.map(({ fault }) => fault.from));
+  const liftedAt = Math.max(...committed.map((one) => one.liftedAt));
+  const readyAt = Math.max(...committed.map(({ fault }) => fault.to));
+  // Where shards move, in some trials under load.
+  await pause(more.length === 0 && cores === 1 ? AFTER_MS : random.between(AFTER_MS, AFTER_MS_OF_MANY));
   running = false;
   await load;
-  await finish(session, session.kafka === undefined ? 30_000 : 60_000);
+  await finish(session, brokers.length === 0 ? 30_000 : 60_000);
 
   const found = audit(book, { deadLetterAttempts: DEAD_LETTER_ATTEMPTS, now: performance.now() });
   const fresh = found.violations.filter(({ breach, what }) => !soFar.violations.has(`${breach}: ${what}`));
@@ -92,15 +101,16 @@ export async function runTrial(session: Session, trial: number, seed: number, so
   const result = {
     trial,
     seed,
-    fault: plan,
+    fault: plan!,
+    ...(more.length === 0 ? {} : { more }),
     tookMs: Math.round(performance.now() - begunAt),
     accepted: found.accepted - soFar.accepted,
     deliveries: found.arrivals - soFar.arrivals,
     repeated: found.repeats - soFar.repeats,
     deadLetters: found.deadLetters - soFar.deadLetters,
     oldestRepeatMs: Math.round(found.oldestRepeatMs),
-    recoveryMs: recovery(book, fault.from, liftedAt),
-    bootMs: Math.round(fault.to - liftedAt),
+    recoveryMs: recovery(book, from, liftedAt),
+    bootMs: Math.round(readyAt - liftedAt),
     ended: faults.filter(({ kind }) => kind === "ended").length,
     heldUp: faults.filter(({ target }) => target === "harness").length,
     ...summary(fresh),
@@ -111,8 +121,20 @@ export async function runTrial(session: Session, trial: number, seed: number, so
   return result;
 }
 
+/** Each at its time; all have happened also where one could not be lifted. */
+async function commitAll(session: Session, plans: readonly FaultPlan[]): Promise<Committed[]> {
+  const committed = await Promise.allSettled(plans.map(async (plan) => {
+    await pause(plan.afterMs ?? 0);
+    return await commit(session, plan);
+  }));
+  return committed.map((one) => {
+    if (one.status === "rejected") throw one.reason;
+    return one.value;
+  });
+}
+
 /** Everybody is well, every wish is known, and everything that was published is delivered, a last message to each topic included. */
-async function finish(session: Session, deadlineMs: number): Promise<void> {
+export async function finish(session: Session, deadlineMs: number): Promise<void> {
   const { subscribers, book } = session;
   const until = performance.now() + deadlineMs;
   while (session.down.size > 0 && performance.now() < until) await pause(5);
