@@ -1,0 +1,169 @@
+// A hub on three brokers under a load that keeps every promise visible: publishers that wait for their answer, subscribers that
+// answer well and renew. What happened in a phase is read from the books.
+import { audit, type Breach } from "../chaos/audit.ts";
+import type { Book } from "../chaos/book.ts";
+import { publishAlong, subscribe } from "../chaos/load.ts";
+import { createRandom, type Random } from "../chaos/random.ts";
+import { DEAD_LETTER_ATTEMPTS, openSession, type Session } from "../chaos/session.ts";
+import { begin, finish } from "../chaos/trial.ts";
+import { eventually, pause } from "../support/eventually.ts";
+import type { KafkaCluster } from "../support/kafka-cluster.ts";
+import { areInSync } from "../support/kafka-topics.ts";
+
+/** What was seen between two moments. */
+export interface Phase {
+  readonly name: string;
+  readonly seconds: number;
+  readonly accepted: number;
+  /** Answered 503 with Retry-After. */
+  readonly refused: number;
+  /** Without an answer: the edge was away. */
+  readonly unanswered: number;
+  /** The longest that a publisher waited from its first try to a 2xx, ms. */
+  readonly publishMs: number;
+  /** The longest from a 2xx to the arrival at a subscriber, ms. */
+  readonly deliverMs: number;
+}
+
+export interface ScenarioReport {
+  readonly phases: readonly Phase[];
+  readonly accepted: number;
+  readonly deliveries: number;
+  readonly repeated: number;
+  /** Processes of the hub that ended by themselves. */
+  readonly ended: number;
+  readonly breaches: Readonly<Partial<Record<Breach, number>>>;
+  readonly seen: readonly string[];
+}
+
+export interface UnderLoad {
+  readonly session: Session;
+  /** Runs a phase under load; its figures are taken when all that was published in it has arrived. */
+  during(name: string, work: () => Promise<void>): Promise<void>;
+  /** Ends the load, awaits everything, holds the books against the promises. */
+  report(): Promise<ScenarioReport>;
+  close(): Promise<void>;
+}
+
+const PUBLISHERS = 4;
+const RENEW_MS = [100, 400] as const;
+const FINISH_MS = 90_000;
+const MOST_SEEN = 12;
+
+export interface LoadOptions {
+  readonly cluster: KafkaCluster;
+  readonly cores: number;
+  readonly edges: number;
+  readonly seed?: number;
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly onPhase?: (phase: Phase) => void;
+}
+
+export async function openUnderLoad(options: LoadOptions): Promise<UnderLoad> {
+  const { cluster, cores, edges, seed = 1, settings = {}, onPhase } = options;
+  const session = await openSession({ brokers: cluster.nodes, cores, edges, spares: false, settings });
+  const random = createRandom(seed);
+  const phases: Phase[] = [];
+  let running = true;
+  let load: Promise<unknown>;
+  try {
+    await begin(session);
+    load = Promise.all([
+      ...Array.from({ length: PUBLISHERS }, (_, i) => publishAlong(session, `p${i}`, random.fork(), () => running)),
+      renewAlong(session, random.fork(), () => running),
+    ]);
+    load.catch(() => {});
+  } catch (error) {
+    await session.close(false);
+    throw error;
+  }
+  return {
+    session,
+    async during(name, work) {
+      const from = performance.now();
+      await work();
+      const phase = phaseOf(session.book, name, from, performance.now());
+      phases.push(phase);
+      onPhase?.(phase);
+    },
+    async report() {
+      running = false;
+      await load;
+      await finish(session, FINISH_MS);
+      const { book } = session;
+      const found = audit(book, { deadLetterAttempts: DEAD_LETTER_ATTEMPTS, now: performance.now() });
+      const breaches: Partial<Record<Breach, number>> = {};
+      for (const { breach } of found.violations) breaches[breach] = (breaches[breach] ?? 0) + 1;
+      return {
+        phases,
+        accepted: found.accepted,
+        deliveries: found.arrivals,
+        repeated: found.repeats,
+        ended: book.faults.filter(({ kind }) => kind === "ended").length,
+        breaches,
+        seen: found.violations.slice(0, MOST_SEEN).map(({ breach, what }) => `${breach}: ${what}`),
+      };
+    },
+    async close() {
+      running = false;
+      await session.close(false);
+    },
+  };
+}
+
+async function renewAlong(session: Session, random: Random, running: () => boolean): Promise<void> {
+  while (running()) {
+    await pause(random.between(...RENEW_MS));
+    const pair = random.pick(session.book.pairs);
+    // One that waits for its yes is not asked for again.
+    if (running() && (pair.wishes.at(-1)?.answeredAt.length ?? 0) > 0) await subscribe(session, pair);
+  }
+}
+
+/** Something published since now has been accepted and has arrived at every subscriber. */
+export async function flowing(session: Session, deadlineMs = 60_000): Promise<void> {
+  const from = performance.now();
+  const { pairs, messages } = session.book;
+  await eventually(
+    "a delivery to every subscriber",
+    () => pairs.every(({ arrivals }) => (messages.get(arrivals.at(-1)?.key ?? "")?.sentAt ?? 0) > from),
+    { deadlineMs },
+  );
+}
+
+/** No partition is short of a replica. */
+export async function inSync({ addresses }: KafkaCluster): Promise<void> {
+  await eventually("replicas in sync", () => areInSync(addresses), { deadlineMs: 60_000, everyMs: 200 });
+}
+
+function phaseOf({ messages, pairs, refusals }: Book, name: string, from: number, to: number): Phase {
+  const within = (at: number) => at >= from && at < to;
+  const firstTry = new Map<string, number>();
+  let [accepted, publishMs, deliverMs] = [0, 0, 0];
+  for (const { key, sentAt, ackedAt } of messages.values()) {
+    const publication = key.slice(0, key.lastIndexOf("."));
+    if (!firstTry.has(publication)) firstTry.set(publication, sentAt);
+    if (!within(ackedAt)) continue;
+    accepted += 1;
+    publishMs = Math.max(publishMs, ackedAt - firstTry.get(publication)!);
+  }
+  for (const { arrivals } of pairs) {
+    const seen = new Set<string>();
+    for (const { key, at } of arrivals) {
+      if (seen.has(key)) continue;
+      seen.add(key);
+      const ackedAt = messages.get(key)?.ackedAt ?? Infinity;
+      if (within(at)) deliverMs = Math.max(deliverMs, at - ackedAt);
+    }
+  }
+  const inPhase = refusals.filter(({ at }) => within(at));
+  return {
+    name,
+    seconds: (to - from) / 1_000,
+    accepted,
+    refused: inPhase.filter(({ status }) => status !== undefined).length,
+    unanswered: inPhase.filter(({ status }) => status === undefined).length,
+    publishMs: Math.round(publishMs),
+    deliverMs: Math.round(deliverMs),
+  };
+}
