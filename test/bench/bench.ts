@@ -1,13 +1,16 @@
-// `npm run bench [-- NAME…] [--kafka] [--runs N]`: figures of a hub of two processes, one sink and one publisher on this
-// machine, as Markdown. Without a name: all rows of throughput, unloaded, ingest. Nothing here is asserted by a test.
+// `npm run bench [-- NAME…] [--kafka [--cores N]] [--runs N]`: figures of a hub of two processes or more, one sink and one
+// publisher on this machine, as Markdown. Without a name: all rows of throughput, unloaded, ingest. No test asserts any of it.
 import { parseArgs } from "node:util";
 import { startKafka } from "../support/kafka.ts";
+import { day } from "./day.ts";
+import { failover } from "./failover.ts";
 import { growth } from "./growth.ts";
 import { ingest } from "./ingest.ts";
 import { isolation } from "./isolation.ts";
+import { million } from "./million.ts";
 import { outage } from "./outage.ts";
 import { overload } from "./overload.ts";
-import { type Bench, openRig, reportMemory } from "./rig.ts";
+import { type Bench, openRig, type OtherRig, reportMemory } from "./rig.ts";
 import { sparse } from "./sparse.ts";
 import { loadAverage, machine, versionOf } from "./system.ts";
 import { table } from "./table.ts";
@@ -25,11 +28,20 @@ const { values, positionals } = parseArgs({
     /** Of `outage`: what the subscribers miss, and how long their backlog is watched. */
     messages: { type: "string", default: "100000" },
     "drain-seconds": { type: "string", default: "120" },
+    /** Of `day`. */
+    minutes: { type: "string", default: "10" },
+    /** With --kafka: how many cores share the shards (of throughput, unloaded, ingest, failover); how often `failover` kills one. */
+    cores: { type: "string", default: "1" },
+    kills: { type: "string", default: "20" },
+    /** Of `million`: how many in all, and how many to its one wide topic. */
+    subscriptions: { type: "string", default: "1000000" },
+    wide: { type: "string", default: "100000" },
     /** Says where the core spent its time. */
     profile: { type: "boolean", default: false },
   },
 });
 const runs = Number(values.runs);
+const cores = Number(values.cores);
 /** These share a hub; each of the others has its own. */
 const SHARED: readonly Bench[] = [...FAN_OUTS, unloaded, ingest];
 const OWN: readonly Bench[] = [
@@ -38,6 +50,9 @@ const OWN: readonly Bench[] = [
   growth,
   sparse,
   overload,
+  day({ minutes: Number(values.minutes) }),
+  failover({ cores: Math.max(2, cores), kills: Number(values.kills) }),
+  million({ subscriptions: Number(values.subscriptions), wide: Number(values.wide) }),
 ];
 /** The scenarios with a figure to reach. */
 const THROUGHPUT = ["1000x10", "200x100", "20x1000"];
@@ -45,10 +60,10 @@ const THROUGHPUT = ["1000x10", "200x100", "20x1000"];
 const names = new Set(positionals.flatMap((name) => name === "throughput" ? THROUGHPUT : [name]));
 const known = ["throughput", ...[...SHARED, ...OWN].map(({ name }) => name)];
 const unknown = positionals.find((name) => !known.includes(name));
-if (unknown !== undefined || !(runs >= 1)) {
+if (unknown !== undefined || !(runs >= 1) || !(cores >= 1) || (cores > 1 && !values.kafka)) {
   console.error(
-    `Usage: npm run bench [-- NAME…] [--kafka] [--runs N] [--profile], NAME one of ${known.join(", ")}
-outage takes [--messages N] [--drain-seconds N]`,
+    `Usage: npm run bench [-- NAME…] [--kafka [--cores N]] [--runs N] [--profile], NAME one of ${known.join(", ")}
+outage takes [--messages N] [--drain-seconds N], million [--subscriptions N] [--wide N],\nday [--minutes N], failover --kafka [--cores N] [--kills N]`,
   );
   process.exit(1);
 }
@@ -63,16 +78,21 @@ const kafka = values.kafka ? await startKafka() : undefined;
 try {
   await introduce();
   const shared = names.size === 0 ? SHARED : SHARED.filter(wanted);
-  if (shared.length > 0) await onOneHub(shared, {});
+  if (shared.length > 0) await onOneHub(shared, {}, cores);
   for (const bench of OWN.filter(wanted)) await onOneHub([bench], bench.settings ?? {});
 } finally {
   await kafka?.close();
 }
 process.exit();
 
-async function onOneHub(benches: readonly Bench[], settings: Readonly<Record<string, string>>): Promise<void> {
+async function onOneHub(
+  benches: readonly Bench[],
+  settings: Readonly<Record<string, string>>,
+  cores = 1,
+): Promise<void> {
   const options = {
     runs,
+    cores,
     profile: values.profile,
     settings: { ...settings, ...(kafka === undefined ? {} : { TIDINGS_KAFKA_BROKERS: kafka.address }) },
   };
@@ -80,7 +100,9 @@ async function onOneHub(benches: readonly Bench[], settings: Readonly<Record<str
   try {
     const rows = benches.filter((bench) => FAN_OUTS.includes(bench));
     if (rows.length > 0) table(THROUGHPUT_COLUMNS);
-    for (const bench of benches) await bench.run(rig, (more) => openRig({ ...options, ...more }));
+    const open = ({ settings = {}, ...more }: OtherRig) =>
+      openRig({ ...options, ...more, settings: { ...options.settings, ...settings } });
+    for (const bench of benches) await bench.run(rig, open);
     await reportMemory(rig);
     rig.profiler.report();
   } catch (error) {

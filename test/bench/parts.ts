@@ -14,10 +14,12 @@ export interface Sink extends AsyncDisposable {
   /** POSTs since the reset: of one group of callbacks, or of all. */
   readonly count: (group?: string) => Promise<number>;
   readonly stats: (group?: string) => Promise<SinkStats>;
+  /** When each group had its first POST since the reset, by clock.ts; 0 if it had none. */
+  readonly firsts: () => Promise<Readonly<Record<string, number>>>;
   /** What the POSTs of a group get from now on. */
   readonly answer: (group: string, as: Answer) => Promise<void>;
-  /** Waits until this many POSTs have come since the reset. @throws {Error} after a minute */
-  readonly received: (count: number, group?: string) => Promise<SinkStats>;
+  /** Waits until this many POSTs have come since the reset. @throws {Error} after the deadline, a minute */
+  readonly received: (count: number, group?: string, deadlineMs?: number) => Promise<SinkStats>;
   /** Ends it: connections are refused from now on. */
   readonly close: () => Promise<void>;
 }
@@ -43,12 +45,13 @@ export async function openSink({ port: wanted = 0 }: { readonly port?: number } 
     port,
     count,
     stats,
+    firsts: async () => JSON.parse(await get("/firsts")) as Record<string, number>,
     reset: async () => void await get("/reset"),
     answer: async (group, as) => void await get(`/answer?group=${group}&as=${as}`),
-    async received(wanted, group) {
+    async received(wanted, group, deadlineMs = RUN_DEADLINE_MS) {
       let seen = 0;
       await eventually(`${wanted} deliveries`, async () => (seen = await count(group)) >= wanted, {
-        deadlineMs: RUN_DEADLINE_MS,
+        deadlineMs,
         everyMs: 20,
         seen: () => String(seen),
       });

@@ -2,6 +2,7 @@
 import type { Log } from "../../core/log/log.ts";
 import { openOwnHub, type OwnHub, type Tier } from "../support/hub.ts";
 import { median } from "./clock.ts";
+import { openHubOfMany } from "./hub-of-many.ts";
 import { openSink, type Sink } from "./parts.ts";
 import { INSPECTED, NO_PROFILER, openProfiler, type Profiler } from "./profile.ts";
 import { cpuSeconds, loadAverage, megabytes, resetPeak } from "./system.ts";
@@ -16,9 +17,9 @@ export interface Rig extends AsyncDisposable {
   readonly sink: Sink;
   /** How often each figure is taken; the median counts. */
   readonly runs: number;
-  /** CPU seconds that both tiers have used so far. */
+  /** CPU seconds that both tiers, all cores included, have used so far. */
   readonly cpu: () => Promise<number>;
-  /** What a tier holds now, and at most since its start or the last `resetPeak`, MB. */
+  /** What a tier, all its processes, holds now, and at most since its start or the last `resetPeak`, MB. */
   readonly memory: (tier: Tier) => Promise<{ readonly now: number; readonly peak: number }>;
   readonly resetPeak: (tier: Tier) => Promise<void>;
   readonly profiler: Profiler;
@@ -34,12 +35,23 @@ export interface Bench {
   readonly run: (rig: Rig, open: OpenRig) => Promise<void>;
 }
 
-export type OpenRig = (options: { readonly dataDir: string }) => Promise<Rig>;
+export type OpenRig = (options: OtherRig) => Promise<Rig>;
+
+/** How another hub differs from the one a bench is given. */
+export interface OtherRig {
+  /** With what it begins; default nothing. */
+  readonly dataDir?: string;
+  readonly settings?: Readonly<Record<string, string>>;
+  /** Where its callbacks are; default a sink of its own. */
+  readonly sink?: Sink;
+  /** How long each tier may take to be ready. */
+  readonly readyWithinMs?: number;
+}
 
 export const PUBLISH_CONNECTIONS = 32;
 
-/** The times of production instead of the tests' short ones. */
-const SETTINGS = {
+/** Instead of the tests' short ones. */
+export const PRODUCTION_TIMES = {
   TIDINGS_LEASE_MIN: "60",
   TIDINGS_RETRY_MIN: "1s",
   TIDINGS_RETRY_MAX: "5m",
@@ -50,32 +62,41 @@ const SETTINGS = {
 
 /** Starts hub and sink. */
 export async function openRig(
-  { runs, settings, profile, dataDir }: {
+  { runs, settings, profile, cores = 1, dataDir, sink: given, readyWithinMs }: OtherRig & {
     readonly runs: number;
+    /** How many share the shards; default 1. */
+    readonly cores?: number;
     readonly settings: Readonly<Record<string, string>>;
     /** Whether to say where the core spends its time. */
     readonly profile: boolean;
-    /** With what the hub begins; default nothing. */
-    readonly dataDir?: string;
   },
 ): Promise<Rig> {
-  const sink = await openSink();
-  const inspected = profile ? INSPECTED : {};
-  const hub = await openOwnHub({
-    settings: { ...SETTINGS, ...inspected, ...settings },
-    ...(dataDir === undefined ? {} : { dataDir }),
-  }).catch(
-    async (error: unknown) => {
-      await sink.close();
-      throw error;
-    },
-  );
-  const profiler = profile ? await openProfiler(hub.output()) : NO_PROFILER;
-  const pid = (tier: Tier) => {
-    const found = hub.pid(tier);
-    if (found === undefined) throw new Error(`The ${tier} has ended:\n${hub.output()}`);
-    return found;
+  const sink = given ?? await openSink();
+  const closeSink = async () => {
+    if (given === undefined) await sink.close();
   };
+  const inspected = profile ? INSPECTED : {};
+  const all = { ...PRODUCTION_TIMES, ...inspected, ...settings };
+  const openHub = async () => {
+    if (cores > 1) return await openHubOfMany(cores, all);
+    const hub = await openOwnHub({
+      settings: all,
+      ...(dataDir === undefined ? {} : { dataDir }),
+      ...(readyWithinMs === undefined ? {} : { readyWithinMs }),
+    });
+    return { hub, corePids: () => [hub.pid("core") ?? missing("core")] };
+  };
+  const missing = (tier: Tier): never => {
+    throw new Error(`The ${tier} has ended`);
+  };
+  const { hub, corePids } = await openHub().catch(async (error: unknown) => {
+    await closeSink();
+    throw error;
+  });
+  const profiler = profile ? await openProfiler(hub.output()) : NO_PROFILER;
+  const pids = (tier: Tier) => tier === "core" ? corePids() : [hub.pid("edge") ?? missing("edge")];
+  const sum = async (tier: Tier, of: (pid: number) => Promise<number>) =>
+    (await Promise.all(pids(tier).map(of))).reduce((all, one) => all + one, 0);
   return {
     kind: settings["TIDINGS_KAFKA_BROKERS"] === undefined ? "libsql" : "kafka",
     brokers: settings["TIDINGS_KAFKA_BROKERS"]?.split(",") ?? [],
@@ -83,9 +104,12 @@ export async function openRig(
     sink,
     runs,
     profiler,
-    cpu: async () => await cpuSeconds(pid("edge")) + await cpuSeconds(pid("core")),
-    memory: (tier) => megabytes(pid(tier)),
-    resetPeak: (tier) => resetPeak(pid(tier)),
+    cpu: async () => await sum("edge", cpuSeconds) + await sum("core", cpuSeconds),
+    memory: async (tier) => ({
+      now: await sum(tier, async (pid) => (await megabytes(pid)).now),
+      peak: await sum(tier, async (pid) => (await megabytes(pid)).peak),
+    }),
+    resetPeak: async (tier) => void await Promise.all(pids(tier).map(resetPeak)),
     async repeated(once) {
       await once();
       const all: number[][] = [];
@@ -95,7 +119,7 @@ export async function openRig(
     async [Symbol.asyncDispose]() {
       profiler.close();
       await hub.close();
-      await sink.close();
+      await closeSink();
     },
   };
 }

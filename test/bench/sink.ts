@@ -1,6 +1,6 @@
 // The subscribers of the bench, all in one process, by Bun because its server costs least: `bun test/bench/sink.ts [--port N]`.
 // A GET with hub.challenge confirms; a POST counts for its group, the first part of the path. /count and /stats tell (of all,
-// or ?group=G), /answer?group=G&as=200|500|never says what a group's POSTs get from now on, /reset begins to count anew.
+// or ?group=G), /firsts when each group had its first, /answer?group=G&as=200|500|never says what a group's POSTs get from now on, /reset begins to count anew.
 // Says its port on stdout.
 import { parseArgs } from "node:util";
 import { clock, quantile, stampOf } from "./clock.ts";
@@ -31,6 +31,7 @@ export type Answer = "200" | "500" | "never";
 interface Group {
   answer: Answer;
   count: number;
+  firstAt: number;
   lastAt: number;
   latencies: number[];
 }
@@ -40,7 +41,7 @@ const groups = new Map<string, Group>();
 
 function groupOf(name: string): Group {
   let group = groups.get(name);
-  if (group === undefined) groups.set(name, group = { answer: "200", count: 0, lastAt: 0, latencies: [] });
+  if (group === undefined) groups.set(name, group = { answer: "200", count: 0, firstAt: 0, lastAt: 0, latencies: [] });
   return group;
 }
 
@@ -67,6 +68,7 @@ function statsOf(of: readonly Group[]): SinkStats {
 async function deliver(request: Request, group: Group): Promise<Response> {
   const receivedAt = clock();
   group.latencies.push(receivedAt - stampOf(await request.text()));
+  if (group.count === 0) group.firstAt = receivedAt;
   group.lastAt = receivedAt;
   group.count++;
   if (group.answer === "never") return await new Promise<Response>(() => {});
@@ -87,12 +89,15 @@ const server = Bun.serve({
     if (challenge !== null) return new Response(challenge);
     if (url.pathname === "/count") return new Response(String(countOf(chosen(url))));
     if (url.pathname === "/stats") return Response.json(statsOf(chosen(url)));
+    if (url.pathname === "/firsts") {
+      return Response.json(Object.fromEntries([...groups].map(([name, { firstAt }]) => [name, firstAt])));
+    }
     if (url.pathname === "/answer") {
       for (const group of chosen(url)) group.answer = url.searchParams.get("as") as Answer;
       return new Response(null);
     }
     if (url.pathname === "/reset") {
-      for (const group of groups.values()) [group.count, group.lastAt, group.latencies] = [0, 0, []];
+      for (const group of groups.values()) [group.count, group.firstAt, group.lastAt, group.latencies] = [0, 0, 0, []];
       return new Response(null);
     }
     return new Response(null, { status: 404 });

@@ -1,0 +1,32 @@
+// A hub whose cores share the shards, as the benches of one core see theirs.
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openFleet } from "../support/fleet.ts";
+import type { OwnHub } from "../support/hub.ts";
+
+/** Starts an edge and so many cores; what is done to "the core" is done to all of them. */
+export async function openHubOfMany(
+  cores: number,
+  settings: Readonly<Record<string, string>>,
+): Promise<{ readonly hub: OwnHub; readonly corePids: () => number[] }> {
+  const dataDir = await mkdtemp(join(tmpdir(), "tidings-bench-"));
+  const fleet = await openFleet({ cores, edges: 1, settings, dataDir });
+  const membersOf = (tier: "core" | "edge") => tier === "core" ? fleet.cores : fleet.edges;
+  const all = async <T>(tier: "core" | "edge", what: (member: (typeof fleet.members)[number]) => Promise<T>) =>
+    await Promise.all(membersOf(tier).map(what));
+  const hub: OwnHub = {
+    ...fleet.hubs[0]!,
+    dataDir,
+    coreUrl: fleet.cores[0]!.url,
+    kill: async (tier) => void await all(tier, (member) => member.kill()),
+    start: async (tier) => void await all(tier, (member) => member.start()),
+    stop: async (tier) => (await all(tier, (member) => member.stop()))[0] ?? null,
+    pid: (tier) => membersOf(tier)[0]!.pid,
+    async close() {
+      await fleet.close();
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+  return { hub, corePids: () => fleet.cores.flatMap(({ pid }) => pid ?? []) };
+}
