@@ -78,7 +78,7 @@ export function attemptHeaders(
     // §7.1: over the exact bytes of the body; lower-case hex, as clients compare it as text.
     const signature = createHmac(algorithm, signing.hub).update(message.body).digest("hex");
     headers.push("x-hub-signature", `${algorithm}=${signature}`);
-    const standard = createHmac("sha256", signing.standard)
+    const standard = createHmac("sha256", signing.standard, { encoding: signing.encoding })
       .update(`${message.id}.${timestamp}.`).update(message.body).digest("base64");
     headers.push("webhook-signature", `v1,${standard}`);
   }

@@ -1,14 +1,14 @@
 // What lanes sign with: each opens its secret at its first signed attempt and keeps it, never one per attempt; and only so many
 // are open at once, so that a million quiet subscriptions hold none.
-import { createSecretKey, type KeyObject } from "node:crypto";
 import type { Secrets } from "./secrets.ts";
 
-/** The keys of both signatures of a delivery (WIRE §3). */
+/** The keys of both signatures of a delivery (WIRE §3), as text: a native key object costs 1 KiB, and saves nothing at an attempt. */
 export interface Signing {
-  /** X-Hub-Signature's key: the secret's bytes. */
-  readonly hub: KeyObject;
+  /** X-Hub-Signature's key: the secret's bytes, UTF-8. */
+  readonly hub: string;
   /** Standard Webhooks' key: the secret's bytes, or the base64 rest after `whsec_`. */
-  readonly standard: KeyObject;
+  readonly standard: string;
+  readonly encoding: "utf8" | "base64";
 }
 
 /** Where a subscription's secret is kept, sealed, and open once it was used. */
@@ -23,7 +23,7 @@ export interface Signers {
   of(signer: Signer): Signing;
 }
 
-/** About 64 MB of keys. */
+/** About 10 MB of keys. */
 const MOST_OPEN = 65_536;
 
 export function createSigners(
@@ -48,9 +48,10 @@ export function createSigners(
 }
 
 function createSigning(secret: string): Signing {
-  const bytes = Buffer.from(secret, "utf8");
   const encoded = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret)?.[1];
-  const decoded = Buffer.from(encoded ?? "", "base64");
   // One that decodes to nothing would be a key that everyone has.
-  return { hub: createSecretKey(bytes), standard: createSecretKey(decoded.length === 0 ? bytes : decoded) };
+  if (encoded === undefined || Buffer.from(encoded, "base64").length === 0) {
+    return { hub: secret, standard: secret, encoding: "utf8" };
+  }
+  return { hub: secret, standard: encoded, encoding: "base64" };
 }
