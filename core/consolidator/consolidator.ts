@@ -1,6 +1,7 @@
 // The shards of this process: feeds them their events, runs their lanes (ARCHITECTURE A3.2). Which they are, the group says; on a
 // log without one they are all here.
 import { type BlockIndex, openBlockIndex } from "../blocks/block-index.ts";
+import { Addresses } from "../delivery/addresses.ts";
 import { Delivery, type DeliveryDependencies, type LaneOwner } from "../delivery/delivery.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -93,6 +94,7 @@ export async function startConsolidator(options: ConsolidatorOptions): Promise<C
     deadLetter: (lane, letter) => shardOf(lane.shard)?.deadLetter(lane, letter),
   };
   const delivery = new Delivery({ ...options.delivery, blocks, isConfirmed }, owner, from);
+  const addresses = new Addresses({ hubUrl: options.hubUrl, random: options.delivery.random });
   const follower = log.follow({ events: [] }, (batch) => {
     reportGap(batch);
     return shardOf(batch.partition)?.receive(batch.records, batch.next);
@@ -102,6 +104,7 @@ export async function startConsolidator(options: ConsolidatorOptions): Promise<C
       takeShard(number, {
         ...options,
         ...holding,
+        addresses,
         delivery,
         blocks,
         follower,

@@ -1,5 +1,6 @@
 // The lanes of one shard, and what the log says of their positions: one watermark for all, a record only for each lane that
 // is behind it (A4.3).
+import type { Addresses } from "../delivery/addresses.ts";
 import type { Delivery, Quiet } from "../delivery/delivery.ts";
 import { Lane } from "../delivery/lane.ts";
 import { createTarget } from "../delivery/target.ts";
@@ -9,7 +10,7 @@ import { type CursorRecord, encodeRecord, type SubscriptionRecord } from "./reco
 
 export interface LaneBookOptions {
   readonly shard: number;
-  readonly hubUrl: string;
+  readonly addresses: Addresses;
   /** The partition of `messages` that a topic is in. */
   readonly partitionOf: (topicId: string) => number;
   /** As the log has them. */
@@ -118,7 +119,7 @@ export class LaneBook {
   }
 
   #targetOf(subscriptionId: string, { topic, callback, secret }: SubscriptionRecord) {
-    return createTarget({ hubUrl: this.#options.hubUrl, subscriptionId, topic, callback, secret });
+    return createTarget({ addresses: this.#options.addresses, subscriptionId, topic, callback, secret });
   }
 
   /** The lease is over: the lane stops, its position is kept. Returns the record for the batch that says so. */

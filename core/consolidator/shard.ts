@@ -2,6 +2,7 @@
 // Whatever is decided here is decided in synchronous steps; effects follow the commit (A3.10).
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
+import type { Addresses } from "../delivery/addresses.ts";
 import type { DeadLetter, Delivery, Quiet } from "../delivery/delivery.ts";
 import type { Lane } from "../delivery/lane.ts";
 import { subscriptionIdOf, topicIdOf } from "../ids.ts";
@@ -33,7 +34,7 @@ export interface ShardOptions {
   readonly eventsFrom: number;
   /** Watermarks, if no record says: the ends of `messages`. */
   readonly ends: readonly number[];
-  readonly hubUrl: string;
+  readonly addresses: Addresses;
   readonly retentionMs: number;
   readonly checkpointMs: number;
   readonly checkpointAhead?: boolean;
@@ -134,7 +135,7 @@ export class Shard {
     this.#operations = state.shard.topics?.operations ?? [];
     this.book = new LaneBook({
       shard: options.number,
-      hubUrl: options.hubUrl,
+      addresses: options.addresses,
       partitionOf: options.partitionOf,
       cursors: state.cursors,
       watermarks: state.shard.cursors?.watermarks ?? options.ends,

@@ -11,7 +11,7 @@ import { Shard, type ShardOptions } from "./shard.ts";
 export interface TakeOptions extends
   Pick<
     ShardOptions,
-    "hubUrl" | "retentionMs" | "checkpointMs" | "checkpointAhead" | "partitionOf" | "effects" | "secrets" | "now"
+    "addresses" | "retentionMs" | "checkpointMs" | "checkpointAhead" | "partitionOf" | "effects" | "secrets" | "now"
   > {
   readonly log: Log;
   readonly replica: Replica;

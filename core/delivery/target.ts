@@ -1,12 +1,13 @@
-// Where a lane's requests go and what of them never changes: made once per subscription, not per attempt.
+// Where a lane's requests go and what of them never changes, so that it is not made for each attempt.
 import { createHmac } from "node:crypto";
-import { type HttpUrl, parseHttpUrl } from "../../shared/http-url.ts";
+import type { HttpUrl } from "../../shared/http-url.ts";
 import type { Signer, Signing } from "../keys/signers.ts";
+import type { Address, Addressed, Addresses } from "./addresses.ts";
 import type { Message } from "./message.ts";
 
 export type SignatureAlgorithm = "sha1" | "sha256" | "sha384" | "sha512";
 
-export interface Target {
+export interface Target extends Addressed {
   readonly url: HttpUrl;
   /** The `Link` header, one line: hub and canonical topic (§7). */
   readonly link: string;
@@ -15,7 +16,7 @@ export interface Target {
 }
 
 export interface TargetOptions {
-  readonly hubUrl: string;
+  readonly addresses: Addresses;
   readonly subscriptionId: string;
   readonly topic: string;
   readonly callback: string;
@@ -23,23 +24,39 @@ export interface TargetOptions {
   readonly secret: string | undefined;
 }
 
-/** @throws {UrlError} if the callback is no http(s) URL */
-export function createTarget({ hubUrl, subscriptionId, topic, callback, secret }: TargetOptions): Target {
-  return {
-    url: parseHttpUrl(callback),
-    link: `<${linkTarget(hubUrl)}>; rel="hub", <${linkTarget(topic)}>; rel="self"`,
-    signer: secret === undefined ? undefined : { sealed: secret, subscriptionId, signing: undefined },
-  };
+/** Its address is made at its first attempt, so the callback must be one that can be called. */
+export function createTarget(options: TargetOptions): Target {
+  return new LazyTarget(options);
 }
 
-/** A URI reference as it may stand between angle brackets: what RFC 3986 does not allow is percent-encoded. */
-export function linkTarget(uri: string): string {
-  return uri.replace(/[^A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]|%(?![0-9A-Fa-f]{2})/gu, (character) => encode(character));
-}
+/** One object a lane, which is its own signer too. */
+class LazyTarget implements Target, Signer {
+  readonly subscriptionId: string;
+  readonly topic: string;
+  readonly callback: string;
+  /** Empty if there is none. */
+  readonly sealed: string;
+  address: Address | undefined;
+  signing: Signing | undefined;
+  readonly #addresses: Addresses;
 
-function encode(character: string): string {
-  return Array.from(Buffer.from(character, "utf8"), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)
-    .join("");
+  constructor({ addresses, subscriptionId, topic, callback, secret = "" }: TargetOptions) {
+    this.#addresses = addresses;
+    this.subscriptionId = subscriptionId;
+    this.topic = topic;
+    this.callback = callback;
+    this.sealed = secret;
+  }
+
+  get url(): HttpUrl {
+    return this.#addresses.of(this).url;
+  }
+  get link(): string {
+    return this.#addresses.of(this).link;
+  }
+  get signer(): Signer | undefined {
+    return this.sealed === "" ? undefined : this;
+  }
 }
 
 export interface AttemptOptions {

@@ -34,9 +34,10 @@ export function million(options: MillionOptions): Bench {
     name: "million",
     async run(rig, open) {
       const dataDir = await mkdtemp(join(tmpdir(), "tidings-million-"));
-      const settings = { TIDINGS_KAFKA_PREFIX: `million-${randomUUID().slice(0, 8)}` };
+      const prefix = `million-${randomUUID().slice(0, 8)}`;
+      const settings: Record<string, string> = rig.kind === "kafka" ? { TIDINGS_KAFKA_PREFIX: prefix } : {};
       try {
-        const filledIn = await seconds(() => fill(rig, { ...options, dataDir, prefix: settings.TIDINGS_KAFKA_PREFIX }));
+        const filledIn = await seconds(() => fill(rig, { ...options, dataDir, prefix }));
         const opened = performance.now();
         await using other = await open({ dataDir, settings, sink: rig.sink, readyWithinMs: READY_WITHIN_MS });
         await measure(rig, other, options, { filledIn, firstStart: (performance.now() - opened) / 1_000 });

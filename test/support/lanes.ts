@@ -1,8 +1,10 @@
 // Lanes and messages for tests of the delivery half, made without a log.
+import { Addresses } from "../../core/delivery/addresses.ts";
 import { Lane } from "../../core/delivery/lane.ts";
 import type { Message } from "../../core/delivery/message.ts";
 import { createTarget } from "../../core/delivery/target.ts";
 
+export const ADDRESSES = new Addresses({ hubUrl: "http://hub.example/hub", random: Math.random });
 export const TOPIC_ID = "dG9waWMtb25lLXRvcGljLW9uZS10b3BpYy1vbmUtdG8";
 
 /** A message of one topic; its body is its offset unless told otherwise. */
@@ -41,7 +43,7 @@ export function laneOf(options: LaneOptions = {}): Lane {
   const { id = "lane", topicId = TOPIC_ID, partition = 0, life = 1, concurrency = 1, position = 0 } = options;
   const { callback = "http://127.0.0.1:8080/callback", expiresAt = Infinity, secret } = options;
   const target = createTarget({
-    hubUrl: "http://hub.example/hub",
+    addresses: ADDRESSES,
     subscriptionId: id,
     topic: "topic",
     callback,

@@ -7,6 +7,7 @@ import { topicIdOf } from "../../../core/ids.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
 import { type DeliveryRig, openDeliveryRig } from "../../support/delivery-rig.ts";
 import { eventually } from "../../support/eventually.ts";
+import { ADDRESSES } from "../../support/lanes.ts";
 
 const TOPIC = "https://example.com/feed";
 const TOPIC_ID = topicIdOf(TOPIC);
@@ -36,7 +37,7 @@ interface BookOptions {
 function bookOf(rig: DeliveryRig, { watermark = 0, cursors = {} }: BookOptions = {}): LaneBook {
   const book = new LaneBook({
     shard: 0,
-    hubUrl: "http://hub.example/hub",
+    addresses: ADDRESSES,
     partitionOf: () => 0,
     cursors: new Map(Object.entries(cursors)),
     watermarks: [watermark],

@@ -1,7 +1,8 @@
 // The scheduler over a real log: what a subscriber is promised (ARCHITECTURE §4, §6), by a transport that answers as told.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { laneOf } from "../../support/lanes.ts";
+import { createTarget } from "../../../core/delivery/target.ts";
+import { ADDRESSES, laneOf } from "../../support/lanes.ts";
 import { append, openDeliveryRig, type Sent } from "../../support/delivery-rig.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
 
@@ -496,12 +497,12 @@ describe("ends", () => {
     await using rig = await openDeliveryRig();
     let status = 500;
     rig.answer = () => status;
-    const { target } = rig.add({ ...at("elsewhere"), secret: "new", topicId: "none" });
     const lane = rig.add({ ...at("signed"), secret: "old" });
     await rig.publish(TOPIC, "a");
     await rig.received("/signed", 1);
     const signature = ({ post }: Sent) => post.headers[post.headers.indexOf("x-hub-signature") + 1];
-    lane.target = { ...lane.target, signer: target.signer };
+    const { topic, callback } = lane.target;
+    lane.target = createTarget({ addresses: ADDRESSES, subscriptionId: lane.id, topic, callback, secret: "new" });
     status = 204;
     const before = rig.sent.length;
     rig.delivery.renewed(lane);
