@@ -11,6 +11,8 @@ import { type CursorRecord, encodeRecord, type SubscriptionRecord } from "./reco
 export interface LaneBookOptions {
   readonly shard: number;
   readonly addresses: Addresses;
+  /** Default: computed each time. */
+  readonly topicIdOf?: (topic: string) => string;
   /** The partition of `messages` that a topic is in. */
   readonly partitionOf: (topicId: string) => number;
   /** As the log has them. */
@@ -83,7 +85,7 @@ export class LaneBook {
       this.#delivery!.add(settling);
       return;
     }
-    const topicId = topicIdOf(subscription.topic);
+    const topicId = this.#options.topicIdOf?.(subscription.topic) ?? topicIdOf(subscription.topic);
     const partition = this.#options.partitionOf(topicId);
     const record = this.written(id);
     const lane = new Lane({

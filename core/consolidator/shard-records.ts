@@ -17,12 +17,23 @@ export interface ShardRecordsOptions {
   readonly now: () => number;
 }
 
+/** The subscriptions to one topic, and its text as the first of them has it: the others share it. */
+interface Group {
+  readonly topic: string;
+  readonly ids: Set<string>;
+}
+
+const NO_OPERATIONS: SubscriptionRecord["operations"] = [];
+const NO_PENDING: SubscriptionRecord["pending"] = [];
+
 export class ShardRecords {
   readonly #retentionMs: number;
   readonly #now: () => number;
   readonly #topics: Map<string, TopicRecord>;
   readonly #subscriptions: Map<string, SubscriptionRecord>;
-  readonly #byTopic = new Map<string, Set<string>>();
+  readonly #byTopic = new Map<string, Group>();
+  /** Of the groups' texts, so that one is hashed once and not for each subscription. */
+  readonly #topicIds = new Map<string, string>();
   readonly #due: DueIndex;
   readonly #changedTopics = new Set<string>();
   readonly #changedSubscriptions = new Set<string>();
@@ -48,7 +59,11 @@ export class ShardRecords {
   }
   /** Ids of all subscriptions to a topic, whatever their phase. */
   subscriptionsTo(topicId: string): Iterable<string> {
-    return this.#byTopic.get(topicId) ?? [];
+    return this.#byTopic.get(topicId)?.ids ?? [];
+  }
+  /** As `topicIdOf`, and one and the same string for all subscriptions to a topic. */
+  topicIdOf(topic: string): string {
+    return this.#topicIds.get(topic) ?? topicIdOf(topic);
   }
 
   setTopic(id: string, record: TopicRecord): void {
@@ -78,10 +93,13 @@ export class ShardRecords {
     if (record === undefined || this.#forgetAt(record) > this.#now()) return false;
     this.#subscriptions.delete(id);
     this.#changedSubscriptions.add(id);
-    const topicId = topicIdOf(record.topic);
-    const ids = this.#byTopic.get(topicId);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#byTopic.delete(topicId);
+    const topicId = this.topicIdOf(record.topic);
+    const group = this.#byTopic.get(topicId);
+    group?.ids.delete(id);
+    if (group?.ids.size === 0) {
+      this.#byTopic.delete(topicId);
+      this.#topicIds.delete(group.topic);
+    }
     return true;
   }
 
@@ -90,7 +108,7 @@ export class ShardRecords {
     return this.#due.due(this.#now());
   }
 
-  /** Puts the next dates of a topic or a subscription into the index. */
+  /** Puts the next dates of a topic or a subscription into the index, and lets go of what it needs no more. */
   watch(id: string): void {
     const topic = this.#topics.get(id);
     if (topic?.endedAt !== undefined) this.#due.add(id, topic.endedAt + this.#retentionMs);
@@ -103,6 +121,22 @@ export class ShardRecords {
     for (const intent of record.pending) {
       if (intent.time + TAKEOVER_MS > now) this.#due.add(id, intent.time + TAKEOVER_MS);
     }
+    const newest = record.operations.at(-1)?.[1];
+    if (newest === undefined) return;
+    // A third of a quiet subscription's memory; no core takes these operations any more (A3.8).
+    if (newest + OPERATIONS_KEPT_MS <= now) this.#shrink(id, record);
+    else this.#due.add(id, newest + OPERATIONS_KEPT_MS);
+  }
+
+  /** The same record without what is too old to matter. It is not written for this: the next change does. */
+  #shrink(id: string, record: SubscriptionRecord): void {
+    const shared = this.#byTopic.get(this.topicIdOf(record.topic))?.topic;
+    this.#subscriptions.set(id, {
+      ...record,
+      topic: shared === record.topic ? shared : record.topic,
+      operations: NO_OPERATIONS,
+      pending: record.pending.length === 0 ? NO_PENDING : record.pending,
+    });
   }
 
   /** What the next batch writes: each record that changed since the last call, or its tombstone. */
@@ -129,9 +163,10 @@ export class ShardRecords {
   }
 
   #index(id: string, record: SubscriptionRecord): void {
-    const topicId = topicIdOf(record.topic);
-    const ids = this.#byTopic.get(topicId);
-    if (ids === undefined) this.#byTopic.set(topicId, new Set([id]));
-    else ids.add(id);
+    const topicId = this.topicIdOf(record.topic);
+    const group = this.#byTopic.get(topicId);
+    if (group !== undefined) return void group.ids.add(id);
+    this.#byTopic.set(topicId, { topic: record.topic, ids: new Set([id]) });
+    this.#topicIds.set(record.topic, topicId);
   }
 }

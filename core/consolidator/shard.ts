@@ -136,6 +136,7 @@ export class Shard {
     this.book = new LaneBook({
       shard: options.number,
       addresses: options.addresses,
+      topicIdOf: (topic) => this.#kept.topicIdOf(topic),
       partitionOf: options.partitionOf,
       cursors: state.cursors,
       watermarks: state.shard.cursors?.watermarks ?? options.ends,

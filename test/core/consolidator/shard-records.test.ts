@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { SubscriptionRecord } from "../../../core/consolidator/records.ts";
+import { ShardRecords } from "../../../core/consolidator/shard-records.ts";
+import { topicIdOf } from "../../../core/ids.ts";
+
+const DAY_MS = 86_400_000;
+
+function recordOf(more: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
+  return {
+    topic: "http://topic.example/",
+    callback: "http://callback.example/",
+    phase: "active",
+    version: 1,
+    life: 0,
+    start: 0,
+    verified: 0,
+    expiresAt: DAY_MS,
+    concurrency: 1,
+    pending: [],
+    operations: [["op_1", 0], ["op_2", 1_000]],
+    ...more,
+  };
+}
+
+function rig(subscriptions: Readonly<Record<string, SubscriptionRecord>>, now = 0) {
+  const clock = { now };
+  const state = { topics: new Map(), subscriptions: new Map(Object.entries(subscriptions)) };
+  return { clock, kept: new ShardRecords({ state, retentionMs: 7 * DAY_MS, now: () => clock.now }) };
+}
+
+describe("the records of a shard", () => {
+  it("A3.8 keep the ids of operations for two minutes, and what else they say as it was", () => {
+    const { clock, kept } = rig({ one: recordOf() });
+    clock.now = 120_000;
+    for (const id of kept.due()) kept.watch(id);
+    assert.deepEqual(kept.subscriptions.get("one"), recordOf());
+    clock.now = 122_000;
+    assert.deepEqual(kept.due(), ["one"]);
+    kept.watch("one");
+    assert.deepEqual(kept.subscriptions.get("one"), recordOf({ operations: [] }));
+    assert.deepEqual(kept.takeChanges(), [], "nothing is written for this");
+    clock.now = DAY_MS;
+    assert.deepEqual(kept.due(), ["one"], "its lease is not forgotten");
+  });
+
+  it("A3.8 loaded later, have none", () => {
+    const { kept } = rig({ one: recordOf() }, 200_000);
+    assert.deepEqual(kept.subscriptions.get("one")?.operations, []);
+  });
+
+  it("are found by their topic, however each of them spells it, until they are forgotten", () => {
+    const [plain, escaped] = ["http://topic.example/~a", "http://topic.example/%7Ea"];
+    const { clock, kept } = rig({
+      one: recordOf({ topic: plain }),
+      two: recordOf({ topic: escaped, phase: "gone", endedAt: 0 }),
+    }, 200_000);
+    assert.equal(topicIdOf(plain), topicIdOf(escaped));
+    assert.deepEqual([...kept.subscriptionsTo(topicIdOf(plain))].toSorted(), ["one", "two"]);
+    assert.equal(kept.subscriptions.get("two")?.topic, escaped, "what is echoed is what it sent");
+    clock.now = 8 * DAY_MS;
+    assert.equal(kept.forgetSubscription("two"), true);
+    assert.deepEqual([...kept.subscriptionsTo(kept.topicIdOf(escaped))], ["one"]);
+  });
+});
