@@ -17,6 +17,9 @@ export interface ShardRecordsOptions {
   readonly now: () => number;
 }
 
+/** Every subscription is looked at within this time, and only dates that are no further than twice of it are in the index. */
+const ROUND_MS = 3_600_000;
+
 /** The subscriptions to one topic, and its text as the first of them has it: the others share it. */
 interface Group {
   readonly topic: string;
@@ -35,6 +38,9 @@ export class ShardRecords {
   /** Of the groups' texts, so that one is hashed once and not for each subscription. */
   readonly #topicIds = new Map<string, string>();
   readonly #due: DueIndex;
+  /** Where the round over all subscriptions stands, and until when it was made. */
+  #round: Iterator<string> | undefined;
+  #roundAt: number;
   readonly #changedTopics = new Set<string>();
   readonly #changedSubscriptions = new Set<string>();
 
@@ -44,6 +50,7 @@ export class ShardRecords {
     this.#topics = new Map(state.topics);
     this.#subscriptions = new Map(state.subscriptions);
     this.#due = new DueIndex(now());
+    this.#roundAt = now();
     for (const [id, record] of this.#subscriptions) {
       this.#index(id, record);
       this.watch(id);
@@ -103,9 +110,29 @@ export class ShardRecords {
     return true;
   }
 
+  /** How many have a place in the index now. */
+  get watched(): number {
+    return this.#due.size;
+  }
+
   /** Topics and subscriptions whose time may have come; each is to be examined, and watched again. */
   due(): string[] {
-    return this.#due.due(this.#now());
+    const now = this.#now();
+    this.#lookFurther(now);
+    return this.#due.due(now);
+  }
+
+  /** Leases last for days: a place in the index for each of them would cost a tenth of a quiet subscription's memory (A3.7). */
+  #lookFurther(now: number): void {
+    const share = Math.min(1, Math.max(0, now - this.#roundAt) / ROUND_MS);
+    this.#roundAt = now;
+    // One more, as the end of a round takes a step.
+    for (let left = Math.ceil(this.#subscriptions.size * share) + 1; left > 0; left--) {
+      this.#round ??= this.#subscriptions.keys();
+      const next = this.#round.next();
+      if (next.done === true) this.#round = undefined;
+      else this.watch(next.value);
+    }
   }
 
   /** Puts the next dates of a topic or a subscription into the index, and lets go of what it needs no more. */
@@ -114,10 +141,9 @@ export class ShardRecords {
     if (topic?.endedAt !== undefined) this.#due.add(id, topic.endedAt + this.#retentionMs);
     const record = this.#subscriptions.get(id);
     if (record === undefined) return;
-    if (record.phase === "active") this.#due.add(id, record.expiresAt);
-    const forget = this.#forgetAt(record);
-    if (forget !== Infinity) this.#due.add(id, forget);
     const now = this.#now();
+    const date = record.phase === "active" ? record.expiresAt : this.#forgetAt(record);
+    if (date <= now + 2 * ROUND_MS) this.#due.add(id, date);
     for (const intent of record.pending) {
       if (intent.time + TAKEOVER_MS > now) this.#due.add(id, intent.time + TAKEOVER_MS);
     }

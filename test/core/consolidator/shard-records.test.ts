@@ -49,6 +49,34 @@ describe("the records of a shard", () => {
     assert.deepEqual(kept.subscriptions.get("one")?.operations, []);
   });
 
+  it("A3.7 are due at their dates, and have a place in the index only some hours before", () => {
+    const hours = (n: number) => n * 3_600_000;
+    const leases = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`s${n}`, hours(n / 10)]));
+    const { clock, kept } = rig(
+      Object.fromEntries(
+        Object.entries(leases).map(([id, expiresAt]) => [
+          id,
+          recordOf({ expiresAt, operations: [] }),
+        ]),
+      ),
+    );
+    const seen = new Map<string, number>();
+    for (; clock.now <= hours(51); clock.now += 10_000) {
+      for (const id of kept.due()) if (!seen.has(id)) seen.set(id, clock.now);
+      assert.ok(kept.watched <= 30, `${kept.watched} of 500 at ${clock.now}`);
+    }
+    for (const [id, expiresAt] of Object.entries(leases)) {
+      assert.ok(seen.get(id)! >= expiresAt && seen.get(id)! <= expiresAt + 20_000, `${id}: ${seen.get(id)}`);
+    }
+  });
+
+  it("A3.7 are due at once where the clock jumped over their dates", () => {
+    const { clock, kept } = rig({ one: recordOf({ operations: [] }), two: recordOf({ operations: [] }) });
+    assert.deepEqual(kept.due(), []);
+    clock.now = 2 * DAY_MS;
+    assert.deepEqual(kept.due().toSorted(), ["one", "two"]);
+  });
+
   it("are found by their topic, however each of them spells it, until they are forgotten", () => {
     const [plain, escaped] = ["http://topic.example/~a", "http://topic.example/%7Ea"];
     const { clock, kept } = rig({
