@@ -4,16 +4,16 @@ import type { CursorRecord, LaneHealth } from "../consolidator/records.ts";
 import { type LaneEvent, type LaneState, nextState } from "./lane-state.ts";
 import type { Message } from "./message.ts";
 import type { Target } from "./target.ts";
-
-/** A message that failed and waits to be sent again. */
-export interface Repeat {
-  readonly message: Message;
-  /** Attempts so far, and those of them that were refused for what the message is. */
-  readonly attempts: number;
-  readonly refusals: number;
-  /** When the first attempt began, ms. */
-  readonly firstAt: number;
-}
+import {
+  createTrouble,
+  type Failed,
+  isNone,
+  NO_OFFSETS,
+  NO_REPEATS,
+  NONE,
+  type Repeat,
+  type Trouble,
+} from "./trouble.ts";
 
 export interface Flight extends Repeat {
   /** The lane's epoch when it began: an outcome from before a resume or an end moves nothing (A4.3). */
@@ -27,9 +27,7 @@ export const MOST_BEYOND = 256;
 export const MOST_GAPS = 256;
 
 const NO_MESSAGES: (Message | undefined)[] = [];
-const NO_REPEATS: Repeat[] = [];
 const NO_FLIGHTS: Flight[] = [];
-const NO_OFFSETS: number[] = [];
 
 export class Lane {
   readonly id: string;
@@ -49,30 +47,19 @@ export class Lane {
   /** The tail offers this lane every record from its `next` on. */
   onTail = false;
   epoch = 0;
-  failures = 0;
-  failingSince = 0;
-  lastError = "";
-  /** No attempt before this time, ms, while backing off or parked. */
-  notBefore = 0;
   /** How often it was renewed or resumed while it ran. */
   renewals = 0;
-  /** The last attempt failed or was slow: the lane shares a bounded part of the limits with its like. */
-  suspect = false;
   /** It has no record of its own: everything before its position is done, and nothing else is known of it. */
   fresh = true;
   /** In one of the scheduler's queues. */
   waiting = false;
   wantsReading = false;
-  gaps: { from: number; to: number }[] | undefined;
 
   /** Its first `#head` places are empty: what departed is not held here. */
   #queue: (Message | undefined)[] = NO_MESSAGES;
   #head = 0;
-  #repeats: Repeat[] = NO_REPEATS;
   #flights: Flight[] = NO_FLIGHTS;
-  #beyond: number[] = NO_OFFSETS;
-  /** What is known of the message that failed last, if the queue was dropped since. */
-  #failed: Omit<LaneHealth, "parked" | "failingSince" | "failures" | "lastError"> | undefined;
+  #trouble: Trouble = NONE;
 
   constructor(
     { id, shard, topicId, partition, life, target, concurrency, expiresAt, position }: {
@@ -96,6 +83,68 @@ export class Lane {
     this.concurrency = concurrency;
     this.expiresAt = expiresAt;
     this.readFrom = position;
+  }
+
+  get failures(): number {
+    return this.#trouble.failures;
+  }
+  set failures(value: number) {
+    this.#set("failures", value);
+  }
+  get failingSince(): number {
+    return this.#trouble.failingSince;
+  }
+  set failingSince(value: number) {
+    this.#set("failingSince", value);
+  }
+  get lastError(): string {
+    return this.#trouble.lastError;
+  }
+  set lastError(value: string) {
+    this.#set("lastError", value);
+  }
+  /** No attempt before this time, ms, while backing off or parked. */
+  get notBefore(): number {
+    return this.#trouble.notBefore;
+  }
+  set notBefore(value: number) {
+    this.#set("notBefore", value);
+  }
+  /** The last attempt failed or was slow: the lane shares a bounded part of the limits with its like. */
+  get suspect(): boolean {
+    return this.#trouble.suspect;
+  }
+  set suspect(value: boolean) {
+    this.#set("suspect", value);
+  }
+  get gaps(): readonly { readonly from: number; readonly to: number }[] | undefined {
+    return this.#trouble.gaps;
+  }
+
+  get #repeats(): Repeat[] {
+    return this.#trouble.repeats;
+  }
+  set #repeats(value: Repeat[]) {
+    this.#set("repeats", value.length === 0 ? NO_REPEATS : value);
+  }
+  get #beyond(): number[] {
+    return this.#trouble.beyond;
+  }
+  set #beyond(value: number[]) {
+    this.#set("beyond", value.length === 0 ? NO_OFFSETS : value);
+  }
+  get #failed(): Failed | undefined {
+    return this.#trouble.failed;
+  }
+  set #failed(value: Failed | undefined) {
+    this.#set("failed", value);
+  }
+
+  #set<Name extends keyof Trouble>(name: Name, value: Trouble[Name]): void {
+    if (this.#trouble[name] === value) return;
+    if (this.#trouble === NONE) this.#trouble = createTrouble();
+    this.#trouble[name] = value;
+    if (value === NONE[name] && isNone(this.#trouble)) this.#trouble = NONE;
   }
 
   apply(event: LaneEvent): void {
@@ -134,7 +183,8 @@ export class Lane {
     let repeat: Repeat;
     // In the order of the log, also where what follows a dropped message failed before that was read again.
     if (this.#repeats.length > 0 && this.#repeats[0]!.message.offset < this.#headOffset) {
-      repeat = this.#repeats.shift()!;
+      repeat = this.#repeats[0]!;
+      this.#repeats = this.#repeats.slice(1);
     } else {
       const message = this.#queue[this.#head];
       if (message === undefined) return undefined;
@@ -168,12 +218,11 @@ export class Lane {
     const first = this.#firstOutstanding();
     // A lane that reads the log may stand right before it: then it is done, but will be read again.
     if (flight.message.offset >= first) {
-      if (this.#beyond === NO_OFFSETS) this.#beyond = [];
-      this.#beyond.push(flight.message.offset);
+      if (this.#beyond === NO_OFFSETS) this.#beyond = [flight.message.offset];
+      else this.#beyond.push(flight.message.offset);
     } else if (this.#beyond.length > 0) {
       this.#beyond = this.#beyond.filter((offset) => offset >= first);
     }
-    if (this.#beyond.length === 0) this.#beyond = NO_OFFSETS;
   }
 
   /** The flight is over and its message is to be sent again. */
@@ -186,9 +235,7 @@ export class Lane {
       attempts: flight.attempts + 1,
       refusals: flight.refusals + (refused ? 1 : 0),
     };
-    if (this.#repeats === NO_REPEATS) this.#repeats = [];
-    this.#repeats.push(repeat);
-    this.#repeats.sort((one, other) => one.message.offset - other.message.offset);
+    this.#repeats = [...this.#repeats, repeat].sort((one, other) => one.message.offset - other.message.offset);
     this.#failed = { offset: message.offset, attempts: repeat.attempts, refusals: repeat.refusals, firstAt };
     return repeat;
   }
@@ -252,13 +299,14 @@ export class Lane {
 
   /** Notes what retention took before the lane had it (A4.5); neighbouring gaps are one. */
   addGap(gap: { from: number; to: number }): void {
-    const gaps = (this.gaps ??= []);
+    const gaps = [...this.gaps ?? []];
     const last = gaps.at(-1);
     if (last !== undefined && gap.from <= last.to) {
       gaps[gaps.length - 1] = { from: Math.min(last.from, gap.from), to: Math.max(last.to, gap.to) };
     } else gaps.push(gap);
     // The record stays small: what lies between the two oldest is then told as missed.
     if (gaps.length > MOST_GAPS) gaps.splice(0, 2, { from: gaps[0]!.from, to: gaps[1]!.to });
+    this.#set("gaps", gaps);
   }
 
   /** Everything before this offset is done. `tailNext` is what the tail will offer next. */
@@ -325,7 +373,7 @@ export class Lane {
     this.fresh = false;
     this.readFrom = record.position;
     this.#beyond = record.beyond === undefined ? NO_OFFSETS : [...record.beyond];
-    if (record.gaps !== undefined) this.gaps = [...record.gaps];
+    if (record.gaps !== undefined) this.#set("gaps", record.gaps);
     const health = record.health;
     if (health === undefined) return;
     this.failures = health.failures;
