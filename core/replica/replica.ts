@@ -11,6 +11,7 @@ import {
   type TopicRecord,
 } from "../consolidator/records.ts";
 import { pause } from "../../shared/pause.ts";
+import type { Database, Statement } from "../log/libsql/database.ts";
 import type { Batch, Log } from "../log/log.ts";
 import type { BlockStore } from "../blocks/block-store.ts";
 import {
@@ -143,7 +144,7 @@ export async function openReplica(
     while (!closed) {
       try {
         // Until it has read what was there when it was opened, it is as old as it was (A3.12).
-        await write(db, batch, {
+        await write(database, db, batch, {
           followedAt: following ? now() : undefined,
           withTopics: !log.supports.keyIndex,
         });
@@ -277,22 +278,26 @@ export async function openReplica(
 }
 
 async function write(
+  { write }: Database,
   db: LibSQLDatabase,
   batch: Batch,
   { followedAt, withTopics }: { followedAt: number | undefined; withTopics: boolean },
 ): Promise<void> {
   const { stream, partition, next } = batch;
+  const position = db.insert(positions).values({ stream, partition, next }).onConflictDoUpdate({
+    target: [positions.stream, positions.partition],
+    set: { next },
+  });
   const statements = stream === "dead-letters"
-    ? deadLetterStatements(db, batch)
+    ? deadLetterStatements(db, batch).map(toStatement)
     : stream === "blocks"
-    ? blockInserts(db, batch, withTopics)
-    : stateStatements(db, stream as StateStream, batch);
-  await db.batch([
-    db.insert(positions).values({ stream, partition, next }).onConflictDoUpdate({
-      target: [positions.stream, positions.partition],
-      set: { next },
-    }),
-    ...(followedAt === undefined ? [] : [db.update(origin).set({ followedAt })]),
-    ...statements,
-  ]);
+    ? blockInserts(db, batch, withTopics).map(toStatement)
+    : stateStatements(stream as StateStream, batch);
+  const followed = followedAt === undefined ? [] : [toStatement(db.update(origin).set({ followedAt }))];
+  await write.batch([toStatement(position), ...followed, ...statements], "write");
+}
+
+function toStatement(built: { toSQL(): { sql: string; params: unknown[] } }): Statement {
+  const { sql, params } = built.toSQL();
+  return { sql, args: params as (string | number | null)[] };
 }

@@ -1,15 +1,19 @@
 // The consolidated state in the replica: a row a record, written as the compacted streams say, loaded by a shard's owner.
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { CursorRecord, ShardRecordState, SubscriptionRecord, TopicRecord } from "../consolidator/records.ts";
-import { SHARD_KEY } from "../consolidator/records.ts";
+import { OWNER_KEY, SHARD_KEY } from "../consolidator/records.ts";
 import { topicIdOf } from "../ids.ts";
+import { rowsOf, type Statement } from "../log/libsql/database.ts";
 import type { Batch } from "../log/log.ts";
-import { and, eq, gt, inArray, sql } from "./drizzle.ts";
+import { and, eq, gt, ne, sql } from "./drizzle.ts";
 import { records } from "./schema.ts";
 
 /** The streams whose state a replica keeps. */
 export type StateStream = "topics" | "subscriptions" | "cursors";
 export const STATES: readonly StateStream[] = ["topics", "subscriptions", "cursors"];
+
+/** Of one statement. */
+const ROWS = 500;
 
 /** What a shard's owner loads. */
 export interface ShardState {
@@ -19,12 +23,12 @@ export interface ShardState {
   readonly shard: { readonly topics?: ShardRecordState; readonly cursors?: ShardRecordState };
 }
 
-/** What a batch of a stream of state changes. */
-export function stateStatements(db: LibSQLDatabase, stream: StateStream, batch: Batch) {
+/** What a batch of a stream of state changes: as text, because to build 500 rows by drizzle takes longer than to write them. */
+export function stateStatements(stream: StateStream, batch: Batch): Statement[] {
   // Of several records of a key in one batch only the last counts.
   const newest = new Map(batch.records.map((record) => [record.key, record]));
   const gone: string[] = [];
-  const rows = [];
+  const rows: (string | number | null)[][] = [];
   for (const [key, { value }] of newest) {
     if (value === null) {
       gone.push(key);
@@ -32,29 +36,26 @@ export function stateStatements(db: LibSQLDatabase, stream: StateStream, batch: 
     }
     const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
     const topicId = stream === "subscriptions" && !key.startsWith("~") ? topicIdOf(topicOf(record)) : null;
-    rows.push({ stream, partition: batch.partition, key, record, topicId });
+    rows.push([stream, batch.partition, key, record, topicId]);
   }
-  const statements = [];
-  for (let i = 0; i < rows.length; i += 500) {
-    statements.push(
-      db.insert(records).values(rows.slice(i, i + 500)).onConflictDoUpdate({
-        target: [records.stream, records.partition, records.key],
-        set: { record: sql`excluded.record`, topicId: sql`excluded.topic_id` },
-      }),
-    );
+  const statements: Statement[] = [];
+  for (let i = 0; i < rows.length; i += ROWS) {
+    const some = rows.slice(i, i + ROWS);
+    statements.push({ sql: upsertOf(some.length), args: some.flat() });
   }
-  for (let i = 0; i < gone.length; i += 500) {
-    statements.push(
-      db.delete(records).where(
-        and(
-          eq(records.stream, stream),
-          eq(records.partition, batch.partition),
-          inArray(records.key, gone.slice(i, i + 500)),
-        ),
-      ),
-    );
+  for (let i = 0; i < gone.length; i += ROWS) {
+    const keys = gone.slice(i, i + ROWS);
+    statements.push({
+      sql: `DELETE FROM records WHERE stream = ? AND partition = ? AND key IN ${rowsOf(1, keys.length)}`,
+      args: [stream, batch.partition, ...keys],
+    });
   }
   return statements;
+}
+
+function upsertOf(rows: number): string {
+  return `INSERT INTO records (stream, partition, key, record, topic_id) VALUES ${rowsOf(rows, 5)}
+    ON CONFLICT (stream, partition, key) DO UPDATE SET record = excluded.record, topic_id = excluded.topic_id`;
 }
 
 function topicOf(record: string): string {
@@ -73,20 +74,47 @@ export async function loadShard(db: LibSQLDatabase, shard: number): Promise<Shar
       : stream === "subscriptions"
       ? subscriptions
       : cursors;
-    // A page at a time: each await lets the event loop breathe (ARCHITECTURE §4).
-    for (let after = "";;) {
-      const rows = await db.select({ key: records.key, record: records.record }).from(records)
-        .where(and(eq(records.stream, stream), eq(records.partition, shard), gt(records.key, after)))
-        .orderBy(records.key).limit(2_000);
-      for (const { key, record } of rows) {
+    for (let after: string | undefined = "";;) {
+      const page: Page = await readPage(db, stream, shard, after);
+      for (const [key, record] of page.rows) {
         if (key === SHARD_KEY) {
-          if (stream !== "subscriptions") state[stream] = JSON.parse(record) as ShardRecordState;
-        } else if (!key.startsWith("~")) target.set(key, JSON.parse(record));
+          if (stream !== "subscriptions") state[stream] = record as ShardRecordState;
+        } else target.set(key, record);
       }
-      if (rows.length < 2_000) break;
-      after = rows.at(-1)!.key;
+      if (page.last === undefined) break;
+      after = page.last;
+      // Each page lets the event loop breathe (ARCHITECTURE §4).
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
   return { topics, subscriptions, cursors, shard: state };
+}
+
+interface Page {
+  readonly rows: readonly (readonly [key: string, record: unknown])[];
+  /** Where the next one begins; undefined if there is none. */
+  readonly last: string | undefined;
+}
+
+const PAGE = 1_000;
+
+/** A page as one text of JSON: a row of the driver's for each record would cost more than to parse them all. */
+async function readPage(db: LibSQLDatabase, stream: StateStream, shard: number, after: string): Promise<Page> {
+  const page = db.select({ key: records.key, record: records.record }).from(records)
+    // An owner's mark is no record, and no JSON.
+    .where(and(
+      eq(records.stream, stream),
+      eq(records.partition, shard),
+      gt(records.key, after),
+      ne(records.key, OWNER_KEY),
+    ))
+    .orderBy(records.key).limit(PAGE).as("page");
+  const [found] = await db.select({
+    // Keys are ids and `~`: none needs an escape.
+    rows: sql<string>`'[' || coalesce(group_concat('["' || ${page.key} || '",' || ${page.record} || ']'), '') || ']'`,
+    last: sql<string | null>`max(${page.key})`,
+    count: sql<number>`count(*)`,
+  }).from(page);
+  const { rows, last, count } = found!;
+  return { rows: JSON.parse(rows) as Page["rows"], last: count < PAGE ? undefined : last ?? undefined };
 }
