@@ -1,8 +1,12 @@
 // The core's own figures for /metrics (WIRE §8), counted where they happen and read at each scrape.
 import type { Metrics } from "../shared/metrics.ts";
 import type { Consolidator } from "./consolidator/consolidator.ts";
+import type { Lane } from "./delivery/lane.ts";
 import type { Secrets } from "./keys/secrets.ts";
 import type { Missed } from "./missed/missed.ts";
+
+const TURN_MS = 20;
+const LOOKED_AT_ONCE = 256;
 
 export function observe(
   metrics: Metrics,
@@ -39,26 +43,22 @@ export function observe(
     [],
     (gauge) => gauge.set(delivery.heldBytes),
   );
-  metrics.gauge("tidings_lanes", "Lanes by state", ["state"], (gauge) => {
+  metrics.gauge("tidings_lanes", "Lanes by state", ["state"], async (gauge) => {
     const states = new Map<string, number>();
     for (const state of ["idle", "inFlight", "catchingUp", "backingOff", "parked"]) states.set(state, 0);
-    for (const shard of consolidator.shards) {
-      for (const lane of shard.book.lanes()) states.set(lane.state, (states.get(lane.state) ?? 0) + 1);
-    }
+    await eachLane(consolidator, (lane) => void states.set(lane.state, (states.get(lane.state) ?? 0) + 1));
     for (const [state, count] of states) gauge.set(count, { state });
   });
   metrics.gauge(
     "tidings_lag_records",
     "Records of the log between the position furthest behind and the tail",
     [],
-    (gauge) => {
+    async (gauge) => {
       let lag = 0;
-      for (const shard of consolidator.shards) {
-        for (const lane of shard.book.lanes()) {
-          const tail = delivery.tailNext(lane.partition);
-          lag = Math.max(lag, tail - lane.position(tail));
-        }
-      }
+      await eachLane(consolidator, (lane) => {
+        const tail = delivery.tailNext(lane.partition);
+        lag = Math.max(lag, tail - lane.position(tail));
+      });
       gauge.set(lag);
     },
   );
@@ -74,6 +74,20 @@ export function observe(
     [],
     () => [[{}, consolidator.shards.reduce((sum, shard) => sum + shard.setAside, 0)]],
   );
+}
+
+/** A million lanes are looked at in turns: deliveries and heartbeats go on in between (ARCHITECTURE §4). */
+async function eachLane({ shards }: Consolidator, look: (lane: Lane) => void): Promise<void> {
+  let turn = performance.now();
+  let looked = 0;
+  for (const shard of shards) {
+    for (const lane of shard.book.lanes()) {
+      look(lane);
+      if (++looked % LOOKED_AT_ONCE !== 0 || performance.now() - turn < TURN_MS) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      turn = performance.now();
+    }
+  }
 }
 
 /** How this process shares the shards with others (ARCHITECTURE §3). */

@@ -23,8 +23,13 @@ export interface Metrics {
     labelNames: readonly string[],
     read: () => Iterable<readonly [labels: Labels, total: number]>,
   ): void;
-  /** `collect` is called at each scrape, to set values that are cheaper asked than kept. */
-  gauge(name: string, help: string, labelNames?: readonly string[], collect?: (gauge: Gauge) => void): Gauge;
+  /** `collect` is called at each scrape, to set values that are cheaper asked than kept; the scrape waits for it. */
+  gauge(
+    name: string,
+    help: string,
+    labelNames?: readonly string[],
+    collect?: (gauge: Gauge) => void | Promise<void>,
+  ): Gauge;
   histogram(name: string, help: string, buckets: readonly number[], labelNames?: readonly string[]): Histogram;
   /** The text exposition format, and its content type. */
   render(): Promise<{ readonly contentType: string; readonly text: string }>;

@@ -28,6 +28,15 @@ describe("metrics", () => {
     assert.match((await metrics.render()).text, /^tidings_lag\{lane="a",tier="core"\} 2$/m);
   });
 
+  it("wait for a gauge's owner that has much to look at", async () => {
+    const metrics = createMetrics({ tier: "core" });
+    metrics.gauge("tidings_lag", "Lag", [], async (gauge) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      gauge.set(7);
+    });
+    assert.match((await metrics.render()).text, /^tidings_lag\{tier="core"\} 7$/m);
+  });
+
   it("tell of the process and of its event loop", async () => {
     const { text } = await createMetrics({ tier: "core" }).render();
     assert.match(text, /^tidings_process_cpu_seconds_total\{tier="core"\} /m);
