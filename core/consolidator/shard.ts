@@ -80,6 +80,8 @@ export class Shard {
   #inbox: LogRecord[] = [];
   #inboxNext: number;
   #findings: Finding[] = [];
+  /** Topics and subscriptions whose time may have come: after a long absence there may be many, and they end in slices. */
+  #due: string[] = [];
   #deregister: { event: DeregisterEvent; record: LogRecord; left: string[] } | undefined;
   /** What the next batch writes beside the records that changed. */
   #records: ShardRecord[] = [];
@@ -261,12 +263,8 @@ export class Shard {
     // Until its lane is here, the position at which a lease ends is not known.
     if (!this.#attached) return;
     this.#owed.act();
-    const keys = this.#kept.due();
-    if (keys.length > 0) {
-      this.#find(() => {
-        for (const key of keys) this.#examine(key);
-      });
-    }
+    this.#due = this.#due.concat(this.#kept.due());
+    if (this.#due.length > 0) this.wake();
     if (!this.#stopped) this.#resealing.step();
     if (this.#untilCheckpoint(this.#options.now()) <= 0) this.wake();
   }
@@ -337,7 +335,7 @@ export class Shard {
         for (const resolve of this.#folded.splice(0)) resolve();
       }
       if (this.#delivery !== undefined) this.#owed.flush();
-      if (this.#inbox.length > 0 || this.#deregister !== undefined) this.#woken = true;
+      if (this.#inbox.length > 0 || this.#deregister !== undefined || this.#due.length > 0) this.#woken = true;
     }
   }
 
@@ -377,6 +375,7 @@ export class Shard {
     const { now } = this.#options;
     const begun = now();
     for (const finding of this.#findings.splice(0)) finding();
+    for (const key of this.#due.splice(0, MOST_ENDED)) this.#examine(key);
     this.#continueDeregister();
     let folded = 0;
     while (folded < this.#inbox.length && folded < MOST_FOLDED && this.#deregister === undefined) {
