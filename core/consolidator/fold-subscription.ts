@@ -86,7 +86,8 @@ function foldIntent(
   const after = { ...before, version: offset, operations };
   // WIRE §2: what a policy says counts for nobody else's subscription; else the callback is asked, at once.
   if (event.marked === true && (!isLive(before.phase) || isSameClient(before.client, event.client))) {
-    return verified({ ...after, pending: [] }, waiting, { time, challengedAt: time, end: event.end });
+    const yes = { time, challengedAt: time, end: event.end };
+    return verified({ ...after, pending: [] }, waiting, beginOf(waiting, before.pending), yes);
   }
   return { ...after, pending: [...before.pending, waiting].slice(-MOST_PENDING) };
 }
@@ -103,15 +104,30 @@ function foldResult(record: SubscriptionRecord, event: ResultEvent, offset: numb
   const closed = { ...record, version: offset, pending, operations };
   // §5.1: what did not verify leaves the subscription as it was.
   if (!event.verified || intent.offset <= record.verified) return closed;
-  return verified(closed, intent, event);
+  return verified(closed, intent, beginOf(intent, record.pending), event);
 }
 
 type Verified = Pick<ResultEvent, "time" | "challengedAt" | "end">;
 
-function verified(record: SubscriptionRecord, intent: PendingIntent, event: Verified): SubscriptionRecord {
+function verified(
+  record: SubscriptionRecord,
+  intent: PendingIntent,
+  begin: number,
+  event: Verified,
+): SubscriptionRecord {
   return intent.mode === "subscribe"
-    ? subscribed(record, intent, event.challengedAt)
+    ? subscribed(record, intent, begin, event.challengedAt)
     : unsubscribed(record, intent, event);
+}
+
+/**
+ * Where a life begins whose intent says nothing else: its own end of the log, or that of the oldest subscribe that it cancels. The
+ * subscriber may have said yes to that one, and counts on all since (WIRE §2), while another edge's result came first.
+ */
+function beginOf(intent: PendingIntent, pending: readonly PendingIntent[]): number {
+  const older = pending.filter(({ offset }) => offset < intent.offset);
+  const ended = older.findLastIndex(({ mode }) => mode === "unsubscribe");
+  return Math.min(intent.end, ...older.slice(ended + 1).map(({ end }) => end));
 }
 
 /** The result of a verification that the owner made itself: folded like an edge's, but at no offset of `events` (A3.5). */
@@ -119,7 +135,12 @@ export function foldOwnResult(record: SubscriptionRecord, event: ResultEvent): S
   return foldResult(record, event, record.version);
 }
 
-function subscribed(record: SubscriptionRecord, intent: PendingIntent, challengedAt: number): SubscriptionRecord {
+function subscribed(
+  record: SubscriptionRecord,
+  intent: PendingIntent,
+  begin: number,
+  challengedAt: number,
+): SubscriptionRecord {
   const { secret: _secret, client: _client, endedAt: _endedAt, notice: _notice, ...rest } = record;
   const { topic, callback, concurrency = 1 } = intent;
   const renewed = {
@@ -136,7 +157,7 @@ function subscribed(record: SubscriptionRecord, intent: PendingIntent, challenge
   };
   // A renewal, also one after the lease was over, goes on where the last one stopped; anything else begins a life.
   if (record.phase === "active" || record.phase === "expired") return renewed;
-  const start = intent.start ?? Math.max(intent.end, record.unsubscribedAt ?? 0);
+  const start = intent.start ?? Math.max(begin, record.unsubscribedAt ?? 0);
   return { ...renewed, life: intent.offset, start };
 }
 

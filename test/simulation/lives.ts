@@ -95,12 +95,23 @@ export function accountOf(told: readonly Told[], found: readonly Found[]): Accou
     phase = how;
   }
 
-  function subscribe({ offset, event }: Pending, time: number, expiresAt: number): void {
+  /** The end of the log at the subscribe, or at the oldest one it overtakes: its yes may come later (WIRE §2). */
+  function beginOf({ offset, event }: Pending): number {
+    let begin = event.end ?? 0;
+    for (const older of pending.toReversed()) {
+      if (older.offset >= offset) continue;
+      if (older.event.mode === "unsubscribe") break;
+      begin = Math.min(begin, older.event.end ?? 0);
+    }
+    return begin;
+  }
+
+  function subscribe({ offset, event }: Pending, begin: number, time: number, expiresAt: number): void {
     const { secret, concurrency = 1 } = event;
     const renewed = { intent: offset, time, secret, expiresAt, concurrency };
     const current = live();
     if (current !== undefined) return void current.verified.push(renewed);
-    const start = event.start ?? Math.max(event.end ?? 0, unsubscribedAt);
+    const start = event.start ?? Math.max(begin, unsubscribedAt);
     lives.push({ life: offset, start, began: time, ended: undefined, verified: [renewed], moves: [] });
     phase = "live";
   }
@@ -119,8 +130,9 @@ export function accountOf(told: readonly Told[], found: readonly Found[]): Accou
       return;
     }
     const intent = pending.find(({ offset }) => offset === finding.intent);
+    const begin = intent === undefined ? 0 : beginOf(intent);
     if (intent === undefined || !close(intent, true)) return;
-    if (intent.event.mode === "subscribe") return subscribe(intent, finding.time, finding.expiresAt);
+    if (intent.event.mode === "subscribe") return subscribe(intent, begin, finding.time, finding.expiresAt);
     unsubscribedAt = finding.unsubscribedAt;
     end("unsubscribed", finding.time);
   }
@@ -137,9 +149,10 @@ export function accountOf(told: readonly Told[], found: readonly Found[]): Accou
         return;
       case "result": {
         const intent = pending.find((one) => one.event.id === event.intent);
+        const begin = intent === undefined ? 0 : beginOf(intent);
         if (intent === undefined || !close(intent, event.verified === true)) return;
         if (intent.event.mode === "subscribe") {
-          return subscribe(intent, time, (event.challengedAt ?? 0) + (intent.event.leaseMs ?? 0));
+          return subscribe(intent, begin, time, (event.challengedAt ?? 0) + (intent.event.leaseMs ?? 0));
         }
         unsubscribedAt = event.end ?? unsubscribedAt;
         // Only intents older than it go with it.

@@ -223,6 +223,25 @@ describe("A3.6 the fold of a subscription", () => {
       assert.equal(after.start, 8);
     });
 
+    it("§6.1 a new life begins where the oldest subscribe that it overtakes does: that one's yes may be on its way (chaos, seed 6)", () => {
+      const [one, two] = [intent("subscribe", { end: 4 }), intent("subscribe", { end: 9 })];
+      assert.equal(fold([one, two, result(two, true), result(one, true)])!.start, 4);
+      assert.equal(
+        fold([one, result(one, false), two, result(two, true)])!.start,
+        9,
+        "one that was not verified is none",
+      );
+      const asked = intent("subscribe", { end: 9, start: 7 });
+      assert.equal(fold([one, asked, result(asked, true)])!.start, 7, "hub.start is obeyed");
+    });
+
+    it("§6.4 a new life does not reach back beyond an unsubscribe that it overtakes", () => {
+      const [one, bye] = [intent("subscribe", { end: 4 }), intent("unsubscribe", { end: 6 })];
+      const [two, three] = [intent("subscribe", { end: 9 }), intent("subscribe", { end: 12 })];
+      assert.equal(fold([one, bye, two, three, result(three, true)])!.start, 9);
+      assert.equal(fold([one, bye, three, result(bye, true, { end: 8 }), result(three, true)])!.start, 12);
+    });
+
     it("hub.start is obeyed by a new life and ignored by a renewal", () => {
       const first = intent("subscribe", { end: 10, start: 2 });
       const active = fold([first, result(first, true)])!;
