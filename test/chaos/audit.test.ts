@@ -50,6 +50,20 @@ const breaches = (book: Book) =>
   look(book).violations.map(({ breach, what }) => `${breach} ${/[abc]\b/.exec(what)?.[0]}`);
 
 describe("the auditor", () => {
+  it("counts a message's refusals anew in each life", () => {
+    const { book, pair } = bookOfOne();
+    come(pair, "a", 1_020);
+    come(pair, "b", 2_020);
+    wish(pair, "unsubscribe", "", 2_900);
+    wish(pair, "subscribe", "two", 2_950);
+    // The hub has yet to fold the end: one refusal is the first life's.
+    come(pair, "c", 3_020, { status: 422 });
+    for (const at of [3_200, 3_220]) come(pair, "c", at, { status: 422, signedWith: "two" });
+    assert.deepEqual(breaches(book), []);
+    come(pair, "c", 3_240, { status: 422, signedWith: "two" });
+    assert.deepEqual(breaches(book), ["forbidden repeat c"]);
+  });
+
   it("finds nothing where everything came once, in order", () => {
     const { book, pair } = bookOfOne();
     for (const [key, at] of [["a", 1_020], ["b", 2_020], ["c", 3_020]] as const) come(pair, key, at);

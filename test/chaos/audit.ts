@@ -85,8 +85,10 @@ function doneIn(pair: Pair, { deadLetterAttempts }: AuditOptions): Map<string, D
     if (status === undefined || answeredAt === undefined || done.has(key)) continue;
     if (status >= 200 && status < 300) done.set(key, { arrival, at: answeredAt, dead: false });
     else if (REFUSED.includes(status)) {
-      const count = (refusals.get(key) ?? 0) + 1;
-      refusals.set(key, count);
+      // Each life counts anew.
+      const tried = `${lifeOf(pair, arrival.signedWith)} ${key}`;
+      const count = (refusals.get(tried) ?? 0) + 1;
+      refusals.set(tried, count);
       if (count >= deadLetterAttempts) done.set(key, { arrival, at: answeredAt, dead: true });
     }
   }
