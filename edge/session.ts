@@ -105,7 +105,8 @@ export function createSessions({ http, key, digests, clock }: SessionsOptions): 
     return { session: { sealer, sign: signing(session, macKey) }, inMs: expiresInMs };
   }
 
-  function signing(session: string, macKey: Uint8Array): Session["sign"] {
+  function signing(session: string, key: Uint8Array): Session["sign"] {
+    const hmac = digests.hmac(key);
     let numbers = 0;
     return async ({ method, path, headers, body }) => {
       const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body ?? new Uint8Array(0);
@@ -119,7 +120,7 @@ export function createSessions({ http, key, digests, clock }: SessionsOptions): 
         [SESSION_HEADERS.session]: session,
         [SESSION_HEADERS.time]: time,
         [SESSION_HEADERS.number]: number,
-        [SESSION_HEADERS.mac]: await digests.hmac(macKey, text),
+        [SESSION_HEADERS.mac]: await hmac(text),
       };
       return { method, path, headers: signed, ...(method === "POST" ? { body: bytes } : {}) };
     };

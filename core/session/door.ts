@@ -1,6 +1,6 @@
 // The core's door (ARCHITECTURE §5): nothing of the core's ingest is answered but to an edge that is known, in a session that it
 // opened, once, in time, and unaltered. What is refused is counted by its reason.
-import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { decodeProtectedHeader, errors, importJWK, jwtVerify } from "jose";
 import type { EdgePublicKey, SealingKey } from "../../shared/jwks.ts";
@@ -46,7 +46,8 @@ export interface Door {
 
 interface Session {
   readonly edge: string;
-  readonly key: Uint8Array;
+  /** Not its bytes: taking those in for each request would cost more than its MAC. */
+  readonly key: KeyObject;
   readonly expiresAt: number;
   readonly window: ReplayWindow;
 }
@@ -91,7 +92,7 @@ export function createDoor({ edges, sealingKeys, now, onRefused, sessionMs = SES
     used.set(jti, time + TOKENS_KEPT_MS);
     makeRoom(edge, time);
     const [session, key] = [randomBytes(16).toString("base64url"), randomBytes(32)];
-    sessions.set(session, { edge, key, expiresAt: time + sessionMs, window: new ReplayWindow() });
+    sessions.set(session, { edge, key: createSecretKey(key), expiresAt: time + sessionMs, window: new ReplayWindow() });
     logger.debug("Edge {edge} opened a session", { edge });
     return { session, key: key.toString("base64url"), expiresInMs: sessionMs, jwks: { keys: sealingKeys } };
   }
