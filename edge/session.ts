@@ -8,7 +8,13 @@ import type { HttpClient } from "../shared/http-client.ts";
 import { type EdgeKey, parseSealingKeys } from "../shared/jwks.ts";
 import { randomToken } from "../shared/random.ts";
 import { createSealer, type Sealer } from "../shared/sealed-secret.ts";
-import { SESSION_ALGORITHM, SESSION_AUDIENCE, SESSION_HEADERS, sessionText } from "../shared/session-api.ts";
+import {
+  SESSION_ALGORITHM,
+  SESSION_AUDIENCE,
+  SESSION_HEADER,
+  sessionText,
+  writeTicket,
+} from "../shared/session-api.ts";
 
 /** A request to the core, before it is signed. */
 export interface CoreRequest {
@@ -117,10 +123,7 @@ export function createSessions({ http, key, digests, clock }: SessionsOptions): 
       const text = sessionText({ method, target: path, session, time, number, header, bodySha256 });
       const signed = {
         ...headers,
-        [SESSION_HEADERS.session]: session,
-        [SESSION_HEADERS.time]: time,
-        [SESSION_HEADERS.number]: number,
-        [SESSION_HEADERS.mac]: await hmac(text),
+        [SESSION_HEADER]: writeTicket({ session, time, number, mac: await hmac(text) }),
       };
       return { method, path, headers: signed, ...(method === "POST" ? { body: bytes } : {}) };
     };

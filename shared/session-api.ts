@@ -18,27 +18,38 @@ export interface SessionAnswer {
   readonly jwks: { readonly keys: readonly object[] };
 }
 
-/** What every request of a session carries. */
-export const SESSION_HEADERS = {
-  session: "x-tidings-session",
+/** What every request of a session carries: a `SessionTicket`, its parts with a dot between them. One header, as each costs. */
+export const SESSION_HEADER = "x-tidings-session";
+
+export interface SessionTicket {
+  readonly session: string;
   /** When it was signed, ms since 1970 by the edge's clock. */
-  time: "x-tidings-time",
+  readonly time: string;
   /** The edge counts the requests of a session from 1 on; a retry of an operation is a request of its own. */
-  number: "x-tidings-number",
+  readonly number: string;
   /** base64url of the HMAC-SHA256. */
-  mac: "x-tidings-mac",
-} as const;
+  readonly mac: string;
+}
+
+export function writeTicket({ session, time, number, mac }: SessionTicket): string {
+  return `${session}.${time}.${number}.${mac}`;
+}
+
+/** undefined if it is none: then nothing was signed. */
+export function readTicket(header: string | null): SessionTicket | undefined {
+  const parts = /^([A-Za-z0-9_-]{22})\.([0-9]{1,15})\.([1-9][0-9]{0,14})\.([A-Za-z0-9_-]{43})$/.exec(header ?? "");
+  if (parts === null) return undefined;
+  const [, session, time, number, mac] = parts as unknown as [string, string, string, string, string];
+  return { session, time, number, mac };
+}
 
 /** All that a core reads of a request's headers, in the order in which it is signed. */
 const TRUSTED_HEADERS: readonly string[] = ["accept", CALLER_HEADER, ...Object.values(CONTENT_HEADERS)];
 
-export interface SignedParts {
+export interface SignedParts extends Omit<SessionTicket, "mac"> {
   readonly method: string;
   /** Path and query as sent. */
   readonly target: string;
-  readonly session: string;
-  readonly time: string;
-  readonly number: string;
   readonly header: (name: string) => string | null | undefined;
   /** Lower-case hex SHA-256 of the body. */
   readonly bodySha256: string;

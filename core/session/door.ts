@@ -1,15 +1,16 @@
 // The core's door (ARCHITECTURE §5): nothing of the core's ingest is answered but to an edge that is known, in a session that it
 // opened, once, in time, and unaltered. What is refused is counted by its reason.
-import { createHash, createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { decodeProtectedHeader, errors, importJWK, jwtVerify } from "jose";
 import type { EdgePublicKey, SealingKey } from "../../shared/jwks.ts";
 import { readBody } from "../../shared/request-body.ts";
 import {
   CLOCK_SKEW_MS,
+  readTicket,
   SESSION_ALGORITHM,
   SESSION_AUDIENCE,
-  SESSION_HEADERS,
+  SESSION_HEADER,
   type SessionAnswer,
   sessionText,
 } from "../../shared/session-api.ts";
@@ -148,37 +149,31 @@ export function createDoor({ edges, sealingKeys, now, onRefused, sessionMs = SES
 
   async function admit(request: Request, target: string | undefined, maxBytes: number): Promise<Uint8Array> {
     const { headers, method } = request;
-    const id = headers.get(SESSION_HEADERS.session) ?? "";
-    const session = sessions.get(id);
-    if (session === undefined || session.expiresAt <= now()) {
+    const ticket = readTicket(headers.get(SESSION_HEADER));
+    const session = sessions.get(ticket?.session ?? "");
+    if (ticket === undefined || session === undefined || session.expiresAt <= now()) {
       throw refuse("no_session", "The request is of no session that is open here; open one");
     }
-    const time = headers.get(SESSION_HEADERS.time) ?? "";
-    if (!/^[0-9]{1,15}$/.test(time) || Math.abs(now() - Number(time)) > CLOCK_SKEW_MS) {
+    if (Math.abs(now() - Number(ticket.time)) > CLOCK_SKEW_MS) {
       throw refuse("stale_clock", "The request is too old, or of the future: compare the clocks of edge and core");
     }
-    const number = headers.get(SESSION_HEADERS.number) ?? "";
-    if (!/^[1-9][0-9]{0,14}$/.test(number) || !session.window.isFresh(Number(number))) {
-      throw refuse("replayed", "The request's number was used already");
-    }
-    const given = Buffer.from(headers.get(SESSION_HEADERS.mac) ?? "", "base64url");
+    const number = Number(ticket.number);
+    if (!session.window.isFresh(number)) throw refuse("replayed", "The request's number was used already");
     const body = method === "GET" ? NOTHING : await readBody(request, maxBytes);
     const text = sessionText({
       method,
       target: target ?? targetOf(request.url),
-      session: id,
-      time,
-      number,
+      ...ticket,
       header: (name) => headers.get(name),
-      bodySha256: createHash("sha256").update(body).digest("hex"),
+      bodySha256: hash("sha256", body, "hex"),
     });
     const right = createHmac("sha256", session.key).update(text).digest();
-    if (given.length !== right.length || !timingSafeEqual(given, right)) {
+    if (!timingSafeEqual(Buffer.from(ticket.mac, "base64url"), right)) {
       throw refuse("altered", "The request is not as the edge signed it");
     }
     // Another copy of it may have come in while the body was read.
-    if (!session.window.isFresh(Number(number))) throw refuse("replayed", "The request's number was used already");
-    session.window.use(Number(number));
+    if (!session.window.isFresh(number)) throw refuse("replayed", "The request's number was used already");
+    session.window.use(number);
     return body;
   }
 

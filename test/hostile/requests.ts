@@ -3,7 +3,7 @@
 
 import type { Session } from "../../edge/session.ts";
 import { CALLER_HEADER, CONTENT_HEADERS, CORE_PATHS } from "../../shared/core-api.ts";
-import { SESSION_HEADERS } from "../../shared/session-api.ts";
+import { readTicket, SESSION_HEADER, writeTicket } from "../../shared/session-api.ts";
 import type { Random } from "../chaos/random.ts";
 import type { RawRequest } from "./raw-client.ts";
 import { STRANGE_JSON, STRANGE_TEXT } from "./strange.ts";
@@ -240,10 +240,14 @@ export function coreRequests({ callbacks, topics }: Ground, session: Pick<Sessio
     const signed = await session.sign({ method, path: target, headers, ...(body === undefined ? {} : { body }) });
     const pairs = Object.entries(signed.headers);
     // Forged, stale, of another number, or for something else.
-    if (random.chance(0.05)) pairs.push([random.pick(Object.values(SESSION_HEADERS)), random.pick(STRANGE_TEXT)]);
-    if (random.chance(0.05)) {
-      const name = random.pick(Object.values(SESSION_HEADERS));
-      for (const pair of pairs) if (pair[0] === name) pair[1] = mostly(random, String(Date.now() - 600_000));
+    if (random.chance(0.05)) pairs.push([SESSION_HEADER, random.pick(STRANGE_TEXT)]);
+    if (random.chance(0.08)) {
+      const part = random.pick(["session", "time", "number", "mac"] as const);
+      for (const pair of pairs) {
+        if (pair[0] !== SESSION_HEADER) continue;
+        const ticket = readTicket(pair[1])!;
+        pair[1] = writeTicket({ ...ticket, [part]: mostly(random, String(Date.now() - 600_000)) });
+      }
     }
     const altered = random.chance(0.03) ? Buffer.from(random.pick(STRANGE_TEXT)) : body;
     return written(random, { method, target, headers: pairs, body: altered });

@@ -8,7 +8,7 @@ import { CALLER_HEADER, CONTENT_HEADERS, CORE_PATHS } from "../../../shared/core
 import { createWebDigests } from "../../../shared/digests.ts";
 import { type EdgeKey, makeEdgeKey } from "../../../shared/jwks.ts";
 import { NODE_DIGESTS } from "../../../shared/runtime/digests.ts";
-import { SESSION_HEADERS } from "../../../shared/session-api.ts";
+import { readTicket, SESSION_HEADER, type SessionTicket, writeTicket } from "../../../shared/session-api.ts";
 import { BodyTooLargeError } from "../../../shared/request-body.ts";
 import { EDGE_KEY, EDGES, SECRETS } from "../../support/keys.ts";
 
@@ -66,6 +66,14 @@ function request({ method, path, headers, body }: Sent): Request {
 
 async function admit(door: Door, sent: Sent, target: string | undefined = sent.path): Promise<string> {
   return Buffer.from(await door.admit(request(sent), target, 1_000)).toString();
+}
+
+/** Sends another ticket than was signed. */
+function withTicket(change: (ticket: SessionTicket) => SessionTicket): (sent: Sent) => Sent {
+  return ({ headers, ...sent }) => {
+    const ticket = change(readTicket(headers[SESSION_HEADER]!)!);
+    return { ...sent, headers: { ...headers, [SESSION_HEADER]: writeTicket(ticket) } };
+  };
 }
 
 function isRefused(error: unknown): boolean {
@@ -164,23 +172,47 @@ describe("the core's door (ARCHITECTURE §5)", () => {
         ...sent,
         headers: Object.fromEntries(Object.entries(sent.headers).filter(([other]) => other !== name)),
       })),
-      (sent) => ({ ...sent, headers: { ...sent.headers, [SESSION_HEADERS.number]: "77" } }),
-      (sent) => ({
-        ...sent,
-        headers: { ...sent.headers, [SESSION_HEADERS.time]: String(Number(sent.headers[SESSION_HEADERS.time]) + 1) },
-      }),
-      (sent) => ({ ...sent, headers: { ...sent.headers, [SESSION_HEADERS.mac]: "" } }),
-      (sent) => ({ ...sent, headers: { ...sent.headers, [SESSION_HEADERS.mac]: "A".repeat(43) } }),
+      withTicket((ticket) => ({ ...ticket, number: "77" })),
+      withTicket((ticket) => ({ ...ticket, time: String(Number(ticket.time) + 1) })),
+      withTicket((ticket) => ({ ...ticket, mac: "A".repeat(43) })),
     ];
     for (const change of changed) {
       await assert.rejects(admit(door, change(await session.sign(CONTENT))), isRefused, change.toString());
     }
     const [mine, theirs] = [await session.sign(CONTENT), await other.sign(CONTENT)];
-    const swapped = { ...mine.headers, [SESSION_HEADERS.session]: theirs.headers[SESSION_HEADERS.session]! };
-    await assert.rejects(admit(door, { ...mine, headers: swapped }), isRefused);
+    const { session: another } = readTicket(theirs.headers[SESSION_HEADER]!)!;
+    await assert.rejects(admit(door, withTicket((ticket) => ({ ...ticket, session: another }))(mine)), isRefused);
     assert.deepEqual(new Set(refused), new Set(["altered"]));
     // None of them has used its number up.
     assert.equal(await admit(door, mine), "the body");
+  });
+
+  it("takes nothing for a ticket that is none", async () => {
+    const { door, sessionsOf, refused } = openDoor();
+    const session = await sessionsOf(EDGE_KEY).with(ORIGIN, 1_000);
+    const { headers, ...sent } = await session.sign(CONTENT);
+    const right = headers[SESSION_HEADER]!;
+    const wrong = [
+      "",
+      "...",
+      "x",
+      right.slice(1),
+      right.slice(0, -1),
+      `${right}.x`,
+      `${right}=`,
+      right.replace(".", " "),
+    ];
+    for (const ticket of wrong) {
+      await assert.rejects(
+        admit(door, { ...sent, headers: { ...headers, [SESSION_HEADER]: ticket } }),
+        isRefused,
+        ticket,
+      );
+    }
+    const { [SESSION_HEADER]: _right, ...none } = headers;
+    await assert.rejects(admit(door, { ...sent, headers: none }), isRefused);
+    assert.deepEqual(new Set(refused), new Set(["no_session"]));
+    assert.equal(await admit(door, { ...sent, headers }), "the body");
   });
 
   it("lets a request in once, and a retry of its operation as a request of its own", async () => {
