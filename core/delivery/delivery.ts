@@ -575,12 +575,10 @@ export class Delivery {
     const headers = this.#headersOf(lane, flight.message, now);
     const post = new LanePost(this, lane, flight, headers instanceof SecretError ? [] : headers, now);
     if (!post.isSuspect) this.#slowing.add(post, now);
+    this.#departs(lane.shard);
     // Never unsigned: it fails like any attempt, and is tried again when the key may be there.
     if (headers instanceof SecretError) queueMicrotask(() => post.failed(headers.message));
-    else {
-      this.#departs(lane.shard);
-      this.#dependencies.transport.post(post);
-    }
+    else this.#dependencies.transport.post(post);
   }
 
   /** Opens the lane's secret if it is not open yet. */

@@ -8,6 +8,7 @@ import { openBlockIndex } from "../../core/blocks/block-index.ts";
 import { Delivery, type DeliverySettings } from "../../core/delivery/delivery.ts";
 import type { Lane } from "../../core/delivery/lane.ts";
 import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
+import type { Signers } from "../../core/keys/signers.ts";
 import { RecentIds } from "../../core/delivery/recent-ids.ts";
 import type { Post, Transport } from "../../core/delivery/transport.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
@@ -71,6 +72,7 @@ export interface DeliveryRigOptions {
   readonly sweepMs?: number;
   readonly random?: () => number;
   readonly transport?: Transport;
+  readonly signers?: Signers;
 }
 
 export const SETTINGS: DeliverySettings = {
@@ -145,7 +147,7 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
       blocks: await openBlockIndex(writing, [from]),
       transport: options.transport ?? scripted,
       recentIds: new RecentIds(now),
-      signers: OPEN_SIGNERS,
+      signers: options.signers ?? OPEN_SIGNERS,
       settings: { ...SETTINGS, ...options.settings },
       now,
       random: options.random ?? Math.random,

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createTarget } from "../../../core/delivery/target.ts";
 import { ADDRESSES, laneOf } from "../../support/lanes.ts";
+import { SecretError } from "../../../core/keys/secrets.ts";
+import { createSigners } from "../../../core/keys/signers.ts";
 import { append, openDeliveryRig, type Sent } from "../../support/delivery-rig.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
 
@@ -491,6 +493,27 @@ describe("ends", () => {
     assert.deepEqual([rig.sent.length, rig.gone.length, rig.deadLetters.length], [4, 0, 0]);
     assert.equal(rig.delivery.inFlight, 0);
     assert.equal(rig.delivery.heldBytes, 0);
+  });
+
+  it("A3.3 a release waits for what is in flight, also beside an attempt whose secret cannot be opened", async () => {
+    const open = (sealed: string) => {
+      if (sealed === "lost") throw new SecretError("unknown_key", "no such key");
+      return sealed;
+    };
+    await using rig = await openDeliveryRig({ signers: createSigners({ secrets: { open }, random: Math.random }) });
+    rig.answer = () => "hang";
+    const { shard } = rig.add(at("hangs"));
+    await rig.publish(TOPIC, "a");
+    await rig.received("/hangs", 1);
+    const lost = rig.add({ ...at("lost"), secret: "lost" });
+    await eventually("it to fail", () => lost.failures > 0);
+    assert.equal(lost.shard, shard);
+    let released = false;
+    const release = rig.delivery.hold(shard, 10_000).then(() => released = true);
+    await never("a release before the answer", () => released, 100);
+    rig.sent[0]!.post.answered(204, undefined);
+    await release;
+    assert.deepEqual(rig.bodies("/lost"), []);
   });
 
   it("§6.5 after a renewal every attempt is signed with the new secret", async () => {
