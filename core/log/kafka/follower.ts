@@ -1,7 +1,7 @@
 // Follows partitions for ever, without a consumer group: one loop of fetches per leading broker, on connections of its own. A
 // broker that is stopped, killed or moved from is met again with the same positions, so nothing is lost or repeated (A2.4).
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../../../shared/pause.ts";
+import { aborted, pause } from "../../../shared/pause.ts";
 import type { Batch, Follower, Stream } from "../log.ts";
 import type { Cluster } from "./cluster.ts";
 import { committed, fetch, type FetchResult } from "./fetch.ts";
@@ -198,11 +198,4 @@ export function createFollower(options: FollowerOptions): Follower {
       await running;
     },
   };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }

@@ -7,7 +7,7 @@
 // A join waits as long as the slowest member, and a broker answers the requests of a connection in turn, so heartbeats have one of
 // their own and go on with the generation before: until the join is answered, the shards are those that were.
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../../../shared/pause.ts";
+import { aborted, pause } from "../../../shared/pause.ts";
 import type { Member, Membership } from "../log.ts";
 import { assignShards } from "./assign.ts";
 import type { Cluster } from "./cluster.ts";
@@ -240,11 +240,4 @@ export function createMembership(options: GroupOptions): Membership {
     },
     leave: () => left ??= leave(),
   };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
