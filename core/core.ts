@@ -140,11 +140,11 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     joinedAs: (id) => place?.joinedAs(id),
     onFatal,
   });
-  const { delivery, blocks: index } = consolidator;
+  const { delivery: { tail }, blocks: index } = consolidator;
   const admit = createAdmit({ log, replica, topics, secrets, now });
   const standingOf = createStandingOf({ log, replica, consolidator });
-  const read = createReadTopic({ delivery, readMessages: createReadMessages({ log, index, recentIds }) });
-  const missed = createMissed({ log, replica, topics, admit, standingOf, read, delivery, secrets, now });
+  const read = createReadTopic({ tail, readMessages: createReadMessages({ log, index, recentIds }) });
+  const missed = createMissed({ log, replica, topics, admit, standingOf, read, tail, secrets, now });
   observe(metrics, consolidator, missed, secrets);
   const refused = metrics.counter("tidings_edge_refused_total", "Requests and sessions of edges refused, by reason", [
     "reason",
@@ -163,7 +163,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
       onRefused: (reason) => refused.inc({ reason }),
     }),
     operations,
-    publish: createPublish({ log, topics, registration, recentIds, index, delivery, now }),
+    publish: createPublish({ log, topics, registration, recentIds, index, tail, now }),
     readStatus,
     move: createMove({ log, replica, admit, readStatus, now }),
     missed,

@@ -56,7 +56,7 @@ export function observe(
     async (gauge) => {
       let lag = 0;
       await eachLane(consolidator, (lane) => {
-        const tail = delivery.tailNext(lane.partition);
+        const tail = delivery.tail.next(lane.partition);
         lag = Math.max(lag, tail - lane.position(tail));
       });
       gauge.set(lag);

@@ -2,7 +2,8 @@
 // log without one they are all here.
 import { type BlockIndex, openBlockIndex } from "../blocks/block-index.ts";
 import { Addresses } from "../delivery/addresses.ts";
-import { Delivery, type DeliveryDependencies, type LaneOwner } from "../delivery/delivery.ts";
+import { Delivery, type DeliveryDependencies } from "../delivery/delivery.ts";
+import type { LaneOwner } from "../delivery/lane-owner.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Effects } from "./owed.ts";

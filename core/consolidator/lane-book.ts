@@ -1,8 +1,9 @@
 // The lanes of one shard, and what the log says of their positions: one watermark for all, a record only for each lane that
 // is behind it (A4.3).
 import type { Addresses } from "../delivery/addresses.ts";
-import type { Delivery, Quiet } from "../delivery/delivery.ts";
+import type { Delivery } from "../delivery/delivery.ts";
 import { Lane } from "../delivery/lane.ts";
+import type { Quiet } from "../delivery/reading.ts";
 import { createTarget } from "../delivery/target.ts";
 import { topicIdOf } from "../ids.ts";
 import type { ShardRecord } from "../log/log.ts";
@@ -189,7 +190,7 @@ export class LaneBook {
 
   /** The record of a lane that was just moved, also where it is done: only a checkpoint's watermark says that without one. */
   #settle(lane: Lane): ShardRecord[] {
-    const tailNext = this.#delivery!.tailNext(lane.partition);
+    const tailNext = this.#delivery!.tail.next(lane.partition);
     const record = lane.record(tailNext) ?? { life: lane.life, position: lane.position(tailNext) };
     this.#dirty.add(lane);
     return this.#write(lane.id, record);
@@ -211,7 +212,7 @@ export class LaneBook {
     const delivery = this.#delivery;
     if (delivery === undefined) return [];
     // Never back: at first the tail of all shards may be behind what this one has offered already.
-    this.#watermarks = this.#watermarks.map((before, partition) => Math.max(before, delivery.tailNext(partition)));
+    this.#watermarks = this.#watermarks.map((before, partition) => Math.max(before, delivery.tail.next(partition)));
     const records: ShardRecord[] = [];
     for (const lane of this.#dirty) {
       records.push(...this.#compose(lane));
@@ -225,7 +226,7 @@ export class LaneBook {
   #compose(lane: Lane): ShardRecord[] {
     const record = this.#options.checkpointAhead === true
       ? undefined
-      : lane.record(this.#delivery!.tailNext(lane.partition), this.#watermarks[lane.partition]);
+      : lane.record(this.#delivery!.tail.next(lane.partition), this.#watermarks[lane.partition]);
     const before = this.#written.get(lane.id);
     if (record === undefined) {
       if (before === undefined) return [];

@@ -3,8 +3,10 @@
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import type { Addresses } from "../delivery/addresses.ts";
-import type { DeadLetter, Delivery, Quiet } from "../delivery/delivery.ts";
+import type { Delivery } from "../delivery/delivery.ts";
 import type { Lane } from "../delivery/lane.ts";
+import type { DeadLetter } from "../delivery/lane-owner.ts";
+import type { Quiet } from "../delivery/reading.ts";
 import { subscriptionIdOf, topicIdOf } from "../ids.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
@@ -418,7 +420,7 @@ export class Shard {
     if (this.#delivery === undefined || !this.#attached) return 0;
     let passed = 0;
     for (const [partition, watermark] of this.book.watermarks.entries()) {
-      passed += this.#delivery.tailNext(partition) - watermark;
+      passed += this.#delivery.tail.next(partition) - watermark;
     }
     return passed;
   }

@@ -3,7 +3,8 @@
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import type { BlockIndex } from "../blocks/block-index.ts";
-import type { Delivery, Quiet } from "../delivery/delivery.ts";
+import type { Delivery } from "../delivery/delivery.ts";
+import type { Quiet } from "../delivery/reading.ts";
 import type { Batch, Follower, Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
@@ -58,12 +59,12 @@ export async function takeShard(number: number, options: TakeOptions): Promise<S
     // (4) Our marks are in the log, so a replica that is at its end has all that was written before them.
     await replica.caughtUp(number);
     const state = await replica.load(number);
-    const ends = await Promise.all(delivery.partitions.map((partition) => log.end("messages", partition)));
+    const ends = await Promise.all(delivery.tail.partitions.map((partition) => log.end("messages", partition)));
     const eventsFrom = await log.start("events", number);
     shard = new Shard({ ...options, number, writer, state, eventsFrom, ends });
     options.opened(shard);
     shard.start();
-    for (const partition of delivery.partitions) {
+    for (const partition of delivery.tail.partitions) {
       if (partition % log.partitions("events") !== number) continue;
       for (const block of blocks.unwritten(partition)) shard.put(block);
     }
@@ -98,7 +99,7 @@ async function readQuiet(
 ): Promise<Quiet | undefined> {
   // A log with an index of its own keeps no topics in blocks; its one process begins at the watermarks.
   if (log.supports.keyIndex) return undefined;
-  const found = await Promise.all(delivery.partitions.map((partition) => {
+  const found = await Promise.all(delivery.tail.partitions.map((partition) => {
     return blocks.topicsFrom(partition, watermarks[partition] ?? 0);
   }));
   return {

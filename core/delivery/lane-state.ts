@@ -1,5 +1,5 @@
 // The lane's states, one subscription's delivery (ARCHITECTURE §4). Pure: what a lane may do follows from its state, and the
-// scheduler (delivery.ts) says what happened.
+// scheduler (attempts.ts, reading.ts) says what happened.
 //
 //              record                delivered
 //    idle ───────────────► inFlight ───────────► idle

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 import { type ClientIdentity, IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
 import type { BlockIndex } from "../blocks/block-index.ts";
 import type { Keyed } from "../blocks/block.ts";
-import type { Delivery } from "../delivery/delivery.ts";
+import type { Tail } from "../delivery/tail.ts";
 import { clientKeyOf, keyedMessageIdOf } from "../ids.ts";
 import type { Position } from "../log/log.ts";
 import { Refusal } from "./refusal.ts";
@@ -28,7 +28,7 @@ export interface KeyedContent {
 
 export interface KeyedOptions {
   readonly index: Pick<BlockIndex, "remembered" | "firstOf">;
-  readonly delivery: Pick<Delivery, "passed">;
+  readonly tail: Pick<Tail, "passed">;
   /** Wall clock, ms. */
   readonly now: () => number;
 }
@@ -50,7 +50,7 @@ export type AppendKeyed = (
   append: (marks: KeyedMarks) => Promise<Position>,
 ) => Promise<{ readonly id: string; readonly at: Position }>;
 
-export function createAppendKeyed({ index, delivery, now }: KeyedOptions): AppendKeyed {
+export function createAppendKeyed({ index, tail, now }: KeyedOptions): AppendKeyed {
   // Those with the same id, one after the other: what was appended here once is known to the next.
   const lines = new Map<string, Promise<unknown>>();
 
@@ -63,7 +63,7 @@ export function createAppendKeyed({ index, delivery, now }: KeyedOptions): Appen
     if (remembered !== undefined) return answerOf(remembered, sha256, partition);
     const at = await append({ id, sha256 });
     // Only what the tail has passed is known to be the first or not.
-    const passed = await delivery.passed(partition, at.offset + 1, WAIT_MS);
+    const passed = await tail.passed(partition, at.offset + 1, WAIT_MS);
     const first = passed ? await index.firstOf(partition, id, at.offset) : undefined;
     if (first === undefined) {
       throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");

@@ -2,8 +2,8 @@
 import { encodeCursor } from "../cursor.ts";
 import type { RecentIds } from "../delivery/recent-ids.ts";
 import type { ClientIdentity, ContentAnswer } from "../../shared/core-api.ts";
-import type { Delivery } from "../delivery/delivery.ts";
 import { MESSAGE_HEADERS } from "../delivery/message.ts";
+import type { Tail } from "../delivery/tail.ts";
 import type { Log, Position } from "../log/log.ts";
 import { createAppendKeyed, type KeyedMarks, type KeyedOptions } from "./keyed.ts";
 import { refuseStale } from "./operation.ts";
@@ -32,7 +32,7 @@ export interface PublishOptions {
   readonly registration: "automatic" | "required";
   readonly recentIds: RecentIds;
   readonly index: KeyedOptions["index"];
-  readonly delivery: Pick<Delivery, "passed">;
+  readonly tail: Pick<Tail, "passed">;
   readonly now: () => number;
 }
 
@@ -84,7 +84,7 @@ export function createPublish(options: PublishOptions): Publish {
     const firstTry = content.madeAt > now() - FIRST_TRY_MS && content.madeAt > startedAt;
     if (firstTry) return undefined;
     const end = await log.end("messages", partition);
-    if (!await options.delivery.passed(partition, end, WAIT_MS)) {
+    if (!await options.tail.passed(partition, end, WAIT_MS)) {
       throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
     }
     return recentIds.find(content.id);

@@ -27,7 +27,7 @@ export function createStandingOf({ log, replica, consolidator }: StandingOptions
     const lane = consolidator.shardOf(id)?.book.lane(id);
     if (lane !== undefined && lane.life === record.life) {
       return {
-        position: lane.position(consolidator.delivery.tailNext(topic.partition)),
+        position: lane.position(consolidator.delivery.tail.next(topic.partition)),
         parked: lane.state === "parked",
         lastError: lane.lastError === "" ? null : lane.lastError,
         gaps: lane.gaps,

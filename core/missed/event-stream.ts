@@ -1,7 +1,7 @@
 // GET /messages as events (WIRE §5): the backlog, then whatever comes, each message once and in log order. What the reader
 // does not take is not read from the log either.
-import type { Delivery } from "../delivery/delivery.ts";
 import type { Message } from "../delivery/message.ts";
+import type { Tail } from "../delivery/tail.ts";
 import type { Topic } from "../ingest/topics.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import { encodeMissed } from "./missed-message.ts";
@@ -12,7 +12,7 @@ export interface EventStreamOptions {
   /** The first offset wanted. */
   readonly from: number;
   readonly read: ReadTopic;
-  readonly delivery: Pick<Delivery, "watch" | "tailNext">;
+  readonly tail: Pick<Tail, "watch" | "next">;
   readonly budget: MemoryBudget;
   /** Aborted when nothing more may be sent: the reader is gone, the subscription has ended, or its secret has changed. */
   readonly signal: AbortSignal;
@@ -27,11 +27,11 @@ const HEARTBEAT = Buffer.from(":\n\n");
 
 /** The stream's text as UTF-8, one part for each time it is asked. Heartbeats are comments; `id` is the message's cursor. */
 export async function* eventStream(options: EventStreamOptions): AsyncGenerator<Uint8Array, void, void> {
-  const { topic, read, delivery, budget, signal, heartbeatMs } = options;
+  const { topic, read, tail, budget, signal, heartbeatMs } = options;
   /** The first of the topic's messages that the tail offered since `next` had reached it. */
   let heard: number | undefined;
   let wake = () => {};
-  const unwatch = delivery.watch(topic.id, ({ offset }) => {
+  const unwatch = tail.watch(topic.id, ({ offset }) => {
     heard ??= offset;
     wake();
   });
@@ -43,7 +43,7 @@ export async function* eventStream(options: EventStreamOptions): AsyncGenerator<
   try {
     yield Buffer.from(`retry: ${RETRY_MS}\n\n`);
     while (!signal.aborted) {
-      const end = delivery.tailNext(topic.partition);
+      const end = tail.next(topic.partition);
       if (next < end) {
         using reservation = await budget.reserve(2 * PART_BYTES, signal);
         if (reservation === undefined) return;
@@ -69,7 +69,7 @@ export async function* eventStream(options: EventStreamOptions): AsyncGenerator<
       });
       if (signal.aborted) return;
       // All that the tail has passed meanwhile was of other topics, up to what was heard.
-      next = Math.max(next, heard ?? delivery.tailNext(topic.partition));
+      next = Math.max(next, heard ?? tail.next(topic.partition));
       if (heartbeatIn() > 0) continue;
       yield HEARTBEAT;
       spokenAt = performance.now();

@@ -1,7 +1,7 @@
 // Missed messages (WIRE §5): a subscription's position is a cursor on its topic's log, so "what did I miss" is a read.
 import { createPacedBody } from "../../shared/paced-body.ts";
 import type { Caller } from "../../shared/core-api.ts";
-import type { Delivery } from "../delivery/delivery.ts";
+import type { Tail } from "../delivery/tail.ts";
 import { type Admit, type Known, refuseEnded } from "../ingest/admission.ts";
 import { isSameClient } from "../ids.ts";
 import type { Secrets } from "../keys/secrets.ts";
@@ -25,7 +25,7 @@ export interface MissedOptions {
   readonly standingOf: StandingOf;
   readonly read: ReadTopic;
   readonly secrets: Pick<Secrets, "isSame">;
-  readonly delivery: Pick<Delivery, "passed" | "watch" | "tailNext">;
+  readonly tail: Pick<Tail, "passed" | "watch" | "next">;
   /** Wall clock, ms. */
   readonly now: () => number;
   /** Default 15 s. */
@@ -60,7 +60,7 @@ const ROOM_WITHIN_MS = 2_000;
 const UNSTORED = { "cache-control": "no-store" };
 
 export function createMissed(options: MissedOptions): Missed {
-  const { log, replica, topics, delivery, read, now, heartbeatMs = 15_000, stallMs = 30_000 } = options;
+  const { log, replica, topics, tail, read, now, heartbeatMs = 15_000, stallMs = 30_000 } = options;
   const budget = createMemoryBudget(MEMORY_BYTES);
   const closing = new AbortController();
   const streams = createStreams();
@@ -89,7 +89,7 @@ export function createMissed(options: MissedOptions): Missed {
   async function page(query: MissedQuery, breakOff?: () => void): Promise<Response> {
     const { known: { topic }, from, end, limit } = await begin(query);
     // Whether a message is a repeat is known of what the tail has passed (A4.4).
-    if (!await delivery.passed(topic.partition, end, WAIT_MS)) {
+    if (!await tail.passed(topic.partition, end, WAIT_MS)) {
       throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
     }
     const reservation = await budget.reserve(PAGE_BYTES, AbortSignal.timeout(ROOM_WITHIN_MS));
@@ -128,7 +128,7 @@ export function createMissed(options: MissedOptions): Missed {
     check();
     const body = createPacedBody((gone) => {
       const signal = AbortSignal.any([gone, ended.signal]);
-      return eventStream({ topic, from, read, delivery, budget, heartbeatMs, signal });
+      return eventStream({ topic, from, read, tail, budget, heartbeatMs, signal });
     }, {
       stallMs,
       cutShort: "ends",

@@ -1,7 +1,7 @@
 // One topic's messages from the log, a chunk at a time: from the tail's memory where it reaches back far enough (A4.1).
 import type { ReadMessages } from "../blocks/read-messages.ts";
-import type { Delivery } from "../delivery/delivery.ts";
 import { type Message, sizeOf } from "../delivery/message.ts";
+import type { Tail } from "../delivery/tail.ts";
 import type { Topic } from "../ingest/topics.ts";
 
 export interface TopicChunk {
@@ -17,13 +17,13 @@ export interface TopicChunk {
 export type ReadTopic = (topic: Topic, from: number, end: number, maxBytes: number) => Promise<TopicChunk>;
 
 export interface TopicReaderOptions {
-  readonly delivery: Pick<Delivery, "recent">;
+  readonly tail: Pick<Tail, "recent">;
   readonly readMessages: ReadMessages;
 }
 
-export function createReadTopic({ delivery, readMessages }: TopicReaderOptions): ReadTopic {
+export function createReadTopic({ tail, readMessages }: TopicReaderOptions): ReadTopic {
   return async ({ id, partition }, from, end, maxBytes) => {
-    const recent = delivery.recent(partition, from);
+    const recent = tail.recent(partition, from);
     if (recent !== undefined) {
       return cut(recent.filter(({ topicId, offset }) => topicId === id && offset < end), end, maxBytes);
     }

@@ -3,10 +3,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DeadLetter } from "../../core/delivery/delivery.ts";
 import { openBlockIndex } from "../../core/blocks/block-index.ts";
 import { Delivery, type DeliverySettings } from "../../core/delivery/delivery.ts";
 import type { Lane } from "../../core/delivery/lane.ts";
+import type { DeadLetter } from "../../core/delivery/lane-owner.ts";
 import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
 import type { Signers } from "../../core/keys/signers.ts";
 import { RecentIds } from "../../core/delivery/recent-ids.ts";
@@ -188,7 +188,7 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
       }, { seen: () => `${rig.bodies(to).length}`, ...(deadlineMs === undefined ? {} : { deadlineMs }) }),
     async followed() {
       const end = await log.end("messages", 0);
-      await eventually(`the tail at ${end}`, () => delivery.tailNext(0) >= end);
+      await eventually(`the tail at ${end}`, () => delivery.tail.next(0) >= end);
     },
     async [Symbol.asyncDispose]() {
       await delivery.stop(0);

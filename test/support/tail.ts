@@ -1,14 +1,13 @@
 // A topic's messages and the tail that offers them, without a log: what reading stands on, moved by hand.
 
 import { encodeCursor } from "../../core/cursor.ts";
-import type { Delivery } from "../../core/delivery/delivery.ts";
 import type { Message } from "../../core/delivery/message.ts";
+import type { Tail } from "../../core/delivery/tail.ts";
 import type { ReadTopic } from "../../core/missed/topic-reader.ts";
 import { topicIdOf } from "../../core/ids.ts";
 
-export interface Tail {
+export interface TestTail extends Pick<Tail, "watch" | "next"> {
   readonly topic: { readonly id: string; readonly partition: number };
-  readonly delivery: Pick<Delivery, "watch" | "tailNext">;
   /** Counts its calls in `reads`; one call reads at most `chunk` offsets. */
   readonly read: ReadTopic;
   readonly reads: { readonly from: number; readonly end: number }[];
@@ -19,23 +18,21 @@ export interface Tail {
   offer(...bodies: (string | number)[]): void;
 }
 
-export function createTail({ chunk = 3 }: { readonly chunk?: number } = {}): Tail {
+export function createTail({ chunk = 3 }: { readonly chunk?: number } = {}): TestTail {
   const topic = { id: topicIdOf("t"), partition: 0 };
   const log: (Message | null)[] = [];
   const watchers = new Set<(message: Message) => void>();
   const reads: { from: number; end: number }[] = [];
-  const tail: Tail = {
+  const tail: TestTail = {
     topic,
     reads,
     get watching() {
       return watchers.size;
     },
-    delivery: {
-      tailNext: () => log.length,
-      watch: (_topicId, heard) => {
-        watchers.add(heard);
-        return () => void watchers.delete(heard);
-      },
+    next: () => log.length,
+    watch: (_topicId, heard) => {
+      watchers.add(heard);
+      return () => void watchers.delete(heard);
     },
     onRead: () => {},
     read: async (_topic, from, end) => {

@@ -28,8 +28,8 @@ async function append(rig: CoreRig, from: number, to: number): Promise<void> {
 }
 
 async function check(rig: CoreRig, to: number): Promise<void> {
-  const { blocks, delivery } = rig.consolidator;
-  assert.ok(await delivery.passed(0, to, 10_000));
+  const { blocks, delivery: { tail } } = rig.consolidator;
+  assert.ok(await tail.passed(0, to, 10_000));
   assert.equal(blocks.reach(0), to);
   const expected = Array.from({ length: to }, (_, n) => n).filter((n) => n % 3 === 0 && n >= 1_500);
   assert.deepEqual([...await blocks.repeats(0, 0, to)].toSorted((a, b) => a - b), expected);

@@ -328,7 +328,7 @@ describe("what a new owner goes on with", { timeout: 60_000 }, () => {
     await inGroup(async (rig) => {
       const a = await rig.open("a");
       await Promise.all(Array.from({ length: 1_001 }, (_, n) => rig.publish(String(n))));
-      await eventually("the tail at the end", () => a.consolidator.delivery.tailNext(0) === 1_001);
+      await eventually("the tail at the end", () => a.consolidator.delivery.tail.next(0) === 1_001);
       assert.equal(await rig.log.end("blocks", 0), 0);
       a.assign(0);
       await a.runs();
@@ -354,7 +354,7 @@ describe("what a new owner goes on with", { timeout: 60_000 }, () => {
       const b = await rig.open("b");
       await eventually(
         "the tail at the end",
-        async () => b.consolidator.delivery.tailNext(0) === await rig.log.end("messages", 0),
+        async () => b.consolidator.delivery.tail.next(0) === await rig.log.end("messages", 0),
       );
       const before = b.reads;
       b.assign(0);

@@ -28,7 +28,7 @@ describe("joining the tail", () => {
       for (const body of numbers(200)) await rig.publish(TOPIC, body);
     })();
     for (let lane = 0; lane < 8; lane++) {
-      await eventually("the publisher to go on", () => rig.delivery.tailNext(0) >= lane * 22);
+      await eventually("the publisher to go on", () => rig.delivery.tail.next(0) >= lane * 22);
       rig.add({ ...at(`/joined${lane}`.slice(1)), position: lane * 11 });
     }
     await publishing;
@@ -143,12 +143,12 @@ describe("joining the tail", () => {
 
   it("a wait for the tail ends when it has passed, when time is up, and when the hub stops", async () => {
     await using rig = await openDeliveryRig();
-    const passed = rig.delivery.passed(0, 1, 5_000);
-    assert.equal(await rig.delivery.passed(0, 1, 20), false);
+    const passed = rig.delivery.tail.passed(0, 1, 5_000);
+    assert.equal(await rig.delivery.tail.passed(0, 1, 20), false);
     await rig.publish(TOPIC, "a");
     assert.equal(await passed, true);
-    assert.equal(await rig.delivery.passed(0, 1, 0), true);
-    const waiting = rig.delivery.passed(0, 99, 60_000);
+    assert.equal(await rig.delivery.tail.passed(0, 1, 0), true);
+    const waiting = rig.delivery.tail.passed(0, 99, 60_000);
     await rig.delivery.stop(0);
     assert.equal(await waiting, false);
   });
@@ -177,7 +177,7 @@ describe("order and repeats", () => {
       if (concurrency === 1) assert.deepEqual(succeeded, numbers(150));
       else assert.deepEqual(succeeded.toSorted((a, b) => Number(a) - Number(b)), numbers(150));
       await eventually("the lane to be done", () => !lane.busy);
-      assert.equal(lane.position(rig.delivery.tailNext(0)), 150);
+      assert.equal(lane.position(rig.delivery.tail.next(0)), 150);
     });
   }
 
@@ -546,7 +546,7 @@ describe("ends", () => {
     await stopping;
     assert.equal(lane.inFlight, 0);
     assert.deepEqual(rig.bodies("/stopped"), ["0"]);
-    assert.equal(lane.position(rig.delivery.tailNext(0)), 1);
+    assert.equal(lane.position(rig.delivery.tail.next(0)), 1);
   });
 
   it("a stop does not wait beyond its deadline", async () => {

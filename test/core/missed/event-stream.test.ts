@@ -3,15 +3,15 @@ import { describe, it } from "node:test";
 import { eventStream } from "../../../core/missed/event-stream.ts";
 import { createMemoryBudget } from "../../../core/missed/memory-budget.ts";
 import { createTail } from "../../support/tail.ts";
-import type { Tail } from "../../support/tail.ts";
+import type { TestTail } from "../../support/tail.ts";
 
 const LONG = 60_000;
 
-function open(tail: Tail, { from = 0, heartbeatMs = LONG, bytes = 1e9 } = {}) {
+function open(tail: TestTail, { from = 0, heartbeatMs = LONG, bytes = 1e9 } = {}) {
   const stop = new AbortController();
   const budget = createMemoryBudget(bytes);
-  const { topic, read, delivery } = tail;
-  const stream = eventStream({ topic, from, read, delivery, budget, signal: stop.signal, heartbeatMs });
+  const { topic, read } = tail;
+  const stream = eventStream({ topic, from, read, tail, budget, signal: stop.signal, heartbeatMs });
   const next = async () => {
     const { value } = await stream.next();
     return value === undefined ? undefined : Buffer.from(value).toString();

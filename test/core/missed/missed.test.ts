@@ -33,13 +33,13 @@ interface Asking {
 /** Missed messages over a rig, whose subscribers answer nothing: what is published stays missed. */
 function over(rig: CoreRig, more: Partial<MissedOptions> = {}): Asking {
   const { log, replica, consolidator } = rig;
-  const { delivery, blocks: index } = consolidator;
+  const { delivery: { tail }, blocks: index } = consolidator;
   const now = Date.now;
   const topics = createTopics({ log, replica, now });
   const admit = createAdmit({ log, replica, topics, secrets: OPEN_SECRETS, now });
   const standingOf = createStandingOf({ log, replica, consolidator });
   const read = createReadTopic({
-    delivery,
+    tail,
     readMessages: createReadMessages({ log, index, recentIds: new RecentIds(now) }),
   });
   const missed = createMissed({
@@ -49,7 +49,7 @@ function over(rig: CoreRig, more: Partial<MissedOptions> = {}): Asking {
     admit,
     standingOf,
     read,
-    delivery,
+    tail,
     secrets: OPEN_SECRETS,
     now,
     ...more,
@@ -274,11 +274,11 @@ describe("WIRE §5 missed messages", () => {
           return Promise.resolve(false);
         },
         watch: () => () => {},
-        tailNext: (partition: number) => rig.consolidator.delivery.tailNext(partition),
+        next: (partition: number) => rig.consolidator.delivery.tail.next(partition),
       };
       await rig.intend({ callback: CALLBACK, verified: true });
       await rig.publish(TOPIC, "one");
-      await assert.rejects(over(rig, { delivery: behind }).page(), refusal("unavailable", /has not caught up/));
+      await assert.rejects(over(rig, { tail: behind }).page(), refusal("unavailable", /has not caught up/));
       assert.deepEqual(asked, [1]);
     }));
 });

@@ -5,13 +5,13 @@ import { decodeCursor } from "../../../core/cursor.ts";
 import { PAGE_BYTES, readPage } from "../../../core/missed/page.ts";
 import type { MissedMessages } from "../../../shared/core-api.ts";
 import { createTail } from "../../support/tail.ts";
-import type { Tail } from "../../support/tail.ts";
+import type { TestTail } from "../../support/tail.ts";
 
 const monotonic = () => performance.now();
 
 async function page(
-  tail: Tail,
-  { from = 0, end = tail.delivery.tailNext(0), limit = 100, clock = monotonic } = {},
+  tail: TestTail,
+  { from = 0, end = tail.next(0), limit = 100, clock = monotonic } = {},
 ): Promise<MissedMessages & { bytes: number; at: number }> {
   const { parts, bytes } = await readPage({ topic: tail.topic, from, end, limit }, {
     read: tail.read,

@@ -1,0 +1,162 @@
+// The tail: the one reader of `messages` in this process. It offers each message once, by reference, keeps the newest in
+// memory, and says how far it is (ARCHITECTURE §4, A4.1).
+import type { BlockIndex, Repeats } from "../blocks/block-index.ts";
+import type { Batch, Follower, Gap, Log } from "../log/log.ts";
+import { type Message, toMessage } from "./message.ts";
+import type { RecentIds } from "./recent-ids.ts";
+import { Ring } from "./ring.ts";
+
+export interface TailDependencies {
+  readonly log: Log;
+  readonly blocks: BlockIndex;
+  readonly recentIds: RecentIds;
+}
+
+/** Called in the middle of a step. */
+export interface TailListener {
+  /** The next message of a partition that is no repeat. */
+  offered(message: Message): void;
+  /** Retention passed the tail while nobody followed (A4.5). */
+  skipped(partition: number, gap: Gap): void;
+  /** All that was offered counts as passed: the step is whole. */
+  stepped(): void;
+}
+
+interface Wait {
+  readonly partition: number;
+  readonly offset: number;
+  readonly done: (passed: boolean) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** The tail lets others run after this long. */
+const TURN_MS = 20;
+
+export class Tail {
+  readonly #dependencies: TailDependencies;
+  readonly #listener: TailListener;
+  readonly #next: number[];
+  readonly #ring: Ring;
+  readonly #watching = new Map<string, Set<(message: Message) => void>>();
+  readonly #passing = new Set<Wait>();
+  #follower: Follower | undefined;
+  #closed = false;
+
+  /** `from`: per partition of `messages`, the offset from which on it offers. */
+  constructor(dependencies: TailDependencies, listener: TailListener, from: readonly number[]) {
+    this.#dependencies = dependencies;
+    this.#listener = listener;
+    this.#next = [...from];
+    this.#ring = new Ring(from);
+  }
+
+  /** Begins to follow the log. */
+  start(): void {
+    const { log, blocks } = this.#dependencies;
+    this.#follower = log.follow({ messages: this.#next }, (batch) => {
+      const repeats = blocks.pass(batch);
+      // What must be looked up is looked up before the step; the follower waits for it, so the order stays.
+      return repeats instanceof Promise
+        ? repeats.then((found) => this.#take(batch, found))
+        : this.#take(batch, repeats);
+    });
+  }
+
+  /** Offers nothing more; whoever waits for it to pass is told that it did not. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#follower?.close();
+    for (const wait of this.#passing) {
+      clearTimeout(wait.timer);
+      wait.done(false);
+    }
+    this.#passing.clear();
+  }
+
+  /** The partitions of `messages`. */
+  get partitions(): number[] {
+    return this.#next.map((_, partition) => partition);
+  }
+
+  /** The next offset of a partition that will be offered. */
+  next(partition: number): number {
+    return this.#next[partition]!;
+  }
+
+  /** Resolves when this offset of a partition was passed; false if that did not happen within `timeoutMs`. */
+  passed(partition: number, offset: number, timeoutMs: number): Promise<boolean> {
+    if (this.#next[partition]! >= offset) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const wait: Wait = {
+        partition,
+        offset,
+        done: resolve,
+        timer: setTimeout(() => {
+          this.#passing.delete(wait);
+          resolve(false);
+        }, timeoutMs),
+      };
+      this.#passing.add(wait);
+    });
+  }
+
+  /** Calls back for each message of a topic that is offered, in the middle of its step: note it, do not act. Returns the end of it. */
+  watch(topicId: string, heard: (message: Message) => void): () => void {
+    let watchers = this.#watching.get(topicId);
+    if (watchers === undefined) this.#watching.set(topicId, watchers = new Set());
+    watchers.add(heard);
+    return () => {
+      watchers.delete(heard);
+      if (watchers.size === 0 && this.#watching.get(topicId) === watchers) this.#watching.delete(topicId);
+    };
+  }
+
+  /** The messages of a partition from an offset on that were offered; undefined if memory does not reach back to it. */
+  recent(partition: number, from: number): readonly Message[] | undefined {
+    return this.#ring.since(partition, from);
+  }
+  /** From this offset of a partition on, memory holds every message. */
+  reachesTo(partition: number): number {
+    return this.#ring.reachesTo(partition);
+  }
+  /** Whether memory holds a message of the topic that stands at or after an offset. */
+  has(partition: number, topicId: string, offset: number): boolean {
+    return this.#ring.has(partition, topicId, offset);
+  }
+
+  async #take(batch: Batch, repeats: Repeats): Promise<void> {
+    const { partition } = batch;
+    if (batch.gap !== undefined) {
+      this.#ring.skipTo(partition, batch.gap.to);
+      this.#listener.skipped(partition, batch.gap);
+    }
+    let turn = performance.now();
+    for (const record of batch.records) {
+      const message = toMessage(record);
+      const repeat = message.keyed ? repeats.has(record.offset) : this.#dependencies.recentIds.seen(message);
+      if (!repeat) this.#offer(message);
+      if (performance.now() - turn < TURN_MS) continue;
+      // Many lanes: attempts, answers and heartbeats go on in between. Up to here the step is whole.
+      this.#next[partition] = record.offset + 1;
+      this.#listener.stepped();
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#closed) return;
+      turn = performance.now();
+    }
+    this.#next[partition] = batch.next;
+    for (const wait of this.#passing) {
+      if (wait.partition !== partition || wait.offset > batch.next) continue;
+      this.#passing.delete(wait);
+      clearTimeout(wait.timer);
+      wait.done(true);
+    }
+    this.#listener.stepped();
+  }
+
+  #offer(message: Message): void {
+    this.#ring.add(message);
+    const watchers = this.#watching.get(message.topicId);
+    if (watchers !== undefined) { for (const heard of watchers) heard(message); }
+    this.#listener.offered(message);
+  }
+}
