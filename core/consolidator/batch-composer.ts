@@ -1,0 +1,105 @@
+// What a shard's next batch writes, and when lanes' positions go with it (A3.1, A4.3).
+import type { Tail } from "../delivery/tail.ts";
+import type { ShardRecord } from "../log/log.ts";
+import type { LaneBook } from "./lane-book.ts";
+import { encodeRecord, type RecentOperations, SHARD_KEY, type ShardRecordState } from "./records.ts";
+import type { ShardRecords } from "./shard-records.ts";
+
+export interface BatchComposerOptions {
+  readonly book: LaneBook;
+  readonly kept: ShardRecords;
+  readonly checkpointMs: number;
+}
+
+/** What the batch says of the shard itself. */
+export interface ShardStanding {
+  readonly events: number;
+  readonly operations: RecentOperations;
+  /** Whether the log has another `events` position, or none. */
+  readonly isMoved: boolean;
+  /** The last batch: it says that the shard is free. */
+  readonly isReleasing: boolean;
+  /** When the step began, ms. */
+  readonly begun: number;
+}
+
+/** Watermarks of an idle shard are written this often, or after this many records (A4.3). */
+const IDLE_MS = 30_000;
+const IDLE_RECORDS = 10_000;
+
+export class BatchComposer {
+  readonly #options: BatchComposerOptions;
+  /** What the next batch writes beside the records that changed. */
+  #records: ShardRecord[] = [];
+  /** Dead letters, for the next batch with positions. */
+  #letters: ShardRecord[] = [];
+  #checkpointAt = 0;
+  /** Set when all lanes have joined it: until then a watermark would pass those that have not. */
+  #tail: Tail | undefined;
+
+  constructor(options: BatchComposerOptions) {
+    this.#options = options;
+  }
+
+  /** All lanes have joined the tail: watermarks speak for them. */
+  joined(tail: Tail): void {
+    this.#tail = tail;
+  }
+
+  put(...records: ShardRecord[]): void {
+    for (const record of records) this.#records.push(record);
+  }
+
+  /** A message was given up: the position past it is written in the same batch. */
+  putLetter(letter: ShardRecord): void {
+    this.#letters.push(letter);
+  }
+
+  /** ms until positions may be written again; a clock that is set back does not put that off. */
+  untilCheckpoint(now: number): number {
+    this.#checkpointAt = Math.min(this.#checkpointAt, now + this.#options.checkpointMs);
+    return this.#checkpointAt - now;
+  }
+
+  /** How long the loop may sleep for the sake of positions, ms; undefined if there are none to write. */
+  sleepMs(now: number): number | undefined {
+    return this.#tail !== undefined && this.#options.book.dirty ? Math.max(0, this.untilCheckpoint(now)) : undefined;
+  }
+
+  /** One synchronous step; empty if there is nothing to say. */
+  compose({ events, operations, isMoved, isReleasing, begun }: ShardStanding): ShardRecord[] {
+    const { book, kept, checkpointMs } = this.#options;
+    const records = [...this.#records.splice(0), ...kept.takeChanges()];
+    if (this.#positionsDue(begun, isReleasing)) {
+      records.push(...this.#letters.splice(0), ...book.checkpoint());
+      this.#checkpointAt = begun + checkpointMs;
+    } else if (records.length === 0 && !isMoved && !isReleasing) return [];
+    for (const stream of ["topics", "subscriptions", "cursors"] as const) {
+      const state: ShardRecordState = {
+        events,
+        ...(stream === "cursors" ? { watermarks: book.watermarks } : {}),
+        ...(stream === "cursors" && isReleasing ? { released: true } as const : {}),
+        ...(stream === "topics" ? { operations } : {}),
+      };
+      records.push({ stream, key: SHARD_KEY, value: encodeRecord(state) });
+    }
+    return records;
+  }
+
+  #positionsDue(begun: number, isReleasing: boolean): boolean {
+    if (this.#tail === undefined) return false;
+    if (isReleasing || this.#letters.length > 0) return true;
+    if (this.untilCheckpoint(begun) > 0) return false;
+    if (this.#options.book.dirty) return true;
+    return this.#passed(this.#tail) > (begun >= this.#checkpointAt + IDLE_MS ? 0 : IDLE_RECORDS);
+  }
+
+  /** Records that the tail has passed since the watermarks were written. */
+  #passed(tail: Tail): number {
+    let passed = 0;
+    for (const [partition, watermark] of this.#options.book.watermarks.entries()) {
+      passed += tail.next(partition) - watermark;
+    }
+    return passed;
+  }
+}
