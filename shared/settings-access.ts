@@ -1,30 +1,87 @@
-// What settings of access must say together (WIRE §6): off loopback nothing is taken for granted, and no setting of tokens
-// stands there without effect. Pure.
+// Settings of who may do what, and what they must say together (WIRE §6): off loopback nothing is taken for granted, and no
+// setting of tokens stands there without effect.
+import type { DELIVERY_ROWS } from "./settings-delivery.ts";
+import type { PLACE_ROWS } from "./settings-places.ts";
+import { row, type ValuesOf } from "./settings-row.ts";
+import { httpUrl, httpUrls, isLoopback, issuers, oneOf, text, words } from "./settings-values.ts";
 
-import { type ClientOrigin, isLoopback, type Listen } from "./settings-values.ts";
+export const ACCESS_ROWS = {
+  access: row({
+    name: "ACCESS",
+    default: "open",
+    what:
+      "Who may do what; `open`: anyone on this machine; `public`: anyone may ping and subscribe, nobody publishes content; `token`: by access tokens",
+    value: oneOf(["open", "public", "token"]),
+  }),
+  policy: row({
+    name: "POLICY",
+    default: "scopes",
+    what:
+      "What a token's scopes and roles allow: `scopes` (`websub:publish`, `websub:subscribe:<topic>` …), `wso2` or `mosip`",
+    value: oneOf(["scopes", "wso2", "mosip"]),
+  }),
+  issuer: row<readonly string[]>({
+    name: "ISSUER",
+    default: null,
+    unset: [],
+    what:
+      "Issuers of access tokens, a list; each by its name alone, exactly as in `iss`: where its keys are is discovered",
+    value: issuers,
+  }),
+  audience: row<readonly string[]>({
+    name: "AUDIENCE",
+    default: null,
+    unset: [],
+    what: "What `aud` of a token must name, a list of which one is enough; `*`: any",
+    value: words,
+  }),
+  jwksUrl: row<readonly string[]>({
+    name: "JWKS_URL",
+    default: null,
+    unset: [],
+    what: "Where the issuers' keys are, a list in the order of `ISSUER`, instead of discovery",
+    value: httpUrls,
+  }),
+  rolesClaim: row({
+    name: "ROLES_CLAIM",
+    default: "realm_access.roles",
+    what: "The claim that lists a token's roles, a name or a path of names",
+    value: text("a claim's name, or a path with dots", /^[^\s\0]{1,256}$/),
+  }),
+  introspectionUrl: row<string | undefined>({
+    name: "INTROSPECTION_URL",
+    default: null,
+    what: "Where opaque tokens are asked about (RFC 7662)",
+    value: httpUrl,
+  }),
+  introspectionClientId: row<string | undefined>({
+    name: "INTROSPECTION_CLIENT_ID",
+    default: null,
+    what: "The hub's own client id there",
+    value: text("a client id", /^[\x20-\x7e]{1,1024}$/),
+  }),
+  introspectionClientSecret: row<string | undefined>({
+    name: "INTROSPECTION_CLIENT_SECRET",
+    default: null,
+    what: "The hub's own client secret there",
+    value: text("a client secret", /^[\x20-\x7e]{1,1024}$/),
+    secret: true,
+  }),
+} as const;
 
-export interface AccessSettings {
-  readonly edgeListen: Listen;
-  readonly access: "open" | "public" | "token";
-  readonly issuer: readonly string[];
-  readonly audience: readonly string[];
-  readonly jwksUrl: readonly string[];
-  readonly introspectionUrl: string | undefined;
-  readonly autoVerify: "off" | "on";
-  readonly autoVerifyOrigins: readonly ClientOrigin[];
-}
+type AccessSettings = ValuesOf<typeof ACCESS_ROWS & typeof PLACE_ROWS & typeof DELIVERY_ROWS>;
 
 /** Whether a setting, named without its prefix, is set to something else than its default. */
 type IsSet = (name: string) => boolean;
 
-/** What is wrong, as one line that says what to set; null if nothing is. */
-export function wrongAccess(settings: AccessSettings, isSet: IsSet): string | null {
+/** What is wrong, as one line that says what to set; undefined if nothing is. */
+export function accessProblem(settings: AccessSettings, isSet: IsSet): string | undefined {
   return wrongOffLoopback(settings, isSet) ?? wrongTokens(settings, isSet) ?? wrongIntrospection(isSet) ??
     wrongOrigins(settings);
 }
 
-function wrongOffLoopback({ edgeListen, access }: AccessSettings, isSet: IsSet): string | null {
-  if (isLoopback(edgeListen.host)) return null;
+function wrongOffLoopback({ edgeListen, access }: AccessSettings, isSet: IsSet): string | undefined {
+  if (isLoopback(edgeListen.host)) return undefined;
   if (access === "open") {
     return "TIDINGS_EDGE_LISTEN is no loopback address, and TIDINGS_ACCESS=open lets anyone do anything, so TIDINGS_ACCESS " +
       "must be set: to token, or to public for a hub that anyone may subscribe at";
@@ -32,7 +89,7 @@ function wrongOffLoopback({ edgeListen, access }: AccessSettings, isSet: IsSet):
   if (!isSet("HUB_URL")) {
     return "TIDINGS_EDGE_LISTEN is no loopback address, so TIDINGS_HUB_URL must be set: to the hub's public URL";
   }
-  return null;
+  return undefined;
 }
 
 const TOKEN_SETTINGS = [
@@ -47,12 +104,12 @@ const TOKEN_SETTINGS = [
   "AUTO_VERIFY_ORIGINS",
 ];
 
-function wrongTokens(settings: AccessSettings, isSet: IsSet): string | null {
+function wrongTokens(settings: AccessSettings, isSet: IsSet): string | undefined {
   const { access, issuer, audience, jwksUrl, introspectionUrl } = settings;
   if (access !== "token") {
     const idle = TOKEN_SETTINGS.find(isSet);
     return idle === undefined
-      ? null
+      ? undefined
       : `TIDINGS_${idle} is set but TIDINGS_ACCESS is ${access}: tokens count with TIDINGS_ACCESS=token only`;
   }
   if (issuer.length === 0 && introspectionUrl === undefined) {
@@ -64,19 +121,19 @@ function wrongTokens(settings: AccessSettings, isSet: IsSet): string | null {
   if (jwksUrl.length > 0 && jwksUrl.length !== issuer.length) {
     return "TIDINGS_JWKS_URL must name as many URLs as TIDINGS_ISSUER names issuers, in the same order";
   }
-  return null;
+  return undefined;
 }
 
 const INTROSPECTION = ["INTROSPECTION_URL", "INTROSPECTION_CLIENT_ID", "INTROSPECTION_CLIENT_SECRET"];
 
-function wrongIntrospection(isSet: IsSet): string | null {
+function wrongIntrospection(isSet: IsSet): string | undefined {
   const missing = INTROSPECTION.find((name) => !isSet(name));
-  if (missing === undefined || !INTROSPECTION.some(isSet)) return null;
+  if (missing === undefined || !INTROSPECTION.some(isSet)) return undefined;
   const all = INTROSPECTION.map((name) => `TIDINGS_${name}`).join(", ");
   return `TIDINGS_${missing} is not set: introspection takes all of ${all}`;
 }
 
-function wrongOrigins({ issuer, autoVerify, autoVerifyOrigins }: AccessSettings): string | null {
+function wrongOrigins({ issuer, autoVerify, autoVerifyOrigins }: AccessSettings): string | undefined {
   if (autoVerifyOrigins.length > 0 && autoVerify === "off") {
     return "TIDINGS_AUTO_VERIFY_ORIGINS is set but TIDINGS_AUTO_VERIFY is off: set it to on";
   }
@@ -85,5 +142,5 @@ function wrongOrigins({ issuer, autoVerify, autoVerifyOrigins }: AccessSettings)
     const whose = JSON.stringify(userId);
     return `TIDINGS_AUTO_VERIFY_ORIGINS must name one of TIDINGS_ISSUER before ${whose}, written issuer user=origin`;
   }
-  return null;
+  return undefined;
 }

@@ -1,17 +1,73 @@
-// Which settings of keys and TLS go together, and what may not leave loopback without them (ARCHITECTURE §5).
-import { isLoopback, type Listen } from "./settings-values.ts";
+// Settings of keys and TLS: which go together, and what may not leave loopback without them (ARCHITECTURE §5).
+import type { PLACE_ROWS } from "./settings-places.ts";
+import { row, type ValuesOf } from "./settings-row.ts";
+import { isLoopback, path, text } from "./settings-values.ts";
 
-export interface TransportSettings {
-  readonly coreListen: Listen;
-  readonly coreUrl: readonly string[];
-  readonly edgeKey: string | undefined;
-  readonly edgeKeys: string | undefined;
-  readonly coreTlsCert: string | undefined;
-  readonly coreTlsKey: string | undefined;
-  readonly coreClientCa: string | undefined;
-  readonly edgeTlsCert: string | undefined;
-  readonly edgeTlsKey: string | undefined;
-}
+export const TRANSPORT_ROWS = {
+  edgeKey: row<string | undefined>({
+    name: "EDGE_KEY",
+    default: null,
+    what:
+      "The edge's private key, an Ed25519 JWK or the path of a file with it; unset: `edge-key.json` in the data directory, made at first",
+    value: text("a JWK or a path", /^[^\0]+$/),
+    secret: true,
+  }),
+  edgeKeys: row<string | undefined>({
+    name: "EDGE_KEYS",
+    default: null,
+    what:
+      "The edges that the core answers, a JWKS of their public keys or the path of a file with it; unset: the one of this data directory",
+    value: text("a JWKS or a path", /^[^\0]+$/),
+  }),
+  coreKeys: row<string | undefined>({
+    name: "CORE_KEYS",
+    default: null,
+    what:
+      "The keys that secrets are sealed to, a JWKS of X25519 private keys (the first one seals, all open) or the path of a file with it, the same for all cores; unset: `core-keys.json` in the data directory, made at first",
+    value: text("a JWKS or a path", /^[^\0]+$/),
+    secret: true,
+  }),
+  coreTlsCert: row<string | undefined>({
+    name: "CORE_TLS_CERT",
+    default: null,
+    what:
+      "PEM file of this side's certificate between edge and core: the core serves with it (taken again when it changes), an edge shows it if the core asks",
+    value: path,
+  }),
+  coreTlsKey: row<string | undefined>({
+    name: "CORE_TLS_KEY",
+    default: null,
+    what: "PEM file of its private key",
+    value: path,
+  }),
+  coreCa: row<string | undefined>({
+    name: "CORE_CA",
+    default: null,
+    what: "PEM file of the authorities that the edge trusts to certify the core; unset: the system's",
+    value: path,
+  }),
+  coreClientCa: row<string | undefined>({
+    name: "CORE_CLIENT_CA",
+    default: null,
+    what:
+      "PEM file of the authorities that must have certified an edge for the core to answer; unset: edges need no certificate",
+    value: path,
+  }),
+  edgeTlsCert: row<string | undefined>({
+    name: "EDGE_TLS_CERT",
+    default: null,
+    what: "PEM file of the public edge's certificate, taken again when it changes; unset: plain HTTP",
+    value: path,
+  }),
+  edgeTlsKey: row<string | undefined>({
+    name: "EDGE_TLS_KEY",
+    default: null,
+    what: "PEM file of its private key",
+    value: path,
+  }),
+} as const;
+
+type TransportSettings = ValuesOf<typeof TRANSPORT_ROWS & typeof PLACE_ROWS>;
 
 /** What is wrong, as a sentence that says what to set; undefined if nothing is. `isSet` tells what was not left to its default. */
 export function transportProblem(settings: TransportSettings, isSet: (name: string) => boolean): string | undefined {

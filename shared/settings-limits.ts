@@ -1,0 +1,66 @@
+// Settings of what one client, one host and the edge as a whole may take.
+import { row } from "./settings-row.ts";
+import { cidrs, duration, integer } from "./settings-values.ts";
+
+export const LIMIT_ROWS = {
+  trustedProxies: row<readonly string[]>({
+    name: "TRUSTED_PROXIES",
+    default: null,
+    unset: [],
+    what: "Our own proxies, a list of CIDRs: a client's address is the last hop of `X-Forwarded-For` that is not one",
+    value: cidrs,
+  }),
+  requestsPerAddress: row({
+    name: "REQUESTS_PER_ADDRESS",
+    default: {
+      from: "ACCESS",
+      make: (access) => access === "open" ? "0" : access === "public" ? "1000" : "5000",
+      shown: "`1000` with `ACCESS=public`, `5000` with `token`, else `0`",
+    },
+    what: "Requests a second of one address (an IPv6 /64), ten times that at once; 0: any number",
+    value: integer(0, 1_000_000),
+  }),
+  requestsPerClient: row({
+    name: "REQUESTS_PER_CLIENT",
+    default: "5000",
+    what: "Requests a second to the hub endpoint by one token's client, ten times that at once; 0: any number",
+    value: integer(0, 1_000_000),
+  }),
+  verificationsPerHost: row({
+    name: "VERIFICATIONS_PER_HOST",
+    default: "1000",
+    what: "Requests a minute whose verification a callback host has not confirmed, at each edge; 0: any number",
+    value: integer(0, 1_000_000),
+  }),
+  overloadAfterMs: row({
+    name: "OVERLOAD_AFTER",
+    default: "1s",
+    what: "When the core takes longer to answer, the edge takes less at once, and answers the rest 503",
+    value: duration("50ms", "10s"),
+  }),
+  connections: row({
+    name: "CONNECTIONS",
+    default: "10000",
+    what: "Connections that the edge holds at once; more are closed",
+    value: integer(1, 1_000_000),
+  }),
+  headersMaxBytes: row({
+    name: "HEADERS_MAX_BYTES",
+    // 16 KiB of headers travel with a message (WIRE §3), and as much again is for the rest.
+    default: "32768",
+    what: "Largest URL and headers of a request together; more is 431",
+    value: integer(32_768, 1_048_576, "bytes"),
+  }),
+  headersTimeoutMs: row({
+    name: "HEADERS_TIMEOUT",
+    default: "10s",
+    what: "How long a client may take to send a request's headers; longer is 408",
+    value: duration("100ms", "5m"),
+  }),
+  requestTimeoutMs: row({
+    name: "REQUEST_TIMEOUT",
+    default: "60s",
+    what: "How long a client may take to send a whole request; longer is 408",
+    value: duration("100ms", "1h"),
+  }),
+} as const;
