@@ -85,6 +85,13 @@ export const SETTINGS: DeliverySettings = {
   laneMemoryBytes: 64 * 1024 * 1024,
 };
 
+/** The topic of lanes made of `at`. */
+export const TOPIC = "topic-one";
+/** A lane by its name. */
+export const at = (name: string) => ({ id: name, callback: `http://127.0.0.1:8080/${name}`, topicId: TOPIC });
+/** Bodies that say which they are. */
+export const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, index) => String(from + index));
+
 let count = 0;
 
 /** Appends one message. */
