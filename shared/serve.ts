@@ -3,7 +3,7 @@
 /** What a runtime tells of a request beside the Request itself: Node all, Deno and Bun the address. */
 export interface Exchange {
   /** The peer's address, as its socket says. */
-  readonly address?: string;
+  readonly address?: string | undefined;
   /** The target as it stood in the request's first line; `request.url` may be normalised. */
   readonly target?: string;
   /** Reads nothing more from this connection for so long after its answer, ms: whoever comes again at once has to wait. */

@@ -8,7 +8,7 @@ import type { Server as TlsServer } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import { getLogger } from "@logtape/logtape";
 import { listenError, serveUrl } from "../serve.ts";
-import type { Served, ServeOptions, ServeTls } from "../serve.ts";
+import type { Exchange, Served, ServeOptions, ServeTls } from "../serve.ts";
 
 const REASONS: Readonly<Record<number, string>> = {
   400: "Bad Request",
@@ -21,17 +21,8 @@ const REASONS: Readonly<Record<number, string>> = {
 export async function serveOnNode(options: ServeOptions): Promise<Served> {
   const { hostname, port } = options;
   const listener = getRequestListener((request, { incoming, outgoing }) => {
-    const { url: target = "", socket } = incoming;
-    const rest = (ms: number) => {
-      outgoing.once("finish", () => {
-        socket.pause();
-        setTimeout(() => socket.resume(), ms).unref();
-      });
-    };
-    const exchange = { target, rest, breakOff: () => void outgoing.destroy() };
-    // A socket that is gone has no address any more.
-    const address = socket.remoteAddress;
-    return options.fetch(request, address === undefined ? exchange : { ...exchange, address });
+    // Ours is an HTTP/1 server.
+    return options.fetch(request, new NodeExchange(incoming as IncomingMessage, outgoing as ServerResponse));
   }, {
     hostname: new URL(serveUrl(hostname, port)).host,
     errorHandler: onHandlerError,
@@ -92,6 +83,36 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
     },
     close: (deadlineMs) => closing ??= closeServer(server, deadlineMs),
   };
+}
+
+/** Most requests ask for one part of it, so that each is made when it is asked for. */
+class NodeExchange implements Exchange {
+  readonly #incoming: IncomingMessage;
+  readonly #outgoing: ServerResponse;
+
+  constructor(incoming: IncomingMessage, outgoing: ServerResponse) {
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+  }
+  /** A socket that is gone has none any more. */
+  get address(): string | undefined {
+    return this.#incoming.socket.remoteAddress;
+  }
+  get target(): string {
+    return this.#incoming.url ?? "";
+  }
+  get rest(): (ms: number) => void {
+    const { socket } = this.#incoming;
+    return (ms) => {
+      this.#outgoing.once("finish", () => {
+        socket.pause();
+        setTimeout(() => socket.resume(), ms).unref();
+      });
+    };
+  }
+  get breakOff(): () => void {
+    return () => void this.#outgoing.destroy();
+  }
 }
 
 function contextOf({ cert, key, clientCa }: ServeTls) {
