@@ -1,7 +1,8 @@
 // The edge's side of shared/core-api.ts. Every operation gets its id here, once; it is repeated with the same id until the
 // core has answered or patience ends (A3.8), and only the core's own 2xx makes one for the client.
 
-import { CALLER_HEADER, CONTENT_HEADERS, CORE_PATHS, REFUSALS } from "../shared/core-api.ts";
+import { frameContent } from "../shared/content-frame.ts";
+import { CALLER_HEADER, CORE_PATHS, REFUSALS } from "../shared/core-api.ts";
 import type {
   Caller,
   ClientIdentity,
@@ -245,18 +246,15 @@ function operationRequest(operation: Operation | MoveOperation, path: string = C
   return { method: "POST", path, headers, body: JSON.stringify(operation) };
 }
 
-function contentRequest(content: Content, { id, madeAt }: OperationHead): CoreRequest {
-  const headers: Record<string, string> = {
-    [CONTENT_HEADERS.id]: id,
-    [CONTENT_HEADERS.madeAt]: String(madeAt),
-    [CONTENT_HEADERS.topic]: encodeURIComponent(content.topic),
-    [CONTENT_HEADERS.contentType]: encodeURIComponent(content.contentType),
-    [CONTENT_HEADERS.traceparent]: content.traceparent,
-  };
-  if (content.client !== null) headers[CONTENT_HEADERS.client] = encodeURIComponent(JSON.stringify(content.client));
-  if (content.key !== null) headers[CONTENT_HEADERS.key] = content.key;
-  if (content.headers !== null) headers[CONTENT_HEADERS.headers] = encodeURIComponent(JSON.stringify(content.headers));
-  return { method: "POST", path: CORE_PATHS.messages, headers, body: content.body };
+function contentRequest({ client, key, headers, body, ...fields }: Content, head: OperationHead): CoreRequest {
+  const framed = frameContent({
+    ...head,
+    ...fields,
+    ...(client === null ? {} : { client }),
+    ...(key === null ? {} : { key }),
+    ...(headers === null ? {} : { headers }),
+  }, body);
+  return { method: "POST", path: CORE_PATHS.messages, headers: {}, body: framed };
 }
 
 function questionRequest(path: string, { pair, caller, given }: Question, accept: string): CoreRequest {

@@ -118,12 +118,11 @@ export function createSessions({ http, key, digests, clock }: SessionsOptions): 
       const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body ?? new Uint8Array(0);
       const time = String(clock());
       const number = String(++numbers);
-      const bodySha256 = await digests.sha256(bytes);
       const header = (name: string) => headers[name];
-      const text = sessionText({ method, target: path, session, time, number, header, bodySha256 });
+      const text = sessionText({ method, target: path, session, time, number, header });
       const signed = {
         ...headers,
-        [SESSION_HEADER]: writeTicket({ session, time, number, mac: await hmac(text) }),
+        [SESSION_HEADER]: writeTicket({ session, time, number, mac: await hmac(text, bytes) }),
       };
       return { method, path, headers: signed, ...(method === "POST" ? { body: bytes } : {}) };
     };

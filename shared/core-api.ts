@@ -1,5 +1,5 @@
 // What the edge says to the core, and what the core answers: the contract between the tiers (ARCHITECTURE §1).
-// JSON over HTTP, except content, whose body travels untouched and whose fields travel as headers.
+// JSON over HTTP, except content, whose bytes travel untouched behind their fields (shared/content-frame.ts).
 
 /** Every operation is made at an edge, once: retries carry the same id and time, and the core deduplicates (A3.8). */
 export interface OperationHead {
@@ -81,7 +81,7 @@ export const CORE_PATHS = {
   /** POST an `Operation` as JSON. 200 with an `OperationAnswer`. */
   operations: "/v1/operations",
   /**
-   * POST content: the body's bytes, and the headers of `CONTENT_HEADERS`. 200 with a `ContentAnswer`.
+   * POST content as a frame (shared/content-frame.ts). 200 with a `ContentAnswer`.
    * GET ?topic=&callback=[&after=][&since=][&limit=][&lastEventId=] with a `Caller`: 200 with `MissedMessages`, or with
    * `Accept: text/event-stream` a stream of events, one `MissedMessage` each.
    */
@@ -95,24 +95,6 @@ export const CORE_PATHS = {
   session: "/v1/session",
   /** GET ?topic=&callback=[&after=][&limit=] with a `Caller`. 200 with `DeadLetters`. */
   deadLetters: "/v1/dead-letters",
-} as const;
-
-/** Headers that carry a content operation's fields. Values marked % are percent-encoded UTF-8 (encodeURIComponent). */
-export const CONTENT_HEADERS = {
-  id: "x-tidings-operation",
-  madeAt: "x-tidings-made-at",
-  /** % */
-  topic: "x-tidings-topic",
-  /** %, JSON of the publisher's `ClientIdentity`; none: the anonymous client. */
-  client: "x-tidings-client",
-  /** The publisher's Idempotency-Key, verbatim (`IDEMPOTENCY_KEY`); none: each operation is a message of its own. */
-  key: "x-tidings-key",
-  /** %, the publisher's Content-Type verbatim; the request's own Content-Type means nothing here. */
-  contentType: "x-tidings-content-type",
-  /** %, JSON object: the publisher's allow-listed headers, lower-case names (WIRE §3). */
-  headers: "x-tidings-headers",
-  /** W3C trace context that the delivery carries on. */
-  traceparent: "x-tidings-traceparent",
 } as const;
 
 /** What an idempotency key may be: 1–255 visible ASCII characters (WIRE §1). */
@@ -148,7 +130,7 @@ export interface SignedRequest {
 /** A `Caller` as JSON, percent-encoded (encodeURIComponent). */
 export const CALLER_HEADER = "x-tidings-caller";
 
-/** What the core's server must take of headers: 16 KiB of the publisher's, as JSON and percent-encoded, and the topic. */
+/** What the core's server must take of the request line and headers: topic, callback and a signed caller, percent-encoded. */
 export const CORE_MAX_HEADER_BYTES = 128 * 1024;
 
 export type OperationAnswer =

@@ -1,6 +1,6 @@
 // How the tiers know each other (ARCHITECTURE §5): an edge opens a session with a token signed by its own key; from then on each
 // request carries a MAC under the session's key over everything in it that the core trusts.
-import { CALLER_HEADER, CONTENT_HEADERS } from "./core-api.ts";
+import { CALLER_HEADER } from "./core-api.ts";
 
 /** Of the token that opens a session: a JWT, EdDSA, `kid` the edge's; it has `iat` and `jti`, and opens one session. */
 export const SESSION_AUDIENCE = "tidings-core";
@@ -44,23 +44,21 @@ export function readTicket(header: string | null): SessionTicket | undefined {
 }
 
 /** All that a core reads of a request's headers, in the order in which it is signed. */
-const TRUSTED_HEADERS: readonly string[] = ["accept", CALLER_HEADER, ...Object.values(CONTENT_HEADERS)];
+const TRUSTED_HEADERS: readonly string[] = ["accept", CALLER_HEADER];
 
 export interface SignedParts extends Omit<SessionTicket, "mac"> {
   readonly method: string;
   /** Path and query as sent. */
   readonly target: string;
   readonly header: (name: string) => string | null | undefined;
-  /** Lower-case hex SHA-256 of the body. */
-  readonly bodySha256: string;
 }
 
-/** The text that the MAC is over: a line each, which no part can have within. */
-export function sessionText({ method, target, session, time, number, header, bodySha256 }: SignedParts): string {
-  let text = `tidings-1\n${method}\n${target}\n${session}\n${time}\n${number}\n${bodySha256}`;
+/** What the MAC is over, before the body: a line each, which no part can have within, and an empty one. */
+export function sessionText({ method, target, session, time, number, header }: SignedParts): string {
+  let text = `tidings-1\n${method}\n${target}\n${session}\n${time}\n${number}`;
   for (const name of TRUSTED_HEADERS) {
     const value = header(name);
     if (value !== null && value !== undefined) text += `\n${name}:${value}`;
   }
-  return text;
+  return `${text}\n\n`;
 }

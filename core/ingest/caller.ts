@@ -27,14 +27,6 @@ export function clientOf(caller: Caller): ClientIdentity | undefined {
   return caller.kind === "client" || caller.kind === "operator" ? caller : undefined;
 }
 
-/** Reads the header of a publisher's client. @throws {Refusal} "invalid_request" */
-export function parseClient(json: string | undefined): ClientIdentity | undefined {
-  if (json === undefined) return undefined;
-  const result = v.safeParse(CLIENT, parse(json));
-  if (result.success) return result.output;
-  throw new Refusal("invalid_request", "x-tidings-client is wrong");
-}
-
 /**
  * Reads the header's JSON. An edge that does not say who asks is never taken to mean "anyone".
  * @throws {Refusal} "invalid_request"

@@ -1,21 +1,19 @@
 // The core's HTTP face: what edges say (shared/core-api.ts), and what operators ask (WIRE §8).
 import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
-import * as v from "valibot";
-import { CALLER_HEADER, CONTENT_HEADERS, CORE_PATHS } from "../../shared/core-api.ts";
+import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Exchange, ServeOptions } from "../../shared/serve.ts";
 import { BodyTooLargeError } from "../../shared/request-body.ts";
-import { TOPIC_NAME } from "../consolidator/events.ts";
 import type { ReadDeadLetters } from "../missed/dead-letters.ts";
 import type { Missed } from "../missed/missed.ts";
 import type { Door } from "../session/door.ts";
-import { parseCaller, parseClient } from "./caller.ts";
+import { parseCaller } from "./caller.ts";
+import { frameMaxBytes, parseContent } from "./content.ts";
 import { type Move, parseMove } from "./moves.ts";
 import { parseOperation } from "./operation.ts";
 import type { Operations } from "./operations.ts";
-import { parseKey } from "./keyed.ts";
-import type { Content, Publish } from "./publish.ts";
+import type { Publish } from "./publish.ts";
 import { Refusal, refusalOf } from "./refusal.ts";
 import type { ReadStatus } from "./status.ts";
 
@@ -43,6 +41,7 @@ const RETRY_AFTER_SECONDS = "2";
 
 /** The core's `fetch`: every refusal is JSON, nothing that comes in can stop the process. */
 export function createIngest(options: IngestOptions): ServeOptions["fetch"] {
+  const { messageMaxBytes } = options;
   const app = new Hono<{ Bindings: Exchange }>();
   const requests = options.metrics.counter("tidings_requests_total", "Requests by route and status", [
     "route",
@@ -62,9 +61,9 @@ export function createIngest(options: IngestOptions): ServeOptions["fetch"] {
       const body = await options.door.admit(request, exchange.target, maxBytes);
       return await handle(request, body, exchange);
     });
-  const publish = route("messages", async (request, body) => {
-    return Response.json(await options.publish(parseContent(request.headers, body)));
-  }, options.messageMaxBytes);
+  const publish = route("messages", async (_request, body) => {
+    return Response.json(await options.publish(parseContent(body, messageMaxBytes)));
+  }, frameMaxBytes(messageMaxBytes));
   const session = counted("session", async (request) => {
     return Response.json(await options.door.open(request), { headers: { "cache-control": "no-store" } });
   });
@@ -126,27 +125,6 @@ function refuse(route: string, error: unknown): Response {
   }
   const headers = refusal.status === 503 ? { "retry-after": RETRY_AFTER_SECONDS } : {};
   return Response.json(refusal.body, { status: refusal.status, headers });
-}
-
-function parseContent(headers: Headers, body: Uint8Array): Content {
-  const id = headers.get(CONTENT_HEADERS.id) ?? "";
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(id)) throw new Refusal("invalid_request", `${CONTENT_HEADERS.id} is wrong`);
-  const madeAt = headers.get(CONTENT_HEADERS.madeAt) ?? "";
-  if (!/^\d{1,15}$/.test(madeAt)) throw new Refusal("invalid_request", `${CONTENT_HEADERS.madeAt} is wrong`);
-  const topic = decoded(headers, CONTENT_HEADERS.topic);
-  // As of an operation: no register of another one could be folded.
-  if (!v.is(TOPIC_NAME, topic)) throw new Refusal("invalid_request", `${CONTENT_HEADERS.topic} is wrong`);
-  return {
-    id,
-    madeAt: Number(madeAt),
-    topic,
-    client: parseClient(decoded(headers, CONTENT_HEADERS.client)),
-    contentType: decoded(headers, CONTENT_HEADERS.contentType) ?? "application/octet-stream",
-    headers: decoded(headers, CONTENT_HEADERS.headers),
-    traceparent: headers.get(CONTENT_HEADERS.traceparent) ?? undefined,
-    key: parseKey(headers.get(CONTENT_HEADERS.key)),
-    body,
-  };
 }
 
 /** What is asked about a subscription, and by whom. */

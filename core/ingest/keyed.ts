@@ -2,7 +2,7 @@
 // record is the first of its key is settled by the log's order and told by the block index, so that it holds for publishes that
 // race through several cores and for those repeated after a crash.
 import { createHash } from "node:crypto";
-import { type ClientIdentity, IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
+import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { BlockIndex } from "../blocks/block-index.ts";
 import type { Keyed } from "../blocks/block.ts";
 import type { Tail } from "../delivery/tail.ts";
@@ -10,13 +10,6 @@ import { clientKeyOf, keyedMessageIdOf } from "../ids.ts";
 import type { Position } from "../log/log.ts";
 import { Refusal } from "./refusal.ts";
 import { type Topic, WAIT_MS } from "./topics.ts";
-
-/** The key of content, if it has one. @throws {Refusal} "invalid_request" */
-export function parseKey(key: string | null): string | undefined {
-  if (key === null) return undefined;
-  if (IDEMPOTENCY_KEY.test(key)) return key;
-  throw new Refusal("invalid_request", "Idempotency-Key must be 1 to 255 visible ASCII characters");
-}
 
 export interface KeyedContent {
   /** 1–255 visible ASCII. */

@@ -1,6 +1,6 @@
 // The core's door (ARCHITECTURE §5): nothing of the core's ingest is answered but to an edge that is known, in a session that it
 // opened, once, in time, and unaltered. What is refused is counted by its reason.
-import { createHmac, createSecretKey, hash, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { decodeProtectedHeader, errors, importJWK, jwtVerify } from "jose";
 import type { EdgePublicKey, SealingKey } from "../../shared/jwks.ts";
@@ -165,9 +165,8 @@ export function createDoor({ edges, sealingKeys, now, onRefused, sessionMs = SES
       target: target ?? targetOf(request.url),
       ...ticket,
       header: (name) => headers.get(name),
-      bodySha256: hash("sha256", body, "hex"),
     });
-    const right = createHmac("sha256", session.key).update(text).digest();
+    const right = createHmac("sha256", session.key).update(text).update(body).digest();
     if (!timingSafeEqual(Buffer.from(ticket.mac, "base64url"), right)) {
       throw refuse("altered", "The request is not as the edge signed it");
     }

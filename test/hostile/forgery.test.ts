@@ -7,7 +7,8 @@ import { describe, it } from "node:test";
 import { createClient } from "@libsql/client";
 import fc from "fast-check";
 import { keyedMessageIdOf, subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
-import { CONTENT_HEADERS, CORE_PATHS } from "../../shared/core-api.ts";
+import { frameContent } from "../../shared/content-frame.ts";
+import { CORE_PATHS } from "../../shared/core-api.ts";
 import { openCallbackServer } from "../support/callback-server.ts";
 import { createCoreCaller } from "../support/core-caller.ts";
 import { encodeForm } from "../support/form.ts";
@@ -49,7 +50,6 @@ describe("forging state", () => {
       const before = await settledOf(hub, bystander.url);
       const seen = new Set<number>();
       for (const strange of STRANGE_TEXT.map((text) => text.toWellFormed())) {
-        const header = encodeURIComponent(strange);
         const replies = [
           await publish(hub, strange, { body: strange, headers: { "idempotency-key": "~", "ce-id": "~owner" } }),
           await request(hub, "subscribe", strange, callbacks.callback().url, { "hub.verify_token": strange }),
@@ -61,12 +61,10 @@ describe("forging state", () => {
           // The core itself, as its edge gone mad may say it.
           await core(CORE_PATHS.messages, {
             method: "POST",
-            body: "x",
-            headers: {
-              [CONTENT_HEADERS.id]: header.slice(0, 100) || "~",
-              [CONTENT_HEADERS.madeAt]: String(Date.now()),
-              [CONTENT_HEADERS.topic]: header,
-            },
+            body: frameContent(
+              { id: strange.slice(0, 100) || "~", madeAt: Date.now(), topic: strange, contentType: strange },
+              Buffer.from("x"),
+            ),
           }),
           await core(CORE_PATHS.operations, {
             method: "POST",

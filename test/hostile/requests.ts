@@ -2,7 +2,8 @@
 // places. Seeded, so that what fails once fails again.
 
 import type { Session } from "../../edge/session.ts";
-import { CALLER_HEADER, CONTENT_HEADERS, CORE_PATHS } from "../../shared/core-api.ts";
+import { type ContentHead, frameContent } from "../../shared/content-frame.ts";
+import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
 import { readTicket, SESSION_HEADER, writeTicket } from "../../shared/session-api.ts";
 import type { Random } from "../chaos/random.ts";
 import type { RawRequest } from "./raw-client.ts";
@@ -188,22 +189,21 @@ export function coreRequests({ callbacks, topics }: Ground, session: Pick<Sessio
       () => ({
         method: "POST",
         target: CORE_PATHS.messages,
-        headers: [
-          [CONTENT_HEADERS.id, mostly(random, `fuzz_${made++}`)],
-          [CONTENT_HEADERS.madeAt, mostly(random, String(Date.now()))],
-          [CONTENT_HEADERS.topic, encodeURIComponent(mostly(random, topic()))],
-          [CONTENT_HEADERS.contentType, mostly(random, "text/plain")],
-          ...(random.chance(0.3) ? [[CONTENT_HEADERS.key, random.pick(STRANGE_TEXT)] as [string, string]] : []),
-          ...(random.chance(0.3)
-            ? [
-              [CONTENT_HEADERS.headers, encodeURIComponent(JSON.stringify(random.pick(STRANGE_JSON)))] as [
-                string,
-                string,
-              ],
-            ]
-            : []),
-        ],
-        body: Buffer.from(random.pick(STRANGE_TEXT)),
+        headers: [],
+        body: mangled(
+          random,
+          frameContent(
+            broken(random, {
+              id: mostly(random, `fuzz_${made++}`),
+              madeAt: Date.now(),
+              topic: mostly(random, topic()),
+              contentType: mostly(random, "text/plain"),
+              key: random.pick(STRANGE_TEXT),
+              headers: random.pick(STRANGE_JSON),
+            }) as ContentHead,
+            Buffer.from(random.pick(STRANGE_TEXT)),
+          ),
+        ),
       }),
       ...[CORE_PATHS.subscriptions, CORE_PATHS.messages, CORE_PATHS.deadLetters].map((path) => () => ({
         method: "GET",
@@ -258,6 +258,14 @@ function bodyOf(random: Random): Buffer {
   if (random.chance(0.9)) return Buffer.from(random.pick(STRANGE_TEXT));
   // One in a hundred is more than a message may be.
   return Buffer.alloc(random.chance(0.1) ? 1_000_001 : random.between(1, 200_000), "x");
+}
+
+/** Cut short, or with another byte in its head, one time in five. */
+function mangled(random: Random, frame: Uint8Array): Buffer {
+  if (random.chance(0.1)) return Buffer.from(frame.subarray(0, random.between(0, frame.length)));
+  const bytes = Buffer.from(frame);
+  if (random.chance(0.1)) bytes[random.between(0, Math.min(200, bytes.length - 1))] = random.between(0, 255);
+  return bytes;
 }
 
 function mostly(random: Random, value: string): string {

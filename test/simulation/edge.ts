@@ -1,7 +1,7 @@
 // What edges do: ask any core, and another one where there is no answer, with the same id, for at most 60 s (A3.8).
+import { frameContent } from "../../shared/content-frame.ts";
 import {
   CALLER_HEADER,
-  CONTENT_HEADERS,
   CORE_PATHS,
   type MoveOperation,
   type Operation,
@@ -92,14 +92,14 @@ export class Edge {
     const reply = await this.ask({
       method: "POST",
       path: CORE_PATHS.messages,
-      headers: {
-        [CONTENT_HEADERS.id]: published.id,
-        [CONTENT_HEADERS.madeAt]: String(Math.floor(this.#machine.now)),
-        [CONTENT_HEADERS.topic]: encodeURIComponent(topic),
-        [CONTENT_HEADERS.contentType]: "text/plain",
-        ...(key === undefined ? {} : { [CONTENT_HEADERS.key]: key }),
-      },
-      body,
+      headers: {},
+      body: frameContent({
+        id: published.id,
+        madeAt: Math.floor(this.#machine.now),
+        topic,
+        contentType: "text/plain",
+        ...(key === undefined ? {} : { key }),
+      }, Buffer.from(body)),
     });
     if (mustBeKnown && reply?.status === 404) {
       this.#books.wrongAnswers.push(

@@ -1,7 +1,8 @@
 // A core that writes down what the edge says and answers as it is told: shared/core-api.ts without a log behind it. Its door is
 // a core's own, so that nothing comes in that a core would not take; secrets are opened as a core would.
 
-import { CALLER_HEADER, CONTENT_HEADERS, CORE_MAX_HEADER_BYTES, CORE_PATHS } from "../../shared/core-api.ts";
+import { type ContentHead, openFrame } from "../../shared/content-frame.ts";
+import { CALLER_HEADER, CORE_MAX_HEADER_BYTES, CORE_PATHS } from "../../shared/core-api.ts";
 import type {
   Caller,
   ClientIdentity,
@@ -108,7 +109,7 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
         return await core.onOperation(operation) ?? { status: 200, body: ordinary };
       }
       case CORE_PATHS.messages: {
-        const content = contentOf(request, body);
+        const content = contentOf(body);
         contents.push(content);
         return await core.onContent(content) ?? { status: 200, body: { id: content.id, cursor: "c" } };
       }
@@ -160,19 +161,8 @@ function opened(operation: Operation): Operation {
   return { ...operation, secret: SECRETS.open(secret, subscriptionIdOf(topic, callback)) };
 }
 
-function contentOf(request: Request, body: Buffer): StoredContent {
-  const text = (name: string) => decodeURIComponent(request.headers.get(name) ?? "");
-  const more = text(CONTENT_HEADERS.headers);
-  const client = text(CONTENT_HEADERS.client);
-  return {
-    id: text(CONTENT_HEADERS.id),
-    madeAt: Number(text(CONTENT_HEADERS.madeAt)),
-    topic: text(CONTENT_HEADERS.topic),
-    client: client === "" ? null : JSON.parse(client) as ClientIdentity,
-    key: request.headers.get(CONTENT_HEADERS.key),
-    contentType: text(CONTENT_HEADERS.contentType),
-    headers: more === "" ? null : JSON.parse(more) as Record<string, string>,
-    traceparent: text(CONTENT_HEADERS.traceparent),
-    body,
-  };
+function contentOf(frame: Buffer): StoredContent {
+  const { head, body } = openFrame(frame)!;
+  const { client = null, key = null, headers = null, traceparent = "", ...fields } = head as ContentHead;
+  return { ...fields, client, key, headers, traceparent, body: Buffer.from(body) };
 }

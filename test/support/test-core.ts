@@ -6,7 +6,6 @@ import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import type { Log } from "../../core/log/log.ts";
 import {
   CALLER_HEADER,
-  CONTENT_HEADERS,
   type ContentAnswer,
   CORE_MAX_HEADER_BYTES,
   CORE_PATHS,
@@ -15,6 +14,7 @@ import {
   type OperationAnswer,
   type SubscriptionStatus,
 } from "../../shared/core-api.ts";
+import { type ContentHead, frameContent } from "../../shared/content-frame.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
 import type { CoreKey } from "../../shared/jwks.ts";
 import { createMetrics } from "../../shared/runtime/metrics.ts";
@@ -31,12 +31,7 @@ import { createScriptedTransport, type ScriptedTransport } from "./scripted-tran
 type Unmade<T> = T extends unknown ? Omit<T, "id" | "madeAt"> & { readonly id?: string; readonly madeAt?: number }
   : never;
 
-export interface ContentOptions {
-  readonly id?: string;
-  readonly madeAt?: number;
-  readonly contentType?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
+export type ContentOptions = Partial<Omit<ContentHead, "topic">>;
 
 export interface TestCore extends AsyncDisposable {
   readonly url: string;
@@ -160,20 +155,9 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
       const made = { id: operationId(), madeAt: clock.now(), ...operation };
       return parsed(await test.raw(JSON.stringify(made)));
     },
-    async publish(topic, body, { id = operationId(), madeAt = clock.now(), contentType = "text/plain", headers } = {}) {
-      return parsed(
-        await test.call(CORE_PATHS.messages, {
-          method: "POST",
-          body,
-          headers: {
-            [CONTENT_HEADERS.id]: id,
-            [CONTENT_HEADERS.madeAt]: String(madeAt),
-            [CONTENT_HEADERS.topic]: encodeURIComponent(topic),
-            [CONTENT_HEADERS.contentType]: encodeURIComponent(contentType),
-            ...headers,
-          },
-        }),
-      );
+    async publish(topic, body, { id = operationId(), madeAt = clock.now(), contentType = "text/plain", ...more } = {}) {
+      const framed = frameContent({ id, madeAt, topic, contentType, ...more }, Buffer.from(body));
+      return parsed(await test.call(CORE_PATHS.messages, { method: "POST", body: framed }));
     },
     async status(topic, callback) {
       const reply = await test.call(`${CORE_PATHS.subscriptions}?${encodeForm({ topic, callback })}`, {

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, createHmac } from "node:crypto";
 import { after, before, describe, it } from "node:test";
-import {
-  type Caller,
-  CALLER_HEADER,
-  type ClientIdentity,
-  CONTENT_HEADERS,
-  CORE_PATHS,
-} from "../../../shared/core-api.ts";
+import { type Caller, CALLER_HEADER, type ClientIdentity, CORE_PATHS } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
@@ -145,8 +139,7 @@ describe("WIRE §6 whose idempotency key it is", { timeout: 60_000 }, () => {
   it("a publisher's own: two clients may use the same", async () => {
     const { topic } = pair();
     const send = async (body: string, client?: ClientIdentity) => {
-      const who = client === undefined ? {} : { [CONTENT_HEADERS.client]: encodeURIComponent(JSON.stringify(client)) };
-      return await core.publish(topic, body, { headers: { [CONTENT_HEADERS.key]: "k", ...who } });
+      return await core.publish(topic, body, { key: "k", ...(client === undefined ? {} : { client }) });
     };
     const first = [await send("one"), await send("two", ALICE), await send("three", NAMESAKE)];
     assert.deepEqual(first.map(({ status }) => status), [200, 200, 200]);
@@ -168,11 +161,9 @@ describe("WIRE §6 whose idempotency key it is", { timeout: 60_000 }, () => {
   });
 
   it("an edge that says something else than a client is refused", async () => {
-    for (const client of ["{", "{}", '{"issuer":"a"}', '{"issuer":"","userId":"a"}', "null"]) {
-      const { status } = await core.publish("t", "x", {
-        headers: { [CONTENT_HEADERS.client]: encodeURIComponent(client) },
-      });
-      assert.equal(status, 400, client);
+    for (const client of ["x", {}, { issuer: "a" }, { issuer: "", userId: "a" }, null]) {
+      const { status } = await core.publish("t", "x", { client: client as unknown as ClientIdentity });
+      assert.equal(status, 400, JSON.stringify(client));
     }
   });
 });

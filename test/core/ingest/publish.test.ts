@@ -3,7 +3,8 @@ import { describe, it } from "node:test";
 import { decodeCursor } from "../../../core/cursor.ts";
 import { topicIdOf } from "../../../core/ids.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
-import { CONTENT_HEADERS, CORE_PATHS } from "../../../shared/core-api.ts";
+import { type ContentHead, frameContent } from "../../../shared/content-frame.ts";
+import { CORE_PATHS } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { createScriptedTransport } from "../../support/scripted-transport.ts";
@@ -20,6 +21,14 @@ async function withCore(
     await using core = await openTestCore({ directory, ...options });
     await run(core, directory);
     assert.deepEqual(core.failures, []);
+  });
+}
+
+/** A frame with whatever head. */
+function sendFrame(core: TestCore, head: object, body: string) {
+  return core.call(CORE_PATHS.messages, {
+    method: "POST",
+    body: frameContent(head as ContentHead, Buffer.from(body)),
   });
 }
 
@@ -53,10 +62,8 @@ describe("WIRE §1 content", { timeout: 60_000 }, () => {
       const { status, answer } = await core.publish(TOPIC, body, {
         id,
         contentType: "text/plain; charset=UTF-8",
-        headers: {
-          [CONTENT_HEADERS.headers]: encodeURIComponent(JSON.stringify({ "ce-id": "7", "content-language": "de" })),
-          [CONTENT_HEADERS.traceparent]: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        },
+        headers: { "ce-id": "7", "content-language": "de" },
+        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
       });
       assert.equal(status, 200);
       assert.equal(answer.id, id);
@@ -77,12 +84,10 @@ describe("WIRE §1 content", { timeout: 60_000 }, () => {
   it("an empty body without a type is a message too", async () => {
     await withCore({}, async (core) => {
       await core.subscribe(TOPIC, CALLBACK);
-      const headers = {
-        [CONTENT_HEADERS.id]: operationId(),
-        [CONTENT_HEADERS.madeAt]: String(core.clock.now()),
-        [CONTENT_HEADERS.topic]: encodeURIComponent(TOPIC),
-      };
-      assert.equal((await core.call(CORE_PATHS.messages, { method: "POST", headers })).status, 200);
+      assert.equal(
+        (await sendFrame(core, { id: operationId(), madeAt: core.clock.now(), topic: TOPIC }, "")).status,
+        200,
+      );
       const [sent] = await eventually("delivery", () => core.transport.posts.length > 0 && core.transport.posts);
       assert.equal(sent!.header("content-type"), "application/octet-stream");
       assert.equal(sent!.post.body.length, 0);
@@ -102,34 +107,28 @@ describe("WIRE §1 content", { timeout: 60_000 }, () => {
 
   it("wrong fields are 400 and named, and write nothing", async () => {
     await withCore({}, async (core) => {
-      const good = {
-        [CONTENT_HEADERS.id]: "an-id",
-        [CONTENT_HEADERS.madeAt]: String(core.clock.now()),
-        [CONTENT_HEADERS.topic]: "topic",
-      };
-      const wrong: readonly (readonly [name: string, value: string | undefined])[] = [
-        [CONTENT_HEADERS.id, undefined],
-        [CONTENT_HEADERS.id, "a b"],
-        [CONTENT_HEADERS.id, "x".repeat(65)],
-        [CONTENT_HEADERS.madeAt, undefined],
-        [CONTENT_HEADERS.madeAt, "soon"],
-        [CONTENT_HEADERS.madeAt, ""],
-        [CONTENT_HEADERS.madeAt, "1.5"],
-        [CONTENT_HEADERS.topic, undefined],
-        [CONTENT_HEADERS.topic, ""],
-        [CONTENT_HEADERS.topic, "%ff"],
-        [CONTENT_HEADERS.topic, "%"],
-        [CONTENT_HEADERS.topic, "x".repeat(16_385)],
-        [CONTENT_HEADERS.contentType, "%c0%80"],
-        [CONTENT_HEADERS.headers, "%7"],
+      const good = { id: "an-id", madeAt: core.clock.now(), topic: "topic", contentType: "text/plain" };
+      const wrong: readonly (readonly [name: string, value: unknown])[] = [
+        ["id", undefined],
+        ["id", "a b"],
+        ["id", "x".repeat(65)],
+        ["madeAt", undefined],
+        ["madeAt", "soon"],
+        ["madeAt", 1.5],
+        ["topic", undefined],
+        ["topic", ""],
+        ["topic", "\ud800"],
+        ["topic", "x".repeat(16_385)],
+        ["contentType", 1],
+        ["headers", "ce-id: 7"],
+        ["headers", { "ce-id": 7 }],
+        ["key", ""],
+        ["key", "ä"],
+        ["key", "x".repeat(256)],
+        ["traceparent", {}],
       ];
       for (const [name, value] of wrong) {
-        const headers = Object.fromEntries(
-          Object.entries({ ...good, [name]: value }).filter((entry): entry is [string, string] =>
-            entry[1] !== undefined
-          ),
-        );
-        const reply = await core.call(CORE_PATHS.messages, { method: "POST", body: "x", headers });
+        const reply = await sendFrame(core, { ...good, [name]: value }, "x");
         assert.equal(reply.status, 400, `${name}: ${String(value).slice(0, 20)} → ${reply.text}`);
         assert.ok(reply.text.includes(name), reply.text);
       }
