@@ -23,6 +23,7 @@ import { openKafkaLog } from "./log/kafka/kafka-log.ts";
 import { holdLock } from "./log/libsql/database.ts";
 import { openLibsqlLog } from "./log/libsql/libsql.ts";
 import type { Log } from "./log/log.ts";
+import { bePatient } from "./log/patient.ts";
 
 /** Of the 15 s that a tier has to stop. */
 const REQUESTS_DEADLINE_MS = 3_000;
@@ -33,7 +34,7 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
   const files = tlsFilesOf(settings.coreTlsCert, settings.coreTlsKey, settings.coreClientCa);
   const tls = files === undefined ? undefined : await readTls(files);
   const [keys, edges] = [await coreKeys(settings), await knownEdges(settings)];
-  const log = countAppends(await openLog(settings, fail), metrics);
+  const { log, started } = bePatient(countAppends(await openLog(settings, signal, fail), metrics), signal);
   const guard = createOutboundGuard(settings.outboundAllow);
   const onBlocked = createNoteBlocked(metrics, () => performance.now());
   // Twice the largest document: small chunks are half framing.
@@ -59,6 +60,7 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
     checkpointAhead: environment["TIDINGS_TEST_CHECKPOINT_AHEAD"] === "1",
     onFatal: fail,
   });
+  started();
   const { host: hostname, port } = settings.coreListen;
   const served = await serve({ fetch: core.fetch, hostname, port, maxHeaderBytes: CORE_MAX_HEADER_BYTES, tls });
   const unfollow = files === undefined || tls === undefined ? () => {} : followTls(files, tls, served);
@@ -74,7 +76,7 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
   };
 });
 
-async function openLog(settings: Settings, onFatal: (error: Error) => void): Promise<Log> {
+async function openLog(settings: Settings, signal: AbortSignal, onFatal: (error: Error) => void): Promise<Log> {
   const { dataDir: directory, retentionMs, messageMaxBytes: maxMessageBytes } = settings;
   if (settings.kafkaBrokers.length === 0) {
     return await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal });
@@ -89,6 +91,7 @@ async function openLog(settings: Settings, onFatal: (error: Error) => void): Pro
     security: { tls: await kafkaTls(settings), sasl: kafkaSasl(settings) },
     retentionMs,
     maxMessageBytes,
+    signal,
   });
   return { ...log, close: () => log.close().finally(() => void unlock()) };
 }

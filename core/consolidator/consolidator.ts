@@ -1,5 +1,6 @@
 // The shards of this process: feeds them their events, runs their lanes (ARCHITECTURE A3.2). Which they are, the group says; on a
 // log without one they are all here.
+import { aborted } from "../../shared/pause.ts";
 import { type BlockIndex, openBlockIndex } from "../blocks/block-index.ts";
 import { Addresses } from "../delivery/addresses.ts";
 import { Delivery, type DeliveryDependencies } from "../delivery/delivery.ts";
@@ -28,7 +29,7 @@ export interface ConsolidatorOptions {
   readonly now: () => number;
   /** Monotonic clock, ms, the log's too: the age of the session is measured by it (A3.4). Default `performance.now`. */
   readonly monotonic?: () => number;
-  /** Aborted when its first shards are not to be waited for any more. */
+  /** Aborted when neither the log nor its first shards are to be waited for any more. */
   readonly signal?: AbortSignal | undefined;
   /** What the process before this one in the same place was known as to the group, if it is sure to be dead. */
   readonly predecessor?: string | undefined;
@@ -64,13 +65,17 @@ export interface Consolidator {
   stop(deadlineMs: number): Promise<void>;
 }
 
-/** Takes the shards that are this process's. Resolves when their lanes run; where others may hold them up, after 15 s at most. */
+/**
+ * Takes the shards that are this process's. Resolves when their lanes run; where others may hold them up, after 15 s at most.
+ * Rejects if `signal` aborts before it has joined the others.
+ */
 export async function startConsolidator(options: ConsolidatorOptions): Promise<Consolidator> {
   const { log, replica, monotonic = () => performance.now(), onFatal } = options;
   const shardCount = log.partitions("events");
   const numbers = Array.from({ length: shardCount }, (_, number) => number);
-  // A3.12: sooner it would hold up what it was given.
-  await replica.nearEnd();
+  // A3.12: sooner it would hold up what it was given. The log may be silent for as long as it likes.
+  await Promise.race([replica.nearEnd(), ...(options.signal === undefined ? [] : [aborted(options.signal)])]);
+  options.signal?.throwIfAborted();
   if (!log.supports.group) await Promise.all(numbers.map((number) => replica.caughtUp(number)));
   const from = await tailFrom(log, replica);
   let ownership: Ownership | undefined;

@@ -65,11 +65,14 @@ export function environmentOf(kafka: Kafka): Record<string, string> {
   };
 }
 
-/** Starts a broker, in 2 to 5 s, that takes anyone or who meets its demands. @throws {Error} with its output if it does not come up */
-export async function startKafka(demands?: KafkaDemands): Promise<Kafka> {
+/**
+ * Starts a broker, in 2 to 5 s, that takes anyone or who meets its demands, with so many doors.
+ * @throws {Error} with its output if it does not come up
+ */
+export async function startKafka(demands?: KafkaDemands, doorCount: number = DOOR_USERS.length): Promise<Kafka> {
   const [port, controllerPort] = [await freePort(), await freePort()];
   const doors: Door[] = [];
-  for (const _ of DOOR_USERS) doors.push({ listen: await freePort(), to: await freePort() });
+  while (doors.length < doorCount) doors.push({ listen: await freePort(), to: await freePort() });
   const ports = { port, controllerPort, doors };
   const properties = async (directory: string) =>
     demands === undefined

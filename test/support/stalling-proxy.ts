@@ -9,18 +9,33 @@ export interface StallingProxy extends AsyncDisposable {
   resume(): void;
 }
 
+export interface StallingProxyOptions {
+  readonly listen: number;
+  readonly to: number;
+  /** Called for each connection: what it yields is shown all that the client sends, and stalls the proxy before what it says yes to. */
+  readonly stallBefore?: () => (chunk: Buffer) => boolean;
+}
+
 /** Listens on a port of 127.0.0.1 and passes on to another. */
-export async function openStallingProxy(options: { listen: number; to: number }): Promise<StallingProxy> {
+export async function openStallingProxy(options: StallingProxyOptions): Promise<StallingProxy> {
   const sockets = new Set<Socket>();
+  const held: (() => void)[] = [];
   let stalled = false;
+  const stall = () => {
+    stalled = true;
+    for (const socket of sockets) socket.pause();
+  };
   const server = createServer({ allowHalfOpen: false }, (client) => {
     const upstream = connect({ host: "127.0.0.1", port: options.to });
+    const stallsBefore = options.stallBefore?.() ?? (() => false);
     for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
       sockets.add(from);
       from.setNoDelay(true);
       if (stalled) from.pause();
       from.on("data", (chunk) => {
-        to.write(chunk);
+        if (from === client && stallsBefore(chunk)) stall();
+        if (stalled) held.push(() => to.write(chunk));
+        else to.write(chunk);
       });
       from.on("error", () => {});
       from.once("close", () => {
@@ -32,12 +47,10 @@ export async function openStallingProxy(options: { listen: number; to: number })
   server.listen(options.listen, "127.0.0.1");
   await once(server, "listening");
   return {
-    stall() {
-      stalled = true;
-      for (const socket of sockets) socket.pause();
-    },
+    stall,
     resume() {
       stalled = false;
+      for (const write of held.splice(0)) write();
       for (const socket of sockets) socket.resume();
     },
     async [Symbol.asyncDispose]() {

@@ -3,7 +3,7 @@
 import { getLogger } from "@logtape/logtape";
 import { type Connection, openConnection } from "./connection.ts";
 import { findGroupCoordinator } from "./group-requests.ts";
-import { CODE, failOn, NoAnswer } from "./kafka-error.ts";
+import { CODE, failOn, NoAnswer, NotAdmitted } from "./kafka-error.ts";
 import type { KafkaSecurity } from "./security.ts";
 import {
   type Address,
@@ -87,7 +87,8 @@ export function createCluster({ brokers, clientId, security, kafkaTopics }: Clus
       try {
         return learn(await sendTo(candidate, metadata(kafkaTopics)));
       } catch (error) {
-        failure = error;
+        // Who does not let us in has said more than one that is away.
+        if (!(failure instanceof NotAdmitted)) failure = error;
       }
     }
     throw failure;

@@ -8,10 +8,9 @@ import { createAppender } from "./appender.ts";
 import { type Cluster, type ClusterOptions, createCluster } from "./cluster.ts";
 import { createMembership } from "./group.ts";
 import { createFollower, type FollowedPartition } from "./follower.ts";
-import { checkKafkasOwn, prepareKafkaTopics, topicsToKnow } from "./kafka-topics.ts";
+import { checkKafkasOwn, type Durability, prepareKafkaTopics, topicsToKnow } from "./kafka-topics.ts";
 import { createOffsets, END, START } from "./offsets.ts";
-import { KafkaError } from "./kafka-error.ts";
-import { knock } from "./knock.ts";
+import { createInsist } from "./insist.ts";
 import type { KafkaSecurity } from "./security.ts";
 import { persist } from "./persist.ts";
 import { createRead } from "./reader.ts";
@@ -39,6 +38,8 @@ export interface KafkaLogOptions {
   /** Default 1 h. */
   readonly compactedSegmentMs?: number;
   readonly now?: () => number;
+  /** Ends the opening, which waits for brokers as long as it must. */
+  readonly signal?: AbortSignal;
   /** How brokers are reached; by default over TCP. */
   readonly connect?: (options: ClusterOptions) => Cluster;
 }
@@ -51,8 +52,8 @@ const REACH_WITHIN_MS = 5_000;
 const OVERHEAD_BYTES = 64 * 1024;
 
 /**
- * Opens the log on a Kafka cluster; makes its Kafka topics at first.
- * @throws {LogError} "misconfigured", "unavailable" after 30 s without a broker
+ * Opens the log on a Kafka cluster, waiting for it as long as it must; makes its Kafka topics at first.
+ * @throws {LogError} "misconfigured"; "closed" once `signal` aborts
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const { brokers, prefix, clientId, retentionMs, maxMessageBytes, replication, giveUpMs, now = Date.now } = options;
@@ -72,17 +73,25 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const clusters = [asking, reading, appending, writing];
   const compactedSegmentMs = options.compactedSegmentMs ?? HOUR_MS;
   const plan = { kafkaTopicOf, partitions, replication, retentionMs, maxMessageBytes, compactedSegmentMs };
-  let durability;
-  try {
-    await knock(asking, signal);
-    durability = await prepareKafkaTopics(asking, plan, signal);
-    // Each knows who leads before it is asked for anything.
-    const patience = { what: "reach Kafka", forMs: REACH_WITHIN_MS, closing: signal };
-    await Promise.all(clusters.map((cluster) => persist(() => cluster.refresh(), patience)));
-  } catch (error) {
+  const giveUp = () => {
+    closing.abort();
     for (const cluster of clusters) cluster.close();
-    if (!(error instanceof KafkaError)) throw error;
-    throw new LogError("unavailable", `Cannot open the log on Kafka: ${error.message}`, { cause: error });
+  };
+  if (options.signal?.aborted === true) giveUp();
+  options.signal?.addEventListener("abort", giveUp);
+  const insist = createInsist(signal);
+  let durability: Durability;
+  try {
+    // What it says no to stops the start; the checks come when it lets us in.
+    await insist("reach Kafka", () => asking.refresh());
+    durability = await insist("prepare the Kafka topics", () => prepareKafkaTopics(asking, plan));
+    // Each knows who leads before it is asked for anything.
+    await Promise.all(clusters.map((cluster) => insist("reach Kafka", () => cluster.refresh())));
+  } catch (error) {
+    giveUp();
+    throw error;
+  } finally {
+    options.signal?.removeEventListener("abort", giveUp);
   }
   const { clusterId } = await asking.known();
   const { replication: copies, minInsync } = durability;

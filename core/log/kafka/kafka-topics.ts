@@ -4,7 +4,6 @@ import { getLogger } from "@logtape/logtape";
 import { COMPACTED, LogError, type Stream, STREAMS } from "../log.ts";
 import type { Cluster } from "./cluster.ts";
 import { CODE, failOn, KafkaError } from "./kafka-error.ts";
-import { persist } from "./persist.ts";
 import { createTopics, describeTopics, type MetadataAnswer } from "./requests.ts";
 
 export interface TopicPlan {
@@ -34,7 +33,6 @@ interface Setting {
 }
 
 const DAY_MS = 86_400_000;
-const WITHIN_MS = 30_000;
 /** What a batch may take beside its largest value: keys, headers, frames. */
 const BATCH_OVERHEAD_BYTES = 128 * 1024;
 const KAFKA_DEFAULT_BYTES = 1_048_588;
@@ -43,22 +41,18 @@ const KEPT_BY_KAFKA = ["__transaction_state", "__consumer_offsets"];
 const logger = getLogger(["tidings", "core", "log"]);
 
 /**
- * Makes missing Kafka topics and checks those that are there. Says how durable they are.
- * @throws {LogError} "misconfigured" naming the topic, the setting, and what was expected and found; "unavailable", "closed"
+ * Makes missing Kafka topics and checks those that are there. Says how durable they are. Again, it goes on where it was.
+ * @throws {LogError} "misconfigured" naming the topic, the setting, and what was expected and found @throws {KafkaError} {NoAnswer}
  */
-export async function prepareKafkaTopics(cluster: Cluster, plan: TopicPlan, closing: AbortSignal): Promise<Durability> {
-  const patience = { what: "prepare the Kafka topics", forMs: WITHIN_MS, pauseMs: 200, closing };
-  const durability = await persist(async () => {
-    const before = await cluster.refresh();
-    const durability = durabilityOf(plan, before.brokers.length);
-    const missing = STREAMS.filter((stream) => !exists(before, plan.kafkaTopicOf(stream)));
-    if (missing.length > 0) await create(cluster, plan, missing, durability, before.controllerId);
-    const after = await cluster.refresh();
-    for (const stream of STREAMS) checkPlacement(after, plan.kafkaTopicOf(stream), durability, plan.partitions);
-    await checkSettings(cluster, plan, durability, after.controllerId);
-    await checkKafkasOwn(cluster, durability);
-    return durability;
-  }, patience);
+export async function prepareKafkaTopics(cluster: Cluster, plan: TopicPlan): Promise<Durability> {
+  const before = await cluster.refresh();
+  const durability = durabilityOf(plan, before.brokers.length);
+  const missing = STREAMS.filter((stream) => !exists(before, plan.kafkaTopicOf(stream)));
+  if (missing.length > 0) await create(cluster, plan, missing, durability, before.controllerId);
+  const after = await cluster.refresh();
+  for (const stream of STREAMS) checkPlacement(after, plan.kafkaTopicOf(stream), durability, plan.partitions);
+  await checkSettings(cluster, plan, durability, after.controllerId);
+  await checkKafkasOwn(cluster, durability);
   if (plan.replication === undefined && durability.replication === 1) {
     logger.warn(
       "With fewer than three Kafka brokers each record is kept once; with three it would be kept three times",

@@ -195,6 +195,12 @@ describe("the Kafka topics of the log", { skip: kafka.skip, timeout: 60_000 }, (
     assert.equal(code, "misconfigured");
     assert.match(message, /expected replicas to be at least 2, found 1$/);
   });
+
+  it("A2.1 what the brokers refuse stops the start with a sentence: it is not waited for", async () => {
+    const { code, message } = await refusal(open("no name of Kafka's"));
+    assert.equal(code, "misconfigured");
+    assert.match(message, /^Cannot open the log on Kafka: Cannot (?:use|create) no name of Kafka's\.\S+: [^\n]+$/);
+  });
 });
 
 /** Why a log did not open; one that did is closed, or it would keep the process alive. */

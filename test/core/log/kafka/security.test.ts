@@ -17,6 +17,7 @@ import { freePort } from "../../../support/hub.ts";
 import { runChild } from "../../../support/child.ts";
 import { startKafka, whyNoKafka } from "../../../support/kafka.ts";
 import type { Kafka } from "../../../support/kafka-node.ts";
+import { openStallingProxy } from "../../../support/stalling-proxy.ts";
 
 const USER = { username: "alice", password: "alice-s3cret" };
 const SCRAM: KafkaSasl = { mechanism: "scram-sha-512", ...USER };
@@ -191,6 +192,18 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
       });
     });
   }
+
+  it("says so of a broker that was not there at first, too, and beside one that is away", async () => {
+    const [port, nobody] = [await freePort(), await freePort()];
+    const wrong = { tls, sasl: { ...SCRAM, password: "wr0ng" } as KafkaSasl };
+    const refused = assert.rejects(open(wrong, [`127.0.0.1:${port}`, `127.0.0.1:${nobody}`]), {
+      code: "misconfigured",
+      message: /SCRAM/,
+    });
+    await pause(1_000);
+    await using _ = await openStallingProxy({ listen: port, to: Number(kafka.address.split(":")[1]) });
+    await refused;
+  });
 
   it("TLS to a broker that does not speak it is said, too", async () => {
     const plain = await startKafka();

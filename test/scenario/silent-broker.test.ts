@@ -1,0 +1,168 @@
+// A core that is started while the broker says nothing: it waits, says what for, and needs nobody to start it again (A2.1). The
+// broker is one of our own, because it is done harm.
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { eventually, pause } from "../support/eventually.ts";
+import { freePort, SHORT_TIMES } from "../support/hub.ts";
+import { call } from "../support/http.ts";
+import { startKafka, whyNoKafka } from "../support/kafka.ts";
+import { API, createFrames } from "../support/kafka-frames.ts";
+import type { Kafka } from "../support/kafka-node.ts";
+import { CORE_KEY, EDGES } from "../support/keys.ts";
+import { openStallingProxy } from "../support/stalling-proxy.ts";
+import { createTierProcess, type TierProcess } from "../support/tier-process.ts";
+
+/** What a start asks for, in this order; the proxy falls silent before the first such request. */
+const STEPS = [
+  "createTopics",
+  "describeConfigs",
+  "listOffsets",
+  "fetch",
+  "joinGroup",
+  "initProducerId",
+  "endTransaction",
+] as const;
+/** Longer than any one question is asked for: 5 s without an answer, and 5 s more to learn who leads. */
+const SILENCE_MS = 12_000;
+const WAITS = /Waiting for Kafka|waits for the log/;
+const SHARDS = 16;
+
+interface Core extends TierProcess {
+  readonly output: () => string;
+}
+
+describe("a core that starts while the broker gives no answer", { skip: await whyNoKafka(), timeout: 200_000 }, () => {
+  let directory: string;
+  let kafka: Kafka;
+  let cores = 0;
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), "tidings-silent-"));
+    kafka = await startKafka(undefined, STEPS.length);
+  });
+  after(async () => {
+    await kafka?.close();
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  });
+
+  async function newCore(broker: string): Promise<Core> {
+    const name = `core-${++cores}`;
+    const listen = `127.0.0.1:${await freePort()}`;
+    let output = "";
+    const core = createTierProcess("core", {
+      name,
+      url: `http://${listen}`,
+      settings: {
+        ...SHORT_TIMES,
+        TIDINGS_CORE_LISTEN: listen,
+        TIDINGS_DATA_DIR: join(directory, name),
+        TIDINGS_KAFKA_BROKERS: broker,
+        TIDINGS_KAFKA_PREFIX: name,
+        TIDINGS_CORE_KEYS: JSON.stringify({ keys: [CORE_KEY] }),
+        TIDINGS_EDGE_KEYS: JSON.stringify({ keys: EDGES }),
+      },
+      readyWithinMs: 90_000,
+      note: (text) => void (output += text),
+      output: () => output,
+    });
+    return Object.assign(core, { output: () => output });
+  }
+
+  /** Not ready is not there. */
+  const isReady = async ({ url }: Core) => (await call(`${url}/readyz`).catch(() => undefined))?.status === 200;
+  const saysItWaits = (core: Core) =>
+    eventually("a word of waiting", () => WAITS.test(core.output()), {
+      deadlineMs: 30_000,
+      seen: core.output,
+    });
+
+  async function hasAll(core: Core): Promise<void> {
+    await eventually("all shards", async () => {
+      const { text } = await call(`${core.url}/metrics`);
+      return new RegExp(`^tidings_shards\\S* ${SHARDS}$`, "m").test(text);
+    }, { deadlineMs: 60_000, everyMs: 100, seen: core.output });
+    assert.equal(await isReady(core), true);
+  }
+
+  /** It falls silent before the first request of a kind, in front of a core that is just starting. */
+  async function silentBefore(step: (typeof STEPS)[number]) {
+    const silent = Promise.withResolvers<void>();
+    let fellSilent = false;
+    const proxy = await openStallingProxy({
+      ...kafka.doors[STEPS.indexOf(step)]!,
+      stallBefore: () => {
+        const begins = createFrames();
+        return (chunk) => {
+          const now = begins(chunk).includes(API[step]) && !fellSilent;
+          if (now) silent.resolve();
+          fellSilent ||= now;
+          return now;
+        };
+      },
+    });
+    const core = await newCore(`127.0.0.1:${kafka.doors[STEPS.indexOf(step)]!.listen}`);
+    return { proxy, core, silent: silent.promise };
+  }
+
+  it("A2.1 started before its broker listens, it is ready once the broker is there", async () => {
+    await kafka.stop();
+    const core = await newCore(kafka.address);
+    const starting = core.start();
+    await saysItWaits(core);
+    assert.equal(await isReady(core), false);
+    await kafka.start();
+    await starting;
+    await hasAll(core);
+    assert.equal(await core.stop(), 0, core.output());
+  });
+
+  it("A2.1 started while its broker stands still, it is ready once the broker goes on", async () => {
+    const core = await newCore(kafka.address);
+    kafka.pause();
+    let starting: Promise<void>;
+    try {
+      starting = core.start();
+      await saysItWaits(core);
+      assert.equal(await isReady(core), false);
+    } finally {
+      kafka.resume();
+    }
+    await starting;
+    await hasAll(core);
+    assert.equal(await core.stop(), 0, core.output());
+  });
+
+  it("A2.1 wherever in its start the broker falls silent, it goes on from there", async () => {
+    await Promise.all(STEPS.map(async (step) => {
+      const { proxy, core, silent } = await silentBefore(step);
+      await using _ = proxy;
+      const starting = core.start();
+      try {
+        await Promise.race([silent, starting]);
+        await silent;
+        await pause(SILENCE_MS);
+        proxy.resume();
+        await starting;
+        await hasAll(core);
+        assert.equal(await core.stop(), 0, core.output());
+      } catch (error) {
+        await core.kill();
+        throw new Error(`silent before ${step}`, { cause: error });
+      }
+    }));
+  });
+
+  it("asked to stop while it waits, it ends with 0", async () => {
+    await Promise.all((["createTopics", "listOffsets", "fetch", "joinGroup"] as const).map(async (step) => {
+      const { proxy, core, silent } = await silentBefore(step);
+      await using _ = proxy;
+      const starting = core.start().catch(() => {});
+      await silent;
+      await pause(500);
+      assert.equal(await core.stop(), 0, `silent before ${step}: ${core.output()}`);
+      await starting;
+    }));
+  });
+});
