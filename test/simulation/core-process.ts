@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import type { Log } from "../../core/log/log.ts";
+import { bePatient } from "../../core/log/patient.ts";
 import { type Core, startCore } from "../../core/core.ts";
 import type { Transport } from "../../core/delivery/transport.ts";
 import type { HttpCall, HttpReply } from "../../shared/http-client.ts";
@@ -99,7 +100,7 @@ export class CoreProcess {
       TIDINGS_KAFKA_PREFIX: PREFIX,
       ...this.#options.settings,
     });
-    const log = sabotage.log(
+    const opened = sabotage.log(
       await openKafkaLog({
         brokers: settings.kafkaBrokers,
         prefix: PREFIX,
@@ -111,6 +112,8 @@ export class CoreProcess {
         connect: (options) => createSimCluster(this.link, options),
       }),
     );
+    // Without a signal: who leaves closes the log.
+    const { log, started } = bePatient(opened, new AbortController().signal);
     this.#log = log;
     this.#core = await startCore({
       settings,
@@ -125,6 +128,7 @@ export class CoreProcess {
       checkpointAhead: sabotage.checkpointAhead,
       onFatal: (error) => this.#fatal(error),
     });
+    started();
     this.ready = true;
   }
 
