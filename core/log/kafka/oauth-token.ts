@@ -1,4 +1,5 @@
 // Access tokens for SASL OAUTHBEARER by client credentials (RFC 6749 §4.4). The token's URL is the operator's: no guard.
+import { NoAnswer } from "./kafka-error.ts";
 
 export interface OAuthClient {
   readonly tokenUrl: string;
@@ -13,7 +14,10 @@ const WITHIN_MS = 10_000;
 /** A token is used for this share of its life. */
 const USED_FOR = 0.8;
 
-/** Yields a token, asked for again when the last one grows old; calls at the same time are one question. */
+/**
+ * Yields a token, asked for again when the last one grows old; calls at the same time are one question.
+ * @throws {NoAnswer} if the issuer cannot be asked now @throws {Error} if it gives none
+ */
 export function createOAuthTokens(client: OAuthClient): () => Promise<string> {
   let current: { token: string; until: number } | undefined;
   let asking: Promise<string> | undefined;
@@ -43,8 +47,9 @@ async function requestToken({ tokenUrl, clientId, clientSecret, scope }: OAuthCl
       signal: AbortSignal.timeout(WITHIN_MS),
     });
   } catch (error) {
-    throw new Error(`no token from ${tokenUrl}: ${(error as Error).message}`, { cause: error });
+    throw new NoAnswer(`no token from ${tokenUrl}: ${(error as Error).message}`, { cause: error });
   }
+  if (response.status >= 500) throw new NoAnswer(`no token from ${tokenUrl}: it answered ${response.status}`);
   const answer: unknown = await response.json().catch(() => undefined);
   const { access_token: token, expires_in: seconds = 300 } = Object(answer) as Record<string, unknown>;
   if (!response.ok || typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {

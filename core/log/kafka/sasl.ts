@@ -45,8 +45,9 @@ export async function authenticate(
       },
     }).authenticate();
   } catch (error) {
-    // The connection ended under it: that says nothing of the password.
+    // The connection ended under it, or the issuer of tokens is away: that says nothing of the password.
     if (silent !== undefined) throw silent;
+    if (error instanceof NoAnswer) throw error;
     throw new NotAdmitted((error as Error).message, { cause: error });
   }
   return lifetimeMs;

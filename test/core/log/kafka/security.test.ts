@@ -82,31 +82,47 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     });
   }
 
-  it("is used with oauthbearer, whose tokens come by client credentials and are used until they grow old", async () => {
+  describe("with oauthbearer", () => {
     const asked: string[] = [];
+    const statuses: number[] = [];
     const part = (json: object) => Buffer.from(JSON.stringify(json)).toString("base64url");
     const issuer = createServer((request, response) => {
       asked.push(request.headers.authorization ?? "");
       const now = Math.floor(Date.now() / 1_000);
       const token = `${part({ alg: "none" })}.${part({ sub: "alice", iat: now, exp: now + 600 })}.`;
-      response.setHeader("content-type", "application/json");
+      response.writeHead(statuses.shift() ?? 200, { "content-type": "application/json" });
       response.end(JSON.stringify({ access_token: token, token_type: "Bearer", expires_in: 600 }));
-    }).listen(0, "127.0.0.1");
-    await once(issuer, "listening");
-    const client = { clientId: "alice", clientSecret: "p:ä", scope: undefined, now: Date.now };
-    const tokenUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/token`;
-    const log = await open({
-      tls,
-      sasl: { mechanism: "oauthbearer", token: createOAuthTokens({ ...client, tokenUrl }) },
     });
-    try {
-      await use(log);
-      assert.equal(asked.length, 1, "one token for all connections");
-      assert.equal(asked[0], `Basic ${Buffer.from("alice:p%3A%C3%A4").toString("base64")}`);
-    } finally {
+    before(async () => {
+      issuer.listen(0, "127.0.0.1");
+      await once(issuer, "listening");
+    });
+    after(() => issuer.close());
+    const openByToken = (...answers: readonly number[]) => {
+      asked.length = 0;
+      statuses.splice(0, Infinity, ...answers);
+      const client = { clientId: "alice", clientSecret: "p:ä", scope: undefined, now: Date.now };
+      const tokenUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/token`;
+      return open({ tls, sasl: { mechanism: "oauthbearer", token: createOAuthTokens({ ...client, tokenUrl }) } });
+    };
+
+    it("its tokens come by client credentials and are used until they grow old", async () => {
+      const log = await openByToken();
+      try {
+        await use(log);
+        assert.equal(asked.length, 1, "one token for all connections");
+        assert.equal(asked[0], `Basic ${Buffer.from("alice:p%3A%C3%A4").toString("base64")}`);
+      } finally {
+        await log.close();
+      }
+    });
+
+    it("an issuer that is away is waited for, one that says no is not", async () => {
+      const log = await openByToken(503, 500);
       await log.close();
-      issuer.close();
-    }
+      assert.equal(asked.length, 3);
+      await assert.rejects(openByToken(401), { code: "misconfigured", message: /no token from .*401/ });
+    });
   });
 
   it("is told again who we are before the session is over, on the same connection", async () => {
