@@ -18,7 +18,7 @@ export interface OwnershipOptions {
   readonly predecessor: string | undefined;
   readonly joinedAs: (id: string) => void;
   readonly random: () => number;
-  /** Where no other process can go on, a shard that is lost is the end of this one. */
+  /** Where no other process can go on, a shard that is lost is the end of this one; and so is a log with wrong settings. */
   readonly onFatal: (error: Error) => void;
 }
 
@@ -44,7 +44,7 @@ export interface Ownership {
   shard(number: number): Shard | undefined;
   /**
    * Resolves when every shard runs that was wanted first, or after `timeoutMs`, or when `signal` aborts.
-   * @throws {Error} where there is no group and one cannot be taken
+   * @throws {Error} where there is no group and one cannot be taken @throws {LogError} "misconfigured"
    */
   settled(timeoutMs: number | undefined, signal?: AbortSignal): Promise<void>;
   readonly counts: { readonly rebalances: number; readonly taken: number; readonly fenced: number };
@@ -134,12 +134,12 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
   }
 
   async function afterFailure(number: number, error: Error, signal: AbortSignal): Promise<void> {
-    if (membership === undefined) {
-      // Nobody else can go on with it.
+    const expected = error instanceof LogError;
+    // Without a group nobody else can go on with it; and nobody could whose Kafka is not what it must be.
+    if (membership === undefined || (expected && error.code === "misconfigured")) {
       wanted.delete(number);
       return isSettled ? options.onFatal(error) : settled.reject(error);
     }
-    const expected = error instanceof LogError;
     logger[expected ? "warn" : "error"](
       "Shard {shard} is let go of, and taken again if it is still this process's: {error}",
       { shard: number, error: expected ? error.message : error },

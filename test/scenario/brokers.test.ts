@@ -1,6 +1,7 @@
 // One round each of what `npm run scenario` does at length.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import { whyNoKafka } from "../support/kafka.ts";
 import { type KafkaCluster, startKafkaCluster } from "../support/kafka-cluster.ts";
 import { runBrokers } from "./brokers.ts";
@@ -32,5 +33,38 @@ describe("three brokers", { skip: await whyNoKafka(), timeout: 220_000 }, () => 
 
   it("§6.1 every process and broker restarted in turn under load: nothing lost, nobody refused but by 503 with Retry-After", async () => {
     assertPromises(await runRolling({ cluster, cores: 1, edges: 2, rounds: 1 }));
+  });
+});
+
+describe("three brokers that keep transactions less safely than messages", {
+  skip: await whyNoKafka(),
+  timeout: 60_000,
+}, () => {
+  it("A2.1 it is found out at the first transaction, and at every start after", async () => {
+    const cluster = await startKafkaCluster(["transaction.state.log.min.isr=1"]);
+    try {
+      const open = () =>
+        openKafkaLog({
+          brokers: cluster.addresses,
+          prefix: "unsafe",
+          retentionMs: 86_400_000,
+          maxMessageBytes: 1_000_000,
+          clientId: "tidings-test",
+          partitions: 1,
+        });
+      const refusal = {
+        code: "misconfigured",
+        message: /__transaction_state: expected min\.insync\.replicas to be at least 2, found 1$/,
+      };
+      const log = await open();
+      try {
+        await assert.rejects(log.openWriter(0), refusal);
+      } finally {
+        await log.close();
+      }
+      await assert.rejects(open(), refusal);
+    } finally {
+      await cluster.close();
+    }
   });
 });

@@ -14,8 +14,11 @@ export interface KafkaCluster {
 
 const NODES = 3;
 
-/** Starts three brokers, in 5 to 10 s. @throws {Error} with the output of one that does not come up */
-export async function startKafkaCluster(): Promise<KafkaCluster> {
+/**
+ * Starts three brokers, in 5 to 10 s; `different` are lines of `server.properties` that differ.
+ * @throws {Error} with the output of one that does not come up
+ */
+export async function startKafkaCluster(different: readonly string[] = []): Promise<KafkaCluster> {
   const ports: KafkaPorts[] = [];
   for (let index = 0; index < NODES; index++) {
     ports.push({ port: await freePort(), controllerPort: await freePort() });
@@ -27,7 +30,7 @@ export async function startKafkaCluster(): Promise<KafkaCluster> {
   };
   try {
     await Promise.all(ports.map(async ({ port }, index) => {
-      const properties = () => kafkaProperties(ports, index);
+      const properties = () => [...kafkaProperties(ports, index), ...different];
       nodes[index] = await prepareKafkaNode({ port, properties, clusterId, heapMb: 256 });
     }));
     // One alone has no quorum, and serves only when the next is there.

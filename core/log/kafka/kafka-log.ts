@@ -103,7 +103,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const memberships = new Set<Membership>();
   const at = (stream: Stream, partition: number, time: number) => offsets.at(kafkaTopicOf(stream), partition, time);
   const partitionOf = (_stream: Stream, key: string) => (murmur2(key) & 0x7fffffff) % partitions;
-  let transactionsChecked = false;
+  let transactionsChecked: Promise<void> | undefined;
 
   function checkSize(record: NewRecord): void {
     const size = record.value?.byteLength ?? 0;
@@ -162,10 +162,14 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
         now,
         closing: signal,
       });
-      if (!transactionsChecked) {
+      try {
         // Made by Kafka for the first transaction ever, so only now it can be looked at.
-        transactionsChecked = true;
-        await checkKafkasOwn(writing, durability);
+        const patience = { what: "check Kafka's own topics", forMs: REACH_WITHIN_MS, closing: signal };
+        await (transactionsChecked ??= persist(() => checkKafkasOwn(writing, durability), patience));
+      } catch (error) {
+        transactionsChecked = undefined;
+        await writer.close();
+        throw error;
       }
       return writer;
     },

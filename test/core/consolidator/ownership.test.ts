@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SHARD_KEY, type ShardRecordState } from "../../../core/consolidator/records.ts";
 import { subscriptionIdOf } from "../../../core/ids.ts";
-import type { Log } from "../../../core/log/log.ts";
+import { type Log, LogError } from "../../../core/log/log.ts";
 import { compacted, operationId, TOPIC, withDirectory } from "../../support/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { type GroupProcess, type GroupRig, openGroupRig } from "../../support/group-rig.ts";
@@ -319,6 +319,24 @@ describe("a process in doubt", { timeout: 60_000 }, () => {
       await rig.publish("2");
       await eventually("the next", () => bodies(a).includes("2"));
       assert.deepEqual(a.failures, []);
+    });
+  });
+});
+
+describe("a log whose settings are wrong", { timeout: 60_000 }, () => {
+  it("A2.1 what is found when a shard is taken ends the process: nobody tries for ever", async () => {
+    await inGroup(async (rig) => {
+      let tries = 0;
+      const refusal = new LogError("misconfigured", "expected replicas to be at least 3, found 1");
+      const openWriter = () => {
+        tries++;
+        return Promise.reject(refusal);
+      };
+      const a = await rig.open("a", { wrap: (log) => ({ ...log, openWriter }) });
+      a.assign(0);
+      await eventually("its end", () => a.failures.length > 0);
+      assert.deepEqual(a.failures, [refusal]);
+      await never("another try", () => tries > 1, 1_200);
     });
   });
 });
