@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import { freePort, SHORT_TIMES } from "../support/hub.ts";
 import { call } from "../support/http.ts";
@@ -86,6 +87,23 @@ describe("a core that starts while the broker gives no answer", { skip: await wh
     assert.equal(await isReady(core), true);
   }
 
+  /** More than a replica may lack when its process joins the others (A3.12). */
+  async function writeMuch(prefix: string): Promise<void> {
+    const log = await openKafkaLog({
+      brokers: [kafka.address],
+      prefix,
+      retentionMs: 7 * 86_400_000,
+      maxMessageBytes: 1_000_000,
+      clientId: "tidings-test",
+    });
+    const writer = await log.openWriter(0);
+    await writer.commit(
+      Array.from({ length: 1_200 }, (_, n) => ({ stream: "topics", key: `ended ${n}`, value: null })),
+    );
+    await writer.close();
+    await log.close();
+  }
+
   /** It falls silent before the first request of a kind, in front of a core that is just starting. */
   async function silentBefore(step: (typeof STEPS)[number]) {
     const silent = Promise.withResolvers<void>();
@@ -103,6 +121,7 @@ describe("a core that starts while the broker gives no answer", { skip: await wh
       },
     });
     const core = await newCore(`127.0.0.1:${kafka.doors[STEPS.indexOf(step)]!.listen}`);
+    if (step === "fetch") await writeMuch(core.name);
     return { proxy, core, silent: silent.promise };
   }
 

@@ -37,12 +37,20 @@ export interface GroupProcess {
   stop(): Promise<void>;
 }
 
+export interface OpenOptions {
+  readonly wrap?: (log: Log) => Log;
+  /** Whether to wait until it has started; default true. */
+  readonly ready?: boolean;
+  /** Ends its start. */
+  readonly signal?: AbortSignal;
+}
+
 export interface GroupRig extends AsyncDisposable {
   readonly log: Log;
   /** Called before each commit of anybody; a rejection is the commit's. */
   beforeCommit: (process: string) => Promise<void>;
   /** A new process; it has joined, and has no shard. */
-  open(name: string, options?: { readonly wrap?: (log: Log) => Log; readonly ready?: boolean }): Promise<GroupProcess>;
+  open(name: string, options?: OpenOptions): Promise<GroupProcess>;
   append(event: HubEvent): Promise<number>;
   publish(body: string, topic?: string): Promise<number>;
   /** Appends an intent and its yes. */
@@ -79,7 +87,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
   const rig: GroupRig = {
     log: embedded,
     beforeCommit: () => Promise.resolve(),
-    async open(name, { wrap = (log: Log) => log, ready = true } = {}) {
+    async open(name, { wrap = (log: Log) => log, ready = true, signal } = {}) {
       const commits: (readonly ShardRecord[])[] = [];
       const failures: Error[] = [];
       let member: Member | undefined;
@@ -147,6 +155,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
         retentionMs: 7 * 86_400_000,
         checkpointMs: 20,
         now,
+        signal,
         onFatal,
       }).then((consolidator) => running = consolidator);
       const opened: GroupProcess = {
@@ -181,7 +190,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
         runs: async () => void await eventually(`${name} to have the shard`, () => running?.shards[0]?.isRunning),
         lets: async () => void await eventually(`${name} to let go`, () => running?.shards.length === 0),
         async stop() {
-          await (await starting).stop(5_000);
+          await starting.then((consolidator) => consolidator.stop(5_000), () => {});
           await replica.close();
         },
       };

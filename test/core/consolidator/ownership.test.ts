@@ -219,6 +219,35 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       await eventually("its start", () => b.consolidator);
     });
   });
+
+  it("a process that is asked to end while its replica reads does not wait for it, and never joins", async () => {
+    await inGroup(async (rig) => {
+      const a = await rig.open("a");
+      await withSubscription(rig, a);
+      for (let n = 0; n < 1_500; n++) {
+        void rig.append({ type: "register", id: operationId(), time: Date.now(), topic: `t${n}`, end: 0 });
+      }
+      await eventually("the registers", async () => await rig.log.end("topics", 0) >= 1_500);
+      const asked = new AbortController();
+      const deaf = Promise.withResolvers<void>();
+      let joined = false;
+      const opening = rig.open("b", {
+        signal: asked.signal,
+        wrap: (log) => ({
+          ...heldBack(log, deaf.promise),
+          join: (member) => {
+            joined = true;
+            return log.join!(member);
+          },
+        }),
+      });
+      const ended = assert.rejects(opening, /asked to end/);
+      asked.abort(new Error("asked to end"));
+      await ended;
+      deaf.resolve();
+      assert.equal(joined, false);
+    });
+  });
 });
 
 describe("a process in doubt", { timeout: 60_000 }, () => {
