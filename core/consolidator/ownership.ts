@@ -178,6 +178,8 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
       const over = signal === undefined ? timer.signal : AbortSignal.any([timer.signal, signal]);
       await Promise.race([settled.promise, pause(timeoutMs, over)]);
       timer.abort();
+      // Nobody waits any more to be told.
+      isSettled = true;
     },
     counts,
     membership,

@@ -1,6 +1,7 @@
 // A shard that moves between processes (A3.2 to A3.4), rule by rule; the whole on a real broker is test/scenario/cores.test.ts.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { createOwnership } from "../../../core/consolidator/ownership.ts";
 import { SHARD_KEY, type ShardRecordState } from "../../../core/consolidator/records.ts";
 import { subscriptionIdOf } from "../../../core/ids.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
@@ -367,6 +368,27 @@ describe("a log whose settings are wrong", { timeout: 60_000 }, () => {
       assert.deepEqual(a.failures, [refusal]);
       await never("another try", () => tries > 1, 1_200);
     });
+  });
+
+  it("A2.1 also when the start no longer waits for that shard", async () => {
+    const taking = Promise.withResolvers<undefined>();
+    const fatal = Promise.withResolvers<Error>();
+    const owned = createOwnership([0], {
+      take: () => taking.promise,
+      unfollow: () => {},
+      join: (member) => {
+        queueMicrotask(() => member.assigned([0]));
+        return { confirmedAt: () => 0, rejoin: () => {}, leave: () => Promise.resolve() };
+      },
+      predecessor: undefined,
+      joinedAs: () => {},
+      random: Math.random,
+      onFatal: fatal.resolve,
+    });
+    await owned.settled(0);
+    const refusal = new LogError("misconfigured", "expected replicas to be at least 3, found 1");
+    taking.reject(refusal);
+    assert.equal(await fatal.promise, refusal);
   });
 });
 
