@@ -97,13 +97,13 @@ function foldResult(record: SubscriptionRecord, event: ResultEvent, offset: numb
   // Closed by an earlier result, or cancelled by a newer one that verified.
   if (intent === undefined) return record;
   const operations = withOperation(record.operations, event.id, event.time);
-  // A verified intent cancels the older ones.
+  // A verified intent cancels the older ones: what waits is newer than the newest verified.
   const pending = record.pending.filter((other) =>
     other !== intent && !(event.verified && other.offset < intent.offset)
   );
   const closed = { ...record, version: offset, pending, operations };
   // §5.1: what did not verify leaves the subscription as it was.
-  if (!event.verified || intent.offset <= record.verified) return closed;
+  if (!event.verified) return closed;
   return verified(closed, intent, beginOf(intent, record.pending), event);
 }
 
