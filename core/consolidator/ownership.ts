@@ -166,6 +166,8 @@ export function createOwnership(numbers: readonly number[], options: OwnershipOp
     assigned,
     predecessor: options.predecessor,
     joinedAs: options.joinedAs,
+    // A process that runs waits for the permission to come back.
+    forbidden: (error) => settled.reject(error),
   });
   if (membership === undefined) assigned(numbers);
 

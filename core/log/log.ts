@@ -102,6 +102,8 @@ export interface Member {
   readonly predecessor?: string | undefined;
   /** What this process is known as from now on. */
   joinedAs?(id: string): void;
+  /** It may not join, and will not until somebody allows it; it tries on. */
+  forbidden?(error: LogError): void;
 }
 
 export interface Membership {
@@ -167,7 +169,7 @@ export interface Log {
    * Opens the writer of a shard: fences the one before it, writes the marks under `~owner`, and resolves when they can be read
    * (A3.1, A3.2). `mayOpen` is asked right before each request that fences (A3.4): now, and after an unclear commit, which is
    * repeated only when it says yes.
-   * @throws {LogError} "fenced": another has taken it meanwhile, or `mayOpen` said no; "unavailable", "closed"
+   * @throws {LogError} "fenced": another has taken it meanwhile, or `mayOpen` said no; "unavailable", "closed", "misconfigured"
    */
   openWriter(shard: number, mayOpen?: () => boolean): Promise<ShardWriter>;
 

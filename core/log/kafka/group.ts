@@ -8,7 +8,7 @@
 // their own and go on with the generation before: until the join is answered, the shards are those that were.
 import { getLogger } from "@logtape/logtape";
 import { aborted, pause } from "../../../shared/pause.ts";
-import type { Member, Membership } from "../log.ts";
+import { LogError, type Member, type Membership } from "../log.ts";
 import { assignShards } from "./assign.ts";
 import type { Cluster } from "./cluster.ts";
 import {
@@ -21,7 +21,7 @@ import {
   shardsOf,
   syncGroup,
 } from "./group-requests.ts";
-import { CODE, isPassing, KafkaError, nameOf } from "./kafka-error.ts";
+import { CODE, isForbidden, isPassing, KafkaError, nameOf } from "./kafka-error.ts";
 
 export interface GroupOptions {
   readonly groupId: string;
@@ -81,6 +81,7 @@ export function createMembership(options: GroupOptions): Membership {
         const reason = (error as Error).message;
         if (passing) logger.debug("joining the group is tried again after: {reason}", { reason });
         else logger.error("Cannot join the group {groupId}: {reason}", { groupId, reason });
+        if (isForbidden(error)) member.forbidden?.(new LogError("misconfigured", reason, { cause: error }));
         // Its connection may wait for ever for what the broker has forgotten.
         joining.close();
         joining = newCluster();

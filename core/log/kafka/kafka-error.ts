@@ -20,6 +20,9 @@ export const CODE = {
   ILLEGAL_GENERATION: 22,
   UNKNOWN_MEMBER_ID: 25,
   REBALANCE_IN_PROGRESS: 27,
+  TOPIC_AUTHORIZATION_FAILED: 29,
+  GROUP_AUTHORIZATION_FAILED: 30,
+  CLUSTER_AUTHORIZATION_FAILED: 31,
   TOPIC_ALREADY_EXISTS: 36,
   INVALID_REPLICATION_FACTOR: 38,
   NOT_CONTROLLER: 41,
@@ -28,6 +31,7 @@ export const CODE = {
   INVALID_PRODUCER_ID_MAPPING: 49,
   CONCURRENT_TRANSACTIONS: 51,
   TRANSACTION_COORDINATOR_FENCED: 52,
+  TRANSACTIONAL_ID_AUTHORIZATION_FAILED: 53,
   KAFKA_STORAGE_ERROR: 56,
   UNKNOWN_PRODUCER_ID: 59,
   FENCED_LEADER_EPOCH: 74,
@@ -98,6 +102,17 @@ export function isPassing(error: unknown): boolean {
 
 export function isPassingCode(code: number): boolean {
   return PASSING.has(code);
+}
+
+/** Whether the broker knows who we are, and says that we may not: somebody must allow it. */
+export function isForbidden(error: unknown): error is KafkaError {
+  return isCode(
+    error,
+    CODE.TOPIC_AUTHORIZATION_FAILED,
+    CODE.GROUP_AUTHORIZATION_FAILED,
+    CODE.CLUSTER_AUTHORIZATION_FAILED,
+    CODE.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+  );
 }
 
 const NEWER: Readonly<Record<number, string>> = { [CODE.PRODUCER_FENCED]: "PRODUCER_FENCED" };

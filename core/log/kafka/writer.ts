@@ -4,6 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import { pause } from "../../../shared/pause.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter, type Stream } from "../log.ts";
 import type { Cluster } from "./cluster.ts";
+import { isForbidden } from "./kafka-error.ts";
 import { InDoubt, isFenced, takeTransactionalId, type TransactionalProducer } from "./transaction.ts";
 
 export interface WriterOptions {
@@ -37,7 +38,7 @@ const logger = getLogger(["tidings", "core", "log"]);
 
 /**
  * Takes a shard: fences the owner before, marks it, and resolves when the marks can be read.
- * @throws {LogError} "fenced" if another took it meanwhile or it may not be taken, "unavailable" after 30 s, "closed"
+ * @throws {LogError} "fenced" if another took it meanwhile or it may not be taken, "unavailable" after 30 s, "closed", "misconfigured"
  */
 export async function openShardWriter(options: WriterOptions): Promise<ShardWriter> {
   const { cluster, shard, transactionalId, owner, kafkaTopicOf, mayOpen, now } = options;
@@ -132,6 +133,7 @@ export async function openShardWriter(options: WriterOptions): Promise<ShardWrit
       } catch (error) {
         if (error instanceof InDoubt) throw new LogError("fenced", error.message, { cause: error });
         if (error instanceof LogError && error.code !== "unavailable") throw error;
+        if (isForbidden(error)) throw new LogError("misconfigured", error.message, { cause: error });
         if (performance.now() > until) throw unavailable(error);
         await pause(PAUSE_MS, closing);
         await cluster.refresh().catch(() => {});

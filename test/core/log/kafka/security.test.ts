@@ -5,6 +5,7 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
+import kafkajs from "kafkajs";
 import { openConnection } from "../../../../core/log/kafka/connection.ts";
 import { metadata } from "../../../../core/log/kafka/requests.ts";
 import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
@@ -21,6 +22,7 @@ import { openStallingProxy } from "../../../support/stalling-proxy.ts";
 
 const USER = { username: "alice", password: "alice-s3cret" };
 const SCRAM: KafkaSasl = { mechanism: "scram-sha-512", ...USER };
+const CORE = new URL("../../../../core/main.ts", import.meta.url);
 /** Far below what a test takes, so that nobody stays known by its first word. */
 const REAUTHENTICATE_MS = 1_500;
 
@@ -230,23 +232,66 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     }
   });
 
+  const coreSettings = (prefix: string) => ({
+    TIDINGS_KAFKA_BROKERS: kafka.address,
+    TIDINGS_KAFKA_PREFIX: prefix,
+    TIDINGS_KAFKA_TLS_CA: certificates.ca,
+    TIDINGS_KAFKA_TLS_CERT: mine.cert,
+    TIDINGS_KAFKA_TLS_KEY: mine.key,
+    TIDINGS_KAFKA_SASL_MECHANISM: "scram-sha-512",
+    TIDINGS_KAFKA_SASL_USERNAME: USER.username,
+    TIDINGS_KAFKA_SASL_PASSWORD: USER.password,
+    TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+    TIDINGS_DATA_DIR: `${certificates.directory}/${prefix}`,
+  });
+
   it("stops the core's start with that sentence and exit code 1; with the right settings it starts", async () => {
-    const settings = {
-      TIDINGS_KAFKA_BROKERS: kafka.address,
-      TIDINGS_KAFKA_PREFIX: "secure-core",
-      TIDINGS_KAFKA_TLS_CA: certificates.ca,
-      TIDINGS_KAFKA_TLS_CERT: mine.cert,
-      TIDINGS_KAFKA_TLS_KEY: mine.key,
-      TIDINGS_KAFKA_SASL_MECHANISM: "scram-sha-512",
-      TIDINGS_KAFKA_SASL_USERNAME: USER.username,
-      TIDINGS_CORE_LISTEN: `127.0.0.1:${await freePort()}`,
-      TIDINGS_DATA_DIR: `${certificates.directory}/data`,
-    };
-    const main = new URL("../../../../core/main.ts", import.meta.url);
-    await using wrong = runChild(main, { settings: { ...settings, TIDINGS_KAFKA_SASL_PASSWORD: "wr0ng" } });
+    const settings = coreSettings("secure-core");
+    await using wrong = runChild(CORE, { settings: { ...settings, TIDINGS_KAFKA_SASL_PASSWORD: "wr0ng" } });
     assert.equal((await wrong.ended).code, 1);
     assert.match(wrong.stderr(), /^tidings core: Cannot open the log on Kafka: [^\n]*SCRAM[^\n]*\n$/);
-    await using right = runChild(main, { settings: { ...settings, TIDINGS_KAFKA_SASL_PASSWORD: USER.password } });
+    await using right = runChild(CORE, { settings });
     await right.says(/ready at (\S+)/);
   });
+
+  const { GROUP, TRANSACTIONAL_ID, TOPIC } = kafkajs.AclResourceTypes;
+  const FORBIDDEN: readonly [what: string, resource: kafkajs.AclResourceTypes, name: string, sentence: RegExp][] = [
+    ["joining the group", GROUP, "no-group.cores", /no-group\.cores.*authorization failed/i],
+    [
+      "a shard's transactions",
+      TRANSACTIONAL_ID,
+      "no-shards.shard-3",
+      /shard-3.*authorization failed/i,
+    ],
+    ["a Kafka topic", TOPIC, "no-topics.messages", /no-topics\.messages.*TOPIC_AUTHORIZATION_FAILED/],
+  ];
+  for (const [what, resourceType, resourceName, sentence] of FORBIDDEN) {
+    it(`stops the core's start with a sentence where it is forbidden ${what}: that is not waited for`, async () => {
+      const { ca, cert, key } = tls;
+      const ssl = { ca: ca!, cert: cert!, key: key! };
+      const sasl = { mechanism: "plain" as const, ...USER };
+      const logLevel = kafkajs.logLevel.NOTHING;
+      const reauthenticationThreshold = REAUTHENTICATE_MS / 2;
+      const client = { brokers: [kafka.address], ssl, sasl, logLevel, reauthenticationThreshold };
+      const admin = new kafkajs.Kafka(client).admin();
+      await admin.connect();
+      await admin.createAcls({
+        acl: [{
+          resourceType,
+          resourceName,
+          resourcePatternType: kafkajs.ResourcePatternTypes.LITERAL,
+          principal: `User:${USER.username}`,
+          host: "*",
+          operation: kafkajs.AclOperationTypes.ALL,
+          permissionType: kafkajs.AclPermissionTypes.DENY,
+        }],
+      });
+      await admin.disconnect();
+      await using core = runChild(CORE, { settings: coreSettings(resourceName.split(".")[0]!) });
+      assert.equal((await core.ended).code, 1);
+      const last = core.stderr().trimEnd().split("\n").at(-1)!;
+      assert.match(last, /^tidings core: /);
+      assert.match(last, sentence);
+    });
+  }
 });
