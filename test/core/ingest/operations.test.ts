@@ -540,7 +540,7 @@ describe("§6.6 what comes in", { timeout: 60_000 }, () => {
       ...log,
       follow: (from, handle) =>
         log.follow(from, async (batch) => {
-          if (batch.stream === "subscriptions") await held;
+          if (batch.stream === "subscriptions" || batch.stream === "topics") await held;
           await handle(batch);
         }),
     });
@@ -552,11 +552,15 @@ describe("§6.6 what comes in", { timeout: 60_000 }, () => {
       held = catchingUp.promise;
       const other = `${callback}/other`;
       await core.operate({ kind: "intent", mode: "subscribe", topic, callback: other });
-      const [status, ping] = await Promise.all([
+      const registered = pair().topic;
+      assert.equal((await core.operate({ kind: "register", topic: registered })).status, 200);
+      const [status, ping, deregister] = await Promise.all([
         core.status(topic, other),
         core.operate({ kind: "ping", topics: [pair().topic] }),
+        core.operate({ kind: "deregister", topic: registered }),
       ]);
       assert.deepEqual([status, ping.status, ping.refusal.code], ["unavailable", 503, "unavailable"]);
+      assert.deepEqual([deregister.status, deregister.refusal.code], [503, "unavailable"]);
       catchingUp.resolve();
       assert.equal(await stateOf(core, topic, other), "not_found");
     });
