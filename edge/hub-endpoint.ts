@@ -68,7 +68,7 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
       const parsed = await read(request, readLimit, options);
       operation = parsed.kind;
       const client = await access.admit(request, parsed);
-      if (client !== undefined) limits.admitClient(identityOfClient(client));
+      if (client !== undefined) limits.admitClient(identityOfClient(client), "client");
       const leave = limits.pressure.enter();
       if (leave === null) throw behind();
       try {

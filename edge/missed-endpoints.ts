@@ -1,5 +1,6 @@
 // GET /subscriptions, /messages and /dead-letters, POST /subscriptions/ack, /resume and /dead-letters/replay: what the core says of one subscription, to whoever may ask (WIRE §5).
 
+import type { Caller } from "../shared/core-api.ts";
 import { createPacedBody } from "../shared/paced-body.ts";
 import { BodyTooLargeError, readBody } from "../shared/request-body.ts";
 import type { Exchange } from "../shared/serve.ts";
@@ -11,6 +12,7 @@ import { isForm, parseForm, parseQuery, rawQueryOf } from "./form.ts";
 import type { Parameters } from "./form.ts";
 import { HubError } from "./hub-error.ts";
 import { idempotencyKey } from "./idempotency-key.ts";
+import type { ClientRoute, Limits } from "./limits/limits.ts";
 import { parsePair } from "./subscriber.ts";
 
 /** A signature is over the exchange's target. */
@@ -30,6 +32,7 @@ export interface MissedEndpoints {
 export interface MissedEndpointsOptions {
   readonly core: Pick<CoreClient, "ask" | "read" | "move">;
   readonly access: Pick<Access, "callerOf">;
+  readonly limits: Pick<Limits, "admitClient">;
   /** A reader that takes nothing for so long is given up, ms. Default 30 s. */
   readonly stallMs?: number;
   /** A core that says nothing for so long is given up, ms. Default three of its heartbeats, 45 s. */
@@ -42,14 +45,20 @@ const EVENTS = "text/event-stream";
 const NOTHING = new Uint8Array(0);
 
 export function createMissedEndpoints(
-  { core, access, stallMs = 30_000, silenceMs = 45_000, clock = Date.now }: MissedEndpointsOptions,
+  { core, access, limits, stallMs = 30_000, silenceMs = 45_000, clock = Date.now }: MissedEndpointsOptions,
 ): MissedEndpoints {
   const closing = new AbortController();
 
-  /** Handles a question about a subscription; `names` are the parameters that the core reads. */
+  /** Of a signature only the core can say whose it is: those are held to their address. */
+  const admit = (caller: Caller, route: ClientRoute) => {
+    if (caller.kind === "client" || caller.kind === "operator") limits.admitClient(caller, route);
+  };
+
+  /** Handles a question about a subscription; `names` are the parameters that the core reads; it may go on as events if it `follows`. */
   const endpoint = (
     names: readonly string[],
     answer: (asked: Question & { expiresAt: number }, request: Request, exchange: Exchange) => Promise<Response>,
+    follows = false,
   ): Endpoint =>
   async (request, exchange) => {
     try {
@@ -62,6 +71,7 @@ export function createMissedEndpoints(
       const { method, headers } = request;
       const sent = { method, target: exchange.target ?? request.url, headers, body: NOTHING };
       const asker = await access.callerOf(sent, pair.topic);
+      admit(asker.caller, follows && isForEvents(request) ? "client_events" : "client_reads");
       return await answer({ pair, ...asker, given }, request, exchange);
     } catch (error) {
       return refusalOfRead(error);
@@ -83,6 +93,7 @@ export function createMissedEndpoints(
         const wish = { ...parsePair(form), ...read(form, headers) };
         const sent = { method, target: exchange.target ?? request.url, headers, body };
         const { caller } = await access.callerOf(sent, wish.topic);
+        admit(caller, "client_moves");
         return inJson(await core.move({ ...wish, caller }));
       } catch (error) {
         return refusalOfRead(error);
@@ -112,7 +123,7 @@ export function createMissedEndpoints(
     subscriptions: endpoint([], async (asked) => inJson(await core.ask("subscriptions", asked))),
     deadLetters: endpoint(["after", "limit"], async (asked) => inJson(await core.ask("deadLetters", asked))),
     messages: endpoint(["after", "since", "limit"], async ({ given, expiresAt, ...asked }, request, { breakOff }) => {
-      const events = request.method === "GET" && wantsEvents(request.headers.get("accept"));
+      const events = isForEvents(request);
       const last = events ? request.headers.get("last-event-id") : null;
       // What a reader of events says when it comes back wins over where it began.
       const from = last === null ? given : [["lastEventId", last] as const];
@@ -136,7 +147,7 @@ export function createMissedEndpoints(
       // nginx and its like would hold events back.
       const headers = { "content-type": contentType, ...UNSTORED, ...(events ? { "x-accel-buffering": "no" } : {}) };
       return new Response(paced, { headers });
-    }),
+    }, true),
     close: () => closing.abort(),
   };
 }
@@ -187,6 +198,10 @@ function inJson(body: Uint8Array): Response {
 /** Whether Accept names events at all; nobody who wants JSON does. */
 function wantsEvents(accept: string | null): boolean {
   return accept?.split(",").some((range) => range.split(";", 1)[0]!.trim().toLowerCase() === EVENTS) ?? false;
+}
+
+function isForEvents({ method, headers }: Request): boolean {
+  return method === "GET" && wantsEvents(headers.get("accept"));
 }
 
 function refusalOfRead(error: unknown): Response {

@@ -23,7 +23,7 @@ export const LIMIT_ROWS = {
   requestsPerClient: row({
     name: "REQUESTS_PER_CLIENT",
     default: "5000",
-    what: "Requests a second to the hub endpoint by one token's client, ten times that at once; 0: any number",
+    what: "Requests a second by one token's client, all routes together, ten times that at once; 0: any number",
     value: integer(0, 1_000_000),
   }),
   verificationsPerHost: row({
@@ -50,6 +50,13 @@ export const LIMIT_ROWS = {
     default: "32768",
     what: "Largest URL and headers of a request together; more is 431",
     value: integer(32_768, 1_048_576, "bytes"),
+  }),
+  urlMaxBytes: row({
+    name: "URL_MAX_BYTES",
+    // Topic and callback of 2,048 bytes each, percent-encoded, and room for the rest.
+    default: "16384",
+    what: "Largest URL of a request, path and query; more is 414",
+    value: integer(1_024, 1_048_576, "bytes"),
   }),
   headersTimeoutMs: row({
     name: "HEADERS_TIMEOUT",

@@ -22,22 +22,27 @@ export interface LimitSettings {
   /** Unconfirmed intents a minute; 0: no limit. */
   readonly verificationsPerHost: number;
   readonly overloadAfterMs: number;
+  /** Of path and query as sent. */
+  readonly urlMaxBytes: number;
 }
 
 export interface Limits {
   /**
-   * 429 if the request's address has had its share, 503 if the core is behind, else null: before a byte of a body is read, as
-   * cheaply as can be. Operators' paths are not limited.
+   * 414 if its URL is too long, 429 if the request's address has had its share, 503 if the core is behind, else null: before a byte of a body is read, as
+   * cheaply as can be. Operators' paths may be asked at any rate.
    */
   refusal(request: Request, exchange: Exchange): Response | null;
-  /** Takes one request of a client that a token named. @throws {HubError} "too_many" */
-  admitClient(client: ClientIdentity): void;
+  /** Takes one request of a client that a token named, all routes together. @throws {HubError} "too_many" */
+  admitClient(client: ClientIdentity, route: ClientRoute): void;
   /** Of callback hosts, in intents. */
   readonly verifications: HostBudget;
   readonly pressure: Pressure;
   /** Told of each request that another limit refused. */
-  readonly count: (limit: ServerLimit | "address" | "client" | "verifications" | "overload") => void;
+  readonly count: (limit: ServerLimit | "url" | "address" | ClientRoute | "verifications" | "overload") => void;
 }
+
+/** Where a client went over its limit: the hub endpoint, what is read of a subscription, its events, what moves it. */
+export type ClientRoute = "client" | "client_reads" | "client_events" | "client_moves";
 
 /** What operators and their probes ask, often from one address for all (WIRE §8). */
 const OPERATING = new Set(["/healthz", "/readyz", "/metrics", "/hub/actuator/health"]);
@@ -81,17 +86,21 @@ export function createLimits(
     verifications: createHostBudget({ places: settings.verificationsPerHost, now }),
     pressure,
     count,
-    admitClient: ({ issuer, userId }) => {
+    admitClient: ({ issuer, userId }, route) => {
       if (perClient.take(`${issuer}\0${userId}`) === 0) return;
-      count("client");
+      count(route);
       throw new HubError(
         "too_many",
         `This client sends more than ${settings.requestsPerClient} requests a second; send fewer.`,
       );
     },
     refusal: (request, exchange) => {
-      const { address, target } = exchange;
-      const path = pathOf(target ?? request.url);
+      const { address, target = request.url } = exchange;
+      if (target.length > settings.urlMaxBytes) {
+        count("url");
+        return sentence(414, `The URL is longer than ${settings.urlMaxBytes} bytes; send parameters in a form.`);
+      }
+      const path = pathOf(target);
       if (request.method === "POST" && (path === "/hub" || path === "/") && pressure.full) {
         count("overload");
         letRest(exchange);

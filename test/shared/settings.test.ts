@@ -250,6 +250,7 @@ describe("settings", () => {
       overloadAfterMs: 1_000,
       connections: 10_000,
       headersMaxBytes: 32_768,
+      urlMaxBytes: 16_384,
       headersTimeoutMs: 10_000,
       requestTimeoutMs: 60_000,
       logLevel: "info",

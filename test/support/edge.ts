@@ -60,6 +60,7 @@ const NO_LIMITS = {
   requestsPerClient: 0,
   verificationsPerHost: 0,
   overloadAfterMs: 10_000,
+  urlMaxBytes: 1_000_000,
 };
 
 /** Opens an edge on a free port of 127.0.0.1 in front of these cores. */

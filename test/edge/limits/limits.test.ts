@@ -17,6 +17,16 @@ import { encodeForm } from "../../support/form.ts";
 import { call } from "../../support/http.ts";
 import type { Reply } from "../../support/http.ts";
 
+const SIGNED = {
+  kind: "signature",
+  method: "GET",
+  path: "/subscriptions",
+  query: "",
+  timestamp: "0",
+  signature: "v1=AAAA",
+  bodySha256: "0".repeat(64),
+} as const;
+
 describe("limits", () => {
   let core: FakeCore;
   let callbacks: CallbackServer;
@@ -93,6 +103,63 @@ describe("limits", () => {
     assertRefused(reply!, 429, /^This client sends more than 1 requests/);
     assert.equal((await publish(edge, { authorization: "b" })).status, 200);
     assert.equal(await limited(edge, "client"), 1);
+  });
+
+  it("a client's share is of all routes together, and what was refused is counted by the kind of route", async () => {
+    const refused = { client: 0, client_reads: 0, client_events: 0, client_moves: 0 };
+    const client = { issuer: "https://idp.example", userId: "a" };
+    const access: Access = {
+      admit: async () => ({ ...client, roles: new Set(), scopes: new Set(), expiresAt: Infinity }),
+      callerOf: async ({ headers }) => ({
+        caller: headers.has("x-signed")
+          ? SIGNED
+          : { kind: headers.has("x-operator") ? "operator" : "client", ...client },
+        expiresAt: Infinity,
+      }),
+    };
+    await using edge = await openEdge([core.origin], { access, limits: { requestsPerClient: 1 } });
+    const pair = encodeForm({ topic: "t", callback: "http://127.0.0.1:9999/" });
+    let last: Reply | undefined;
+    // By way of one route all of it is used up.
+    for (let n = 0; n < BURST_S * 20 && last?.status !== 429; n++) {
+      last = await call(`${edge.url}/subscriptions?${pair}`);
+    }
+    assertRefused(last!, 429, /^This client sends more than 1 requests/);
+    refused.client_reads++;
+    const headers = { "content-type": "application/x-www-form-urlencoded", "idempotency-key": "k" };
+    const attempts: readonly [keyof typeof refused, () => Promise<Reply>][] = [
+      ["client", () => publish(edge)],
+      ["client_reads", () => call(`${edge.url}/messages?${pair}`)],
+      ["client_reads", () => call(`${edge.url}/dead-letters?${pair}`, { headers: { "x-operator": "1" } })],
+      ["client_events", () => call(`${edge.url}/messages?${pair}`, { headers: { accept: "text/event-stream" } })],
+      ["client_moves", () => call(`${edge.url}/subscriptions/ack`, { body: `${pair}&cursor=c`, headers })],
+      ["client_moves", () => call(`${edge.url}/subscriptions/resume`, { body: pair, headers })],
+      ["client_moves", () => call(`${edge.url}/dead-letters/replay`, { body: pair, headers })],
+    ];
+    for (const [limit, attempt] of attempts) {
+      // A second brings one place back, which may go to any of them.
+      const reply = await eventually(`${limit} to be refused`, async () => {
+        const answered = await attempt();
+        return answered.status === 429 && answered;
+      });
+      assertRefused(reply, 429, /^This client sends more than 1 requests/);
+      refused[limit]++;
+    }
+    for (const [limit, count] of Object.entries(refused)) assert.equal(await limited(edge, limit), count, limit);
+    const signed = await call(`${edge.url}/subscriptions?${pair}`, { headers: { "x-signed": "1" } });
+    assert.notEqual(signed.status, 429, "a signature is of nobody that the edge knows");
+  });
+
+  it("a URL that is too long is 414 with a sentence, on every path; one as long as may be is not", async () => {
+    await using edge = await openEdge([core.origin], { limits: { urlMaxBytes: 1_024 } });
+    const of = (path: string, length: number) => `${edge.url}${path}?`.padEnd(edge.url.length + length, "a");
+    for (const path of ["/hub", "/", "/subscriptions", "/messages", "/healthz", "/nowhere"]) {
+      const long = await call(of(path, 1_025));
+      assert.equal(long.status, 414, path);
+      assert.equal(long.text, "The URL is longer than 1024 bytes; send parameters in a form.\n");
+      assert.notEqual((await call(of(path, 1_024))).status, 414, path);
+    }
+    assert.equal(await limited(edge, "url"), 6);
   });
 
   it("a callback host that confirms nothing has a budget, and what is over it never reaches the core", async () => {
