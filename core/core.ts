@@ -16,6 +16,7 @@ import { createEffects } from "./effects.ts";
 import { createIngest } from "./ingest/ingest.ts";
 import { createMove } from "./ingest/moves.ts";
 import { createOperations } from "./ingest/operations.ts";
+import { createQuotas, QUOTAS } from "./ingest/quotas.ts";
 import { createPublish } from "./ingest/publish.ts";
 import { createAdmit } from "./ingest/admission.ts";
 import { createStandingOf } from "./ingest/standing.ts";
@@ -75,10 +76,17 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   const { retentionMs } = settings;
   const secrets = await createSecrets(options.keys);
   const replica = await openReplica({ path: join(settings.dataDir, "replica.db"), log, now, onFatal, retentionMs });
-  const topics = createTopics({ log, replica, now });
+  const limited = metrics.counter("tidings_limited_total", "Requests that a limit refused, by limit", ["limit"]);
+  for (const limit of QUOTAS) limited.inc({ limit }, 0);
+  const quotas = createQuotas({
+    replica,
+    most: { subscriptions: settings.subscriptionsPerClient, topics: settings.topicsPerClient },
+    onRefused: (limit) => limited.inc({ limit }),
+  });
+  const topics = createTopics({ log, replica, quotas, now });
   const registration = settings.topicRegistration;
   const autoVerify = settings.autoVerify === "on";
-  const operations = createOperations({ log, replica, topics, registration, autoVerify, secrets, now });
+  const operations = createOperations({ log, replica, topics, quotas, registration, autoVerify, secrets, now });
   const fetcher = createTopicFetcher({
     log,
     outbound,

@@ -87,16 +87,21 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
   };
 
   async function act(parsed: HubRequest, request: Request, client: Client | undefined): Promise<Response> {
+    const by = client === undefined ? {} : { client: identityOfClient(client) };
     switch (parsed.kind) {
       case "content":
         return await publish(parsed, request, client);
       case "ping":
-        await core.operate({ kind: "ping", topics: parsed.topics });
+        await core.operate({ kind: "ping", topics: parsed.topics, ...by });
         // Debian's and WordPress's publisher library takes nothing but 204, Ballerina's nothing but 200.
         return parsed.quiet ? empty(204) : accepted(200);
       case "register":
       case "deregister":
-        await core.operate({ kind: parsed.kind, topic: parsed.topic });
+        await core.operate(
+          parsed.kind === "register"
+            ? { kind: parsed.kind, topic: parsed.topic, ...by }
+            : { kind: parsed.kind, topic: parsed.topic },
+        );
         return accepted(200);
       case "subscribe":
       case "unsubscribe":

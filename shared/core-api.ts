@@ -18,6 +18,8 @@ export interface ClientIdentity {
 export interface RegisterOperation extends OperationHead {
   readonly kind: "register";
   readonly topic: string;
+  /** Whose the topic becomes, if it is new; none: the anonymous client's. */
+  readonly client?: ClientIdentity;
 }
 export interface DeregisterOperation extends OperationHead {
   readonly kind: "deregister";
@@ -61,6 +63,8 @@ export interface ResultOperation extends OperationHead {
 export interface PingOperation extends OperationHead {
   readonly kind: "ping";
   readonly topics: readonly string[];
+  /** Whose a topic becomes that is new. */
+  readonly client?: ClientIdentity;
 }
 export type Operation = RegisterOperation | DeregisterOperation | IntentOperation | ResultOperation | PingOperation;
 

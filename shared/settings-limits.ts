@@ -26,6 +26,20 @@ export const LIMIT_ROWS = {
     what: "Requests a second by one token's client, all routes together, ten times that at once; 0: any number",
     value: integer(0, 1_000_000),
   }),
+  subscriptionsPerClient: row({
+    name: "SUBSCRIPTIONS_PER_CLIENT",
+    default: "100000",
+    what:
+      "Subscriptions that one token's client may have, live or waiting to be verified; one more is 429, a renewal is none; 0: any number",
+    value: integer(0, 1_000_000_000),
+  }),
+  topicsPerClient: row({
+    name: "TOPICS_PER_CLIENT",
+    default: "100000",
+    what:
+      "Topics that one token's client may have made, by register, content or a subscribe; one more is 429; 0: any number",
+    value: integer(0, 1_000_000_000),
+  }),
   verificationsPerHost: row({
     name: "VERIFICATIONS_PER_HOST",
     default: "1000",

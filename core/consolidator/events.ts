@@ -15,6 +15,8 @@ export interface RegisterEvent extends EventHead {
   readonly topic: string;
   /** The end of the topic's `messages` partition then: `earliest` reaches back to here. */
   readonly end: number;
+  /** Whose it is to be; none: the anonymous client's. */
+  readonly client?: ClientIdentity;
 }
 /** In every partition of `events` (A3.9). */
 export interface DeregisterEvent extends EventHead {
@@ -126,7 +128,7 @@ const head = { id: v.pipe(v.string(), v.minLength(1)), time: DATE_MS, topic: TOP
 const KEPT_MS = v.pipe(v.number(), v.minValue(0), v.maxValue(86_400_000));
 
 const EVENT = v.variant("type", [
-  v.object({ type: v.literal("register"), ...head, end: OFFSET }),
+  v.object({ type: v.literal("register"), ...head, end: OFFSET, client: v.exactOptional(CLIENT) }),
   v.object({ type: v.literal("deregister"), ...head }),
   v.object({ type: v.literal("ping"), ...head }),
   v.object({

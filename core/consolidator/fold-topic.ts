@@ -11,7 +11,13 @@ export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, of
     case "register":
       // A register after a deregister starts anew: `earliest` reaches back only to there (WIRE §1).
       return record === undefined || record.endedAt !== undefined
-        ? { topic: event.topic, version: offset, start: event.end, operations }
+        ? {
+          topic: event.topic,
+          version: offset,
+          start: event.end,
+          operations,
+          ...(event.client === undefined ? {} : { client: event.client }),
+        }
         : { ...record, version: offset, operations };
     case "deregister": {
       if (record === undefined) return undefined;

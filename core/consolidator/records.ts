@@ -14,6 +14,8 @@ export interface TopicRecord {
   readonly start: number;
   /** When it was deregistered, ms; a record that has it is a tombstone. */
   readonly endedAt?: number;
+  /** Who made it; none: the anonymous client. */
+  readonly client?: ClientIdentity;
   readonly operations: RecentOperations;
   /** A ping asked for a fetch that has not been made yet. */
   readonly fetchOwed?: FetchOwed;

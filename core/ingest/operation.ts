@@ -21,7 +21,7 @@ const ELAPSED_MS = v.pipe(v.number(), v.minValue(0), v.maxValue(3_600_000));
 const mode = v.picklist(["subscribe", "unsubscribe"]);
 
 const OPERATION = v.variant("kind", [
-  v.object({ kind: v.literal("register"), ...head, topic }),
+  v.object({ kind: v.literal("register"), ...head, topic, client: v.exactOptional(CLIENT) }),
   v.object({ kind: v.literal("deregister"), ...head, topic }),
   v.object({
     kind: v.literal("intent"),
@@ -48,7 +48,12 @@ const OPERATION = v.variant("kind", [
     reason: v.exactOptional(v.string()),
     elapsedMs: ELAPSED_MS,
   }),
-  v.object({ kind: v.literal("ping"), ...head, topics: v.pipe(v.array(topic), v.minLength(1), v.maxLength(1_000)) }),
+  v.object({
+    kind: v.literal("ping"),
+    ...head,
+    topics: v.pipe(v.array(topic), v.minLength(1), v.maxLength(1_000)),
+    client: v.exactOptional(CLIENT),
+  }),
 ]);
 
 /** @throws {Refusal} "invalid_request" naming the field */

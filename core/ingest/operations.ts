@@ -1,5 +1,6 @@
 // What an edge asks of the core, done: each operation becomes durable events, and is answered only then (WIRE §1, §2).
 import type {
+  ClientIdentity,
   DeregisterOperation,
   IntentOperation,
   Operation,
@@ -9,12 +10,14 @@ import type {
   ResultOperation,
 } from "../../shared/core-api.ts";
 import { encodeEvent, type HubEvent, type ResultEvent } from "../consolidator/events.ts";
-import { MOST_PENDING } from "../consolidator/fold-subscription.ts";
-import { subscriptionIdOf } from "../ids.ts";
+import { isLive, MOST_PENDING } from "../consolidator/fold-subscription.ts";
+import { isSameClient, subscriptionIdOf } from "../ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
+import type { StateStream } from "../replica/states.ts";
 import { refuseStale } from "./operation.ts";
+import type { Quota, Quotas, Room } from "./quotas.ts";
 import { Refusal } from "./refusal.ts";
 import { startOf } from "./start.ts";
 import { type Topic, type Topics, WAIT_MS } from "./topics.ts";
@@ -23,6 +26,7 @@ export interface OperationsOptions {
   readonly log: Log;
   readonly replica: Replica;
   readonly topics: Topics;
+  readonly quotas: Quotas;
   readonly registration: "automatic" | "required";
   /** AUTO_VERIFY: whether an edge's mark counts at all. */
   readonly autoVerify: boolean;
@@ -40,17 +44,36 @@ export interface Operations {
 const DONE: OperationAnswer = { kind: "done" };
 
 export function createOperations(options: OperationsOptions): Operations {
-  const { log, replica, topics, now } = options;
+  const { log, replica, topics, quotas, now } = options;
 
   async function append(event: HubEvent, key: string, partition?: number): Promise<number> {
     const at = await log.append("events", { key, value: encodeEvent(event) }, partition);
     return at.offset;
   }
 
-  async function register({ id, topic: name }: RegisterOperation): Promise<OperationAnswer> {
+  /** Appends what a client makes, in room that was taken for it; yields the offset. */
+  async function inRoom(room: Room, stream: StateStream, key: string, make: () => Promise<number>): Promise<number> {
+    try {
+      const offset = await make();
+      room.appended(stream, log.partitionOf("events", key), offset);
+      return offset;
+    } catch (error) {
+      room.giveBack();
+      throw error;
+    }
+  }
+
+  async function register({ id, topic: name, client }: RegisterOperation): Promise<OperationAnswer> {
     const topic = topics.identify(name);
     const end = await log.end("messages", topic.partition);
-    await append({ type: "register", id, time: now(), topic: name, end }, topic.id);
+    const room = await quotas.take(client, async () => await topics.live(topic) === undefined ? ["topics"] : []);
+    const of = client === undefined ? {} : { client };
+    await inRoom(
+      room,
+      "topics",
+      topic.id,
+      () => append({ type: "register", id, time: now(), topic: name, end, ...of }, topic.id),
+    );
     return DONE;
   }
 
@@ -101,10 +124,6 @@ export function createOperations(options: OperationsOptions): Operations {
     const end = await log.end("messages", topic.partition);
     const { leaseMs, secret, verifyToken, concurrency, client } = operation;
     const marked = options.autoVerify && operation.marked === true && denied === undefined;
-    // As a verified subscribe does: the fold may take this one for verified.
-    if (marked && mode === "subscribe" && options.registration === "automatic") {
-      await topics.ensure(operation.topic, topic, id);
-    }
     const event: HubEvent = {
       type: "intent",
       id,
@@ -122,9 +141,31 @@ export function createOperations(options: OperationsOptions): Operations {
       ...(marked ? { marked } : {}),
       ...(denied === undefined ? {} : { denied }),
     };
-    const offset = await append(event, subscriptionId);
+    const offset = mode === "unsubscribe" || denied !== undefined ? await append(event, subscriptionId) : await inRoom(
+      await quotas.take(client, () => madeBy(client, topic, subscriptionId)),
+      "subscriptions",
+      subscriptionId,
+      async () => {
+        // As a verified subscribe does: the fold may take this one for verified.
+        if (marked && options.registration === "automatic") {
+          await topics.ensure(operation.topic, topic, id, { makerOf: () => Promise.resolve(client) });
+        }
+        return await append(event, subscriptionId);
+      },
+    );
     // Whether a mark counts is the fold's to say; if it does not, its owner sends the challenge at once (WIRE §2).
     return { kind: "intent", offset, verify: denied === undefined && !marked };
+  }
+
+  /** What a subscribe would make that its client does not have: a renewal makes nothing. */
+  async function madeBy(client: ClientIdentity | undefined, topic: Topic, id: string): Promise<readonly Quota[]> {
+    const record = await replica.subscription(id);
+    const isTheirs = record !== undefined &&
+      ((isLive(record.phase) && isSameClient(record.client, client)) ||
+        record.pending.some((intent) => intent.mode === "subscribe" && isSameClient(intent.client, client)));
+    if (isTheirs) return [];
+    const makesTopic = options.registration === "automatic" && await topics.live(topic) === undefined;
+    return makesTopic ? ["subscriptions", "topics"] : ["subscriptions"];
   }
 
   /** A secret that was sealed for another subscription, or to a key of another hub, never gets into the log. */
@@ -153,14 +194,24 @@ export function createOperations(options: OperationsOptions): Operations {
     const topic = topics.identify(name);
     // A verified subscribe makes its topic (WIRE §1); before the result, so that a crash between them cannot lose it.
     const makes = verified && mode === "subscribe" && options.registration === "automatic";
-    if (makes) await topics.ensure(name, topic, id);
+    if (makes) {
+      const makerOf = () => clientOfIntent(intent, subscriptionIdOf(name, callback));
+      await topics.ensure(name, topic, id, { makerOf });
+    }
     const time = now();
     const challengedAt = time - result.elapsedMs;
     const end = verified && mode === "unsubscribe" ? { end: await log.end("messages", topic.partition) } : {};
     return { type: "result", id, time, intent, topic: name, callback, verified, challengedAt, ...end };
   }
 
-  async function ping({ id, topics: names }: PingOperation): Promise<OperationAnswer> {
+  async function clientOfIntent(intent: string, subscriptionId: string): Promise<ClientIdentity | undefined> {
+    const shard = log.partitionOf("events", subscriptionId);
+    await replica.reached("subscriptions", shard, await log.end("events", shard), WAIT_MS);
+    const record = await replica.subscription(subscriptionId);
+    return record?.pending.find(({ id }) => id === intent)?.client;
+  }
+
+  async function ping({ id, topics: names, client }: PingOperation): Promise<OperationAnswer> {
     const known = names.map((name) => ({ name, topic: topics.identify(name) }));
     if (options.registration === "required") {
       for (const { name, topic } of known) {
@@ -172,7 +223,7 @@ export function createOperations(options: OperationsOptions): Operations {
     const wanted = await withSubscriptions(known);
     // In the log before the answer (WIRE §3).
     await Promise.all(wanted.map(async ({ name, topic }, index) => {
-      await topics.ensure(name, topic, `${id}.${index}`);
+      await topics.ensure(name, topic, `${id}.${index}`, { client });
       await append({ type: "ping", id: `${id}.${index}`, time: now(), topic: name }, topic.id);
     }));
     return DONE;

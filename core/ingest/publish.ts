@@ -54,8 +54,9 @@ export function createPublish(options: PublishOptions): Publish {
   async function append(content: Content): Promise<ContentAnswer> {
     const topic = topics.identify(content.topic);
     refuseStale(content, now());
-    if (options.registration === "automatic") await topics.ensure(content.topic, topic, content.id);
-    else if (await topics.find(topic) === undefined) {
+    if (options.registration === "automatic") {
+      await topics.ensure(content.topic, topic, content.id, { client: content.client });
+    } else if (await topics.find(topic) === undefined) {
       throw new Refusal("not_found", `hub.topic "${content.topic}" is not registered; register it first`);
     }
     const { key, client, body } = content;

@@ -1,9 +1,11 @@
 // Which topics there are, as a request must know it: never a wrong "no" (A3.11).
-import { topicIdOf } from "../ids.ts";
+import type { ClientIdentity } from "../../shared/core-api.ts";
+import { clientKeyOf, topicIdOf } from "../ids.ts";
 import type { TopicRecord } from "../consolidator/records.ts";
 import { encodeEvent } from "../consolidator/events.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
+import type { Quotas } from "./quotas.ts";
 import { Refusal } from "./refusal.ts";
 
 export interface Topic {
@@ -18,11 +20,22 @@ export interface Topics {
   find(topic: Topic): Promise<TopicRecord | undefined>;
   /** The same after all that was accepted before the call, by any core: for what a record a moment old would get wrong. */
   latest(topic: Topic): Promise<TopicRecord | undefined>;
-  /** Makes the topic if there is none: durable before it returns. `operation` is the id of what asked for it. */
-  ensure(name: string, topic: Topic, operation: string): Promise<void>;
+  /** The topic's record, if the replica has it and it lives; it may be a moment old. */
+  live(topic: Topic): Promise<TopicRecord | undefined>;
+  /**
+   * Makes the topic if there is none: durable before it returns. `operation` is the id of what asked for it. With `makerOf`
+   * room was taken for it before.
+   * @throws {Refusal} "too_many"
+   */
+  ensure(name: string, topic: Topic, operation: string, maker: Maker): Promise<void>;
   /** Forgets a positive answer: the topic was just deregistered here. */
   forget(topic: Topic): void;
 }
+
+/** Whose a topic becomes that has to be made; a function is asked only then. */
+export type Maker =
+  | { readonly client: ClientIdentity | undefined }
+  | { readonly makerOf: () => Promise<ClientIdentity | undefined> };
 
 /** How long a read waits for what was accepted before it (A3.11), ms. */
 export const WAIT_MS = 5_000;
@@ -30,7 +43,14 @@ export const WAIT_MS = 5_000;
 const POSITIVE_MS = 1_000;
 const MOST_REMEMBERED = 10_000;
 
-export function createTopics({ log, replica, now }: { log: Log; replica: Replica; now: () => number }): Topics {
+export interface TopicsOptions {
+  readonly log: Log;
+  readonly replica: Replica;
+  readonly quotas: Quotas;
+  readonly now: () => number;
+}
+
+export function createTopics({ log, replica, quotas, now }: TopicsOptions): Topics {
   // Names to ids, so that a busy topic is hashed once; and topics that were there a moment ago.
   const ids = new Map<string, Topic>();
   const positive = new Map<string, number>();
@@ -60,16 +80,26 @@ export function createTopics({ log, replica, now }: { log: Log; replica: Replica
     return await live(topic);
   }
 
-  async function make(name: string, topic: Topic, operation: string): Promise<void> {
+  async function make(name: string, topic: Topic, operation: string, maker: Maker): Promise<void> {
     if (await find(topic) !== undefined) return;
-    const event = {
-      type: "register",
-      id: `${operation}+topic`,
-      time: now(),
-      topic: name,
-      end: await log.end("messages", topic.partition),
-    } as const;
-    await log.append("events", { key: topic.id, value: encodeEvent(event) });
+    const client = "client" in maker ? maker.client : await maker.makerOf();
+    const makes = async () => "client" in maker && await live(topic) === undefined ? ["topics" as const] : [];
+    const room = await quotas.take(client, makes);
+    try {
+      const event = {
+        type: "register",
+        id: `${operation}+topic`,
+        time: now(),
+        topic: name,
+        end: await log.end("messages", topic.partition),
+        ...(client === undefined ? {} : { client }),
+      } as const;
+      const { partition, offset } = await log.append("events", { key: topic.id, value: encodeEvent(event) });
+      room.appended("topics", partition, offset);
+    } catch (error) {
+      room.giveBack();
+      throw error;
+    }
   }
 
   return {
@@ -83,17 +113,19 @@ export function createTopics({ log, replica, now }: { log: Log; replica: Replica
     },
     find,
     latest,
-    async ensure(name, topic, operation) {
+    live,
+    async ensure(name, topic, operation, maker) {
       const age = now() - (positive.get(topic.id) ?? -Infinity);
       // Below 0 the clock was set back: nobody knows how old the answer is.
       if (age >= 0 && age < POSITIVE_MS) return;
-      // Publishes that come together make the topic once.
-      let made = making.get(topic.id);
+      // Publishes that come together make the topic once; that one client may not says nothing of another.
+      const key = `${topic.id} ${"client" in maker ? clientKeyOf(maker.client) : operation}`;
+      let made = making.get(key);
       if (made === undefined) {
-        made = make(name, topic, operation).then(() => remember(positive, topic.id, now())).finally(() =>
-          making.delete(topic.id)
+        made = make(name, topic, operation, maker).then(() => remember(positive, topic.id, now())).finally(() =>
+          making.delete(key)
         );
-        making.set(topic.id, made);
+        making.set(key, made);
       }
       await made;
     },

@@ -34,7 +34,7 @@ import {
 } from "./dead-letters.ts";
 import { and, drizzle, eq, sql } from "./drizzle.ts";
 import { type FollowedStream, isFull, isPast, openFresh } from "./replica-file.ts";
-import { origin, positions, records } from "./schema.ts";
+import { counts, origin, positions, records } from "./schema.ts";
 import { loadShard, type ShardState, STATES, stateStatements, type StateStream } from "./states.ts";
 
 const logger = getLogger(["tidings", "core", "replica"]);
@@ -59,6 +59,8 @@ export interface Replica {
   topic(topicId: string): Promise<TopicRecord | undefined>;
   subscription(subscriptionId: string): Promise<SubscriptionRecord | undefined>;
   cursor(subscriptionId: string): Promise<CursorRecord | undefined>;
+  /** A sum of counts.ts, by its name. */
+  count(name: string): Promise<number>;
   /** Whether a topic has any subscription that is active, parked, expired or waits to be verified. */
   hasSubscriptions(topicId: string): Promise<boolean>;
   /**
@@ -205,6 +207,10 @@ export async function openReplica(
     topic: (topicId) => one<TopicRecord>("topics", topicId),
     subscription: (subscriptionId) => one<SubscriptionRecord>("subscriptions", subscriptionId),
     cursor: (subscriptionId) => one<CursorRecord>("cursors", subscriptionId),
+    async count(name) {
+      const [row] = await reading.select({ count: counts.count }).from(counts).where(eq(counts.name, name));
+      return row?.count ?? 0;
+    },
     async hasSubscriptions(topicId) {
       // The first row decides, so that a ping costs the same for one subscription and for a hundred thousand.
       const rows = await reading.select({ key: records.key }).from(records).where(and(

@@ -9,10 +9,15 @@ export const records = sqliteTable("records", {
   record: text("record").notNull(),
   /** Of a subscription: its topic's id. */
   topicId: text("topic_id"),
+  /** JSON: the names in `counts` that it is part of (counts.ts). */
+  counted: text("counted"),
 }, (table) => [
   primaryKey({ columns: [table.stream, table.partition, table.key] }),
   index("records_topic").on(table.topicId),
 ]);
+
+/** How many rows of `records` name each name in their `counted`: kept by triggers, so exact whatever wrote the row. */
+export const counts = sqliteTable("counts", { name: text("name").primaryKey(), count: integer("count").notNull() });
 
 /** One row per dead letter of the stream; `record` is its JSON. */
 export const deadLetters = sqliteTable("dead_letters", {
@@ -80,10 +85,21 @@ export const origin = sqliteTable("origin", {
 });
 
 /** The tables above, as SQL: the file is thrown away and rebuilt when they change. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
+const COUNT_OLD = `UPDATE counts SET count = count - 1 WHERE name IN (SELECT value FROM json_each(old.counted));
+    DELETE FROM counts WHERE count = 0 AND name IN (SELECT value FROM json_each(old.counted));`;
+const COUNT_NEW = `INSERT INTO counts SELECT value, 1 FROM json_each(new.counted) WHERE true
+    ON CONFLICT (name) DO UPDATE SET count = count + 1;`;
 export const CREATE = [
   `CREATE TABLE IF NOT EXISTS records (stream TEXT NOT NULL, partition INTEGER NOT NULL, key TEXT NOT NULL,
-    record TEXT NOT NULL, topic_id TEXT, PRIMARY KEY (stream, partition, key)) WITHOUT ROWID`,
+    record TEXT NOT NULL, topic_id TEXT, counted TEXT, PRIMARY KEY (stream, partition, key)) WITHOUT ROWID`,
+  "CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+  `CREATE TRIGGER IF NOT EXISTS records_inserted AFTER INSERT ON records WHEN new.counted IS NOT NULL
+    BEGIN ${COUNT_NEW} END`,
+  `CREATE TRIGGER IF NOT EXISTS records_updated AFTER UPDATE OF counted ON records WHEN old.counted IS NOT new.counted
+    BEGIN ${COUNT_OLD} ${COUNT_NEW} END`,
+  `CREATE TRIGGER IF NOT EXISTS records_deleted AFTER DELETE ON records WHEN old.counted IS NOT NULL
+    BEGIN ${COUNT_OLD} END`,
   "CREATE INDEX IF NOT EXISTS records_topic ON records (topic_id) WHERE topic_id IS NOT NULL",
   `CREATE TABLE IF NOT EXISTS dead_letters (partition INTEGER NOT NULL, offset INTEGER NOT NULL,
     subscription_id TEXT NOT NULL, life INTEGER NOT NULL, message INTEGER NOT NULL, time INTEGER NOT NULL,

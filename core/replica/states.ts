@@ -5,6 +5,7 @@ import { OWNER_KEY, SHARD_KEY } from "../consolidator/records.ts";
 import { topicIdOf } from "../ids.ts";
 import { rowsOf, type Statement } from "../log/libsql/database.ts";
 import type { Batch } from "../log/log.ts";
+import { countedOfSubscription, countedOfTopic } from "./counts.ts";
 import { and, eq, gt, ne, sql } from "./drizzle.ts";
 import { records } from "./schema.ts";
 
@@ -35,8 +36,7 @@ export function stateStatements(stream: StateStream, batch: Batch): Statement[] 
       continue;
     }
     const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
-    const topicId = stream === "subscriptions" && !key.startsWith("~") ? topicIdOf(topicOf(record)) : null;
-    rows.push([stream, batch.partition, key, record, topicId]);
+    rows.push([stream, batch.partition, key, record, ...columnsOf(stream, key, record)]);
   }
   const statements: Statement[] = [];
   for (let i = 0; i < rows.length; i += ROWS) {
@@ -54,12 +54,18 @@ export function stateStatements(stream: StateStream, batch: Batch): Statement[] 
 }
 
 function upsertOf(rows: number): string {
-  return `INSERT INTO records (stream, partition, key, record, topic_id) VALUES ${rowsOf(rows, 5)}
-    ON CONFLICT (stream, partition, key) DO UPDATE SET record = excluded.record, topic_id = excluded.topic_id`;
+  return `INSERT INTO records (stream, partition, key, record, topic_id, counted) VALUES ${rowsOf(rows, 6)}
+    ON CONFLICT (stream, partition, key)
+    DO UPDATE SET record = excluded.record, topic_id = excluded.topic_id, counted = excluded.counted`;
 }
 
-function topicOf(record: string): string {
-  return (JSON.parse(record) as SubscriptionRecord).topic;
+/** `topic_id` and `counted`. */
+function columnsOf(stream: StateStream, key: string, record: string): [string | null, string | null] {
+  // Marks are no records.
+  if (stream === "cursors" || key.startsWith("~")) return [null, null];
+  if (stream === "topics") return [null, countedOfTopic(JSON.parse(record) as TopicRecord)];
+  const subscription = JSON.parse(record) as SubscriptionRecord;
+  return [topicIdOf(subscription.topic), countedOfSubscription(subscription)];
 }
 
 /** All that a shard's owner begins with. */

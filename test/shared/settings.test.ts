@@ -246,6 +246,8 @@ describe("settings", () => {
       trustedProxies: [],
       requestsPerAddress: 0,
       requestsPerClient: 5_000,
+      subscriptionsPerClient: 100_000,
+      topicsPerClient: 100_000,
       verificationsPerHost: 1_000,
       overloadAfterMs: 1_000,
       connections: 10_000,

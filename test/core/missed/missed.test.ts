@@ -7,6 +7,7 @@ import { keyedMessageIdOf, topicIdOf } from "../../../core/ids.ts";
 import { encodeCursor } from "../../../core/cursor.ts";
 import { createAdmit } from "../../../core/ingest/admission.ts";
 import { createStandingOf } from "../../../core/ingest/standing.ts";
+import { NO_QUOTAS } from "../../support/no-quotas.ts";
 import { createTopics } from "../../../core/ingest/topics.ts";
 import { createReadDeadLetters } from "../../../core/missed/dead-letters.ts";
 import { createMissed } from "../../../core/missed/missed.ts";
@@ -35,7 +36,7 @@ function over(rig: CoreRig, more: Partial<MissedOptions> = {}): Asking {
   const { log, replica, consolidator } = rig;
   const { delivery: { tail }, blocks: index } = consolidator;
   const now = Date.now;
-  const topics = createTopics({ log, replica, now });
+  const topics = createTopics({ log, replica, quotas: NO_QUOTAS, now });
   const admit = createAdmit({ log, replica, topics, secrets: OPEN_SECRETS, now });
   const standingOf = createStandingOf({ log, replica, consolidator });
   const read = createReadTopic({
@@ -92,7 +93,7 @@ describe("WIRE §5 missed messages", () => {
       await rig.publish(TOPIC, "two");
       assert.deepEqual(bodies(await page()), ["one", "two"]);
       assert.deepEqual(bodies(await page({ since: ALWAYS })), ["one", "two"]);
-      const { id } = createTopics({ ...rig, now: Date.now }).identify(TOPIC);
+      const { id } = createTopics({ ...rig, quotas: NO_QUOTAS, now: Date.now }).identify(TOPIC);
       assert.deepEqual(bodies(await page({ after: encodeCursor(id, { partition: 0, offset: -1 }) })), ["one", "two"]);
       // The first was delivered: the position moves, and so does what is missed.
       const post = await eventually("an attempt", () => rig.transport.posts[0]);
@@ -134,7 +135,7 @@ describe("WIRE §5 missed messages", () => {
       const { page, stream, deadLetters } = over(rig);
       await rig.intend({ callback: CALLBACK, verified: true });
       await rig.publish(TOPIC, "one");
-      const { id } = createTopics({ ...rig, now: Date.now }).identify(TOPIC);
+      const { id } = createTopics({ ...rig, quotas: NO_QUOTAS, now: Date.now }).identify(TOPIC);
       const at = (offset: number) => encodeCursor(id, { partition: 0, offset });
       assert.deepEqual(bodies(await page({ after: at(0) })), []);
       for (const offset of [1, 2 ** 40]) {

@@ -112,7 +112,11 @@ async function mark(path: string): Promise<void> {
   const record = JSON.stringify(topicOf(0));
   await inFile(
     path,
-    (client) => client.execute({ sql: "INSERT INTO records VALUES ('topics', 0, 'marked', ?, NULL)", args: [record] }),
+    (client) =>
+      client.execute({
+        sql: "INSERT INTO records (stream, partition, key, record, topic_id) VALUES ('topics', 0, 'marked', ?, NULL)",
+        args: [record],
+      }),
   );
 }
 
