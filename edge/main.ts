@@ -8,11 +8,11 @@ import { parseHttpUrl } from "../shared/http-url.ts";
 import { createChallenge } from "../shared/random.ts";
 import { watchBusy } from "../shared/runtime/busy.ts";
 import { NODE_DIGESTS } from "../shared/runtime/digests.ts";
-import { createHttpClient } from "../shared/runtime/http-client.ts";
+import { createHttpClient, type TlsHttpClient } from "../shared/runtime/http-client.ts";
 import { edgeKey } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { serve } from "../shared/runtime/serve.ts";
-import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
+import { followTls, readPem, readTls, type TlsFiles, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import type { ClientTls } from "../shared/http-client.ts";
 import type { Settings } from "../shared/settings.ts";
 import { runTier } from "../shared/runtime/tier.ts";
@@ -37,7 +37,10 @@ await runTier("edge", async ({ settings, metrics }) => {
   const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked: noteBlocked });
   const files = tlsFilesOf(settings.edgeTlsCert, settings.edgeTlsKey);
   const tls = files === undefined ? undefined : await readTls(files);
-  const http = createHttpClient({ tls: await tlsToCore(settings) });
+  const toCore = await tlsToCore(settings);
+  const http = createHttpClient({ tls: toCore });
+  const { coreTlsCert, coreTlsKey } = settings;
+  const unfollowToCore = followOwn(tlsFilesOf(coreTlsCert, coreTlsKey), toCore, http);
   const retries = metrics.counter("tidings_core_retries_total", "Requests to the core that were repeated");
   const core = createCoreClient({
     http,
@@ -107,6 +110,7 @@ await runTier("edge", async ({ settings, metrics }) => {
     stop: async () => {
       busy.stop();
       unfollow();
+      unfollowToCore();
       edge.endStreams();
       await served.close(REQUESTS_DEADLINE_MS);
       await edge.close(VERIFICATIONS_DEADLINE_MS);
@@ -114,6 +118,13 @@ await runTier("edge", async ({ settings, metrics }) => {
     },
   };
 });
+
+/** What the core is shown, if it asks, is taken again when its files change. */
+function followOwn(files: TlsFiles | undefined, { cert, key, ca }: ClientTls, http: TlsHttpClient): () => void {
+  if (files === undefined || cert === undefined || key === undefined) return () => {};
+  const trusted = ca === undefined ? {} : { ca };
+  return followTls(files, { cert, key }, { useTls: (next) => http.useTls({ ...trusted, ...next }) });
+}
 
 /** Whom the edge trusts to be the core, and what it shows where the core asks for a certificate. */
 async function tlsToCore({ coreCa, coreTlsCert, coreTlsKey }: Settings): Promise<ClientTls> {

@@ -31,7 +31,7 @@ export const TRANSPORT_ROWS = {
     name: "CORE_TLS_CERT",
     default: null,
     what:
-      "PEM file of this side's certificate between edge and core: the core serves with it (taken again when it changes), an edge shows it if the core asks",
+      "PEM file of this side's certificate between edge and core: the core serves with it, an edge shows it if the core asks; taken again when it changes",
     value: path,
   }),
   coreTlsKey: row<string | undefined>({

@@ -14,20 +14,30 @@ export interface HttpClientOptions {
   readonly tls?: ClientTls;
 }
 
-/** A keep-alive client; opens connections as calls come. */
-export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
-  if (runtime() !== "bun") return createUndiciClient(options);
-  const { tls } = options;
-  if (tls === undefined) return createFetchClient();
-  // Bun's own option of fetch.
-  return createFetchClient(
-    ((url: string, init: RequestInit) => fetch(url, { ...init, tls } as RequestInit)) as typeof fetch,
-  );
+export interface TlsHttpClient extends HttpClient {
+  /** New connections show this certificate; what is under way goes on over the old ones. */
+  useTls(tls: ClientTls): void;
 }
 
-function createUndiciClient({ connections = 128, connectTimeoutMs = 3_000, tls = {} }: HttpClientOptions): HttpClient {
-  const connect = { timeout: connectTimeoutMs, ...defined(tls) };
+/** A keep-alive client; opens connections as calls come. */
+export function createHttpClient(options: HttpClientOptions = {}): TlsHttpClient {
+  if (runtime() !== "bun") return createUndiciClient(options);
+  let { tls } = options;
+  // Bun's own option of fetch.
+  const client = createFetchClient(
+    ((url: string, init: RequestInit) =>
+      fetch(url, (tls === undefined ? init : { ...init, tls }) as RequestInit)) as typeof fetch,
+  );
+  return { ...client, useTls: (next) => void (tls = next) };
+}
+
+function createUndiciClient(
+  { connections = 128, connectTimeoutMs = 3_000, tls = {} }: HttpClientOptions,
+): TlsHttpClient {
+  let connect = { timeout: connectTimeoutMs, ...defined(tls) };
   const pools = new Map<string, Pool>();
+  /** Those of an older certificate, until what is under way there has ended. */
+  const leaving = new Set<Pool>();
   const poolOf = (purpose: "calls" | "streams", origin: string): Pool => {
     const name = `${purpose} ${origin}`;
     let pool = pools.get(name);
@@ -42,8 +52,16 @@ function createUndiciClient({ connections = 128, connectTimeoutMs = 3_000, tls =
   return {
     send: (call) => send(poolOf("calls", call.origin), call),
     stream: (call) => stream(poolOf("streams", call.origin), call),
+    useTls: (next) => {
+      connect = { timeout: connectTimeoutMs, ...defined(next) };
+      for (const pool of pools.values()) {
+        leaving.add(pool);
+        void pool.close().catch(() => {}).finally(() => leaving.delete(pool));
+      }
+      pools.clear();
+    },
     close: async () => {
-      await Promise.all(Array.from(pools.values(), (pool) => pool.destroy()));
+      await Promise.all(Array.from([...pools.values(), ...leaving], (pool) => pool.destroy()));
     },
   };
 }

@@ -56,7 +56,7 @@ export async function readPem(what: string, path: string): Promise<string> {
   return text;
 }
 
-/** Serves what the files hold from now on. Returns the end of it. */
+/** Serves, or shows, what the files hold from now on. Returns the end of it. */
 export function followTls(
   files: TlsFiles,
   first: ServeTls,
@@ -73,7 +73,7 @@ export function followTls(
       if (JSON.stringify(tls) === current) return;
       served.useTls(tls);
       current = JSON.stringify(tls);
-      logger.info("Serving the new certificate in {path}", { path: files.cert });
+      logger.info("Using the new certificate in {path}", { path: files.cert });
     } catch (error) {
       // Half of a change may be there already: the next look sees the rest.
       const { message } = error as Error;

@@ -131,6 +131,56 @@ describe("TLS", { timeout: 60_000 }, () => {
     }
   });
 
+  it("a client shows a certificate that was replaced, without a restart, and drops nothing that is under way", async () => {
+    await using strangers = await openCertificates();
+    const [old, next] = [await certificates.issue("edge"), await certificates.issue("edge, renewed")];
+    const files = { cert: `${old.cert}.live`, key: `${old.key}.live` };
+    const put = async ({ cert, key }: Certificate) => {
+      await copyFile(key, files.key);
+      await copyFile(cert, files.cert);
+    };
+    await put(old);
+    const first = await readTls(files);
+    const client = createHttpClient({ tls: { ca, ...first } });
+    const release = Promise.withResolvers<void>();
+    const served = await serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      tls: await readTls({ ...ours, clientCa: certificates.ca }),
+      fetch: async (request) => {
+        if (request.url.endsWith("/slow")) await release.promise;
+        return new Response("hello");
+      },
+    });
+    const ask = async (path: string) => {
+      const call = { method: "GET", origin: served.url, path, headers: {}, timeoutMs: 10_000 } as const;
+      return new TextDecoder().decode((await client.send(call)).body);
+    };
+    let used = 0;
+    const useTls = (tls: { cert: string; key: string }) => {
+      client.useTls({ ca, ...tls });
+      used++;
+    };
+    const end = followTls(files, first, { useTls }, 20);
+    try {
+      assert.equal(await ask("/"), "hello");
+      const slow = ask("/slow");
+      await put(await strangers.issue("edge"));
+      await eventually("a certificate that the server does not take", () => used === 1);
+      await assert.rejects(ask("/"), HttpClientError);
+      await put(next);
+      await eventually("the renewed one", () => used === 2);
+      assert.equal(await ask("/"), "hello");
+      release.resolve();
+      assert.equal(await slow, "hello");
+    } finally {
+      release.resolve();
+      end();
+      await client.close();
+      await served.close(0);
+    }
+  });
+
   it("says in a sentence what is wrong with the files", async () => {
     const other = await certificates.issue("other");
     await assert.rejects(
