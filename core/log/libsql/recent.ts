@@ -2,7 +2,8 @@
 import type { LogRecord } from "../log.ts";
 
 export class Recent {
-  #records: LogRecord[] = [];
+  /** The first `head` places are empty. */
+  #records: (LogRecord | undefined)[] = [];
   #bytes = 0;
   #head = 0;
   /** Offsets from here on are all held. */
@@ -21,7 +22,8 @@ export class Recent {
       this.#bytes += size(record);
     }
     while (this.#bytes > this.#maxBytes && this.#head < this.#records.length) {
-      const oldest = this.#records[this.#head++]!;
+      const oldest = this.#records[this.#head]!;
+      this.#records[this.#head++] = undefined;
       this.#bytes -= size(oldest);
       this.#from = oldest.offset + 1;
     }
@@ -43,10 +45,12 @@ export class Recent {
     }
     let end = low;
     for (let bytes = 0; end < this.#records.length && bytes < maxBytes; end++) bytes += size(this.#records[end]!);
-    return this.#records.slice(low, end);
+    // All places from `head` on are taken.
+    return this.#records.slice(low, end) as LogRecord[];
   }
 }
 
+/** Bytes a record takes in memory, about: key, headers and what holds them are often more than its value. */
 function size(record: LogRecord): number {
-  return (record.value?.byteLength ?? 0) + 200;
+  return (record.value?.byteLength ?? 0) + 1_000;
 }
