@@ -119,7 +119,7 @@ export function createTopics({ log, replica, quotas, now }: TopicsOptions): Topi
       // Below 0 the clock was set back: nobody knows how old the answer is.
       if (age >= 0 && age < POSITIVE_MS) return;
       // Publishes that come together make the topic once; that one client may not says nothing of another.
-      const key = `${topic.id} ${"client" in maker ? clientKeyOf(maker.client) : operation}`;
+      const key = "client" in maker ? `${topic.id} ${clientKeyOf(maker.client)}` : topic.id;
       let made = making.get(key);
       if (made === undefined) {
         made = make(name, topic, operation, maker).then(() => remember(positive, topic.id, now())).finally(() =>
