@@ -1,15 +1,33 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { CORE_ENDPOINTS } from "./core-requests.ts";
+import type { Credential } from "./drafts.ts";
+import { EDGE_ENDPOINTS } from "./edge-requests.ts";
 import { fuzz } from "./fuzz.ts";
 
 describe("fuzzing a hub", () => {
-  it("20,000 requests to edge and core: no 5xx but a meant 503, no crash, no growth, and a bystander notices nothing", async () => {
-    const { statuses, failures } = await fuzz({ requests: 20_000, seed: 20_261_124 });
+  it("20,000 requests to edge and core, with tokens valid, stale and forged: no 5xx but a meant 503, nobody let in, no crash, no growth, and a bystander notices nothing", async () => {
+    const { statuses, streams, failures } = await fuzz({ requests: 20_000, seed: 20_261_124 });
     assert.deepEqual(failures, []);
     // It reached what it was to reach, or it would prove little.
-    for (const status of [200, 202, 400, 401, 404, 405, 413]) {
-      assert.ok(statuses.edge.has(status), `edge: no ${status} at all`);
+    assert.deepEqual([...statuses.edge.keys()].toSorted(), [...EDGE_ENDPOINTS, "other"].toSorted());
+    assert.deepEqual([...statuses.core.keys()].toSorted(), [...CORE_ENDPOINTS, "other"].toSorted());
+    const came = (tier: "edge" | "core", endpoint: string, credential: Credential, ...wanted: readonly number[]) => {
+      const counts = statuses[tier].get(endpoint)?.get(credential);
+      for (const status of wanted) assert.ok(counts?.has(status), `no ${status} of ${endpoint}, ${credential}`);
+    };
+    came("edge", "POST /hub", "valid", 200, 202, 204, 400, 403, 413);
+    for (const endpoint of EDGE_ENDPOINTS) {
+      if (/healthz|readyz|metrics|actuator|^OPTIONS|^GET \/(?:hub)?$/.test(endpoint)) continue;
+      for (const credential of ["none", "stale", "forged", "broken"] as const) came("edge", endpoint, credential, 401);
+      came("edge", endpoint, "valid", 200, 400, 403);
     }
-    for (const status of [200, 400, 401, 404]) assert.ok(statuses.core.has(status), `core: no ${status} at all`);
+    for (const endpoint of CORE_ENDPOINTS.slice(1, -3)) {
+      for (const credential of ["none", "stale", "forged", "broken"] as const) came("core", endpoint, credential, 401);
+      came("core", endpoint, "valid", 200, 400);
+    }
+    came("core", CORE_ENDPOINTS[0]!, "valid", 200);
+    for (const credential of ["stale", "forged", "broken"] as const) came("core", CORE_ENDPOINTS[0]!, credential, 401);
+    assert.ok(streams.edge > 0 && streams.core > 0, JSON.stringify(streams));
   });
 });

@@ -1,130 +1,165 @@
-// Fuzzing a hub of two processes over its public endpoints and those between edge and core: `node test/hostile/fuzz.ts
-// [--requests N] [--seed N]`. Fails on a 5xx that is not a meant 503, on a request without an answer, on a process that ended, on
-// memory that grew, on a subscription that was touched. The test runs a smaller one (fuzz.test.ts).
+// Fuzzing a hub of two processes over its public endpoints and those between edge and core, with credentials that count, did
+// count and never will: `node test/hostile/fuzz.ts [--requests N] [--seed N]`. Fails on a 5xx that is not a meant 503, on a
+// request without an answer, on one that got in without a right, on a process that ended, on memory that grew, on a subscription
+// that was touched. The test runs a smaller one (fuzz.test.ts).
 
 import { readFile } from "node:fs/promises";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseEdgeKey } from "../../shared/jwks.ts";
 import type { EdgeKey } from "../../shared/jwks.ts";
 import { createRandom } from "../chaos/random.ts";
-import { echo } from "../support/answers.ts";
+import type { Random } from "../chaos/random.ts";
 import { megabytes } from "../bench/system.ts";
+import { answer, echo } from "../support/answers.ts";
 import { openCallbackServer } from "../support/callback-server.ts";
-import { createTestSessions } from "../support/core-caller.ts";
 import { eventually } from "../support/eventually.ts";
+import { call } from "../support/http.ts";
 import { openOwnHub } from "../support/hub.ts";
 import type { OwnHub, Tier } from "../support/hub.ts";
-import { published, statusOf, subscribed } from "../support/hub-client.ts";
+import { publish } from "../support/hub-client.ts";
+import { openIssuer } from "../support/issuer.ts";
+import { openBystander } from "./bystander.ts";
+import { coreRequests } from "./core-requests.ts";
+import type { Credential, FuzzRequest, MakeRequest } from "./drafts.ts";
+import { edgeRequests } from "./edge-requests.ts";
 import { RawClient } from "./raw-client.ts";
-import { coreRequests, edgeRequests } from "./requests.ts";
-import type { MakeRequest } from "./requests.ts";
+import type { RawReply } from "./raw-client.ts";
+import { makeTokens } from "./tokens.ts";
+
+/** How often each status came, 0 for none. */
+type Statuses = Map<number, number>;
 
 export interface FuzzReport {
-  readonly requests: number;
-  /** How often each status came, 0 for none. */
-  readonly statuses: Readonly<Record<Tier, ReadonlyMap<number, number>>>;
+  /** By endpoint and credential. */
+  readonly statuses: Readonly<Record<Tier, ReadonlyMap<string, ReadonlyMap<Credential, ReadonlyMap<number, number>>>>>;
+  /** Streams of events that were opened. */
+  readonly streams: Readonly<Record<Tier, number>>;
   /** What must not be, one line each; at most 20 are kept. */
   readonly failures: readonly string[];
-  /** MB after each quarter. */
-  readonly memory: Readonly<Record<Tier, readonly number[]>>;
+  /** MB resident: when it had warmed up, and after the requests. */
+  readonly memory: Readonly<Record<Tier, { readonly before: number; readonly after: number }>>;
 }
 
 const CONNECTIONS = 16;
 const TIERS: readonly Tier[] = ["edge", "core"];
-/** A fifth, or what heaps and caches of bytes may still take that are bounded but not yet full. */
-const mostAfter = (before: number) => Math.max(before * 1.2, before + 48);
+/** Streams that are left open while others come. */
+const MOST_STREAMS = 32;
+const MOST_CURSORS = 100;
+/** So many of the same kinds come before memory counts: heaps, and caches that are bounded, reach their size. */
+const WARM_UP = 20_000;
+const MOST_GROWTH = 1.2;
+const MESSAGE_MAX_BYTES = 1_000_000;
 
 /** Opens a hub, fuzzes it, and says what came of it. */
 export async function fuzz(
   { requests, seed }: { readonly requests: number; readonly seed: number },
 ): Promise<FuzzReport> {
   await using callbacks = await openCallbackServer();
-  const settings = {
-    TIDINGS_LOG_LEVEL: "error",
-    // A heap that is small reaches its size early, and one that leaks ends the process.
-    NODE_OPTIONS: "--max-old-space-size=96",
-    MALLOC_ARENA_MAX: "2",
-  };
-  const hub = await openOwnHub({ settings });
-  const statuses = { edge: new Map<number, number>(), core: new Map<number, number>() };
+  const issuer = await openIssuer();
+  const hub = await openOwnHub({
+    settings: {
+      TIDINGS_ACCESS: "token",
+      TIDINGS_ISSUER: issuer.url,
+      TIDINGS_AUDIENCE: "hub",
+      TIDINGS_INTROSPECTION_URL: `${issuer.url}/introspect`,
+      TIDINGS_INTROSPECTION_CLIENT_ID: "hub",
+      TIDINGS_INTROSPECTION_CLIENT_SECRET: "s",
+      TIDINGS_OUTBOUND_ALLOW: "127.0.0.0/8",
+      TIDINGS_LOG_LEVEL: "error",
+      // A heap that is small reaches its size early, and one that leaks ends the process.
+      NODE_OPTIONS: "--max-old-space-size=96",
+      MALLOC_ARENA_MAX: "2",
+    },
+  });
+  const statuses = { edge: new Map<string, Map<Credential, Statuses>>(), core: new Map() };
+  const streams = { edge: 0, core: 0 };
   const failures: string[] = [];
   const fail = (what: string) => void (failures.length < 20 && failures.push(what));
+  const open: Socket[] = [];
   try {
-    // Somebody who has nothing to do with it, and must not notice.
-    const bystander = callbacks.callback();
-    await subscribed(hub, "bystander", bystander, { "hub.secret": "a secret of its own" });
-    const before = await statusOf(hub, "bystander", bystander.url);
+    const token = await makeTokens(issuer);
+    const all = {
+      sub: "bystander",
+      scope: "websub:publish websub:subscribe",
+      exp: Math.floor(Date.now() / 1_000) + 86_400,
+    };
+    const headers = { authorization: `Bearer ${await issuer.token(all)}` };
+    await using bystander = closing(await openBystander(hub, headers));
 
     const ground = groundOf(callbacks);
-    const make = { edge: edgeRequests(ground), core: coreRequests(ground, await sessionOf(hub)) };
+    const key = await edgeKeyIn(hub.dataDir);
     const ports = { edge: Number(new URL(hub.base).port), core: Number(new URL(hub.coreUrl).port) };
     const random = createRandom(seed);
-    const volley = async (count: number) => {
-      await Promise.all(Array.from({ length: CONNECTIONS }, async (_, index) => {
-        // Three of the public side to one of the other.
-        const tier = index % 4 === 0 ? "core" : "edge";
-        await send({
-          make: make[tier],
-          port: ports[tier],
-          count: Math.ceil(count / CONNECTIONS),
-          random: random.fork(),
-        });
-      }));
-      async function send(of: { make: MakeRequest; port: number; count: number; random: typeof random }) {
-        const tier = of.port === ports.core ? "core" : "edge";
-        const client = new RawClient(of.port);
-        for (let n = 0; n < of.count; n++) {
-          const request = await of.make(of.random);
-          const reply = await client.exchange(request);
-          statuses[tier].set(reply.status, (statuses[tier].get(reply.status) ?? 0) + 1);
-          const wrong = wrongWith(reply);
-          if (wrong !== undefined) {
-            fail(`${tier}: ${wrong}: ${JSON.stringify(request.bytes.toString("latin1").slice(0, 500))}`);
-          }
+    const clients = Array.from({ length: CONNECTIONS }, (_, index) => {
+      // Three of the public side to one of the other.
+      const tier: Tier = index % 4 === 0 ? "core" : "edge";
+      const make = tier === "edge"
+        ? edgeRequests(ground, token)
+        : coreRequests(ground, { origin: hub.coreUrl, key, index });
+      return { tier, make, random: random.fork() };
+    });
+
+    const send = async (
+      { tier, make, random }: { tier: Tier; make: MakeRequest; random: Random },
+      count: number,
+    ) => {
+      const client = new RawClient(ports[tier]);
+      for (let n = 0; n < count; n++) {
+        const request = await make(random);
+        const reply = await client.exchange(request);
+        note(statuses[tier], request, reply.status);
+        learn(ground, reply);
+        if (reply.events !== undefined) {
+          streams[tier]++;
+          open.push(reply.events);
+          if (open.length > MOST_STREAMS) open.shift()!.destroy();
         }
-        client.close();
+        const wrong = wrongWith(request, reply);
+        if (wrong !== undefined) {
+          fail(`${tier}: ${wrong}: ${JSON.stringify(request.bytes.toString("latin1").slice(0, 500))}`);
+        }
       }
+      client.close();
     };
-    // What is held of the newest messages, by bytes, is full before it counts; heaps and caches reach their size in the first half.
-    for (let n = 0; n < 40; n++) await published(hub, "t", Buffer.alloc(500_000, "x"));
-    const memory: Record<Tier, number>[] = [];
-    for (let quarter = 0; quarter < 4; quarter++) {
-      await volley(requests / 4);
-      memory.push(await held(hub));
+    const volley = async (count: number) => {
+      await Promise.all(clients.map((client) => send(client, Math.ceil(count / CONNECTIONS))));
+    };
+    // What is held of the newest messages, by bytes, is full before it counts.
+    for (let n = 0; n < 40; n++) await publish(hub, "t", { body: Buffer.alloc(500_000, "x"), headers });
+    await volley(WARM_UP);
+    const before = await held(hub);
+    for (const tier of TIERS) {
+      statuses[tier].clear();
+      streams[tier] = 0;
     }
-    const warm = memory[1]!;
-    let end = memory[3]!;
+    await volley(requests);
+    for (const socket of open.splice(0)) socket.destroy();
+    await eventually("the streams of those who left to end", async () => {
+      return /^tidings_streams\{[^}]*\} 0$/m.test((await call(`${hub.coreUrl}/metrics`)).text);
+    }).catch((error: unknown) => fail(String(error)));
+    let after = await held(hub);
     // What a collector has not come to yet is no growth.
     await eventually("memory to settle", async () => {
-      end = await held(hub);
-      return TIERS.every((tier) => end[tier] <= mostAfter(warm[tier]));
+      after = await held(hub);
+      return TIERS.every((tier) => after[tier] <= before[tier] * MOST_GROWTH);
     }, { deadlineMs: 10_000, everyMs: 500 }).catch(() => {});
     for (const tier of TIERS) {
       if (hub.pid(tier) === undefined) fail(`the ${tier} has ended:\n${hub.output()}`);
-      if (end[tier] > mostAfter(warm[tier])) fail(`the ${tier} grew from ${warm[tier]} to ${end[tier]} MB`);
+      if (after[tier] > before[tier] * MOST_GROWTH) fail(`the ${tier} grew from ${before[tier]} to ${after[tier]} MB`);
     }
     const errors = hub.output().split("\n").filter((line) => /"level":"(?:ERROR|FATAL)"/i.test(line));
     for (const line of errors) fail(`it logged ${line.slice(0, 500)}`);
-    if (bystander.deliveries.length > 0) fail("the bystander got something");
-    const after = await statusOf(hub, "bystander", bystander.url);
-    // Without a backlog its cursor moves on with the log.
-    if (JSON.stringify({ ...after, cursor: null }) !== JSON.stringify({ ...before, cursor: null })) {
-      fail(`the bystander's status is ${JSON.stringify(after)}`);
-    }
-    await published(hub, "bystander", "still there");
-    const [delivery] = await bystander.delivered(1, 30_000);
-    if (delivery?.body.toString() !== "still there") fail("the bystander did not get its message");
-    const trend = (tier: Tier) => [...memory.slice(0, 3), end].map((at) => at[tier]);
-    return { requests, statuses, failures, memory: { edge: trend("edge"), core: trend("core") } };
+    const harm = await bystander.harm();
+    if (harm !== undefined) fail(harm);
+    const trend = (tier: Tier) => ({ before: before[tier], after: after[tier] });
+    return { statuses, streams, failures, memory: { edge: trend("edge"), core: trend("core") } };
   } finally {
+    for (const socket of open) socket.destroy();
     await hub.close();
+    await issuer.close();
   }
-}
-
-/** A session with the core as its own edge has one, so that requests come further than its door. */
-async function sessionOf({ dataDir, coreUrl }: OwnHub) {
-  return await createTestSessions({ key: await edgeKeyIn(dataDir) }).with(coreUrl, 10_000);
 }
 
 /** The key of a hub's edge. */
@@ -133,21 +168,46 @@ export async function edgeKeyIn(dataDir: string): Promise<EdgeKey> {
 }
 
 function groundOf(callbacks: Awaited<ReturnType<typeof openCallbackServer>>) {
-  const all = Array.from({ length: 24 }, (_, index) => {
+  const all = Array.from({ length: 8 }, (_, index) => {
     const callback = callbacks.callback({ path: `/fuzz/${index}` });
     if (index % 3 === 0) callback.onChallenge = echo({ alter: () => "no" });
+    // What it refuses becomes dead letters.
+    if (index === 1) callback.onDelivery = answer(422);
     return callback.url;
   });
-  // One where nobody listens.
   return {
+    // One where nobody listens.
     callbacks: [...all, "http://127.0.0.1:9/"],
-    topics: ["t", "partner/EVENT", "http://127.0.0.1:9999/topic", "日本"],
+    // One is used more than the others, so that what belongs together meets.
+    topics: [...Array<string>(5).fill("t"), "partner/EVENT", "http://127.0.0.1:9999/topic", "日本"],
+    cursors: [] as string[],
+    ids: [] as string[],
   };
 }
 
-/** A 5xx that is not "later", a sentence that shows our insides, or no answer at all. */
-function wrongWith({ status, headers, body }: { status: number; headers: string; body: string }): string | undefined {
-  if (status === 0) return "no answer";
+function note(statuses: Map<string, Map<Credential, Statuses>>, { endpoint, credential }: FuzzRequest, status: number) {
+  const of = statuses.get(endpoint) ?? new Map<Credential, Statuses>();
+  statuses.set(endpoint, of);
+  const counts = of.get(credential) ?? new Map<number, number>();
+  of.set(credential, counts.set(status, (counts.get(status) ?? 0) + 1));
+}
+
+/** Cursors and ids of messages that the hub gives out are what comes nearest to right ones. */
+function learn({ cursors, ids }: { cursors: string[]; ids: string[] }, { body }: RawReply): void {
+  for (const [, name, found] of body.slice(0, 2_000).matchAll(/"(cursor|next|id)":"([^"\\]+)"/g)) {
+    (name === "id" ? ids : cursors).push(found!);
+  }
+  for (const known of [cursors, ids]) known.splice(0, known.length - MOST_CURSORS);
+}
+
+/** A 5xx that is not "later", a sentence that shows our insides, somebody let in who may not, or no answer at all. */
+function wrongWith(
+  { mayNot, credential, bytes }: FuzzRequest,
+  { status, headers, body }: RawReply,
+): string | undefined {
+  // RFC 9112 §9.6: whoever is refused while it sends far too much, and takes long to read that, may find the connection reset.
+  if (status === 0) return bytes.length > MESSAGE_MAX_BYTES ? undefined : "no answer";
+  if (mayNot && status < 400) return `it was let in with a credential that is ${credential} (${status})`;
   if (status === 503 && !/^retry-after: *\d+$/im.test(headers)) return "503 without Retry-After";
   if (status >= 500 && status !== 503) return `${status} ${body.slice(0, 200)}`;
   if (/^x-injected|^set-cookie/im.test(headers)) return `a header was injected: ${headers}`;
@@ -164,17 +224,30 @@ async function held(hub: OwnHub): Promise<Record<Tier, number>> {
   return { edge: await of("edge"), core: await of("core") };
 }
 
+function closing<T extends { close(): Promise<void> }>(what: T): T & AsyncDisposable {
+  return { ...what, [Symbol.asyncDispose]: () => what.close() };
+}
+
 if (import.meta.main) {
   const { values } = parseArgs({
     options: { requests: { type: "string", default: "50000" }, seed: { type: "string", default: "1" } },
   });
   const begun = performance.now();
-  const { statuses, failures, memory } = await fuzz({ requests: Number(values.requests), seed: Number(values.seed) });
+  const { statuses, streams, failures, memory } = await fuzz({
+    requests: Number(values.requests),
+    seed: Number(values.seed),
+  });
   for (const tier of TIERS) {
-    const counts = [...statuses[tier]].toSorted(([a], [b]) => a - b).map(([status, count]) => `${status}: ${count}`);
-    console.log(`${tier}: ${counts.join(", ")}; ${memory[tier].map((mb) => `${Math.round(mb)} MB`).join(" → ")}`);
+    const { before, after } = memory[tier];
+    console.log(`${tier}: ${Math.round(before)} MB → ${Math.round(after)} MB, ${streams[tier]} streams of events`);
+    for (const [endpoint, of] of [...statuses[tier]].toSorted(([a], [b]) => a.localeCompare(b))) {
+      for (const [credential, counts] of [...of].toSorted(([a], [b]) => a.localeCompare(b))) {
+        const told = [...counts].toSorted(([a], [b]) => a - b).map(([status, count]) => `${status}: ${count}`);
+        console.log(`  ${endpoint.padEnd(28)} ${credential.padEnd(7)} ${told.join(", ")}`);
+      }
+    }
   }
-  console.log(`${values.requests} requests in ${Math.round((performance.now() - begun) / 1_000)} s`);
+  console.log(`${values.requests} requests in ${Math.round((performance.now() - begun) / 1_000)} s, after ${WARM_UP}`);
   for (const failure of failures) console.error(failure);
   process.exitCode = failures.length === 0 ? 0 : 1;
 }

@@ -16,6 +16,8 @@ export interface RawReply {
   readonly status: number;
   readonly headers: string;
   readonly body: string;
+  /** Of an answer that goes on for ever: its connection, which is the caller's from now on. */
+  readonly events?: Socket;
 }
 
 const NO_REPLY: RawReply = { status: 0, headers: "", body: "" };
@@ -45,6 +47,10 @@ export class RawClient {
       reply = parse(this.#received, head, socket.destroyed);
     }
     clearTimeout(late);
+    if (!head && reply.status === 200 && EVENTS.test(reply.headers)) {
+      this.#socket = undefined;
+      return { ...reply, events: socket };
+    }
     if (reply.status === 0 || /^connection: close/im.test(reply.headers)) this.close();
     return reply;
   }
@@ -61,6 +67,8 @@ export class RawClient {
     const wake = () => this.#wake();
     socket.on("error", () => {});
     socket.on("data", (part) => {
+      // What it was once asked for may go on: that is not the answer to something else.
+      if (this.#socket !== socket) return;
       this.#received += part.toString("latin1");
       wake();
     });
@@ -76,6 +84,8 @@ export class RawClient {
   }
 }
 
+const EVENTS = /^content-type: *text\/event-stream/im;
+
 /** undefined while the answer is not whole. */
 function parse(received: string, head: boolean, over: boolean): RawReply | undefined {
   const end = received.indexOf("\r\n\r\n");
@@ -83,7 +93,7 @@ function parse(received: string, head: boolean, over: boolean): RawReply | undef
   const headers = received.slice(0, end);
   const status = Number(/^HTTP\/1\.1 (\d{3}) /.exec(headers)?.[1] ?? 0);
   const body = received.slice(end + 4);
-  if (head || status === 204 || status === 304) return { status, headers, body: "" };
+  if (head || status === 204 || status === 304 || EVENTS.test(headers)) return { status, headers, body: "" };
   const length = /^content-length: *(\d+)$/im.exec(headers)?.[1];
   const whole = length === undefined
     ? /^transfer-encoding: *chunked$/im.test(headers) ? body.endsWith("0\r\n\r\n") : over
