@@ -1,6 +1,13 @@
 // Subscriptions that a core finds in its log when it starts: written as the owners of its shards write them, because what is
 // measured is what they cost a core, and a million requests and challenges would take hours.
-import { randomBytes } from "node:crypto";
+import {
+  createCipheriv,
+  createHash,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  randomBytes,
+} from "node:crypto";
 import {
   encodeRecord,
   SHARD_KEY,
@@ -10,6 +17,8 @@ import {
 } from "../../core/consolidator/records.ts";
 import { subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
 import type { Log, ShardRecord } from "../../core/log/log.ts";
+import type { SealingKey } from "../../shared/jwks.ts";
+import { SEALING, sealingSubject } from "../../shared/sealed-secret.ts";
 
 export interface FilledTopic {
   readonly topic: string;
@@ -19,8 +28,9 @@ export interface FilledTopic {
 const PER_COMMIT = 1_000;
 const LEASE_MS = 10 * 86_400_000;
 
-/** Writes topics and active subscriptions, none of which has missed anything, into a log that is empty. */
-export async function fillState(log: Log, topics: Iterable<FilledTopic>): Promise<void> {
+/** Writes topics and active subscriptions, none of which has missed anything, their secrets sealed to `key`, into a log that is empty. */
+export async function fillState(log: Log, topics: Iterable<FilledTopic>, key: SealingKey): Promise<void> {
+  const seal = createSeal(key);
   const shards = Array.from({ length: log.partitions("subscriptions") }, (_, shard) => shard);
   const writers = await Promise.all(shards.map((shard) => log.openWriter(shard)));
   const time = Date.now();
@@ -41,7 +51,8 @@ export async function fillState(log: Log, topics: Iterable<FilledTopic>): Promis
   for (const { topic, callbacks } of topics) {
     await put("topics", topicIdOf(topic), topicOf(topic, time));
     for (const callback of callbacks) {
-      await put("subscriptions", subscriptionIdOf(topic, callback), subscriptionOf(topic, callback, time));
+      const id = subscriptionIdOf(topic, callback);
+      await put("subscriptions", id, subscriptionOf({ topic, callback, time, secret: seal(id) }));
     }
   }
   const watermarks = await Promise.all(
@@ -62,11 +73,14 @@ function topicOf(topic: string, time: number): TopicRecord {
   return { topic, version: 0, start: 0, operations: [[operationId(), time]] };
 }
 
-/** As the fold leaves one that was asked for and verified; without a secret, as to seal a million of them takes ten minutes. */
-function subscriptionOf(topic: string, callback: string, time: number): SubscriptionRecord {
+/** As the fold leaves one that was asked for and verified. */
+function subscriptionOf(
+  { topic, callback, time, secret }: { topic: string; callback: string; time: number; secret: string },
+): SubscriptionRecord {
   return {
     topic,
     callback,
+    secret,
     phase: "active",
     version: 0,
     life: 0,
@@ -82,4 +96,32 @@ function subscriptionOf(topic: string, callback: string, time: number): Subscrip
 
 function operationId(): string {
   return `op_${randomBytes(16).toString("base64url")}`;
+}
+
+/** Seals as edges do, but to one ephemeral key for all: to make a new one for each of a million takes ten minutes. */
+function createSeal({ kty, crv, x, kid }: SealingKey): (subscriptionId: string) => string {
+  const ephemeral = generateKeyPairSync("x25519");
+  const publicKey = createPublicKey({ key: { kty, crv, x }, format: "jwk" });
+  const shared = diffieHellman({ privateKey: ephemeral.privateKey, publicKey });
+  const algorithm = Buffer.from(SEALING.enc);
+  const key = createHash("sha256").update(uint32(1)).update(shared)
+    .update(uint32(algorithm.length)).update(algorithm).update(uint32(0)).update(uint32(0)).update(uint32(256))
+    .digest();
+  const epk = { x: ephemeral.publicKey.export({ format: "jwk" }).x, crv: "X25519", kty: "OKP" };
+  return (subscriptionId) => {
+    const header = { ...SEALING, kid, sub: sealingSubject(subscriptionId), epk };
+    const protectedHeader = Buffer.from(JSON.stringify(header)).toString("base64url");
+    const iv = randomBytes(12);
+    const cipher = createCipheriv("aes-256-gcm", key, iv).setAAD(Buffer.from(protectedHeader));
+    const secret = randomBytes(24).toString("base64url");
+    const ciphertext = Buffer.concat([cipher.update(secret), cipher.final()]);
+    const parts = [iv, ciphertext, cipher.getAuthTag()].map((part) => part.toString("base64url"));
+    return `${protectedHeader}..${parts.join(".")}`;
+  };
+}
+
+function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
 }

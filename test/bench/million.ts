@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import type { Log } from "../../core/log/log.ts";
+import { type CoreKey, makeCoreKey, publicHalf } from "../../shared/jwks.ts";
 import { eventually } from "../support/eventually.ts";
 import { clock } from "./clock.ts";
 import { type FilledTopic, fillState } from "./fill-state.ts";
@@ -35,9 +36,13 @@ export function million(options: MillionOptions): Bench {
     async run(rig, open) {
       const dataDir = await mkdtemp(join(tmpdir(), "tidings-million-"));
       const prefix = `million-${randomUUID().slice(0, 8)}`;
-      const settings: Record<string, string> = rig.kind === "kafka" ? { TIDINGS_KAFKA_PREFIX: prefix } : {};
+      const key = await makeCoreKey();
+      const settings = {
+        TIDINGS_CORE_KEYS: JSON.stringify({ keys: [key] }),
+        ...(rig.kind === "kafka" ? { TIDINGS_KAFKA_PREFIX: prefix } : {}),
+      };
       try {
-        const filledIn = await seconds(() => fill(rig, { ...options, dataDir, prefix }));
+        const filledIn = await seconds(() => fill(rig, { ...options, dataDir, prefix, key }));
         const opened = performance.now();
         await using other = await open({ dataDir, settings, sink: rig.sink, readyWithinMs: READY_WITHIN_MS });
         await measure(rig, other, options, { filledIn, firstStart: (performance.now() - opened) / 1_000 });
@@ -50,11 +55,15 @@ export function million(options: MillionOptions): Bench {
 
 async function fill(
   rig: Rig,
-  { subscriptions, wide, dataDir, prefix }: MillionOptions & { readonly dataDir: string; readonly prefix: string },
+  { subscriptions, wide, dataDir, prefix, key }: MillionOptions & {
+    readonly dataDir: string;
+    readonly prefix: string;
+    readonly key: CoreKey;
+  },
 ): Promise<void> {
   const log = rig.kind === "kafka" ? await kafka(rig.brokers, prefix) : await embedded(dataDir);
   try {
-    await fillState(log, topics(rig.sink.port, { subscriptions, wide }));
+    await fillState(log, topics(rig.sink.port, { subscriptions, wide }), publicHalf(key));
   } finally {
     await log.close();
   }
