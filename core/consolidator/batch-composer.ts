@@ -26,6 +26,9 @@ export interface ShardStanding {
 /** Watermarks of an idle shard are written this often, or after this many records (A4.3). */
 const IDLE_MS = 30_000;
 const IDLE_RECORDS = 10_000;
+/** Of one batch; what a checkpoint has beyond them follows in parts, so many in the time of one. */
+const MOST_POSITIONS = 500;
+const PARTS = 5;
 
 export class BatchComposer {
   readonly #options: BatchComposerOptions;
@@ -71,8 +74,8 @@ export class BatchComposer {
     const { book, kept, checkpointMs } = this.#options;
     const records = [...this.#records.splice(0), ...kept.takeChanges()];
     if (this.#positionsDue(begun, isReleasing)) {
-      records.push(...this.#letters.splice(0), ...book.checkpoint());
-      this.#checkpointAt = begun + checkpointMs;
+      records.push(...this.#letters.splice(0), ...book.checkpoint(isReleasing ? Infinity : MOST_POSITIONS));
+      this.#checkpointAt = begun + checkpointMs / (book.isInRound ? PARTS : 1);
     } else if (records.length === 0 && !isMoved && !isReleasing) return [];
     for (const stream of ["topics", "subscriptions", "cursors"] as const) {
       const state: ShardRecordState = {

@@ -23,12 +23,29 @@ export interface LaneBookOptions {
   readonly checkpointAhead?: boolean;
 }
 
+/** What a round of checkpoints still has to say, before the watermarks may move (A4.3). */
+interface Round {
+  /** Where they move to: what had been offered when it began. */
+  readonly watermarks: readonly number[];
+  /** Lanes that had moved by then; those that are behind get a record first. */
+  readonly left: Set<Lane>;
+}
+
+/** Most lanes that moved need no record: so many are looked at for one that does. */
+const LOOKS_A_RECORD = 20;
+
 export class LaneBook {
   readonly #options: LaneBookOptions;
   readonly #lanes = new Map<string, Lane>();
   /** The position records that are in the log, as text. */
   readonly #written = new Map<string, string>();
-  readonly #dirty = new Set<Lane>();
+  /** Moved since the round began. */
+  #dirty = new Set<Lane>();
+  #round: Round | undefined;
+  /** Done up to the watermarks of the round, and of the log once it is over: then their records are removed. */
+  readonly #settled = new Set<Lane>();
+  /** Their positions belong into the next batch, whatever round it is in: it holds their dead letters. */
+  readonly #urgent = new Set<Lane>();
   #watermarks: readonly number[];
   #delivery: Delivery | undefined;
 
@@ -45,8 +62,13 @@ export class LaneBook {
   get size(): number {
     return this.#lanes.size;
   }
+  /** There is something to checkpoint. */
   get dirty(): boolean {
-    return this.#dirty.size > 0;
+    return this.#dirty.size > 0 || this.isInRound;
+  }
+  /** A checkpoint was cut: the next goes on with it. */
+  get isInRound(): boolean {
+    return this.#round !== undefined || this.#settled.size > 0;
   }
   lanes(): Iterable<Lane> {
     return this.#lanes.values();
@@ -71,6 +93,9 @@ export class LaneBook {
     this.#delivery = undefined;
     this.#lanes.clear();
     this.#dirty.clear();
+    this.#settled.clear();
+    this.#urgent.clear();
+    this.#round = undefined;
   }
 
   /**
@@ -131,7 +156,7 @@ export class LaneBook {
     if (lane === undefined) return [];
     this.#delivery!.remove(lane, "leaseOver");
     const records = this.#compose(lane);
-    this.#forgetIfSettled(lane);
+    this.#forgetIfOver(lane);
     return records;
   }
 
@@ -140,8 +165,7 @@ export class LaneBook {
     const lane = this.#lanes.get(id);
     if (lane !== undefined) {
       this.#delivery?.remove(lane, "end");
-      this.#lanes.delete(id);
-      this.#dirty.delete(lane);
+      this.#forget(lane);
     }
     if (!this.#written.delete(id)) return [];
     return [{ stream: "cursors", key: id, value: null }];
@@ -192,7 +216,7 @@ export class LaneBook {
   #settle(lane: Lane): ShardRecord[] {
     const tailNext = this.#delivery!.tail.next(lane.partition);
     const record = lane.record(tailNext) ?? { life: lane.life, position: lane.position(tailNext) };
-    this.#dirty.add(lane);
+    this.moved(lane);
     return this.#write(lane.id, record);
   }
 
@@ -204,43 +228,103 @@ export class LaneBook {
 
   /** The lane's position or health may have changed. */
   moved(lane: Lane): void {
-    if (this.#lanes.get(lane.id) === lane) this.#dirty.add(lane);
+    if (this.#round?.left.has(lane) === true || this.#lanes.get(lane.id) !== lane) return;
+    this.#dirty.add(lane);
   }
 
-  /** In one synchronous step: the watermark, and the record of every lane that is not done up to it. */
-  checkpoint(): ShardRecord[] {
-    const delivery = this.#delivery;
-    if (delivery === undefined) return [];
-    // Never back: at first the tail of all shards may be behind what this one has offered already.
-    this.#watermarks = this.#watermarks.map((before, partition) => Math.max(before, delivery.tail.next(partition)));
+  /** The next batch must say where this lane stands: it says what was given up. */
+  owe(lane: Lane): void {
+    this.moved(lane);
+    if (this.#lanes.get(lane.id) === lane) this.#urgent.add(lane);
+  }
+
+  /**
+   * In one synchronous step: the watermarks, and the record of every lane that is not done up to them. Where that would be more than
+   * about `most` records it is a part of them, and the next call goes on. The watermarks move with the last part: until they pass
+   * a lane its record may be there already, and it is removed only after.
+   */
+  checkpoint(most = Infinity): ShardRecord[] {
+    if (this.#delivery === undefined) return [];
     const records: ShardRecord[] = [];
-    for (const lane of this.#dirty) {
-      records.push(...this.#compose(lane));
-      this.#forgetIfSettled(lane);
-      // One that is ahead needs its record until the tail has passed it, and not for ever.
-      if (!lane.onTail || lane.readFrom <= this.#watermarks[lane.partition]!) this.#dirty.delete(lane);
-    }
+    // All that is to be said means also what moved since a round that is not over began.
+    if (most === Infinity && this.isInRound) this.#goOn(most, records);
+    this.#goOn(most, records);
+    for (const lane of this.#urgent) records.push(...this.#settle(lane));
+    this.#urgent.clear();
     return records;
   }
 
+  #goOn(most: number, records: ShardRecord[]): void {
+    let looks = most * LOOKS_A_RECORD;
+    const take = (lanes: Set<Lane>, visit: (lane: Lane) => void) => {
+      for (const lane of lanes) {
+        if (records.length >= most || looks-- <= 0) return;
+        lanes.delete(lane);
+        visit(lane);
+      }
+    };
+    const unsay = (lane: Lane) => records.push(...this.#compose(lane));
+    // What the last round has settled, before another one moves the watermarks on.
+    if (this.#round === undefined) take(this.#settled, unsay);
+    if (this.#round === undefined && this.#settled.size > 0) return;
+    const round = this.#round ??= this.#begin(this.#delivery!);
+    take(round.left, (lane) => this.#visit(lane, round, records));
+    if (round.left.size > 0) return;
+    this.#watermarks = round.watermarks;
+    this.#round = undefined;
+    take(this.#settled, unsay);
+  }
+
+  #begin(delivery: Delivery): Round {
+    // Never back: at first the tail of all shards may be behind what this one has offered already.
+    const watermarks = this.#watermarks.map((before, partition) => Math.max(before, delivery.tail.next(partition)));
+    const left = this.#dirty;
+    this.#dirty = new Set();
+    return { watermarks, left };
+  }
+
+  #visit(lane: Lane, { watermarks }: Round, records: ShardRecord[]): void {
+    const record = this.#recordOf(lane, watermarks);
+    if (record !== undefined) records.push(...this.#put(lane, record));
+    else if (this.#written.has(lane.id)) this.#settled.add(lane);
+    if (this.#forgetIfOver(lane)) return;
+    // One that is ahead needs its record until the tail has passed it, and not for ever.
+    if (!lane.onTail || lane.readFrom > watermarks[lane.partition]!) this.#dirty.add(lane);
+  }
+
+  /** What the log must say of a lane while these are the watermarks. */
+  #recordOf(lane: Lane, watermarks: readonly number[]): CursorRecord | undefined {
+    if (this.#options.checkpointAhead === true) return undefined;
+    const watermark = watermarks[lane.partition]!;
+    // What the tail has offered since is no part of what they say.
+    return lane.record(Math.min(this.#delivery!.tail.next(lane.partition), watermark), watermark);
+  }
+
   #compose(lane: Lane): ShardRecord[] {
-    const record = this.#options.checkpointAhead === true
-      ? undefined
-      : lane.record(this.#delivery!.tail.next(lane.partition), this.#watermarks[lane.partition]);
-    const before = this.#written.get(lane.id);
-    if (record === undefined) {
-      if (before === undefined) return [];
-      this.#written.delete(lane.id);
-      return [{ stream: "cursors", key: lane.id, value: null }];
-    }
+    const record = this.#recordOf(lane, this.#watermarks);
+    if (record !== undefined) return this.#put(lane, record);
+    return this.#written.delete(lane.id) ? [{ stream: "cursors", key: lane.id, value: null }] : [];
+  }
+
+  #put(lane: Lane, record: CursorRecord): ShardRecord[] {
     const text = JSON.stringify(record);
-    if (text === before) return [];
+    if (text === this.#written.get(lane.id)) return [];
     this.#written.set(lane.id, text);
     return [{ stream: "cursors", key: lane.id, value: Buffer.from(text) }];
   }
 
-  #forgetIfSettled(lane: Lane): void {
-    // An expired lane is kept only until its last attempt is answered.
-    if (lane.state === "expired" && lane.inFlight === 0) this.#lanes.delete(lane.id);
+  /** An expired lane is kept only until its last attempt is answered. */
+  #forgetIfOver(lane: Lane): boolean {
+    const isOver = lane.state === "expired" && lane.inFlight === 0;
+    if (isOver) this.#forget(lane);
+    return isOver;
+  }
+
+  #forget(lane: Lane): void {
+    this.#lanes.delete(lane.id);
+    this.#dirty.delete(lane);
+    this.#settled.delete(lane);
+    this.#urgent.delete(lane);
+    this.#round?.left.delete(lane);
   }
 }

@@ -122,13 +122,9 @@ export class ShardLanes {
 
   leaseOver(lane: Lane): void {
     // Said at every message until it is folded, which may take long (a full disk).
-    if (this.#overdue.size === 0) {
-      this.#options.find(() => {
-        for (const id of this.#overdue) this.#examine(id);
-        this.#overdue.clear();
-      });
-    }
+    if (this.#overdue.has(lane.id)) return;
     this.#overdue.add(lane.id);
+    this.#due.push(lane.id);
   }
 
   /** Notes whose time may have come. Returns whether there are any. */
@@ -147,6 +143,7 @@ export class ShardLanes {
   /** Looks at a subscription or a topic whose time may have come. */
   #examine(key: string): void {
     const { kept, book, owed, put, now } = this.#options;
+    this.#overdue.delete(key);
     kept.forgetTopic(key);
     const record = kept.subscriptions.get(key);
     if (record === undefined) return kept.watch(key);

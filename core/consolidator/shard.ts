@@ -186,11 +186,13 @@ export class Shard {
 
   leaseOver(lane: Lane): void {
     this.#lanes.leaseOver(lane);
+    this.wake();
   }
 
   deadLetter(lane: Lane, letter: DeadLetter): void {
     const value = encodeRecord({ life: lane.life, ...letter });
     this.#composer.putLetter({ stream: "dead-letters", key: lane.id, value });
+    this.book.owe(lane);
     this.wake();
   }
 

@@ -7,6 +7,7 @@ import type { ShardRecord } from "../../../core/log/log.ts";
 import {
   attempts,
   compacted,
+  type CoreRig,
   createClock,
   openCoreRig,
   operationId,
@@ -49,33 +50,39 @@ describe("A3.7 leases", () => {
     });
   });
 
-  it("A3.7 1,500 leases that are over at once end in slices", async () => {
-    await withDirectory(async (directory) => {
-      const clock = createClock();
-      await using rig = await openCoreRig({ directory, clock });
-      const callbacks = Array.from({ length: 1_500 }, (_, n) => `http://127.0.0.1:9/lease/${n}`);
-      await Promise.all(callbacks.flatMap((callback) => {
-        const id = operationId();
-        const intent = { type: "intent", id, time: clock.now(), mode: "subscribe", topic: TOPIC, callback } as const;
-        const challengedAt = clock.now();
-        const result = { type: "result", id: operationId(), time: clock.now(), topic: TOPIC, callback } as const;
-        return [
-          rig.append({ ...intent, end: 0, leaseMs: 60_000 }),
-          rig.append({ ...result, intent: id, verified: true, challengedAt }),
-        ];
-      }));
-      await rig.folded();
-      clock.advance(600_000);
-      rig.sweep();
-      const expired = (batch: readonly ShardRecord[]) =>
-        batch.filter((record) =>
-          record.stream === "subscriptions" && valueOf<SubscriptionRecord>(record)?.phase === "expired"
-        ).length;
-      const total = () => rig.commits.reduce((sum, batch) => sum + expired(batch), 0);
-      await eventually("all leases to end", () => total() === callbacks.length);
-      assert.ok(rig.commits.every((batch) => expired(batch) <= 1_000), rig.commits.map(expired).join());
+  const finders = {
+    "the sweep": (rig: CoreRig) => rig.sweep(),
+    "a message for all": (rig: CoreRig) => rig.publish(TOPIC, "late"),
+  };
+  for (const [finder, find] of Object.entries(finders)) {
+    it(`A3.7 1,500 leases that ${finder} finds over end in slices`, async () => {
+      await withDirectory(async (directory) => {
+        const clock = createClock();
+        await using rig = await openCoreRig({ directory, clock });
+        const callbacks = Array.from({ length: 1_500 }, (_, n) => `http://127.0.0.1:9/lease/${n}`);
+        await Promise.all(callbacks.flatMap((callback) => {
+          const id = operationId();
+          const intent = { type: "intent", id, time: clock.now(), mode: "subscribe", topic: TOPIC, callback } as const;
+          const challengedAt = clock.now();
+          const result = { type: "result", id: operationId(), time: clock.now(), topic: TOPIC, callback } as const;
+          return [
+            rig.append({ ...intent, end: 0, leaseMs: 60_000 }),
+            rig.append({ ...result, intent: id, verified: true, challengedAt }),
+          ];
+        }));
+        await rig.folded();
+        clock.advance(600_000);
+        await find(rig);
+        const expired = (batch: readonly ShardRecord[]) =>
+          batch.filter((record) =>
+            record.stream === "subscriptions" && valueOf<SubscriptionRecord>(record)?.phase === "expired"
+          ).length;
+        const total = () => rig.commits.reduce((sum, batch) => sum + expired(batch), 0);
+        await eventually("all leases to end", () => total() === callbacks.length);
+        assert.ok(rig.commits.every((batch) => expired(batch) <= 1_000), rig.commits.map(expired).join());
+      });
     });
-  });
+  }
 
   it("A3.5 ended and expired ones are kept for the retention, then forgotten", async () => {
     await withDirectory(async (directory) => {
