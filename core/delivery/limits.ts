@@ -1,6 +1,7 @@
 // How many attempts may be in flight: in all, to one origin, and of lanes that fail or are slow, so that one hanging
 // subscriber, or ten per cent of them, is not felt by the rest (ARCHITECTURE §4).
 import type { Lane } from "./lane.ts";
+import { Queue } from "./queue.ts";
 
 /** Of lanes that are well. */
 export const IN_FLIGHT = 1_024;
@@ -16,8 +17,8 @@ interface Origin {
   suspects: number;
   /** Attempts this origin is trusted with: fewer after it asked for a pause, one more with each success. */
   limit: number;
-  waiting: Lane[];
-  waitingSuspects: Lane[];
+  readonly waiting: Queue<Lane>;
+  readonly waitingSuspects: Queue<Lane>;
 }
 
 export class Limits {
@@ -25,7 +26,7 @@ export class Limits {
   #suspects = 0;
   readonly #origins = new Map<string, Origin>();
   /** Lanes that wait for the suspects' share. */
-  #waiting: Lane[] = [];
+  readonly #waiting = new Queue<Lane>();
 
   get inFlight(): number {
     return this.#inFlight;
@@ -80,7 +81,7 @@ export class Limits {
   #originOf(key: string): Origin {
     let origin = this.#origins.get(key);
     if (origin === undefined) {
-      origin = { inFlight: 0, suspects: 0, limit: PER_ORIGIN, waiting: [], waitingSuspects: [] };
+      origin = { inFlight: 0, suspects: 0, limit: PER_ORIGIN, waiting: new Queue(), waitingSuspects: new Queue() };
       this.#origins.set(key, origin);
     }
     return origin;
@@ -103,23 +104,23 @@ export class Limits {
     }
     const again: Lane[] = [];
     // The healthy go first; suspects have one place at least, their share, and what the healthy leave.
-    const suspectsTurn = origin.suspects === 0 && origin.waitingSuspects.length > 0;
-    if (origin.waiting.length > 0 && !suspectsTurn) again.push(origin.waiting.shift()!);
-    else if (origin.waitingSuspects.length > 0) again.push(origin.waitingSuspects.shift()!);
-    if (wasSuspect && origin.waitingSuspects.length > 0) again.push(origin.waitingSuspects.shift()!);
-    if (wasSuspect && this.#waiting.length > 0) again.push(this.#waiting.shift()!);
+    const suspectsTurn = origin.suspects === 0 && origin.waitingSuspects.size > 0;
+    if (origin.waiting.size > 0 && !suspectsTurn) again.push(origin.waiting.shift()!);
+    else if (origin.waitingSuspects.size > 0) again.push(origin.waitingSuspects.shift()!);
+    if (wasSuspect && origin.waitingSuspects.size > 0) again.push(origin.waitingSuspects.shift()!);
+    if (wasSuspect && this.#waiting.size > 0) again.push(this.#waiting.shift()!);
     this.#forgetIfQuiet(key, origin);
     return again;
   }
 
   /** Lanes for which there is room now. Asked at every tick, so that nobody's turn hangs on a lane that ended in the queue. */
   wake(): Lane[] {
-    const again = this.#waiting.splice(0, Math.max(0, SUSPECTS_IN_FLIGHT - this.#suspects));
+    const again = this.#waiting.take(SUSPECTS_IN_FLIGHT - this.#suspects);
     for (const [key, origin] of this.#origins) {
       const room = Math.max(0, origin.limit - origin.inFlight);
-      again.push(...origin.waiting.splice(0, room));
+      again.push(...origin.waiting.take(room));
       again.push(
-        ...origin.waitingSuspects.splice(0, Math.max(0, Math.min(room, SUSPECTS_PER_ORIGIN - origin.suspects))),
+        ...origin.waitingSuspects.take(Math.min(room, SUSPECTS_PER_ORIGIN - origin.suspects)),
       );
       if (origin.inFlight === 0 && origin.limit < PER_ORIGIN) origin.limit++;
       this.#forgetIfQuiet(key, origin);
@@ -139,7 +140,7 @@ export class Limits {
   }
 
   #forgetIfQuiet(key: string, origin: Origin): void {
-    const nobody = origin.inFlight === 0 && origin.waiting.length === 0 && origin.waitingSuspects.length === 0;
+    const nobody = origin.inFlight === 0 && origin.waiting.size === 0 && origin.waitingSuspects.size === 0;
     if (nobody && origin.limit === PER_ORIGIN) this.#origins.delete(key);
   }
 }
