@@ -23,8 +23,8 @@ export interface Signers {
   of(signer: Signer): Signing;
 }
 
-/** About 10 MB of keys. */
-const MOST_OPEN = 65_536;
+/** About 16 MB of keys: those of a topic with 100,000 subscribers have room, and opening one takes longer than a delivery. */
+const MOST_OPEN = 131_072;
 
 export function createSigners(
   { secrets, random, most = MOST_OPEN }: { secrets: Pick<Secrets, "open">; random: () => number; most?: number },
