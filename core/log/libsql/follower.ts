@@ -59,6 +59,8 @@ export function createFollower(
     if (closed || positions.get(stream) !== position) return;
     positions.set(stream, chunk.next);
     await handle({ stream, partition: 0, ...chunk });
+    // Far behind it would never wait for anything: the event loop has its turn, and what the driver has done with is freed.
+    if (records === undefined) await new Promise((resolve) => setImmediate(resolve));
   }
 
   const wake = () => {
