@@ -148,7 +148,7 @@ export class EventFolder {
 
   #foldDeregister(event: DeregisterEvent, record: LogRecord): void {
     if (hasOperation(this.#operations, event.id)) return;
-    const left = [...this.#options.kept.subscriptionsTo(topicIdOf(event.topic))];
+    const left = [...this.#options.kept.subscriptions.to(topicIdOf(event.topic))];
     this.#deregister = { event, record, left };
     this.#continueDeregister();
   }

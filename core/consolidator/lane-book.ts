@@ -4,7 +4,7 @@ import type { Addresses } from "../delivery/addresses.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import { Lane } from "../delivery/lane.ts";
 import type { Quiet } from "../delivery/reading.ts";
-import { createTarget } from "../delivery/target.ts";
+import { createTarget, type Target, type TargetOptions } from "../delivery/target.ts";
 import { topicIdOf } from "../ids.ts";
 import type { ShardRecord } from "../log/log.ts";
 import { type CursorRecord, encodeRecord, type SubscriptionRecord } from "./records.ts";
@@ -12,6 +12,8 @@ import { type CursorRecord, encodeRecord, type SubscriptionRecord } from "./reco
 export interface LaneBookOptions {
   readonly shard: number;
   readonly addresses: Addresses;
+  /** The subscription of a lane, as its record says it now. */
+  readonly recipientOf: TargetOptions["recipientOf"];
   /** Default: computed each time. */
   readonly topicIdOf?: (topic: string) => string;
   /** The partition of `messages` that a topic is in. */
@@ -120,7 +122,7 @@ export class LaneBook {
       topicId,
       partition,
       life: subscription.life,
-      target: this.#targetOf(id, subscription),
+      target: this.#targetOf(id),
       concurrency: subscription.concurrency,
       expiresAt: subscription.expiresAt,
       // Done up to the watermark if there is no record, but never from before its own start.
@@ -141,13 +143,14 @@ export class LaneBook {
   }
 
   #follow(lane: Lane, subscription: SubscriptionRecord): void {
-    lane.target = this.#targetOf(lane.id, subscription);
+    lane.target = this.#targetOf(lane.id);
     lane.concurrency = subscription.concurrency;
     lane.expiresAt = subscription.expiresAt;
   }
 
-  #targetOf(subscriptionId: string, { topic, callback, secret }: SubscriptionRecord) {
-    return createTarget({ addresses: this.#options.addresses, subscriptionId, topic, callback, secret });
+  #targetOf(subscriptionId: string): Target {
+    const { addresses, recipientOf } = this.#options;
+    return createTarget({ addresses, subscriptionId, recipientOf });
   }
 
   /** The lease is over: the lane stops, its position is kept. Returns the record for the batch that says so. */

@@ -1,5 +1,5 @@
 // Deduplication of operations that an edge may send twice (A3.8).
-import type { RecentOperations } from "./records.ts";
+import type { RecentOperations, SubscriptionRecord } from "./records.ts";
 
 /** An edge retries for at most 60 s, and a core refuses what was made over 90 s ago: two minutes cover both. */
 export const OPERATIONS_KEPT_MS = 120_000;
@@ -7,6 +7,14 @@ const KEPT = 8;
 
 export function hasOperation(operations: RecentOperations, id: string): boolean {
   return operations.some(([known]) => known === id);
+}
+
+const NONE: RecentOperations = [];
+
+/** The same record, without operations that no core takes any more; it is not written for this: the next change does. */
+export function withoutOldOperations(record: SubscriptionRecord, now: number): SubscriptionRecord {
+  const newest = record.operations.at(-1)?.[1];
+  return newest !== undefined && newest + OPERATIONS_KEPT_MS <= now ? { ...record, operations: NONE } : record;
 }
 
 /** With one more id, without those that are too old; at most 8, or as many as are said. */

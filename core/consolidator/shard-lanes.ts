@@ -57,6 +57,7 @@ export class ShardLanes {
       if (record === undefined || this.#opening.has(id)) continue;
       if (record.phase === "active" && book.lane(id) === undefined) book.open(id, record, quiet);
       owed.subscription(id, record);
+      kept.watch(id, record);
       if (performance.now() - turn < TURN_MS) continue;
       await new Promise((resolve) => setImmediate(resolve));
       if (isOver()) return;

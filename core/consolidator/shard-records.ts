@@ -1,11 +1,11 @@
 // The records of a shard in memory: by id and by topic, which of them changed since the last batch, and when each is to be
 // looked at again.
-import { topicIdOf } from "../ids.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
 import { DueIndex } from "./due-index.ts";
-import { OPERATIONS_KEPT_MS } from "./operations.ts";
+import { OPERATIONS_KEPT_MS, withoutOldOperations } from "./operations.ts";
 import { encodeRecord, type SubscriptionRecord, type TopicRecord } from "./records.ts";
+import type { Subscriptions } from "./subscriptions.ts";
 
 /** An owner takes over the verification of what has no result this long after the 202 (A3.6). */
 export const TAKEOVER_MS = 60_000;
@@ -20,23 +20,11 @@ export interface ShardRecordsOptions {
 /** Every subscription is looked at within this time, and only dates that are no further than twice of it are in the index. */
 const ROUND_MS = 3_600_000;
 
-/** The subscriptions to one topic, and its text as the first of them has it: the others share it. */
-interface Group {
-  readonly topic: string;
-  readonly ids: Set<string>;
-}
-
-const NO_OPERATIONS: SubscriptionRecord["operations"] = [];
-const NO_PENDING: SubscriptionRecord["pending"] = [];
-
 export class ShardRecords {
   readonly #retentionMs: number;
   readonly #now: () => number;
   readonly #topics: Map<string, TopicRecord>;
-  readonly #subscriptions: Map<string, SubscriptionRecord>;
-  readonly #byTopic = new Map<string, Group>();
-  /** Of the groups' texts, so that one is hashed once and not for each subscription. */
-  readonly #topicIds = new Map<string, string>();
+  readonly #subscriptions: Subscriptions;
   readonly #due: DueIndex;
   /** Where the round over all subscriptions stands, and until when it was made. */
   #round: Iterator<string> | undefined;
@@ -44,33 +32,22 @@ export class ShardRecords {
   readonly #changedTopics = new Set<string>();
   readonly #changedSubscriptions = new Set<string>();
 
+  /** The subscriptions are watched one by one, as they are looked at first: a million at once would hold up all else. */
   constructor({ state, retentionMs, now }: ShardRecordsOptions) {
     this.#retentionMs = retentionMs;
     this.#now = now;
     this.#topics = new Map(state.topics);
-    this.#subscriptions = new Map(state.subscriptions);
+    this.#subscriptions = state.subscriptions;
     this.#due = new DueIndex(now());
     this.#roundAt = now();
-    for (const [id, record] of this.#subscriptions) {
-      this.#index(id, record);
-      this.watch(id);
-    }
     for (const id of this.#topics.keys()) this.watch(id);
   }
 
   get topics(): ReadonlyMap<string, TopicRecord> {
     return this.#topics;
   }
-  get subscriptions(): ReadonlyMap<string, SubscriptionRecord> {
+  get subscriptions(): Omit<Subscriptions, "set" | "delete"> {
     return this.#subscriptions;
-  }
-  /** Ids of all subscriptions to a topic, whatever their phase. */
-  subscriptionsTo(topicId: string): Iterable<string> {
-    return this.#byTopic.get(topicId)?.ids ?? [];
-  }
-  /** As `topicIdOf`, and one and the same string for all subscriptions to a topic. */
-  topicIdOf(topic: string): string {
-    return this.#topicIds.get(topic) ?? topicIdOf(topic);
   }
 
   setTopic(id: string, record: TopicRecord): void {
@@ -82,8 +59,7 @@ export class ShardRecords {
   setSubscription(id: string, record: SubscriptionRecord): void {
     this.#subscriptions.set(id, record);
     this.#changedSubscriptions.add(id);
-    this.#index(id, record);
-    this.watch(id);
+    this.watch(id, record);
   }
 
   /** Forgets a topic that ended longer ago than the retention. */
@@ -100,13 +76,6 @@ export class ShardRecords {
     if (record === undefined || this.#forgetAt(record) > this.#now()) return false;
     this.#subscriptions.delete(id);
     this.#changedSubscriptions.add(id);
-    const topicId = this.topicIdOf(record.topic);
-    const group = this.#byTopic.get(topicId);
-    group?.ids.delete(id);
-    if (group?.ids.size === 0) {
-      this.#byTopic.delete(topicId);
-      this.#topicIds.delete(group.topic);
-    }
     return true;
   }
 
@@ -136,10 +105,9 @@ export class ShardRecords {
   }
 
   /** Puts the next dates of a topic or a subscription into the index, and lets go of what it needs no more. */
-  watch(id: string): void {
+  watch(id: string, record = this.#subscriptions.get(id)): void {
     const topic = this.#topics.get(id);
     if (topic?.endedAt !== undefined) this.#due.add(id, topic.endedAt + this.#retentionMs);
-    const record = this.#subscriptions.get(id);
     if (record === undefined) return;
     const now = this.#now();
     const date = record.phase === "active" ? record.expiresAt : this.#forgetAt(record);
@@ -149,20 +117,9 @@ export class ShardRecords {
     }
     const newest = record.operations.at(-1)?.[1];
     if (newest === undefined) return;
-    // A third of a quiet subscription's memory; no core takes these operations any more (A3.8).
-    if (newest + OPERATIONS_KEPT_MS <= now) this.#shrink(id, record);
-    else this.#due.add(id, newest + OPERATIONS_KEPT_MS);
-  }
-
-  /** The same record without what is too old to matter. It is not written for this: the next change does. */
-  #shrink(id: string, record: SubscriptionRecord): void {
-    const shared = this.#byTopic.get(this.topicIdOf(record.topic))?.topic;
-    this.#subscriptions.set(id, {
-      ...record,
-      topic: shared === record.topic ? shared : record.topic,
-      operations: NO_OPERATIONS,
-      pending: record.pending.length === 0 ? NO_PENDING : record.pending,
-    });
+    const rest = withoutOldOperations(record, now);
+    if (rest === record) this.#due.add(id, newest + OPERATIONS_KEPT_MS);
+    else this.#subscriptions.set(id, rest);
   }
 
   /** What the next batch writes: each record that changed since the last call, or its tombstone. */
@@ -186,13 +143,5 @@ export class ShardRecords {
     if (record.phase === "active" || record.pending.length > 0 || record.notice !== undefined) return Infinity;
     if (record.phase === "pending") return (record.operations.at(-1)?.[1] ?? 0) + OPERATIONS_KEPT_MS;
     return (record.endedAt ?? 0) + this.#retentionMs;
-  }
-
-  #index(id: string, record: SubscriptionRecord): void {
-    const topicId = this.topicIdOf(record.topic);
-    const group = this.#byTopic.get(topicId);
-    if (group !== undefined) return void group.ids.add(id);
-    this.#byTopic.set(topicId, { topic: record.topic, ids: new Set([id]) });
-    this.#topicIds.set(record.topic, topicId);
   }
 }

@@ -91,11 +91,12 @@ export class Shard {
     const book = this.book = new LaneBook({
       shard: options.number,
       addresses: options.addresses,
-      topicIdOf: (topic) => kept.topicIdOf(topic),
+      topicIdOf: (topic) => kept.subscriptions.topicIdOf(topic),
       partitionOf: options.partitionOf,
       cursors: state.cursors,
       watermarks: state.shard.cursors?.watermarks ?? options.ends,
       checkpointAhead: options.checkpointAhead === true,
+      recipientOf: (id) => kept.subscriptions.get(id)!,
     });
     const composer = this.#composer = new BatchComposer({ book, kept, checkpointMs: options.checkpointMs });
     const put = (...records: ShardRecord[]) => composer.put(...records);

@@ -2,17 +2,25 @@
 // once, so that a million quiet ones hold none.
 import { type HttpUrl, parseHttpUrl } from "../../shared/http-url.ts";
 
-/** Where a lane's requests go, and their `Link` header, one line: hub and canonical topic (§7). */
+/** Where a lane's requests go, their `Link` header, one line: hub and canonical topic (§7), and whether they are signed. */
 export interface Address {
   readonly url: HttpUrl;
   readonly link: string;
+  readonly isSigned: boolean;
+}
+
+/** What a subscription's requests are made from. */
+export interface Recipient {
+  readonly topic: string;
+  /** An http(s) URL that can be called. */
+  readonly callback: string;
+  /** Sealed (ARCHITECTURE §5); none: nothing is signed. */
+  readonly secret?: string | undefined;
 }
 
 /** Whose address is made and kept here. */
 export interface Addressed {
-  readonly topic: string;
-  /** An http(s) URL that can be called. */
-  readonly callback: string;
+  readonly recipient: Recipient;
   address: Address | undefined;
 }
 
@@ -33,8 +41,12 @@ export class Addresses {
 
   of(lane: Addressed): Address {
     if (lane.address !== undefined) return lane.address;
-    const { topic, callback } = lane;
-    lane.address = { url: parseHttpUrl(callback), link: `${this.#hub}<${linkTarget(topic)}>; rel="self"` };
+    const { topic, callback, secret } = lane.recipient;
+    lane.address = {
+      url: parseHttpUrl(callback),
+      link: `${this.#hub}<${linkTarget(topic)}>; rel="self"`,
+      isSigned: secret !== undefined,
+    };
     if (this.#kept.length < this.#most) this.#kept.push(lane);
     else {
       // Any one, not the oldest: of a message for more lanes than this, the oldest would always be the one that is next.

@@ -2,7 +2,7 @@
 import { createHmac } from "node:crypto";
 import type { HttpUrl } from "../../shared/http-url.ts";
 import type { Signer, Signing } from "../keys/signers.ts";
-import type { Address, Addressed, Addresses } from "./addresses.ts";
+import type { Address, Addressed, Addresses, Recipient } from "./addresses.ts";
 import type { Message } from "./message.ts";
 
 export type SignatureAlgorithm = "sha1" | "sha256" | "sha384" | "sha512";
@@ -18,10 +18,8 @@ export interface Target extends Addressed {
 export interface TargetOptions {
   readonly addresses: Addresses;
   readonly subscriptionId: string;
-  readonly topic: string;
-  readonly callback: string;
-  /** Sealed (ARCHITECTURE §5). */
-  readonly secret: string | undefined;
+  /** What the subscription is now: asked when a request is made and what follows from it is not kept. */
+  readonly recipientOf: (subscriptionId: string) => Recipient;
 }
 
 /** Its address is made at its first attempt, so the callback must be one that can be called. */
@@ -29,25 +27,26 @@ export function createTarget(options: TargetOptions): Target {
   return new LazyTarget(options);
 }
 
-/** One object a lane, which is its own signer too. */
+/** One object a lane, which is its own signer too; it holds nothing that can be had again. */
 class LazyTarget implements Target, Signer {
   readonly subscriptionId: string;
-  readonly topic: string;
-  readonly callback: string;
-  /** Empty if there is none. */
-  readonly sealed: string;
   address: Address | undefined;
   signing: Signing | undefined;
   readonly #addresses: Addresses;
+  readonly #recipientOf: TargetOptions["recipientOf"];
 
-  constructor({ addresses, subscriptionId, topic, callback, secret = "" }: TargetOptions) {
+  constructor({ addresses, subscriptionId, recipientOf }: TargetOptions) {
     this.#addresses = addresses;
+    this.#recipientOf = recipientOf;
     this.subscriptionId = subscriptionId;
-    this.topic = topic;
-    this.callback = callback;
-    this.sealed = secret;
   }
 
+  get recipient(): Recipient {
+    return this.#recipientOf(this.subscriptionId);
+  }
+  get sealed(): string {
+    return this.recipient.secret ?? "";
+  }
   get url(): HttpUrl {
     return this.#addresses.of(this).url;
   }
@@ -55,7 +54,7 @@ class LazyTarget implements Target, Signer {
     return this.#addresses.of(this).link;
   }
   get signer(): Signer | undefined {
-    return this.sealed === "" ? undefined : this;
+    return this.#addresses.of(this).isSigned ? this : undefined;
   }
 }
 

@@ -271,7 +271,7 @@ export async function openReplica(
       const end = await log.end("cursors", shard);
       return await until(() => next.get("cursors")![shard]! >= end && !owned.has(shard), timeoutMs);
     },
-    load: (shard) => loadShard(reading, shard),
+    load: (shard) => loadShard(reading, shard, now()),
     async close() {
       closed = true;
       closing.abort();

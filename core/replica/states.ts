@@ -2,6 +2,8 @@
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { CursorRecord, ShardRecordState, SubscriptionRecord, TopicRecord } from "../consolidator/records.ts";
 import { OWNER_KEY, SHARD_KEY } from "../consolidator/records.ts";
+import { withoutOldOperations } from "../consolidator/operations.ts";
+import { Subscriptions } from "../consolidator/subscriptions.ts";
 import { topicIdOf } from "../ids.ts";
 import { rowsOf, type Statement } from "../log/libsql/database.ts";
 import type { Batch } from "../log/log.ts";
@@ -19,7 +21,8 @@ const ROWS = 500;
 /** What a shard's owner loads. */
 export interface ShardState {
   readonly topics: ReadonlyMap<string, TopicRecord>;
-  readonly subscriptions: ReadonlyMap<string, SubscriptionRecord>;
+  /** Of whoever loads it: they are kept in it from then on. */
+  readonly subscriptions: Subscriptions;
   readonly cursors: ReadonlyMap<string, CursorRecord>;
   readonly shard: { readonly topics?: ShardRecordState; readonly cursors?: ShardRecordState };
 }
@@ -68,24 +71,29 @@ function columnsOf(stream: StateStream, key: string, record: string): [string | 
   return [topicIdOf(subscription.topic), countedOfSubscription(subscription)];
 }
 
-/** All that a shard's owner begins with. */
-export async function loadShard(db: LibSQLDatabase, shard: number): Promise<ShardState> {
+/** All that a shard's owner begins with; `now`: wall clock, ms. */
+export async function loadShard(db: LibSQLDatabase, shard: number, now: number): Promise<ShardState> {
   const topics = new Map<string, TopicRecord>();
-  const subscriptions = new Map<string, SubscriptionRecord>();
+  const subscriptions = new Subscriptions();
   const cursors = new Map<string, CursorRecord>();
   const state: { topics?: ShardRecordState; cursors?: ShardRecordState } = {};
   for (const stream of STATES) {
-    const target: Map<string, unknown> = stream === "topics"
-      ? topics
-      : stream === "subscriptions"
-      ? subscriptions
-      : cursors;
+    const keep = (key: string, record: unknown): unknown => {
+      switch (stream) {
+        case "topics":
+          return topics.set(key, record as TopicRecord);
+        case "cursors":
+          return cursors.set(key, record as CursorRecord);
+        case "subscriptions":
+          return subscriptions.set(key, withoutOldOperations(record as SubscriptionRecord, now));
+      }
+    };
     for (let after: string | undefined = "";;) {
       const page: Page = await readPage(db, stream, shard, after);
       for (const [key, record] of page.rows) {
         if (key === SHARD_KEY) {
           if (stream !== "subscriptions") state[stream] = record as ShardRecordState;
-        } else target.set(key, record);
+        } else keep(key, record);
       }
       if (page.last === undefined) break;
       after = page.last;

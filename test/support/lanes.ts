@@ -1,8 +1,8 @@
 // Lanes and messages for tests of the delivery half, made without a log.
-import { Addresses } from "../../core/delivery/addresses.ts";
+import { Addresses, type Recipient } from "../../core/delivery/addresses.ts";
 import { Lane } from "../../core/delivery/lane.ts";
 import type { Message } from "../../core/delivery/message.ts";
-import { createTarget } from "../../core/delivery/target.ts";
+import { createTarget, type Target } from "../../core/delivery/target.ts";
 
 export const ADDRESSES = new Addresses({ hubUrl: "http://hub.example/hub", random: Math.random });
 export const TOPIC_ID = "dG9waWMtb25lLXRvcGljLW9uZS10b3BpYy1vbmUtdG8";
@@ -27,6 +27,11 @@ export function messageAt(offset: number, more: Partial<Message> = {}): Message 
   };
 }
 
+/** The target of a subscription that stays as it is. */
+export function targetOf(recipient: Recipient, subscriptionId = "id"): Target {
+  return createTarget({ addresses: ADDRESSES, subscriptionId, recipientOf: () => recipient });
+}
+
 export interface LaneOptions {
   readonly id?: string;
   readonly topicId?: string;
@@ -42,12 +47,6 @@ export interface LaneOptions {
 export function laneOf(options: LaneOptions = {}): Lane {
   const { id = "lane", topicId = TOPIC_ID, partition = 0, life = 1, concurrency = 1, position = 0 } = options;
   const { callback = "http://127.0.0.1:8080/callback", expiresAt = Infinity, secret } = options;
-  const target = createTarget({
-    addresses: ADDRESSES,
-    subscriptionId: id,
-    topic: "topic",
-    callback,
-    secret,
-  });
+  const target = targetOf({ topic: "topic", callback, secret }, id);
   return new Lane({ id, shard: 0, topicId, partition, life, target, concurrency, expiresAt, position });
 }

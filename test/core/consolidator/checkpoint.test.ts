@@ -67,6 +67,7 @@ class Model {
   readonly book = new LaneBook({
     shard: 0,
     addresses: ADDRESSES,
+    recipientOf: () => subscription,
     partitionOf: () => 0,
     cursors: new Map(),
     watermarks: [0],

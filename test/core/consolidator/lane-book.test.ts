@@ -1,7 +1,7 @@
 // The lanes of one shard, and what the log says of their positions (A4.3), over the real scheduler and a real log.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { LaneBook } from "../../../core/consolidator/lane-book.ts";
+import { LaneBook, type LaneBookOptions } from "../../../core/consolidator/lane-book.ts";
 import type { CursorRecord, SubscriptionRecord } from "../../../core/consolidator/records.ts";
 import { topicIdOf } from "../../../core/ids.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
@@ -34,8 +34,23 @@ interface BookOptions {
   readonly cursors?: Readonly<Record<string, CursorRecord>>;
 }
 
+/** Its subscriptions are what they were when their lanes were opened last. */
+class Book extends LaneBook {
+  readonly #opened: Map<string, SubscriptionRecord>;
+
+  constructor(options: Omit<LaneBookOptions, "recipientOf">) {
+    const opened = new Map<string, SubscriptionRecord>();
+    super({ ...options, recipientOf: (id) => opened.get(id)! });
+    this.#opened = opened;
+  }
+  override open(id: string, subscription: SubscriptionRecord): void {
+    this.#opened.set(id, subscription);
+    super.open(id, subscription);
+  }
+}
+
 function bookOf(rig: DeliveryRig, { watermark = 0, cursors = {} }: BookOptions = {}): LaneBook {
-  const book = new LaneBook({
+  const book = new Book({
     shard: 0,
     addresses: ADDRESSES,
     partitionOf: () => 0,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { SubscriptionRecord } from "../../../core/consolidator/records.ts";
 import { ShardRecords } from "../../../core/consolidator/shard-records.ts";
+import { Subscriptions } from "../../../core/consolidator/subscriptions.ts";
 import { topicIdOf } from "../../../core/ids.ts";
 
 const DAY_MS = 86_400_000;
@@ -25,8 +26,11 @@ function recordOf(more: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
 
 function rig(subscriptions: Readonly<Record<string, SubscriptionRecord>>, now = 0) {
   const clock = { now };
-  const state = { topics: new Map(), subscriptions: new Map(Object.entries(subscriptions)) };
-  return { clock, kept: new ShardRecords({ state, retentionMs: 7 * DAY_MS, now: () => clock.now }) };
+  const state = { topics: new Map(), subscriptions: new Subscriptions() };
+  for (const [id, record] of Object.entries(subscriptions)) state.subscriptions.set(id, record);
+  const kept = new ShardRecords({ state, retentionMs: 7 * DAY_MS, now: () => clock.now });
+  for (const id of kept.subscriptions.keys()) kept.watch(id);
+  return { clock, kept };
 }
 
 describe("the records of a shard", () => {
@@ -84,10 +88,10 @@ describe("the records of a shard", () => {
       two: recordOf({ topic: escaped, phase: "gone", endedAt: 0 }),
     }, 200_000);
     assert.equal(topicIdOf(plain), topicIdOf(escaped));
-    assert.deepEqual([...kept.subscriptionsTo(topicIdOf(plain))].toSorted(), ["one", "two"]);
+    assert.deepEqual([...kept.subscriptions.to(topicIdOf(plain))].toSorted(), ["one", "two"]);
     assert.equal(kept.subscriptions.get("two")?.topic, escaped, "what is echoed is what it sent");
     clock.now = 8 * DAY_MS;
     assert.equal(kept.forgetSubscription("two"), true);
-    assert.deepEqual([...kept.subscriptionsTo(kept.topicIdOf(escaped))], ["one"]);
+    assert.deepEqual([...kept.subscriptions.to(kept.subscriptions.topicIdOf(escaped))], ["one"]);
   });
 });

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { type Addressed, Addresses, linkTarget } from "../../../core/delivery/addresses.ts";
 import { UrlError } from "../../../shared/http-url.ts";
 
-const addressed = (callback: string): Addressed => ({ topic: "t", callback, address: undefined });
+const addressed = (callback: string): Addressed => ({ recipient: { topic: "t", callback }, address: undefined });
 
 describe("addresses", () => {
   it("§6.7 are kept for only so many lanes, and made again for the others", () => {

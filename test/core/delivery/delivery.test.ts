@@ -1,12 +1,11 @@
 // How lanes, their shard and the scheduler come to an end, over a real log and a transport that answers as told.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createTarget } from "../../../core/delivery/target.ts";
 import { SecretError } from "../../../core/keys/secrets.ts";
 import { createSigners } from "../../../core/keys/signers.ts";
 import { at, numbers, openDeliveryRig, type Sent, TOPIC } from "../../support/delivery-rig.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
-import { ADDRESSES } from "../../support/lanes.ts";
+import { targetOf } from "../../support/lanes.ts";
 
 describe("ends", () => {
   it("§7 after a 410 nothing is sent any more, and the owner hears of it once", async () => {
@@ -111,8 +110,7 @@ describe("ends", () => {
     await rig.publish(TOPIC, "a");
     await rig.received("/signed", 1);
     const signature = ({ post }: Sent) => post.headers[post.headers.indexOf("x-hub-signature") + 1];
-    const { topic, callback } = lane.target;
-    lane.target = createTarget({ addresses: ADDRESSES, subscriptionId: lane.id, topic, callback, secret: "new" });
+    lane.target = targetOf({ ...lane.target.recipient, secret: "new" }, lane.id);
     status = 204;
     const before = rig.sent.length;
     rig.delivery.renewed(lane);

@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
-import { Addresses } from "../../../core/delivery/addresses.ts";
-import { attemptHeaders, createTarget, type SignatureAlgorithm, type Target } from "../../../core/delivery/target.ts";
+import { attemptHeaders, type SignatureAlgorithm, type Target } from "../../../core/delivery/target.ts";
 import type { Message } from "../../../core/delivery/message.ts";
 import { OPEN_SIGNERS } from "../../support/keys.ts";
-import { messageAt } from "../../support/lanes.ts";
+import { messageAt, targetOf } from "../../support/lanes.ts";
 import { hubSignature } from "../../support/signatures.ts";
 
-const ADDRESSES = new Addresses({ hubUrl: "https://hub.example/hub", random: Math.random });
 const NOW = 1_700_000_000_987;
 
 function signingOf({ signer }: Target) {
@@ -23,13 +21,7 @@ function headersOf(
     topic?: string;
   },
 ): Record<string, string> {
-  const target = createTarget({
-    addresses: ADDRESSES,
-    subscriptionId: "id",
-    topic,
-    callback: "http://a.example/cb?x=1",
-    secret,
-  });
+  const target = targetOf({ topic, callback: "http://a.example/cb?x=1", secret });
   const lines = attemptHeaders(target, message, {
     userAgent: "tidings/1",
     algorithm,
@@ -47,7 +39,7 @@ function headersOf(
 describe("the headers of an attempt (WIRE §3)", () => {
   const PLAIN = {
     "content-type": "text/plain",
-    link: '<https://hub.example/hub>; rel="hub", <https://example.com/feed>; rel="self"',
+    link: '<http://hub.example/hub>; rel="hub", <https://example.com/feed>; rel="self"',
     "webhook-id": "msg_7",
     "webhook-timestamp": "1700000000",
     "x-hub-cursor": "cursor_7",
@@ -119,13 +111,7 @@ describe("the headers of an attempt (WIRE §3)", () => {
   });
 
   it("are equal on all attempts under one secret, but for the time and what depends on it", () => {
-    const target = createTarget({
-      addresses: ADDRESSES,
-      subscriptionId: "id",
-      topic: "t",
-      callback: "http://a.example/",
-      secret: "s",
-    });
+    const target = targetOf({ topic: "t", callback: "http://a.example/", secret: "s" });
     const at = (now: number) =>
       attemptHeaders(target, messageAt(7), { userAgent: "u", algorithm: "sha256", signing: signingOf(target), now })
         .filter((_, index, all) => {
@@ -138,13 +124,7 @@ describe("the headers of an attempt (WIRE §3)", () => {
 
 describe("a target", () => {
   it("is called byte for byte as it was given", () => {
-    const { url } = createTarget({
-      subscriptionId: "id",
-      addresses: ADDRESSES,
-      topic: "t",
-      callback: "http://A.Example:81/ü/%7e?q=%2F&&=é",
-      secret: undefined,
-    });
+    const { url } = targetOf({ topic: "t", callback: "http://A.Example:81/ü/%7e?q=%2F&&=é" });
     assert.equal(url.origin, "http://a.example:81");
     assert.equal(Buffer.from(url.target, "latin1").toString(), "/ü/%7e?q=%2F&&=é");
   });

@@ -1,0 +1,144 @@
+// The subscriptions of a shard in memory, by id and by topic. Most are quiet: nothing is pending, owed or lately done. A quiet one is
+// kept as one short text and made a record again when it is asked for, so that a million of them fit (ARCHITECTURE §4).
+import { topicIdOf } from "../ids.ts";
+import { lengthen, shorten } from "../keys/short-sealed.ts";
+import type { SubscriptionRecord } from "./records.ts";
+
+/** The subscriptions to one topic, and its text as the first of them has it. */
+interface Group {
+  readonly number: number;
+  readonly topicId: string;
+  readonly topic: string;
+  readonly ids: Set<string>;
+}
+
+const NONE: readonly never[] = [];
+
+export class Subscriptions {
+  readonly #kept = new Map<string, SubscriptionRecord | string>();
+  readonly #byTopic = new Map<string, Group>();
+  readonly #byNumber = new Map<number, Group>();
+  /** Of the groups' texts, so that one is hashed once and not for each subscription. */
+  readonly #topicIds = new Map<string, string>();
+  #numbers = 0;
+
+  get size(): number {
+    return this.#kept.size;
+  }
+  keys(): MapIterator<string> {
+    return this.#kept.keys();
+  }
+  get(id: string): SubscriptionRecord | undefined {
+    const kept = this.#kept.get(id);
+    return typeof kept === "string" ? this.#unpack(id, kept) : kept;
+  }
+  /** Ids of all subscriptions to a topic, whatever their phase. */
+  to(topicId: string): Iterable<string> {
+    return this.#byTopic.get(topicId)?.ids ?? NONE;
+  }
+  /** As `topicIdOf`, and one and the same string for all subscriptions to a topic. */
+  topicIdOf(topic: string): string {
+    const known = this.#topicIds.get(topic);
+    if (known !== undefined) return known;
+    const topicId = topicIdOf(topic);
+    return this.#byTopic.get(topicId)?.topicId ?? topicId;
+  }
+
+  set(id: string, record: SubscriptionRecord): void {
+    const group = this.#groupOf(record.topic);
+    group.ids.add(id);
+    this.#kept.set(id, pack(id, record, group) ?? record);
+  }
+
+  delete(id: string): void {
+    const record = this.get(id);
+    if (record === undefined) return;
+    this.#kept.delete(id);
+    const group = this.#groupOf(record.topic);
+    group.ids.delete(id);
+    if (group.ids.size > 0) return;
+    this.#byTopic.delete(group.topicId);
+    this.#byNumber.delete(group.number);
+    this.#topicIds.delete(group.topic);
+  }
+
+  #groupOf(topic: string): Group {
+    const topicId = this.topicIdOf(topic);
+    let group = this.#byTopic.get(topicId);
+    if (group === undefined) {
+      group = { number: this.#numbers++, topicId, topic, ids: new Set() };
+      this.#byTopic.set(topicId, group);
+      this.#byNumber.set(group.number, group);
+      this.#topicIds.set(topic, topicId);
+    }
+    return group;
+  }
+
+  #unpack(id: string, packed: string): SubscriptionRecord {
+    const [group, callback, phase, version, life, start, verified, expiresAt, concurrency, ...more] = JSON.parse(
+      packed,
+    ) as Packed;
+    const [secret, client, endedAt, unsubscribedAt] = more;
+    return {
+      topic: this.#byNumber.get(group)!.topic,
+      callback,
+      phase,
+      version,
+      life,
+      start,
+      verified,
+      expiresAt,
+      concurrency,
+      pending: NONE,
+      operations: NONE,
+      ...(secret === null ? {} : { secret: typeof secret === "string" ? secret : lengthen(secret[0], id) }),
+      ...(client === null ? {} : { client }),
+      ...(endedAt === null ? {} : { endedAt }),
+      ...(unsubscribedAt === null ? {} : { unsubscribedAt }),
+    };
+  }
+}
+
+type Packed = [
+  group: number,
+  callback: string,
+  phase: SubscriptionRecord["phase"],
+  version: number,
+  life: number,
+  start: number,
+  verified: number,
+  expiresAt: number,
+  concurrency: number,
+  /** In brackets: shortened. */
+  secret: string | [short: string] | null,
+  client: NonNullable<SubscriptionRecord["client"]> | null,
+  endedAt: number | null,
+  unsubscribedAt: number | null,
+];
+
+/** undefined if it says more than a quiet one does, or is spelled otherwise than its topic's first. */
+function pack(id: string, record: SubscriptionRecord, { number, topic: shared }: Group): string | undefined {
+  const { topic, callback, phase, version, life, start, verified, expiresAt, concurrency, ...others } = record;
+  const { pending, operations, secret, client = null, endedAt = null, unsubscribedAt = null, ...more } = others;
+  const isQuiet = pending.length === 0 && operations.length === 0 && Object.keys(more).length === 0;
+  // JSON has no Infinity.
+  if (!isQuiet || topic !== shared || !Number.isFinite(expiresAt)) return undefined;
+  const short = secret === undefined ? undefined : shorten(secret, id);
+  return JSON.stringify(
+    [
+      number,
+      callback,
+      phase,
+      version,
+      life,
+      start,
+      verified,
+      expiresAt,
+      concurrency,
+      short === undefined ? secret ?? null : [short],
+      client,
+      endedAt,
+      unsubscribedAt,
+    ] satisfies Packed,
+  );
+}
