@@ -10,6 +10,7 @@ import type { Lanes } from "./lanes.ts";
 import type { Limits } from "./limits.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Pauses } from "./pauses.ts";
+import { Queue } from "./queue.ts";
 import type { Reading } from "./reading.ts";
 import type { SignedHeaders } from "./signed-headers.ts";
 import { DeadlineList } from "./timers.ts";
@@ -33,6 +34,9 @@ export interface AttemptsOptions {
   readonly isConfirmed: () => boolean;
 }
 
+/** Others have their turn after so long. */
+const TURN_MS = 20;
+
 export class Attempts implements Attempting {
   readonly now: () => number;
   readonly #options: AttemptsOptions;
@@ -41,8 +45,7 @@ export class Attempts implements Attempting {
   readonly #underWay: UnderWay;
   readonly #isConfirmed: () => boolean;
   readonly #slowing = new DeadlineList<Attempt>(SLOW_MS);
-  #ready: Lane[] = [];
-  #readyHead = 0;
+  readonly #ready = new Queue<Lane>();
   #pumping = false;
   #stopped = false;
 
@@ -169,13 +172,12 @@ export class Attempts implements Attempting {
   }
 
   #start(): void {
+    const begun = performance.now();
     // In doubt they stay where they are: the next tick looks again.
-    while (this.#readyHead < this.#ready.length && !this.#limits.full && this.#isConfirmed()) {
-      const lane = this.#ready[this.#readyHead++]!;
-      if (this.#readyHead > 1_024 && this.#readyHead * 2 > this.#ready.length) {
-        this.#ready = this.#ready.slice(this.#readyHead);
-        this.#readyHead = 0;
-      }
+    for (let looked = 1; this.#ready.size > 0 && !this.#limits.full && this.#isConfirmed(); looked++) {
+      // Of many that only begin to wait for their origin, the rest has its turn with the next answer or tick.
+      if ((looked & 63) === 0 && performance.now() - begun > TURN_MS) return;
+      const lane = this.#ready.shift()!;
       if (!this.#mayStart(lane)) lane.waiting = false;
       // Kept by the limits until a place is free.
       else if (!this.#limits.enter(lane)) continue;

@@ -68,7 +68,7 @@ export class Delivery {
     this.#dependencies = dependencies;
     this.#owner = owner;
     const tail = this.tail = new Tail(dependencies, {
-      offered: (message) => this.#offered(message),
+      offer: (message) => this.#offer(message),
       skipped: (partition, gap) => this.#skipped(partition, gap),
       stepped: () => this.#attempts.pump(),
     }, from);
@@ -189,12 +189,12 @@ export class Delivery {
     await this.#underWay.until(() => this.#limits.inFlight === 0, deadlineMs);
   }
 
-  #offered(message: Message): void {
-    for (const lane of this.#lanes.of(message.topicId)) if (lane.onTail) this.#offer(lane, message);
+  *#offer(message: Message): Iterable<void> {
+    for (const lane of this.#lanes.of(message.topicId)) yield lane.onTail ? this.#offerTo(lane, message) : undefined;
   }
 
   /** A lane over its bound, or that there is no memory for, leaves the tail and reads the log later. */
-  #offer(lane: Lane, message: Message): void {
+  #offerTo(lane: Lane, message: Message): void {
     // What another lane holds already takes no more memory.
     if (this.#reading.hasRoom(lane) && (message.holders > 0 || !this.#memory.isFull)) {
       this.#memory.take(lane, message);

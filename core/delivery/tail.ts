@@ -14,11 +14,11 @@ export interface TailDependencies {
 
 /** Called in the middle of a step. */
 export interface TailListener {
-  /** The next message of a partition that is no repeat. */
-  offered(message: Message): void;
+  /** The next message of a partition that is no repeat: at each step one lane more has it. */
+  offer(message: Message): Iterable<void>;
   /** Retention passed the tail while nobody followed (A4.5). */
   skipped(partition: number, gap: Gap): void;
-  /** All that was offered counts as passed: the step is whole. */
+  /** Others have their turn now. */
   stepped(): void;
 }
 
@@ -134,14 +134,18 @@ export class Tail {
     for (const record of batch.records) {
       const message = toMessage(record);
       const repeat = message.keyed ? repeats.has(record.offset) : this.#dependencies.recentIds.seen(message);
-      if (!repeat) this.#offer(message);
+      let offered = 0;
+      for (const _ of repeat ? [] : this.#offer(message)) {
+        if ((++offered & 63) !== 0 || performance.now() - turn < TURN_MS) continue;
+        // Until all lanes have it the tail stands before it; one that joins meanwhile has it from memory, and takes it once.
+        turn = await this.#others();
+        if (this.#closed) return;
+      }
       if (performance.now() - turn < TURN_MS) continue;
-      // Many lanes: attempts, answers and heartbeats go on in between. Up to here the step is whole.
+      // Up to here the step is whole.
       this.#next[partition] = record.offset + 1;
-      this.#listener.stepped();
-      await new Promise((resolve) => setImmediate(resolve));
+      turn = await this.#others();
       if (this.#closed) return;
-      turn = performance.now();
     }
     this.#next[partition] = batch.next;
     for (const wait of this.#passing) {
@@ -153,10 +157,17 @@ export class Tail {
     this.#listener.stepped();
   }
 
-  #offer(message: Message): void {
+  /** Many lanes: attempts, answers and heartbeats go on in between. Returns when the next turn begins. */
+  async #others(): Promise<number> {
+    this.#listener.stepped();
+    await new Promise((resolve) => setImmediate(resolve));
+    return performance.now();
+  }
+
+  #offer(message: Message): Iterable<void> {
     this.#ring.add(message);
     const watchers = this.#watching.get(message.topicId);
     if (watchers !== undefined) { for (const heard of watchers) heard(message); }
-    this.#listener.offered(message);
+    return this.#listener.offer(message);
   }
 }

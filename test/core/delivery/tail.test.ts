@@ -38,6 +38,31 @@ describe("the tail", () => {
     assert.ok(lanes.every((lane) => lane.readFrom === 200 && lane.onTail));
   });
 
+  it("§4 a message for very many lanes gives others their turn, and reaches one that joins meanwhile once", async () => {
+    await using rig = await openDeliveryRig();
+    for (let n = 0; n < 1_000; n++) rig.add(at(`one-${n}`));
+    let offered = 0;
+    let turn: { offered: number; tailNext: number } | undefined;
+    rig.moved = () => {
+      // 0.1 ms each: 100 ms in one step.
+      for (const until = performance.now() + 0.1; performance.now() < until;);
+      if (offered++ > 0) return;
+      setImmediate(() => {
+        turn = { offered, tailNext: rig.delivery.tail.next(0) };
+        rig.moved = () => {};
+        rig.add(at("late"));
+      });
+    };
+    await rig.publish(TOPIC, "a");
+    await rig.followed();
+    await rig.received("/late", 1);
+    await eventually("all to be sent", () => rig.sent.length >= 1_001);
+    assert.ok(turn!.offered < 1_000, String(turn!.offered));
+    assert.equal(turn!.tailNext, 0, "a watermark would pass those that have not been offered it");
+    assert.equal(rig.sent.length, 1_001);
+    assert.equal(rig.bodies("/late").length, 1);
+  });
+
   it("a wait for the tail ends when it has passed, when time is up, and when the hub stops", async () => {
     await using rig = await openDeliveryRig();
     const passed = rig.delivery.tail.passed(0, 1, 5_000);
