@@ -13,6 +13,7 @@ export const records = sqliteTable("records", {
   counted: text("counted"),
 }, (table) => [
   primaryKey({ columns: [table.stream, table.partition, table.key] }),
+  index("records_shard").on(table.stream, table.partition),
   index("records_topic").on(table.topicId),
 ]);
 
@@ -91,8 +92,9 @@ const COUNT_OLD = `UPDATE counts SET count = count - 1 WHERE name IN (SELECT val
 const COUNT_NEW = `INSERT INTO counts SELECT value, 1 FROM json_each(new.counted) WHERE true
     ON CONFLICT (name) DO UPDATE SET count = count + 1;`;
 export const CREATE = [
+  // In the order in which they came: keys are hashes, and rows of 1 KB in their order would each be a page of its own to write.
   `CREATE TABLE IF NOT EXISTS records (stream TEXT NOT NULL, partition INTEGER NOT NULL, key TEXT NOT NULL,
-    record TEXT NOT NULL, topic_id TEXT, counted TEXT, PRIMARY KEY (stream, partition, key)) WITHOUT ROWID`,
+    record TEXT NOT NULL, topic_id TEXT, counted TEXT, PRIMARY KEY (stream, partition, key))`,
   "CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
   `CREATE TRIGGER IF NOT EXISTS records_inserted AFTER INSERT ON records WHEN new.counted IS NOT NULL
     BEGIN ${COUNT_NEW} END`,
@@ -100,6 +102,7 @@ export const CREATE = [
     BEGIN ${COUNT_OLD} ${COUNT_NEW} END`,
   `CREATE TRIGGER IF NOT EXISTS records_deleted AFTER DELETE ON records WHEN old.counted IS NOT NULL
     BEGIN ${COUNT_OLD} END`,
+  "CREATE INDEX IF NOT EXISTS records_shard ON records (stream, partition)",
   "CREATE INDEX IF NOT EXISTS records_topic ON records (topic_id) WHERE topic_id IS NOT NULL",
   `CREATE TABLE IF NOT EXISTS dead_letters (partition INTEGER NOT NULL, offset INTEGER NOT NULL,
     subscription_id TEXT NOT NULL, life INTEGER NOT NULL, message INTEGER NOT NULL, time INTEGER NOT NULL,

@@ -88,7 +88,7 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
           return subscriptions.set(key, withoutOldOperations(record as SubscriptionRecord, now));
       }
     };
-    for (let after: string | undefined = "";;) {
+    for (let after: number | undefined = 0;;) {
       const page: Page = await readPage(db, stream, shard, after);
       for (const [key, record] of page.rows) {
         if (key === SHARD_KEY) {
@@ -106,27 +106,29 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
 
 interface Page {
   readonly rows: readonly (readonly [key: string, record: unknown])[];
-  /** Where the next one begins; undefined if there is none. */
-  readonly last: string | undefined;
+  /** The row after which the next one begins; undefined if there is none. */
+  readonly last: number | undefined;
 }
 
 const PAGE = 1_000;
+/** SQLite's own number of a row; one that is written again keeps it. */
+const ROW = sql<number>`${records}.rowid`;
 
 /** A page as one text of JSON: a row of the driver's for each record would cost more than to parse them all. */
-async function readPage(db: LibSQLDatabase, stream: StateStream, shard: number, after: string): Promise<Page> {
-  const page = db.select({ key: records.key, record: records.record }).from(records)
+async function readPage(db: LibSQLDatabase, stream: StateStream, shard: number, after: number): Promise<Page> {
+  const page = db.select({ row: ROW.as("row"), key: records.key, record: records.record }).from(records)
     // An owner's mark is no record, and no JSON.
     .where(and(
       eq(records.stream, stream),
       eq(records.partition, shard),
-      gt(records.key, after),
+      gt(ROW, after),
       ne(records.key, OWNER_KEY),
     ))
-    .orderBy(records.key).limit(PAGE).as("page");
+    .orderBy(ROW).limit(PAGE).as("page");
   const [found] = await db.select({
     // Keys are ids and `~`: none needs an escape.
     rows: sql<string>`'[' || coalesce(group_concat('["' || ${page.key} || '",' || ${page.record} || ']'), '') || ']'`,
-    last: sql<string | null>`max(${page.key})`,
+    last: sql<number | null>`max(${page.row})`,
     count: sql<number>`count(*)`,
   }).from(page);
   const { rows, last, count } = found!;
