@@ -78,7 +78,7 @@ export class Subscriptions {
     const [group, callback, phase, version, life, start, verified, expiresAt, concurrency, ...more] = JSON.parse(
       packed,
     ) as Packed;
-    const [secret, client, endedAt, unsubscribedAt] = more;
+    const [secret = null, client = null, endedAt = null, unsubscribedAt = null] = more;
     return {
       topic: this.#byNumber.get(group)!.topic,
       callback,
@@ -110,10 +110,10 @@ type Packed = [
   expiresAt: number,
   concurrency: number,
   /** In brackets: shortened. */
-  secret: string | [short: string] | null,
-  client: NonNullable<SubscriptionRecord["client"]> | null,
-  endedAt: number | null,
-  unsubscribedAt: number | null,
+  secret?: string | [short: string] | null,
+  client?: NonNullable<SubscriptionRecord["client"]> | null,
+  endedAt?: number | null,
+  unsubscribedAt?: number | null,
 ];
 
 /** undefined if it says more than a quiet one does, or is spelled otherwise than its topic's first. */
@@ -124,21 +124,21 @@ function pack(id: string, record: SubscriptionRecord, { number, topic: shared }:
   // JSON has no Infinity.
   if (!isQuiet || topic !== shared || !Number.isFinite(expiresAt)) return undefined;
   const short = secret === undefined ? undefined : shorten(secret, id);
-  return JSON.stringify(
-    [
-      number,
-      callback,
-      phase,
-      version,
-      life,
-      start,
-      verified,
-      expiresAt,
-      concurrency,
-      short === undefined ? secret ?? null : [short],
-      client,
-      endedAt,
-      unsubscribedAt,
-    ] satisfies Packed,
-  );
+  const all: Packed = [
+    number,
+    callback,
+    phase,
+    version,
+    life,
+    start,
+    verified,
+    expiresAt,
+    concurrency,
+    short === undefined ? secret ?? null : [short],
+    client,
+    endedAt,
+    unsubscribedAt,
+  ];
+  while (all.at(-1) === null) all.pop();
+  return JSON.stringify(all);
 }
