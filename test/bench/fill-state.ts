@@ -16,7 +16,7 @@ import {
   type TopicRecord,
 } from "../../core/consolidator/records.ts";
 import { subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
-import type { Log, ShardRecord } from "../../core/log/log.ts";
+import type { Log, ShardRecord, ShardWriter } from "../../core/log/log.ts";
 import type { SealingKey } from "../../shared/jwks.ts";
 import { SEALING, sealingSubject } from "../../shared/sealed-secret.ts";
 
@@ -32,7 +32,9 @@ const LEASE_MS = 10 * 86_400_000;
 export async function fillState(log: Log, topics: Iterable<FilledTopic>, key: SealingKey): Promise<void> {
   const seal = createSeal(key);
   const shards = Array.from({ length: log.partitions("subscriptions") }, (_, shard) => shard);
-  const writers = await Promise.all(shards.map((shard) => log.openWriter(shard)));
+  // One after the other: a broker that has just begun takes long for the first.
+  const writers: ShardWriter[] = [];
+  for (const shard of shards) writers.push(await log.openWriter(shard));
   const time = Date.now();
   // One event that all of the state stands behind: the next one has a later offset than any version.
   const first = { type: "register", id: operationId(), time, topic: "https://bench.test/first", end: 0 };
