@@ -7,7 +7,8 @@ import type { Quiet } from "../delivery/reading.ts";
 import { createTarget, type Target, type TargetOptions } from "../delivery/target.ts";
 import { topicIdOf } from "../ids.ts";
 import type { ShardRecord } from "../log/log.ts";
-import { type CursorRecord, encodeRecord, type SubscriptionRecord } from "./records.ts";
+import { PositionRecords } from "./position-records.ts";
+import type { CursorRecord, SubscriptionRecord } from "./records.ts";
 
 export interface LaneBookOptions {
   readonly shard: number;
@@ -39,8 +40,7 @@ const LOOKS_A_RECORD = 20;
 export class LaneBook {
   readonly #options: LaneBookOptions;
   readonly #lanes = new Map<string, Lane>();
-  /** The position records that are in the log, as text. */
-  readonly #written = new Map<string, string>();
+  readonly #written: PositionRecords;
   /** Moved since the round began. */
   #dirty = new Set<Lane>();
   #round: Round | undefined;
@@ -54,7 +54,7 @@ export class LaneBook {
   constructor(options: LaneBookOptions) {
     this.#options = options;
     this.#watermarks = options.watermarks;
-    for (const [id, record] of options.cursors) this.#written.set(id, JSON.stringify(record));
+    this.#written = new PositionRecords(options.cursors);
   }
 
   /** As last composed for the log. */
@@ -78,12 +78,6 @@ export class LaneBook {
   lane(id: string): Lane | undefined {
     return this.#lanes.get(id);
   }
-  /** The position record in the log. */
-  written(id: string): CursorRecord | undefined {
-    const text = this.#written.get(id);
-    return text === undefined ? undefined : JSON.parse(text) as CursorRecord;
-  }
-
   /** From now on lanes run. */
   attach(delivery: Delivery): void {
     this.#delivery = delivery;
@@ -115,7 +109,7 @@ export class LaneBook {
     }
     const topicId = this.#options.topicIdOf?.(subscription.topic) ?? topicIdOf(subscription.topic);
     const partition = this.#options.partitionOf(topicId);
-    const record = this.written(id);
+    const record = this.#written.get(id);
     const lane = new Lane({
       id,
       shard: this.#options.shard,
@@ -170,15 +164,12 @@ export class LaneBook {
       this.#delivery?.remove(lane, "end");
       this.#forget(lane);
     }
-    if (!this.#written.delete(id)) return [];
-    return [{ stream: "cursors", key: id, value: null }];
+    return this.#written.remove(id);
   }
 
   /** The record with which a life begins, for the batch that creates it (A4.3). */
   begin(id: string, life: number, position: number): ShardRecord[] {
-    const record: CursorRecord = { life, position };
-    this.#written.set(id, JSON.stringify(record));
-    return [{ stream: "cursors", key: id, value: encodeRecord(record) }];
+    return this.#written.put(id, { life, position });
   }
 
   /** Everything before this offset is done, the subscriber says. The record goes into the batch that says so. */
@@ -192,7 +183,7 @@ export class LaneBook {
     if (next <= kept.position) return [];
     const beyond = kept.beyond?.filter((offset) => offset >= next) ?? [];
     const failing = health !== undefined && health.offset >= next ? { health } : {};
-    return this.#write(id, { ...kept, ...failing, position: next, beyond });
+    return this.#written.put(id, { ...kept, ...failing, position: next, beyond });
   }
 
   /** Push again from this offset, or from where it stands. */
@@ -204,12 +195,15 @@ export class LaneBook {
       return this.#settle(lane);
     }
     const { health: _, beyond, ...kept } = this.#standing(id, subscription);
-    return this.#write(id, start === undefined ? { ...kept, beyond: beyond ?? [] } : { ...kept, position: start });
+    return this.#written.put(
+      id,
+      start === undefined ? { ...kept, beyond: beyond ?? [] } : { ...kept, position: start },
+    );
   }
 
   /** What the log says of a lane that is not here: its record, else the watermark. */
   #standing(id: string, { topic, life, start }: SubscriptionRecord): CursorRecord {
-    const written = this.written(id);
+    const written = this.#written.get(id);
     if (written?.life === life) return written;
     const partition = this.#options.partitionOf(topicIdOf(topic));
     return { life, position: Math.max(this.#watermarks[partition] ?? 0, start) };
@@ -220,13 +214,7 @@ export class LaneBook {
     const tailNext = this.#delivery!.tail.next(lane.partition);
     const record = lane.record(tailNext) ?? { life: lane.life, position: lane.position(tailNext) };
     this.moved(lane);
-    return this.#write(lane.id, record);
-  }
-
-  #write(id: string, { beyond, ...rest }: CursorRecord): ShardRecord[] {
-    const record: CursorRecord = beyond === undefined || beyond.length === 0 ? rest : { ...rest, beyond };
-    this.#written.set(id, JSON.stringify(record));
-    return [{ stream: "cursors", key: id, value: encodeRecord(record) }];
+    return this.#written.put(lane.id, record);
   }
 
   /** The lane's position or health may have changed. */
@@ -288,7 +276,7 @@ export class LaneBook {
 
   #visit(lane: Lane, { watermarks }: Round, records: ShardRecord[]): void {
     const record = this.#recordOf(lane, watermarks);
-    if (record !== undefined) records.push(...this.#put(lane, record));
+    if (record !== undefined) records.push(...this.#written.put(lane.id, record));
     else if (this.#written.has(lane.id)) this.#settled.add(lane);
     if (this.#forgetIfOver(lane)) return;
     // One that is ahead needs its record until the tail has passed it, and not for ever.
@@ -305,15 +293,7 @@ export class LaneBook {
 
   #compose(lane: Lane): ShardRecord[] {
     const record = this.#recordOf(lane, this.#watermarks);
-    if (record !== undefined) return this.#put(lane, record);
-    return this.#written.delete(lane.id) ? [{ stream: "cursors", key: lane.id, value: null }] : [];
-  }
-
-  #put(lane: Lane, record: CursorRecord): ShardRecord[] {
-    const text = JSON.stringify(record);
-    if (text === this.#written.get(lane.id)) return [];
-    this.#written.set(lane.id, text);
-    return [{ stream: "cursors", key: lane.id, value: Buffer.from(text) }];
+    return record === undefined ? this.#written.remove(lane.id) : this.#written.put(lane.id, record);
   }
 
   /** An expired lane is kept only until its last attempt is answered. */
