@@ -6,6 +6,7 @@ import type { Message } from "../delivery/message.ts";
 import type { Outcome } from "../delivery/outcome.ts";
 import type { Quiet } from "../delivery/reading.ts";
 import type { ShardRecord } from "../log/log.ts";
+import { nextTurn } from "../next-turn.ts";
 import { ended, isLive } from "./fold-subscription.ts";
 import type { LaneBook } from "./lane-book.ts";
 import type { Owed } from "./owed.ts";
@@ -59,7 +60,7 @@ export class ShardLanes {
       owed.subscription(id, record);
       kept.watch(id, record);
       if (performance.now() - turn < TURN_MS) continue;
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
       if (isOver()) return;
       turn = performance.now();
     }

@@ -2,6 +2,7 @@
 // memory, and says how far it is (ARCHITECTURE §4, A4.1).
 import type { BlockIndex, Repeats } from "../blocks/block-index.ts";
 import type { Batch, Follower, Gap, Log } from "../log/log.ts";
+import { nextTurn } from "../next-turn.ts";
 import { type Message, toMessage } from "./message.ts";
 import type { RecentIds } from "./recent-ids.ts";
 import { Ring } from "./ring.ts";
@@ -160,7 +161,7 @@ export class Tail {
   /** Many lanes: attempts, answers and heartbeats go on in between. Returns when the next turn begins. */
   async #others(): Promise<number> {
     this.#listener.stepped();
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     return performance.now();
   }
 
