@@ -1,9 +1,11 @@
-// The catch-up reader: lanes that are behind are served in turn, a chunk each, and lanes whose position a chunk crosses join
-// in (A4.2). A full lane leaves and asks again when it has room.
+// The catch-up reader: lanes that are behind are served in turn, a chunk each, and every lane that is behind, has room, and
+// whose position the chunk crosses joins in, whether it has asked or not (A4.2): of a hundred that miss the same, one reads and
+// all hold the same messages. A full lane leaves and asks again when it has room.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import type { ReadMessages } from "../blocks/read-messages.ts";
 import { type Gap, LogError } from "../log/log.ts";
+import { nextTurn } from "../next-turn.ts";
 import type { Lane } from "./lane.ts";
 import type { Message } from "./message.ts";
 
@@ -12,6 +14,8 @@ const CHUNK_BYTES = 1024 * 1024;
 /** With more topics than this waiting, a chunk is read whole and sorted out here. */
 const MOST_KEYS = 500;
 const PAUSE_AFTER_ERROR_MS = 500;
+/** Handing out a chunk lets others run after this long. */
+const TURN_MS = 20;
 
 export interface CatchUpOptions {
   readonly read: ReadMessages;
@@ -27,6 +31,8 @@ export class CatchUp {
   readonly #options: CatchUpOptions;
   /** In the order in which they asked. */
   readonly #waiting = new Set<Lane>();
+  /** Those, and those that were read to and are not at the tail yet. */
+  readonly #behind = new Set<Lane>();
   #running: Promise<void> | undefined;
   #closed = false;
 
@@ -39,6 +45,7 @@ export class CatchUp {
     if (this.#closed) return;
     lane.wantsReading = true;
     this.#waiting.add(lane);
+    this.#behind.add(lane);
     this.#start();
   }
 
@@ -49,8 +56,13 @@ export class CatchUp {
     });
   }
 
-  /** The lane is not read to any more; `arrived` does not follow. */
+  /** The lane is at the tail, or ended: it is not read to any more, and `arrived` does not follow. */
   forget(lane: Lane): void {
+    this.#served(lane);
+    this.#behind.delete(lane);
+  }
+
+  #served(lane: Lane): void {
     lane.wantsReading = false;
     this.#waiting.delete(lane);
   }
@@ -58,6 +70,7 @@ export class CatchUp {
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting.clear();
+    this.#behind.clear();
     await this.#running;
   }
 
@@ -66,6 +79,8 @@ export class CatchUp {
       const [first] = this.#waiting;
       try {
         await this.#serve(first!);
+        // The embedded log reads without letting go of the event loop: attempts and answers have a turn between two chunks.
+        await nextTurn();
       } catch (error) {
         if (this.#closed) return;
         if (error instanceof LogError && error.code === "closed") {
@@ -94,7 +109,7 @@ export class CatchUp {
   async #serve(first: Lane): Promise<void> {
     // What has room no more by its turn asks again when it has.
     if (!this.#options.mayTake(first)) {
-      this.forget(first);
+      this.#served(first);
       return this.#options.arrived(first);
     }
     const from = first.readFrom;
@@ -111,14 +126,19 @@ export class CatchUp {
       if (messages === undefined) byTopic.set(message.topicId, [message]);
       else messages.push(message);
     }
-    // Those that wait now: whoever is fed and asks for more waits for the next chunk.
-    const waiting = [...this.#waiting];
-    for (const lane of waiting) {
+    let turn = performance.now();
+    // Those that are behind now: whoever is fed and asks for more waits for the next chunk.
+    const behind = [...this.#behind];
+    for (const lane of behind) {
       // So does whoever asked meanwhile for a topic that was not read for.
-      if (!this.#waiting.has(lane) || lane.partition !== partition || !keys.has(lane.topicId)) continue;
+      if (!this.#behind.has(lane) || lane.partition !== partition || !keys.has(lane.topicId)) continue;
       if (lane.readFrom < from || lane.readFrom > chunk.next) continue;
-      this.forget(lane);
+      if (!this.#waiting.has(lane) && (lane.readFrom === chunk.next || !this.#options.mayTake(lane))) continue;
+      this.#served(lane);
       this.#feed(lane, byTopic.get(lane.topicId) ?? [], chunk.next, chunk.gap);
+      if (performance.now() - turn < TURN_MS) continue;
+      await nextTurn();
+      turn = performance.now();
     }
   }
 

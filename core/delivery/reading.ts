@@ -136,6 +136,7 @@ export class Reading {
     }
     // One synchronous step: all before the tail's next offset is in hand or done, and all from it on will be offered.
     lane.onTail = true;
+    this.#catchUp.forget(lane);
     lane.apply("caughtUp");
     this.#options.moved(lane);
   }
