@@ -49,7 +49,7 @@ async function run(rig: Rig, messages: number, drainSeconds: number): Promise<vo
     await liveFigures(rig);
     await phase("before, only the ten have messages", Number.NaN, await liveFigures(rig));
     const half = Math.floor(healthy! / DOWN / 2);
-    const busy = await meanwhile(rig, "at half load", trickle(rig, half));
+    const busy = await meanwhile(rig, "at half load", trickle(rig, sick, half));
     await phase("before, all have, at half of what they can take", half * DOWN, busy);
     const full = await meanwhile(rig, "at full load", saturateFor(rig, sick, LIVE_SECONDS));
     await phase("before, all have, as fast as they take them", healthy!, full);
@@ -99,9 +99,12 @@ async function liveFigures({ hub, sink }: Rig): Promise<number[]> {
   return [p50, p99];
 }
 
-async function trickle({ hub }: Rig, rate: number): Promise<void> {
+/** Ends when all of it has come: what were left would be counted as what comes next. */
+async function trickle({ hub }: Rig, sick: Sink, rate: number): Promise<void> {
   const messages = rate * LIVE_SECONDS;
+  await sick.reset();
   await publish({ hub: hub.url, topic: DOWN_TOPIC, messages, rate, connections: PUBLISH_CONNECTIONS });
+  await sick.received(messages * DOWN);
 }
 
 async function saturateFor({ hub }: Rig, sick: Sink, seconds: number): Promise<void> {
