@@ -4,6 +4,7 @@ import type { Consolidator } from "./consolidator/consolidator.ts";
 import type { Lane } from "./delivery/lane.ts";
 import type { Secrets } from "./keys/secrets.ts";
 import type { Missed } from "./missed/missed.ts";
+import { nextTurn } from "./next-turn.ts";
 
 const TURN_MS = 20;
 const LOOKED_AT_ONCE = 256;
@@ -84,7 +85,7 @@ async function eachLane({ shards }: Consolidator, look: (lane: Lane) => void): P
     for (const lane of shard.book.lanes()) {
       look(lane);
       if (++looked % LOOKED_AT_ONCE !== 0 || performance.now() - turn < TURN_MS) continue;
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
       turn = performance.now();
     }
   }

@@ -4,6 +4,7 @@ import { BLOCK_OFFSETS, decodeBlock, type Keyed, type TopicInBlock } from "../bl
 import type { Batch } from "../log/log.ts";
 import { and, desc, eq, gte, inArray, isNotNull, lt, sql } from "./drizzle.ts";
 import { blocks, blockTopics, keyed } from "./schema.ts";
+import { nextTurn } from "../next-turn.ts";
 
 const ROWS = 500;
 const IDS = 500;
@@ -121,6 +122,6 @@ export async function sweepBlocks(db: LibSQLDatabase, before: number): Promise<v
       ]);
     }
     // The event loop has its turn between slices (ARCHITECTURE §4).
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
 }

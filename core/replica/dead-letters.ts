@@ -4,6 +4,7 @@ import type { DeadLetter } from "../delivery/lane-owner.ts";
 import type { Batch } from "../log/log.ts";
 import { and, eq, gt, gte, inArray, sql } from "./drizzle.ts";
 import { deadLetters } from "./schema.ts";
+import { nextTurn } from "../next-turn.ts";
 
 /** As the stream has it: `core/consolidator/shard.ts` writes it. */
 export interface DeadLetterRecord extends DeadLetter {
@@ -92,6 +93,6 @@ export async function sweepDeadLetters(db: LibSQLDatabase, before: number): Prom
     );
     deleted = rowsAffected;
     // The event loop has its turn between slices (ARCHITECTURE §4).
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
 }

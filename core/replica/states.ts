@@ -10,6 +10,7 @@ import type { Batch } from "../log/log.ts";
 import { countedOfSubscription, countedOfTopic } from "./counts.ts";
 import { and, eq, gt, ne, sql } from "./drizzle.ts";
 import { records } from "./schema.ts";
+import { nextTurn } from "../next-turn.ts";
 
 /** The streams whose state a replica keeps. */
 export type StateStream = "topics" | "subscriptions" | "cursors";
@@ -98,7 +99,7 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
       if (page.last === undefined) break;
       after = page.last;
       // Each page lets the event loop breathe (ARCHITECTURE §4).
-      await new Promise((resolve) => setImmediate(resolve));
+      await nextTurn();
     }
   }
   return { topics, subscriptions, cursors, shard: state };

@@ -1,5 +1,6 @@
 // A follower of the embedded log: fed from memory after each commit, from the file while it is behind.
 import type { Batch, Chunk, FollowFrom, LogRecord, Stream } from "../log.ts";
+import { nextTurn } from "../../next-turn.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 
@@ -60,7 +61,7 @@ export function createFollower(
     positions.set(stream, chunk.next);
     await handle({ stream, partition: 0, ...chunk });
     // Far behind it would never wait for anything: the event loop has its turn, and what the driver has done with is freed.
-    if (records === undefined) await new Promise((resolve) => setImmediate(resolve));
+    if (records === undefined) await nextTurn();
   }
 
   const wake = () => {

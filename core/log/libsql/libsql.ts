@@ -19,6 +19,7 @@ import { createFollower, type LibsqlFollower } from "./follower.ts";
 import { Recent } from "./recent.ts";
 import { countKey, positionAt, readChunk, startOf, tableOf } from "./reading.ts";
 import { sweepRetention } from "./retention.ts";
+import { nextTurn } from "../../next-turn.ts";
 
 export interface LibsqlLogOptions {
   /** Directory for log.db and lock.db; made if missing. */
@@ -329,7 +330,7 @@ function createLog(
       await Promise.all([...followers].map((follower) => follower.close()));
       // What was asked before is still made durable.
       while (queue.length > 0 || scheduled) {
-        await new Promise((resolve) => setImmediate(resolve));
+        await nextTurn();
         await flushing;
       }
       await flushing;

@@ -2,6 +2,7 @@
 import type { Stream } from "../log.ts";
 import type { Database } from "./database.ts";
 import { positionAt, tableOf } from "./reading.ts";
+import { nextTurn } from "../../next-turn.ts";
 
 const SLICE_ROWS = 1_000;
 /** A block is known for as long as a message of it may be asked about (ARCHITECTURE §2). */
@@ -65,7 +66,7 @@ async function deleteInSlices(
       deleted = (await write.execute({ sql, args: [bound] })).rowsAffected;
     });
     // The event loop has its turn between slices (ARCHITECTURE §4).
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
 }
 
@@ -85,6 +86,6 @@ async function giveBack(
     before = free;
     // Not `execute`, which takes one step of a statement that frees a page with each.
     await exclusive(() => write.executeMultiple(`PRAGMA incremental_vacuum(${SLICE_PAGES})`));
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
   }
 }
