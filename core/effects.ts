@@ -12,10 +12,10 @@ import {
   type VerificationPorts,
   verifyIntent,
 } from "../shared/verification.ts";
-import { subscriptionIdOf } from "./ids.ts";
+import { subscriptionIdOf } from "./state/ids.ts";
 import { SecretError, type Secrets } from "./keys/secrets.ts";
-import type { ResultEvent } from "./consolidator/events.ts";
-import type { Notice, PendingIntent } from "./consolidator/records.ts";
+import type { ResultEvent } from "./state/events.ts";
+import type { Notice, PendingIntent } from "./state/records.ts";
 import type { Effects } from "./consolidator/owed.ts";
 import type { Operations } from "./ingest/operations.ts";
 import type { ReplayLetter } from "./missed/replay.ts";

@@ -32,7 +32,7 @@ export function sealingSubject(subscriptionId: string): string {
   return subscriptionId.slice(0, 22);
 }
 
-/** The subscription's id by WebCrypto: base64url(SHA-256(topic NUL callback)), as core/ids.ts makes it. */
+/** The subscription's id by WebCrypto: base64url(SHA-256(topic NUL callback)), as core/state/ids.ts makes it. */
 export async function subscriptionIdByWebCrypto(topic: string, callback: string): Promise<string> {
   const bytes = new TextEncoder().encode(`${identityOf(topic)}\0${identityOf(callback)}`);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

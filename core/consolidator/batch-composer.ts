@@ -2,7 +2,7 @@
 import type { Tail } from "../delivery/tail.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { LaneBook } from "./lane-book.ts";
-import { encodeRecord, type RecentOperations, SHARD_KEY, type ShardRecordState } from "./records.ts";
+import { encodeRecord, type RecentOperations, SHARD_KEY, type ShardRecordState } from "../state/records.ts";
 import type { ShardRecords } from "./shard-records.ts";
 
 export interface BatchComposerOptions {

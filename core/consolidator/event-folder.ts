@@ -1,14 +1,14 @@
 // Folds a shard's `events`, in order and in slices, into its records; their lanes follow. How far it is, the shard's record says.
 import { getLogger } from "@logtape/logtape";
-import { subscriptionIdOf, topicIdOf } from "../ids.ts";
+import { subscriptionIdOf, topicIdOf } from "../state/ids.ts";
 import type { LogRecord, ShardRecord } from "../log/log.ts";
-import { decodeEvent, type DeregisterEvent, type HubEvent } from "./events.ts";
-import { foldDeregistered, foldSubscription, isLive } from "./fold-subscription.ts";
-import { foldTopic } from "./fold-topic.ts";
+import { decodeEvent, type DeregisterEvent, type HubEvent } from "../state/events.ts";
+import { foldDeregistered, foldSubscription, isLive } from "../state/fold-subscription.ts";
+import { foldTopic } from "../state/fold-topic.ts";
 import type { LaneBook } from "./lane-book.ts";
-import { hasOperation, withOperation } from "./operations.ts";
+import { hasOperation, withOperation } from "../state/recent-operations.ts";
 import type { Owed } from "./owed.ts";
-import type { RecentOperations } from "./records.ts";
+import type { RecentOperations } from "../state/records.ts";
 import { MOST_ENDED, type ShardLanes } from "./shard-lanes.ts";
 import type { ShardRecords } from "./shard-records.ts";
 

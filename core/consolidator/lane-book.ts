@@ -5,10 +5,10 @@ import type { Delivery } from "../delivery/delivery.ts";
 import { Lane } from "../delivery/lane.ts";
 import type { Quiet } from "../delivery/reading.ts";
 import { createTarget, type Target, type TargetOptions } from "../delivery/target.ts";
-import { topicIdOf } from "../ids.ts";
+import { topicIdOf } from "../state/ids.ts";
 import type { ShardRecord } from "../log/log.ts";
 import { PositionRecords } from "./position-records.ts";
-import type { CursorRecord, SubscriptionRecord } from "./records.ts";
+import type { CursorRecord, SubscriptionRecord } from "../state/records.ts";
 
 export interface LaneBookOptions {
   readonly shard: number;

@@ -2,10 +2,10 @@
 // a time, until a later fold says that it was done (A3.10). All of it may happen twice.
 import type { Message } from "../delivery/message.ts";
 import type { Outcome } from "../delivery/outcome.ts";
-import type { ResultEvent } from "./events.ts";
-import { foldOwnResult, foldReplayed } from "./fold-subscription.ts";
-import { foldFetched } from "./fold-topic.ts";
-import type { Fetched, Notice, PendingIntent, Replay, SubscriptionRecord, TopicRecord } from "./records.ts";
+import type { ResultEvent } from "../state/events.ts";
+import { foldOwnResult, foldReplayed } from "../state/fold-subscription.ts";
+import { foldFetched } from "../state/fold-topic.ts";
+import type { Fetched, Notice, PendingIntent, Replay, SubscriptionRecord, TopicRecord } from "../state/records.ts";
 import { type ShardRecords, TAKEOVER_MS } from "./shard-records.ts";
 
 /** What runs after a commit; each reports back by a finding, and may run twice. */

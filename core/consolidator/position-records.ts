@@ -1,6 +1,6 @@
 // The position records of a shard's lanes as the log has them, and what a batch holds to change them (A4.3).
 import type { ShardRecord } from "../log/log.ts";
-import type { CursorRecord } from "./records.ts";
+import type { CursorRecord } from "../state/records.ts";
 
 export class PositionRecords {
   /** As text: a million objects would be larger. */

@@ -7,10 +7,10 @@ import type { Outcome } from "../delivery/outcome.ts";
 import type { Quiet } from "../delivery/reading.ts";
 import type { ShardRecord } from "../log/log.ts";
 import { nextTurn } from "../next-turn.ts";
-import { ended, isLive } from "./fold-subscription.ts";
+import { ended, isLive } from "../state/fold-subscription.ts";
 import type { LaneBook } from "./lane-book.ts";
 import type { Owed } from "./owed.ts";
-import type { SubscriptionRecord } from "./records.ts";
+import type { SubscriptionRecord } from "../state/records.ts";
 import type { ShardRecords } from "./shard-records.ts";
 
 export interface ShardLanesOptions {

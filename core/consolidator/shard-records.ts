@@ -3,9 +3,9 @@
 import type { ShardRecord } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
 import { DueIndex } from "./due-index.ts";
-import { OPERATIONS_KEPT_MS, withoutOldOperations } from "./operations.ts";
-import { encodeRecord, type SubscriptionRecord, type TopicRecord } from "./records.ts";
-import type { Subscriptions } from "./subscriptions.ts";
+import { OPERATIONS_KEPT_MS, withoutOldOperations } from "../state/recent-operations.ts";
+import { encodeRecord, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
+import type { Subscriptions } from "../state/subscriptions.ts";
 
 /** An owner takes over the verification of what has no result this long after the 202 (A3.6). */
 export const TAKEOVER_MS = 60_000;

@@ -15,7 +15,7 @@ import { BatchComposer } from "./batch-composer.ts";
 import { EventFolder } from "./event-folder.ts";
 import { LaneBook } from "./lane-book.ts";
 import { type Effects, Owed } from "./owed.ts";
-import { encodeRecord } from "./records.ts";
+import { encodeRecord } from "../state/records.ts";
 import { Resealing, type ResealingOptions } from "./resealing.ts";
 import { ShardLanes } from "./shard-lanes.ts";
 import { ShardRecords } from "./shard-records.ts";

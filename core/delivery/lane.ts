@@ -1,6 +1,6 @@
 // A lane: one subscription's place in its topic's log, and what it holds of it. The scheduler moves it, this file keeps its
 // books: what was read, what is in flight, what waits to be repeated, and from where on nothing is done yet.
-import type { CursorRecord, LaneHealth } from "../consolidator/records.ts";
+import type { CursorRecord, LaneHealth } from "../state/records.ts";
 import { type LaneEvent, type LaneState, nextState } from "./lane-state.ts";
 import type { Message } from "./message.ts";
 import type { Target } from "./target.ts";

@@ -1,8 +1,8 @@
 // Who may ask about which subscription (WIRE §5, §6): the same door for status, missed messages and dead letters, and for what
 // moves a position.
 import type { Caller } from "../../shared/core-api.ts";
-import type { SubscriptionPhase, SubscriptionRecord } from "../consolidator/records.ts";
-import { isSameClient, subscriptionIdOf } from "../ids.ts";
+import type { SubscriptionPhase, SubscriptionRecord } from "../state/records.ts";
+import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";

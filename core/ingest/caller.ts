@@ -1,7 +1,7 @@
 // Who asks, as the edge says it: unknown JSON in, a `Caller` out.
 import * as v from "valibot";
 import type { Caller, ClientIdentity } from "../../shared/core-api.ts";
-import { CLIENT } from "../consolidator/events.ts";
+import { CLIENT } from "../state/events.ts";
 import { Refusal } from "./refusal.ts";
 
 const text = v.string();

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { CONTENT_HEAD_MAX_BYTES, openFrame } from "../../shared/content-frame.ts";
 import { IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
 import { BodyTooLargeError } from "../../shared/request-body.ts";
-import { CLIENT, TOPIC_NAME } from "../consolidator/events.ts";
+import { CLIENT, TOPIC_NAME } from "../state/events.ts";
 import { HEAD, parseWith } from "./operation.ts";
 import type { Content } from "./publish.ts";
 import { Refusal } from "./refusal.ts";

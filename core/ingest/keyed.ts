@@ -6,7 +6,7 @@ import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { BlockIndex } from "../blocks/block-index.ts";
 import type { Keyed } from "../blocks/block.ts";
 import type { Tail } from "../delivery/tail.ts";
-import { clientKeyOf, keyedMessageIdOf } from "../ids.ts";
+import { clientKeyOf, keyedMessageIdOf } from "../state/ids.ts";
 import type { Position } from "../log/log.ts";
 import { Refusal } from "./refusal.ts";
 import { type Topic, WAIT_MS } from "./topics.ts";

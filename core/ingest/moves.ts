@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { IDEMPOTENCY_KEY, type MoveOperation, type SubscriptionStatus } from "../../shared/core-api.ts";
-import { type AckEvent, encodeEvent, type ReplayEvent, type ResumeEvent } from "../consolidator/events.ts";
-import { MOST_REQUESTS, requestKeyOf } from "../consolidator/fold-subscription.ts";
-import { clientKeyOf } from "../ids.ts";
+import { type AckEvent, encodeEvent, type ReplayEvent, type ResumeEvent } from "../state/events.ts";
+import { MOST_REQUESTS, requestKeyOf } from "../state/fold-subscription.ts";
+import { clientKeyOf } from "../state/ids.ts";
 import type { Log } from "../log/log.ts";
 import { nextOf } from "../missed/read-request.ts";
 import type { Replica } from "../replica/replica.ts";

@@ -1,7 +1,7 @@
 // Operations as they come from an edge: unknown JSON in, a typed operation out.
 import * as v from "valibot";
 import type { Operation, OperationHead } from "../../shared/core-api.ts";
-import { CALLBACK_URL, CLIENT, CONCURRENCY, LEASE_MS, TOPIC_NAME, VERIFY_TOKEN } from "../consolidator/events.ts";
+import { CALLBACK_URL, CLIENT, CONCURRENCY, LEASE_MS, TOPIC_NAME, VERIFY_TOKEN } from "../state/events.ts";
 import { SEALED_SECRET } from "../../shared/sealed-secret.ts";
 import { Refusal } from "./refusal.ts";
 

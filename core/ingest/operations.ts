@@ -9,9 +9,9 @@ import type {
   RegisterOperation,
   ResultOperation,
 } from "../../shared/core-api.ts";
-import { encodeEvent, type HubEvent, type ResultEvent } from "../consolidator/events.ts";
-import { isLive, MOST_PENDING } from "../consolidator/fold-subscription.ts";
-import { isSameClient, subscriptionIdOf } from "../ids.ts";
+import { encodeEvent, type HubEvent, type ResultEvent } from "../state/events.ts";
+import { isLive, MOST_PENDING } from "../state/fold-subscription.ts";
+import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";

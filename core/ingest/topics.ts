@@ -1,8 +1,8 @@
 // Which topics there are, as a request must know it: never a wrong "no" (A3.11).
 import type { ClientIdentity } from "../../shared/core-api.ts";
-import { clientKeyOf, topicIdOf } from "../ids.ts";
-import type { TopicRecord } from "../consolidator/records.ts";
-import { encodeEvent } from "../consolidator/events.ts";
+import { clientKeyOf, topicIdOf } from "../state/ids.ts";
+import type { TopicRecord } from "../state/records.ts";
+import { encodeEvent } from "../state/events.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Quotas } from "./quotas.ts";

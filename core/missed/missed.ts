@@ -3,7 +3,7 @@ import { createPacedBody } from "../../shared/paced-body.ts";
 import type { Caller } from "../../shared/core-api.ts";
 import type { Tail } from "../delivery/tail.ts";
 import { type Admit, type Known, refuseEnded } from "../ingest/admission.ts";
-import { isSameClient } from "../ids.ts";
+import { isSameClient } from "../state/ids.ts";
 import type { Secrets } from "../keys/secrets.ts";
 import { Refusal } from "../ingest/refusal.ts";
 import type { StandingOf } from "../ingest/standing.ts";

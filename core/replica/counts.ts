@@ -2,9 +2,9 @@
 // the transaction that writes the row.
 import { createHash } from "node:crypto";
 import type { ClientIdentity } from "../../shared/core-api.ts";
-import { isLive } from "../consolidator/fold-subscription.ts";
-import type { SubscriptionRecord, TopicRecord } from "../consolidator/records.ts";
-import { clientKeyOf } from "../ids.ts";
+import { isLive } from "../state/fold-subscription.ts";
+import type { SubscriptionRecord, TopicRecord } from "../state/records.ts";
+import { clientKeyOf } from "../state/ids.ts";
 
 /** `subscriptions`: live, or a subscribe waits to be verified; `pending`: those of which one waits; `topics`: that live. */
 export type Counted = "subscriptions" | "pending" | "topics";

@@ -9,7 +9,7 @@ import {
   type ShardRecordState,
   type SubscriptionRecord,
   type TopicRecord,
-} from "../consolidator/records.ts";
+} from "../state/records.ts";
 import { pause } from "../../shared/pause.ts";
 import type { Database, Statement } from "../log/libsql/database.ts";
 import type { Batch, Log } from "../log/log.ts";

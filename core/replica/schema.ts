@@ -1,7 +1,7 @@
 // The replica's tables (drizzle): the compacted streams as they stand, and how far they were read.
 import { index, integer, primaryKey, sqliteTable, text } from "./drizzle.ts";
 
-/** One row per stream and key; `record` is the JSON of core/consolidator/records.ts. */
+/** One row per stream and key; `record` is the JSON of core/state/records.ts. */
 export const records = sqliteTable("records", {
   stream: text("stream", { enum: ["topics", "subscriptions", "cursors"] }).notNull(),
   partition: integer("partition").notNull(),

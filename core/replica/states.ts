@@ -1,10 +1,10 @@
 // The consolidated state in the replica: a row a record, written as the compacted streams say, loaded by a shard's owner.
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import type { CursorRecord, ShardRecordState, SubscriptionRecord, TopicRecord } from "../consolidator/records.ts";
-import { OWNER_KEY, SHARD_KEY } from "../consolidator/records.ts";
-import { withoutOldOperations } from "../consolidator/operations.ts";
-import { Subscriptions } from "../consolidator/subscriptions.ts";
-import { topicIdOf } from "../ids.ts";
+import type { CursorRecord, ShardRecordState, SubscriptionRecord, TopicRecord } from "../state/records.ts";
+import { OWNER_KEY, SHARD_KEY } from "../state/records.ts";
+import { withoutOldOperations } from "../state/recent-operations.ts";
+import { Subscriptions } from "../state/subscriptions.ts";
+import { topicIdOf } from "../state/ids.ts";
 import { rowsOf, type Statement } from "../log/libsql/database.ts";
 import type { Batch } from "../log/log.ts";
 import { countedOfSubscription, countedOfTopic } from "./counts.ts";

@@ -5,7 +5,7 @@ import pLimit, { type LimitFunction } from "p-limit";
 import { parseHttpUrl } from "../../shared/http-url.ts";
 import type { Outbound, OutboundAnswer } from "../../shared/outbound.ts";
 import { pause } from "../../shared/pause.ts";
-import type { Fetched, FetchOwed, TopicRecord } from "../consolidator/records.ts";
+import type { Fetched, FetchOwed, TopicRecord } from "../state/records.ts";
 import { MESSAGE_HEADERS } from "../delivery/message.ts";
 import type { Log } from "../log/log.ts";
 import { advertisedLinks, linkHeader } from "./links.ts";

@@ -14,8 +14,8 @@ import {
   type ShardRecordState,
   type SubscriptionRecord,
   type TopicRecord,
-} from "../../core/consolidator/records.ts";
-import { subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
+} from "../../core/state/records.ts";
+import { subscriptionIdOf, topicIdOf } from "../../core/state/ids.ts";
 import type { Log, ShardRecord, ShardWriter } from "../../core/log/log.ts";
 import type { SealingKey } from "../../shared/jwks.ts";
 import { SEALING, sealingSubject } from "../../shared/sealed-secret.ts";

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
-import { topicIdOf } from "../../core/ids.ts";
+import { topicIdOf } from "../../core/state/ids.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import { median, stampedBody } from "./clock.ts";
 import { publish } from "./parts.ts";

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { decodeCursor } from "../../core/cursor.ts";
-import { topicIdOf } from "../../core/ids.ts";
+import { topicIdOf } from "../../core/state/ids.ts";
 import { pause } from "../support/eventually.ts";
 import { parameterOf } from "../support/form.ts";
 import type { Arrival, Book, Pair, Wish } from "./book.ts";

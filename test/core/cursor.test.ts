@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { CursorError, decodeCursor, encodeCursor } from "../../core/cursor.ts";
-import { topicIdOf } from "../../core/ids.ts";
+import { topicIdOf } from "../../core/state/ids.ts";
 
 const TOPIC = topicIdOf("https://example.com/feed");
 

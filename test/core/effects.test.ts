@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { ResultEvent } from "../../core/consolidator/events.ts";
-import type { PendingIntent } from "../../core/consolidator/records.ts";
+import type { ResultEvent } from "../../core/state/events.ts";
+import type { PendingIntent } from "../../core/state/records.ts";
 import { createEffects } from "../../core/effects.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
 import { OPEN_SECRETS } from "../support/keys.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { createClient } from "@libsql/client";
 import fc from "fast-check";
-import { keyedMessageIdOf, subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
+import { keyedMessageIdOf, subscriptionIdOf, topicIdOf } from "../../core/state/ids.ts";
 import { frameContent } from "../../shared/content-frame.ts";
 import { CORE_PATHS } from "../../shared/core-api.ts";
 import { openCallbackServer } from "../support/callback-server.ts";

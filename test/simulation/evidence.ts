@@ -1,6 +1,6 @@
 // What the log says after a run, read as a stranger would: messages in order and which of them count, the events of each pair,
 // and what owners wrote of their own findings.
-import { subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
+import { subscriptionIdOf, topicIdOf } from "../../core/state/ids.ts";
 import type { LogRecord } from "../../core/log/log.ts";
 import type { Books, Pair } from "./books.ts";
 import { PREFIX } from "./core-process.ts";

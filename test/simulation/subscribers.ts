@@ -3,7 +3,7 @@
 import { createHmac } from "node:crypto";
 import { decodeCursor } from "../../core/cursor.ts";
 import type { Post, Transport } from "../../core/delivery/transport.ts";
-import { topicIdOf } from "../../core/ids.ts";
+import { topicIdOf } from "../../core/state/ids.ts";
 import type { Outbound } from "../../shared/outbound.ts";
 import type { Attempt, Books, Pair } from "./books.ts";
 import type { Link } from "./kafka/cluster.ts";

@@ -12,7 +12,7 @@ import type {
   ResultOperation,
 } from "../../shared/core-api.ts";
 import { createDoor } from "../../core/session/door.ts";
-import { subscriptionIdOf } from "../../core/ids.ts";
+import { subscriptionIdOf } from "../../core/state/ids.ts";
 import { refusalOf } from "../../core/ingest/refusal.ts";
 import { serve } from "../../shared/runtime/serve.ts";
 import { EDGES, SECRETS } from "./keys.ts";

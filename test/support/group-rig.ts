@@ -2,10 +2,10 @@
 // test says. Writers fence each other as on Kafka; each process has its own replica, lanes and transport.
 import { join } from "node:path";
 import { type Consolidator, startConsolidator } from "../../core/consolidator/consolidator.ts";
-import { encodeEvent, type HubEvent } from "../../core/consolidator/events.ts";
+import { encodeEvent, type HubEvent } from "../../core/state/events.ts";
 import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
 import { RecentIds } from "../../core/delivery/recent-ids.ts";
-import { subscriptionIdOf, topicIdOf } from "../../core/ids.ts";
+import { subscriptionIdOf, topicIdOf } from "../../core/state/ids.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import { type Log, LogError, type Member, type ShardRecord, type ShardWriter } from "../../core/log/log.ts";
 import { openReplica, type Replica } from "../../core/replica/replica.ts";

@@ -1,7 +1,7 @@
 // Keys for tests, made once for each process: a core's, and an edge's that this core knows.
 import { createSecrets } from "../../core/keys/secrets.ts";
 import { createSigners, type Signers } from "../../core/keys/signers.ts";
-import { subscriptionIdOf } from "../../core/ids.ts";
+import { subscriptionIdOf } from "../../core/state/ids.ts";
 import type { Secrets } from "../../core/keys/secrets.ts";
 import { makeCoreKey, makeEdgeKey, publicHalf } from "../../shared/jwks.ts";
 import { createSealer, sealingSubject } from "../../shared/sealed-secret.ts";

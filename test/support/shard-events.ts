@@ -1,6 +1,6 @@
 // Events as a shard is given them, and what its batches say of its positions.
 import assert from "node:assert/strict";
-import { OWNER_KEY, SHARD_KEY, type ShardRecordState } from "../../core/consolidator/records.ts";
+import { OWNER_KEY, SHARD_KEY, type ShardRecordState } from "../../core/state/records.ts";
 import type { ShardRecord } from "../../core/log/log.ts";
 import { operationId, TOPIC, valueOf } from "./core-rig.ts";
 

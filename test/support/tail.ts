@@ -4,7 +4,7 @@ import { encodeCursor } from "../../core/cursor.ts";
 import type { Message } from "../../core/delivery/message.ts";
 import type { Tail } from "../../core/delivery/tail.ts";
 import type { ReadTopic } from "../../core/missed/topic-reader.ts";
-import { topicIdOf } from "../../core/ids.ts";
+import { topicIdOf } from "../../core/state/ids.ts";
 
 export interface TestTail extends Pick<Tail, "watch" | "next"> {
   readonly topic: { readonly id: string; readonly partition: number };

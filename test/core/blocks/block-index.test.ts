@@ -6,7 +6,7 @@ import { type BlockIndex, openBlockIndex } from "../../../core/blocks/block-inde
 import type { BlockStore } from "../../../core/blocks/block-store.ts";
 import { createReadMessages } from "../../../core/blocks/read-messages.ts";
 import { MESSAGE_HEADERS } from "../../../core/delivery/message.ts";
-import { keyedMessageIdOf, topicIdOf } from "../../../core/ids.ts";
+import { keyedMessageIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import type { Chunk, LogRecord } from "../../../core/log/log.ts";
 
 const REMEMBER_MS = 10_000;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import { BLOCK_OFFSETS, decodeBlock } from "../../../core/blocks/block.ts";
 import { MESSAGE_HEADERS } from "../../../core/delivery/message.ts";
-import { keyedMessageIdOf, topicIdOf } from "../../../core/ids.ts";
+import { keyedMessageIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { type CoreRig, createClock, openCoreRig, TOPIC, withDirectory } from "../../support/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 

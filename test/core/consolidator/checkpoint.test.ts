@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { LaneBook } from "../../../core/consolidator/lane-book.ts";
-import type { CursorRecord } from "../../../core/consolidator/records.ts";
+import type { CursorRecord } from "../../../core/state/records.ts";
 import type { Delivery } from "../../../core/delivery/delivery.ts";
 import type { Flight, Lane } from "../../../core/delivery/lane.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";

@@ -2,8 +2,8 @@
 // cuts the writes at once; what the files then hold is all that the next start has.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type CursorRecord, OWNER_KEY, SHARD_KEY, type ShardRecordState } from "../../../core/consolidator/records.ts";
-import { subscriptionIdOf } from "../../../core/ids.ts";
+import { type CursorRecord, OWNER_KEY, SHARD_KEY, type ShardRecordState } from "../../../core/state/records.ts";
+import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { LogError } from "../../../core/log/log.ts";
 import {
   attempts,

@@ -1,9 +1,9 @@
 // A deregister, which takes its owner many batches (A3.9).
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { HubEvent } from "../../../core/consolidator/events.ts";
-import type { SubscriptionRecord } from "../../../core/consolidator/records.ts";
-import { topicIdOf } from "../../../core/ids.ts";
+import type { HubEvent } from "../../../core/state/events.ts";
+import type { SubscriptionRecord } from "../../../core/state/records.ts";
+import { topicIdOf } from "../../../core/state/ids.ts";
 import { LogError, type ShardRecord } from "../../../core/log/log.ts";
 import {
   attempts,

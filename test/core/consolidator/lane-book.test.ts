@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { LaneBook, type LaneBookOptions } from "../../../core/consolidator/lane-book.ts";
-import type { CursorRecord, SubscriptionRecord } from "../../../core/consolidator/records.ts";
-import { topicIdOf } from "../../../core/ids.ts";
+import type { CursorRecord, SubscriptionRecord } from "../../../core/state/records.ts";
+import { topicIdOf } from "../../../core/state/ids.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
 import { type DeliveryRig, openDeliveryRig } from "../../support/delivery-rig.ts";
 import { eventually } from "../../support/eventually.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { IntentEvent, ResultEvent, SubscriptionEvent } from "../../../core/consolidator/events.ts";
-import { foldSubscription } from "../../../core/consolidator/fold-subscription.ts";
-import type { SubscriptionRecord } from "../../../core/consolidator/records.ts";
+import type { IntentEvent, ResultEvent, SubscriptionEvent } from "../../../core/state/events.ts";
+import { foldSubscription } from "../../../core/state/fold-subscription.ts";
+import type { SubscriptionRecord } from "../../../core/state/records.ts";
 import type { ClientIdentity } from "../../../shared/core-api.ts";
 import { attempts, createClock, openCoreRig, operationId, TOPIC, withDirectory } from "../../support/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";

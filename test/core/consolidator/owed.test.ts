@@ -1,8 +1,8 @@
 // What a shard's owner does in the world outside, once it is written (A3.10).
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { HubEvent } from "../../../core/consolidator/events.ts";
-import { topicIdOf } from "../../../core/ids.ts";
+import type { HubEvent } from "../../../core/state/events.ts";
+import { topicIdOf } from "../../../core/state/ids.ts";
 import { attempts, createClock, openCoreRig, operationId, TOPIC, withDirectory } from "../../support/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { intentOf, resultOf } from "../../support/shard-events.ts";

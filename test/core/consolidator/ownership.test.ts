@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createOwnership } from "../../../core/consolidator/ownership.ts";
-import { SHARD_KEY, type ShardRecordState } from "../../../core/consolidator/records.ts";
-import { subscriptionIdOf } from "../../../core/ids.ts";
+import { SHARD_KEY, type ShardRecordState } from "../../../core/state/records.ts";
+import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
 import { compacted, operationId, TOPIC, withDirectory } from "../../support/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";

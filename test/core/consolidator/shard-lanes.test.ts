@@ -1,8 +1,8 @@
 // Leases that end, and what lanes find out themselves (A3.5, A3.7).
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { SubscriptionRecord } from "../../../core/consolidator/records.ts";
-import { subscriptionIdOf, topicIdOf } from "../../../core/ids.ts";
+import type { SubscriptionRecord } from "../../../core/state/records.ts";
+import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
 import {
   attempts,

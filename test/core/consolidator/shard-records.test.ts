@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { SubscriptionRecord } from "../../../core/consolidator/records.ts";
+import type { SubscriptionRecord } from "../../../core/state/records.ts";
 import { ShardRecords } from "../../../core/consolidator/shard-records.ts";
-import { Subscriptions } from "../../../core/consolidator/subscriptions.ts";
-import { topicIdOf } from "../../../core/ids.ts";
+import { Subscriptions } from "../../../core/state/subscriptions.ts";
+import { topicIdOf } from "../../../core/state/ids.ts";
 
 const DAY_MS = 86_400_000;
 

@@ -1,11 +1,11 @@
 // What a shard's owner writes, and when.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decodeEvent, type HubEvent } from "../../../core/consolidator/events.ts";
-import { foldSubscription } from "../../../core/consolidator/fold-subscription.ts";
-import { foldTopic } from "../../../core/consolidator/fold-topic.ts";
-import { type SubscriptionRecord, type TopicRecord } from "../../../core/consolidator/records.ts";
-import { subscriptionIdOf, topicIdOf } from "../../../core/ids.ts";
+import { decodeEvent, type HubEvent } from "../../../core/state/events.ts";
+import { foldSubscription } from "../../../core/state/fold-subscription.ts";
+import { foldTopic } from "../../../core/state/fold-topic.ts";
+import { type SubscriptionRecord, type TopicRecord } from "../../../core/state/records.ts";
+import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { LogError, type LogRecord } from "../../../core/log/log.ts";
 import {
   attempts,

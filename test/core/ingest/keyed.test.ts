@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { createHash } from "node:crypto";
-import { keyedMessageIdOf, topicIdOf } from "../../../core/ids.ts";
+import { keyedMessageIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
 import type { Log } from "../../../core/log/log.ts";

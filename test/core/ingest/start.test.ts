@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCursor } from "../../../core/cursor.ts";
-import { topicIdOf } from "../../../core/ids.ts";
+import { topicIdOf } from "../../../core/state/ids.ts";
 import { withDirectory } from "../../support/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { openTestCore, type TestCore } from "../../support/test-core.ts";

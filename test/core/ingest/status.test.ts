@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { decodeCursor, encodeCursor } from "../../../core/cursor.ts";
-import { encodeEvent } from "../../../core/consolidator/events.ts";
-import { subscriptionIdOf, topicIdOf } from "../../../core/ids.ts";
+import { encodeEvent } from "../../../core/state/events.ts";
+import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { CALLER_HEADER, CORE_PATHS, type SubscriptionStatus } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";

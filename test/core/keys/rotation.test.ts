@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { sealedHeaderOf } from "../../../core/keys/open-sealed.ts";
-import type { SubscriptionRecord } from "../../../core/consolidator/records.ts";
+import type { SubscriptionRecord } from "../../../core/state/records.ts";
 import { makeCoreKey } from "../../../shared/jwks.ts";
 import { compacted, withDirectory } from "../../support/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";

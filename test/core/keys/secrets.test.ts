@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CompactEncrypt, importJWK } from "jose";
 import fc from "fast-check";
-import { subscriptionIdOf } from "../../../core/ids.ts";
+import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { createSecrets, SecretError } from "../../../core/keys/secrets.ts";
 import { makeCoreKey, publicHalf } from "../../../shared/jwks.ts";
 import {

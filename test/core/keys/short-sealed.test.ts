@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { lengthen, shorten } from "../../../core/keys/short-sealed.ts";
-import { subscriptionIdOf } from "../../../core/ids.ts";
+import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { sealedFor } from "../../support/keys.ts";
 
 const [TOPIC, CALLBACK] = ["http://topic.example/", "http://callback.example/"];

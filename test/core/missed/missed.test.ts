@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { createReadMessages } from "../../../core/blocks/read-messages.ts";
 import { MESSAGE_HEADERS } from "../../../core/delivery/message.ts";
 import { RecentIds } from "../../../core/delivery/recent-ids.ts";
-import { keyedMessageIdOf, topicIdOf } from "../../../core/ids.ts";
+import { keyedMessageIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { encodeCursor } from "../../../core/cursor.ts";
 import { createAdmit } from "../../../core/ingest/admission.ts";
 import { createStandingOf } from "../../../core/ingest/standing.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCursor } from "../../../core/cursor.ts";
-import { topicIdOf } from "../../../core/ids.ts";
+import { topicIdOf } from "../../../core/state/ids.ts";
 import { parseFrom, parseLimit } from "../../../core/missed/read-request.ts";
 
 const NOW = Date.UTC(2026, 10, 21);

@@ -11,8 +11,8 @@ import {
   SHARD_KEY,
   type SubscriptionRecord,
   type TopicRecord,
-} from "../../../core/consolidator/records.ts";
-import { subscriptionIdOf, topicIdOf } from "../../../core/ids.ts";
+} from "../../../core/state/records.ts";
+import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
 import type { Log, ShardRecord, ShardWriter } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";

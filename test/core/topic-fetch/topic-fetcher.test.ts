@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
-import type { Fetched, TopicRecord } from "../../../core/consolidator/records.ts";
+import type { Fetched, TopicRecord } from "../../../core/state/records.ts";
 import { type Message, toMessage } from "../../../core/delivery/message.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
@@ -13,7 +13,7 @@ import { createTopicFetcher, FETCHES_AT_ONCE, FETCHES_PER_ORIGIN } from "../../.
 import { createOutboundGuard } from "../../../shared/outbound-guard.ts";
 import type { Outbound } from "../../../shared/outbound.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
-import { topicIdOf } from "../../../core/ids.ts";
+import { topicIdOf } from "../../../core/state/ids.ts";
 import { answer, cut, hang, script } from "../../support/answers.ts";
 import { eventually, pause } from "../../support/eventually.ts";
 import { openTopicServer, type Topic, type TopicServer } from "../../support/topic-server.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
-import { subscriptionIdOf } from "../../../../core/ids.ts";
+import { subscriptionIdOf } from "../../../../core/state/ids.ts";
 import { assignShards, type Candidate } from "../../../../core/log/kafka/assign.ts";
 
 const member = (id: string, ...held: number[]): Candidate => ({ id, held });

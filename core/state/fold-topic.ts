@@ -1,6 +1,6 @@
 // The pure fold of a topic: replays and duplicates change nothing.
 import type { TopicEvent } from "./events.ts";
-import { hasOperation, withOperation } from "./operations.ts";
+import { hasOperation, withOperation } from "./recent-operations.ts";
 import type { Fetched, TopicRecord } from "./records.ts";
 
 /** The record after an event at this `events` offset; the same object if the event changes nothing. */

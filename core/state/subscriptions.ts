@@ -1,6 +1,6 @@
 // The subscriptions of a shard in memory, by id and by topic. Most are quiet: nothing is pending, owed or lately done. A quiet one is
 // kept as one short text and made a record again when it is asked for, so that a million of them fit (ARCHITECTURE §4).
-import { topicIdOf } from "../ids.ts";
+import { topicIdOf } from "./ids.ts";
 import { lengthen, shorten } from "../keys/short-sealed.ts";
 import type { SubscriptionRecord } from "./records.ts";
 

@@ -1,7 +1,7 @@
 // Ids are hashes, so that no name of the log is ever built from what a client sends (ARCHITECTURE §2).
 import { createHash } from "node:crypto";
-import type { ClientIdentity } from "../shared/core-api.ts";
-import { identityOf } from "../shared/identity.ts";
+import type { ClientIdentity } from "../../shared/core-api.ts";
+import { identityOf } from "../../shared/identity.ts";
 
 /** base64url(SHA-256(topic)), 43 characters; never begins with "~" (no base64url character is one). */
 export function topicIdOf(topic: string): string {

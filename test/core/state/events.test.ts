@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { decodeEvent, encodeEvent, type HubEvent } from "../../../core/consolidator/events.ts";
-import { foldSubscription } from "../../../core/consolidator/fold-subscription.ts";
+import { decodeEvent, encodeEvent, type HubEvent } from "../../../core/state/events.ts";
+import { foldSubscription } from "../../../core/state/fold-subscription.ts";
 import { targetOf } from "../../support/lanes.ts";
 import { deniedUrl } from "../../../shared/denied.ts";
 import { verificationUrl } from "../../../shared/verification.ts";

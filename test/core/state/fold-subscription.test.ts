@@ -7,7 +7,7 @@ import type {
   ResultEvent,
   RevokeEvent,
   SubscriptionEvent,
-} from "../../../core/consolidator/events.ts";
+} from "../../../core/state/events.ts";
 import {
   foldDeregistered,
   foldOwnResult,
@@ -15,8 +15,8 @@ import {
   foldSubscription,
   isLive,
   MOST_PENDING,
-} from "../../../core/consolidator/fold-subscription.ts";
-import type { SubscriptionPhase, SubscriptionRecord } from "../../../core/consolidator/records.ts";
+} from "../../../core/state/fold-subscription.ts";
+import type { SubscriptionPhase, SubscriptionRecord } from "../../../core/state/records.ts";
 
 const TOPIC = "https://example.com/feed";
 const CALLBACK = "https://subscriber.example/callback?x=1";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { TopicEvent } from "../../../core/consolidator/events.ts";
-import { foldFetched, foldTopic } from "../../../core/consolidator/fold-topic.ts";
-import { hasOperation, OPERATIONS_KEPT_MS, withOperation } from "../../../core/consolidator/operations.ts";
-import type { RecentOperations, TopicRecord } from "../../../core/consolidator/records.ts";
+import type { TopicEvent } from "../../../core/state/events.ts";
+import { foldFetched, foldTopic } from "../../../core/state/fold-topic.ts";
+import { hasOperation, OPERATIONS_KEPT_MS, withOperation } from "../../../core/state/recent-operations.ts";
+import type { RecentOperations, TopicRecord } from "../../../core/state/records.ts";
 
 const TOPIC = "https://example.com/feed";
 const TIME = 1_700_000_000_000;

@@ -1,7 +1,7 @@
 // The pure fold of a subscription (A3.6): intents wait here until a result closes them; only a verified one changes anything.
-import { isSameClient } from "../ids.ts";
+import { isSameClient } from "./ids.ts";
 import type { IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
-import { hasOperation, withOperation } from "./operations.ts";
+import { hasOperation, withOperation } from "./recent-operations.ts";
 import type { PendingIntent, SubscriptionPhase, SubscriptionRecord } from "./records.ts";
 
 /** More than this many waiting: the oldest is cancelled (WIRE §2; the core answers 429 before). */

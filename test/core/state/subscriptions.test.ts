@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type { SubscriptionRecord } from "../../../core/consolidator/records.ts";
-import { Subscriptions } from "../../../core/consolidator/subscriptions.ts";
-import { subscriptionIdOf, topicIdOf } from "../../../core/ids.ts";
+import type { SubscriptionRecord } from "../../../core/state/records.ts";
+import { Subscriptions } from "../../../core/state/subscriptions.ts";
+import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { sealedFor } from "../../support/keys.ts";
 
 const TOPICS = ["http://topic.example/~a", "http://topic.example/%7Ea", "http://topic.example/b"];
