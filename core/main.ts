@@ -13,14 +13,14 @@ import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-f
 import { runTier } from "../shared/runtime/tier.ts";
 import type { Settings } from "../shared/settings.ts";
 import { startCore } from "./core.ts";
-import { makeDirectory } from "./data-directory.ts";
+import { makeDirectory } from "./sqlite/data-directory.ts";
 import { PER_ORIGIN } from "./delivery/limits.ts";
 import { createUndiciTransport } from "./delivery/undici-transport.ts";
 import { countAppends } from "./log/counted.ts";
 import { createOAuthTokens } from "./log/kafka/oauth-token.ts";
 import type { KafkaSasl, KafkaTls } from "./log/kafka/security.ts";
 import { openKafkaLog } from "./log/kafka/kafka-log.ts";
-import { holdLock } from "./log/libsql/database.ts";
+import { holdLock } from "./sqlite/database.ts";
 import { openLibsqlLog } from "./log/libsql/libsql.ts";
 import type { Log } from "./log/log.ts";
 import { bePatient } from "./log/patient.ts";

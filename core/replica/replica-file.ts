@@ -1,7 +1,7 @@
 // The replica's file: opened as it is if it may be used, else thrown away and begun anew (A3.12).
 import { rm } from "node:fs/promises";
 import { getLogger } from "@logtape/logtape";
-import { type Database, isCode, openDatabase } from "../log/libsql/database.ts";
+import { type Database, isCode, openDatabase } from "../sqlite/database.ts";
 import type { Log } from "../log/log.ts";
 import { drizzle } from "./drizzle.ts";
 import { CREATE, origin, positions, SCHEMA_VERSION } from "./schema.ts";

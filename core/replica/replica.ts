@@ -11,7 +11,7 @@ import {
   type TopicRecord,
 } from "../state/records.ts";
 import { pause } from "../../shared/pause.ts";
-import type { Database, Statement } from "../log/libsql/database.ts";
+import type { Database, Statement } from "../sqlite/database.ts";
 import type { Batch, Log } from "../log/log.ts";
 import type { BlockStore } from "../blocks/block-store.ts";
 import {

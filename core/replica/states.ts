@@ -5,7 +5,7 @@ import { OWNER_KEY, SHARD_KEY } from "../state/records.ts";
 import { withoutOldOperations } from "../state/recent-operations.ts";
 import { Subscriptions } from "../state/subscriptions.ts";
 import { topicIdOf } from "../state/ids.ts";
-import { rowsOf, type Statement } from "../log/libsql/database.ts";
+import { rowsOf, type Statement } from "../sqlite/database.ts";
 import type { Batch } from "../log/log.ts";
 import { countedOfSubscription, countedOfTopic } from "./counts.ts";
 import { and, eq, gt, ne, sql } from "./drizzle.ts";

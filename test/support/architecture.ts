@@ -31,7 +31,7 @@ const ENTRIES = new Set(["edge/main.ts", "core/main.ts", "client/listen.ts"]);
 const RUNTIME = "shared/runtime/";
 const LOG_ADAPTER = /^core\/log\/(?:libsql|kafka)(?:[-/.]|$)/;
 /** How a libSQL file is opened: the embedded log and the replica share it. */
-const LIBSQL_DATABASE = "core/log/libsql/database.ts";
+const LIBSQL_DATABASE = "core/sqlite/database.ts";
 const RUNTIME_NAMES = new Set(["process", "Deno", "Bun"]);
 const GLOBAL_OBJECTS = new Set(["globalThis", "global", "self"]);
 /** Packages on the edge's path, each without any `node:` import of its own. */

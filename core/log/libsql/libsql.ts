@@ -2,7 +2,7 @@
 // no holes; one partition; offsets are given out here and kept by AUTOINCREMENT, so they are never used twice.
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { makeDirectory } from "../../data-directory.ts";
+import { makeDirectory } from "../../sqlite/data-directory.ts";
 import {
   type AppendStream,
   COMPACTED,
@@ -14,7 +14,7 @@ import {
   type Stream,
   STREAMS,
 } from "../log.ts";
-import { type Database, holdLock, isCode, openDatabase, rowsOf, type Statement } from "./database.ts";
+import { type Database, holdLock, isCode, openDatabase, rowsOf, type Statement } from "../../sqlite/database.ts";
 import { createFollower, type LibsqlFollower } from "./follower.ts";
 import { Recent } from "./recent.ts";
 import { countKey, positionAt, readChunk, startOf, tableOf } from "./reading.ts";

@@ -1,6 +1,6 @@
 // Retention on the embedded log: what is too old is really deleted, in slices, and its pages are given back.
 import type { Stream } from "../log.ts";
-import type { Database } from "./database.ts";
+import type { Database } from "../../sqlite/database.ts";
 import { positionAt, tableOf } from "./reading.ts";
 import { nextTurn } from "../../next-turn.ts";
 

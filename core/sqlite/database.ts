@@ -1,6 +1,6 @@
 // One libSQL file, opened the way all of ours are: a writer and a reader, each one connection (ARCHITECTURE A2.5).
 import { type Client, createClient, type InStatement, LibsqlError } from "@libsql/client/sqlite3";
-import { LogError } from "../log.ts";
+import { LogError } from "../log/log.ts";
 
 const WAL_BYTES = 16 * 1024 * 1024;
 
