@@ -1,5 +1,5 @@
 // What a shard's next batch writes, and when lanes' positions go with it (A3.1, A4.3).
-import type { Tail } from "../delivery/tail.ts";
+import type { Tail } from "../messages/tail.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { encodeRecord, type RecentOperations, SHARD_KEY, type ShardRecordState } from "../state/records.ts";

@@ -1,7 +1,7 @@
 // The shards of this process: feeds them their events, runs their lanes (ARCHITECTURE A3.2). Which they are, the group says; on a
 // log without one they are all here.
 import { aborted } from "../../shared/pause.ts";
-import { type BlockIndex, openBlockIndex } from "../blocks/block-index.ts";
+import { type BlockIndex, openBlockIndex } from "../messages/block-index.ts";
 import { Addresses } from "../delivery/addresses.ts";
 import { Delivery, type DeliveryDependencies } from "../delivery/delivery.ts";
 import type { LaneOwner } from "../delivery/lane-owner.ts";

@@ -1,6 +1,6 @@
 // What records say is owed to the world outside (a notice, a verification, a fetch, a replay): done after the commit, for each once at
 // a time, until a later fold says that it was done (A3.10). All of it may happen twice.
-import type { Message } from "../delivery/message.ts";
+import type { Message } from "../messages/message.ts";
 import type { Outcome } from "../delivery/outcome.ts";
 import type { ResultEvent } from "../state/events.ts";
 import { foldOwnResult, foldReplayed } from "../state/fold-subscription.ts";

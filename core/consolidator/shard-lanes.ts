@@ -2,7 +2,7 @@
 // is folded into the record (A3.5).
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Lane } from "../delivery/lane.ts";
-import type { Message } from "../delivery/message.ts";
+import type { Message } from "../messages/message.ts";
 import type { Outcome } from "../delivery/outcome.ts";
 import type { Quiet } from "../delivery/reading.ts";
 import type { ShardRecord } from "../log/log.ts";

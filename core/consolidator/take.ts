@@ -2,7 +2,7 @@
 // is in hand.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
-import type { BlockIndex } from "../blocks/block-index.ts";
+import type { BlockIndex } from "../messages/block-index.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Quiet } from "../delivery/reading.ts";
 import type { Batch, Follower, Log } from "../log/log.ts";

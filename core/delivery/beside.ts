@@ -6,7 +6,7 @@ import type { DeliveryCounts } from "./counts.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneOutcomes } from "./lane-outcomes.ts";
 import type { Limits } from "./limits.ts";
-import type { Message } from "./message.ts";
+import type { Message } from "../messages/message.ts";
 import { failureOf, type Outcome, outcomeOf } from "./outcome.ts";
 import type { SignedHeaders } from "./signed-headers.ts";
 import type { Transport } from "./transport.ts";

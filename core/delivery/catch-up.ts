@@ -3,11 +3,11 @@
 // all hold the same messages. A full lane leaves and asks again when it has room.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
-import type { ReadMessages } from "../blocks/read-messages.ts";
+import type { ReadMessages } from "../messages/read-messages.ts";
 import { type Gap, LogError } from "../log/log.ts";
 import { nextTurn } from "../next-turn.ts";
 import type { Lane } from "./lane.ts";
-import type { Message } from "./message.ts";
+import type { Message } from "../messages/message.ts";
 
 const logger = getLogger(["tidings", "core", "catch-up"]);
 const CHUNK_BYTES = 1024 * 1024;

@@ -1,8 +1,8 @@
 // The scheduler of all lanes of this process, put together: the tail hands each message to the lanes of its topic, those that
 // are behind read up to it, attempts start as limits allow, outcomes move the lanes (ARCHITECTURE §4). Everything here happens
 // in synchronous steps; what must be durable (ends, dead letters, positions) is told to the shard's owner, who writes it.
-import type { BlockIndex } from "../blocks/block-index.ts";
-import { createReadMessages } from "../blocks/read-messages.ts";
+import type { BlockIndex } from "../messages/block-index.ts";
+import { createReadMessages } from "../messages/read-messages.ts";
 import type { Signers } from "../keys/signers.ts";
 import type { Gap, Log } from "../log/log.ts";
 import { Attempts } from "./attempts.ts";
@@ -14,13 +14,13 @@ import { type FailureSettings, LaneOutcomes } from "./lane-outcomes.ts";
 import type { LaneOwner } from "./lane-owner.ts";
 import { Lanes } from "./lanes.ts";
 import { Limits } from "./limits.ts";
-import type { Message } from "./message.ts";
+import type { Message } from "../messages/message.ts";
 import type { Outcome } from "./outcome.ts";
 import { Pauses, TICK_MS } from "./pauses.ts";
 import { type Quiet, Reading } from "./reading.ts";
-import type { RecentIds } from "./recent-ids.ts";
+import type { RecentIds } from "../messages/recent-ids.ts";
 import { createSignedHeaders } from "./signed-headers.ts";
-import { Tail } from "./tail.ts";
+import { Tail } from "../messages/tail.ts";
 import type { SignatureAlgorithm } from "./target.ts";
 import type { Transport } from "./transport.ts";
 import { UnderWay } from "./under-way.ts";

@@ -1,6 +1,6 @@
 // What all lanes hold together is bounded (§6.7): who holds how much, who waits for some, and who lets go when all is taken.
 import type { Lane } from "./lane.ts";
-import { type Message, sizeOf } from "./message.ts";
+import { type Message, sizeOf } from "../messages/message.ts";
 
 export interface LaneMemoryOptions {
   /** Bound of all that lanes hold, bytes. */

@@ -2,7 +2,7 @@
 // books: what was read, what is in flight, what waits to be repeated, and from where on nothing is done yet.
 import type { CursorRecord, LaneHealth } from "../state/records.ts";
 import { type LaneEvent, type LaneState, nextState } from "./lane-state.ts";
-import type { Message } from "./message.ts";
+import type { Message } from "../messages/message.ts";
 import type { Target } from "./target.ts";
 import {
   createTrouble,

@@ -1,11 +1,11 @@
 // How a lane that is behind comes up to the tail (A4.1): from the tail's memory if that reaches back to where the lane stands,
 // else from the log, and never more than it has room for.
-import type { ReadMessages } from "../blocks/read-messages.ts";
+import type { ReadMessages } from "../messages/read-messages.ts";
 import type { Gap } from "../log/log.ts";
 import { CatchUp } from "./catch-up.ts";
 import type { Lane } from "./lane.ts";
 import type { LaneMemory } from "./lane-memory.ts";
-import type { Tail } from "./tail.ts";
+import type { Tail } from "../messages/tail.ts";
 
 export interface ReadingOptions {
   readonly tail: Tail;

@@ -1,7 +1,7 @@
 // The headers of an attempt, signed with a secret that is opened for it. A lane whose secret cannot be opened sends nothing.
 import { SecretError } from "../keys/secrets.ts";
 import type { Signers } from "../keys/signers.ts";
-import type { Message } from "./message.ts";
+import type { Message } from "../messages/message.ts";
 import { attemptHeaders, type SignatureAlgorithm, type Target } from "./target.ts";
 
 export interface SignedHeadersOptions {

@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import type { HttpUrl } from "../../shared/http-url.ts";
 import type { Signer, Signing } from "../keys/signers.ts";
 import type { Address, Addressed, Addresses, Recipient } from "./addresses.ts";
-import type { Message } from "./message.ts";
+import type { Message } from "../messages/message.ts";
 
 export type SignatureAlgorithm = "sha1" | "sha256" | "sha384" | "sha512";
 

@@ -1,7 +1,7 @@
 // What only a lane has that fails, has gaps, or delivers several messages at once: most have none of it, and a million of those
 // share one (ARCHITECTURE §4).
 import type { LaneHealth } from "../state/records.ts";
-import type { Message } from "./message.ts";
+import type { Message } from "../messages/message.ts";
 
 /** A message that failed and waits to be sent again. */
 export interface Repeat {

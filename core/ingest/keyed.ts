@@ -3,9 +3,9 @@
 // race through several cores and for those repeated after a crash.
 import { createHash } from "node:crypto";
 import type { ClientIdentity } from "../../shared/core-api.ts";
-import type { BlockIndex } from "../blocks/block-index.ts";
-import type { Keyed } from "../blocks/block.ts";
-import type { Tail } from "../delivery/tail.ts";
+import type { BlockIndex } from "../messages/block-index.ts";
+import type { Keyed } from "../messages/block.ts";
+import type { Tail } from "../messages/tail.ts";
 import { clientKeyOf, keyedMessageIdOf } from "../state/ids.ts";
 import type { Position } from "../log/log.ts";
 import { Refusal } from "./refusal.ts";

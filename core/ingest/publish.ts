@@ -1,9 +1,9 @@
 // Content into the log: acknowledged when it is durable, once however often an edge sends it (WIRE §1, A3.8, A4.4).
-import { encodeCursor } from "../cursor.ts";
-import type { RecentIds } from "../delivery/recent-ids.ts";
+import { encodeCursor } from "../messages/cursor.ts";
+import type { RecentIds } from "../messages/recent-ids.ts";
 import type { ClientIdentity, ContentAnswer } from "../../shared/core-api.ts";
-import { MESSAGE_HEADERS } from "../delivery/message.ts";
-import type { Tail } from "../delivery/tail.ts";
+import { MESSAGE_HEADERS } from "../messages/message.ts";
+import type { Tail } from "../messages/tail.ts";
 import type { Log, Position } from "../log/log.ts";
 import { createAppendKeyed, type KeyedMarks, type KeyedOptions } from "./keyed.ts";
 import { refuseStale } from "./operation.ts";

@@ -1,6 +1,6 @@
 // hub.start: where a new subscription begins in its topic's log (WIRE §2).
 import type { TopicRecord } from "../state/records.ts";
-import { CursorError, decodeCursor } from "../cursor.ts";
+import { CursorError, decodeCursor } from "../messages/cursor.ts";
 import type { Log } from "../log/log.ts";
 import { isIsoTime, pastTime } from "./iso-time.ts";
 import { Refusal } from "./refusal.ts";

@@ -1,6 +1,6 @@
 // GET /dead-letters: the messages that were given up for a subscription (WIRE §3, §5).
 import type { Caller, DeadLetters } from "../../shared/core-api.ts";
-import { CursorError, decodeCursor, encodeCursor } from "../cursor.ts";
+import { CursorError, decodeCursor, encodeCursor } from "../messages/cursor.ts";
 import { type Admit, type Known, refuseEnded } from "../ingest/admission.ts";
 import { Refusal } from "../ingest/refusal.ts";
 import { WAIT_MS } from "../ingest/topics.ts";

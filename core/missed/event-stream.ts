@@ -1,7 +1,7 @@
 // GET /messages as events (WIRE §5): the backlog, then whatever comes, each message once and in log order. What the reader
 // does not take is not read from the log either.
-import type { Message } from "../delivery/message.ts";
-import type { Tail } from "../delivery/tail.ts";
+import type { Message } from "../messages/message.ts";
+import type { Tail } from "../messages/tail.ts";
 import type { Topic } from "../ingest/topics.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import { encodeMissed } from "./missed-message.ts";

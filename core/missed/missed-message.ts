@@ -1,7 +1,7 @@
 // A message as whoever missed it reads it (WIRE §5).
 import { isUtf8 } from "node:buffer";
 import type { MissedMessage } from "../../shared/core-api.ts";
-import type { Message } from "../delivery/message.ts";
+import type { Message } from "../messages/message.ts";
 
 /** One line of JSON. */
 export function encodeMissed({ id, cursor, publishedAt, contentType, body }: Message): string {

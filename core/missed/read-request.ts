@@ -1,5 +1,5 @@
 // What a subscriber asks to read (WIRE §5): the query as it came, with the names of its fields in every refusal.
-import { CursorError, decodeCursor } from "../cursor.ts";
+import { CursorError, decodeCursor } from "../messages/cursor.ts";
 import { pastTime } from "../ingest/iso-time.ts";
 import { Refusal } from "../ingest/refusal.ts";
 import type { Topic } from "../ingest/topics.ts";

@@ -1,7 +1,7 @@
 // One topic's messages from the log, a chunk at a time: from the tail's memory where it reaches back far enough (A4.1).
-import type { ReadMessages } from "../blocks/read-messages.ts";
-import { type Message, sizeOf } from "../delivery/message.ts";
-import type { Tail } from "../delivery/tail.ts";
+import type { ReadMessages } from "../messages/read-messages.ts";
+import { type Message, sizeOf } from "../messages/message.ts";
+import type { Tail } from "../messages/tail.ts";
 import type { Topic } from "../ingest/topics.ts";
 
 export interface TopicChunk {

@@ -1,6 +1,6 @@
 // The replica's copy of `blocks`: what the block index looks up once it has been followed (ARCHITECTURE A4.2, A4.4).
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import { BLOCK_OFFSETS, decodeBlock, type Keyed, type TopicInBlock } from "../blocks/block.ts";
+import { BLOCK_OFFSETS, decodeBlock, type Keyed, type TopicInBlock } from "../messages/block.ts";
 import type { Batch } from "../log/log.ts";
 import { and, desc, eq, gte, inArray, isNotNull, lt, sql } from "./drizzle.ts";
 import { blocks, blockTopics, keyed } from "./schema.ts";

@@ -13,7 +13,7 @@ import {
 import { pause } from "../../shared/pause.ts";
 import type { Database, Statement } from "../sqlite/database.ts";
 import type { Batch, Log } from "../log/log.ts";
-import type { BlockStore } from "../blocks/block-store.ts";
+import type { BlockStore } from "../messages/block-store.ts";
 import {
   blockInserts,
   blocksOf,

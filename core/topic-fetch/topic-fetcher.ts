@@ -6,7 +6,7 @@ import { parseHttpUrl } from "../../shared/http-url.ts";
 import type { Outbound, OutboundAnswer } from "../../shared/outbound.ts";
 import { pause } from "../../shared/pause.ts";
 import type { Fetched, FetchOwed, TopicRecord } from "../state/records.ts";
-import { MESSAGE_HEADERS } from "../delivery/message.ts";
+import { MESSAGE_HEADERS } from "../messages/message.ts";
 import type { Log } from "../log/log.ts";
 import { advertisedLinks, linkHeader } from "./links.ts";
 

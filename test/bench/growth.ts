@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
+import { MESSAGE_HEADERS } from "../../core/messages/message.ts";
 import { topicIdOf } from "../../core/state/ids.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import { median, stampedBody } from "./clock.ts";

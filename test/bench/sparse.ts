@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeEvent } from "../../core/state/events.ts";
-import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
+import { MESSAGE_HEADERS } from "../../core/messages/message.ts";
 import { topicIdOf } from "../../core/state/ids.ts";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";

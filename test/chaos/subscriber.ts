@@ -5,7 +5,7 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { decodeCursor } from "../../core/cursor.ts";
+import { decodeCursor } from "../../core/messages/cursor.ts";
 import { topicIdOf } from "../../core/state/ids.ts";
 import { pause } from "../support/eventually.ts";
 import { parameterOf } from "../support/form.ts";

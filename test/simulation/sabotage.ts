@@ -1,9 +1,9 @@
 // Faults that are put into a core on purpose, so that it can be shown that a run finds them. None can be reached by a setting:
 // they wrap what the core is given, break the simulated broker, or replace a method while a run lasts.
-import { BlockIndex } from "../../core/blocks/block-index.ts";
+import { BlockIndex } from "../../core/messages/block-index.ts";
 import { Shard } from "../../core/consolidator/shard.ts";
-import { RecentIds } from "../../core/delivery/recent-ids.ts";
-import { Ring } from "../../core/delivery/ring.ts";
+import { RecentIds } from "../../core/messages/recent-ids.ts";
+import { Ring } from "../../core/messages/ring.ts";
 import type { Plan } from "./plan.ts";
 import type { Log, ShardRecord } from "../../core/log/log.ts";
 

@@ -1,7 +1,7 @@
 // Subscribers: what stands behind the callbacks. They take messages, fail, hang, vanish, say that they are gone, and come back;
 // they answer challenges, and write down what came to them.
 import { createHmac } from "node:crypto";
-import { decodeCursor } from "../../core/cursor.ts";
+import { decodeCursor } from "../../core/messages/cursor.ts";
 import type { Post, Transport } from "../../core/delivery/transport.ts";
 import { topicIdOf } from "../../core/state/ids.ts";
 import type { Outbound } from "../../shared/outbound.ts";

@@ -8,8 +8,8 @@ import { encodeEvent, type HubEvent, type ResultEvent } from "../../core/state/e
 import type { Notice, PendingIntent, SubscriptionRecord, TopicRecord } from "../../core/state/records.ts";
 import { decodeRecord } from "../../core/state/records.ts";
 import type { Effects, OwedReplay, ReplayResult } from "../../core/consolidator/owed.ts";
-import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
-import { RecentIds } from "../../core/delivery/recent-ids.ts";
+import { MESSAGE_HEADERS } from "../../core/messages/message.ts";
+import { RecentIds } from "../../core/messages/recent-ids.ts";
 import { subscriptionIdOf, topicIdOf } from "../../core/state/ids.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import { type Log, LogError, type ShardRecord } from "../../core/log/log.ts";

@@ -3,13 +3,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openBlockIndex } from "../../core/blocks/block-index.ts";
+import { openBlockIndex } from "../../core/messages/block-index.ts";
 import { Delivery, type DeliverySettings } from "../../core/delivery/delivery.ts";
 import type { Lane } from "../../core/delivery/lane.ts";
 import type { DeadLetter } from "../../core/delivery/lane-owner.ts";
-import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
+import { MESSAGE_HEADERS } from "../../core/messages/message.ts";
 import type { Signers } from "../../core/keys/signers.ts";
-import { RecentIds } from "../../core/delivery/recent-ids.ts";
+import { RecentIds } from "../../core/messages/recent-ids.ts";
 import type { Post, Transport } from "../../core/delivery/transport.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import type { Log } from "../../core/log/log.ts";

@@ -3,8 +3,8 @@
 import { join } from "node:path";
 import { type Consolidator, startConsolidator } from "../../core/consolidator/consolidator.ts";
 import { encodeEvent, type HubEvent } from "../../core/state/events.ts";
-import { MESSAGE_HEADERS } from "../../core/delivery/message.ts";
-import { RecentIds } from "../../core/delivery/recent-ids.ts";
+import { MESSAGE_HEADERS } from "../../core/messages/message.ts";
+import { RecentIds } from "../../core/messages/recent-ids.ts";
 import { subscriptionIdOf, topicIdOf } from "../../core/state/ids.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import { type Log, LogError, type Member, type ShardRecord, type ShardWriter } from "../../core/log/log.ts";

@@ -1,7 +1,7 @@
 // Lanes and messages for tests of the delivery half, made without a log.
 import { Addresses, type Recipient } from "../../core/delivery/addresses.ts";
 import { Lane } from "../../core/delivery/lane.ts";
-import type { Message } from "../../core/delivery/message.ts";
+import type { Message } from "../../core/messages/message.ts";
 import { createTarget, type Target } from "../../core/delivery/target.ts";
 
 export const ADDRESSES = new Addresses({ hubUrl: "http://hub.example/hub", random: Math.random });

@@ -1,8 +1,8 @@
 // A topic's messages and the tail that offers them, without a log: what reading stands on, moved by hand.
 
-import { encodeCursor } from "../../core/cursor.ts";
-import type { Message } from "../../core/delivery/message.ts";
-import type { Tail } from "../../core/delivery/tail.ts";
+import { encodeCursor } from "../../core/messages/cursor.ts";
+import type { Message } from "../../core/messages/message.ts";
+import type { Tail } from "../../core/messages/tail.ts";
 import type { ReadTopic } from "../../core/missed/topic-reader.ts";
 import { topicIdOf } from "../../core/state/ids.ts";
 

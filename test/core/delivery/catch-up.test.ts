@@ -1,7 +1,7 @@
 // The catch-up reader over a log in memory whose reads, like the embedded log's, never let go of the event loop by themselves.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { ReadMessages } from "../../../core/blocks/read-messages.ts";
+import type { ReadMessages } from "../../../core/messages/read-messages.ts";
 import { CatchUp } from "../../../core/delivery/catch-up.ts";
 import type { Lane } from "../../../core/delivery/lane.ts";
 import { eventually } from "../../support/eventually.ts";

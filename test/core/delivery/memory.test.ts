@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { Ring, RING_BYTES } from "../../../core/delivery/ring.ts";
+import { Ring, RING_BYTES } from "../../../core/messages/ring.ts";
 import { laneOf, messageAt } from "../../support/lanes.ts";
 import { pause } from "../../support/eventually.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { attemptHeaders, type SignatureAlgorithm, type Target } from "../../../core/delivery/target.ts";
-import type { Message } from "../../../core/delivery/message.ts";
+import type { Message } from "../../../core/messages/message.ts";
 import { OPEN_SIGNERS } from "../../support/keys.ts";
 import { messageAt, targetOf } from "../../support/lanes.ts";
 import { hubSignature } from "../../support/signatures.ts";

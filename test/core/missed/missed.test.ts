@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createReadMessages } from "../../../core/blocks/read-messages.ts";
-import { MESSAGE_HEADERS } from "../../../core/delivery/message.ts";
-import { RecentIds } from "../../../core/delivery/recent-ids.ts";
+import { createReadMessages } from "../../../core/messages/read-messages.ts";
+import { MESSAGE_HEADERS } from "../../../core/messages/message.ts";
+import { RecentIds } from "../../../core/messages/recent-ids.ts";
 import { keyedMessageIdOf, topicIdOf } from "../../../core/state/ids.ts";
-import { encodeCursor } from "../../../core/cursor.ts";
+import { encodeCursor } from "../../../core/messages/cursor.ts";
 import { createAdmit } from "../../../core/ingest/admission.ts";
 import { createStandingOf } from "../../../core/ingest/standing.ts";
 import { NO_QUOTAS } from "../../support/no-quotas.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Fetched, TopicRecord } from "../../../core/state/records.ts";
-import { type Message, toMessage } from "../../../core/delivery/message.ts";
+import { type Message, toMessage } from "../../../core/messages/message.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
 import { createTopicFetcher, FETCHES_AT_ONCE, FETCHES_PER_ORIGIN } from "../../../core/topic-fetch/topic-fetcher.ts";

@@ -1,6 +1,6 @@
 // The block index of this process: the blocks in its replica, those finished but not followed yet, and the one being filled.
 // The tail fills it; tail, catch-up and missed-message reads ask it which messages are repeats, and where a topic stands.
-import { isKeyed, MESSAGE_HEADERS } from "../delivery/message.ts";
+import { isKeyed, MESSAGE_HEADERS } from "./message.ts";
 import type { Batch, Log, LogRecord, ShardRecord } from "../log/log.ts";
 import { Block, BLOCK_OFFSETS, blockOf, encodeBlock, type Keyed, type TopicInBlock } from "./block.ts";
 import type { BlockStore } from "./block-store.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { RecentIds } from "../../../core/delivery/recent-ids.ts";
+import { RecentIds } from "../../../core/messages/recent-ids.ts";
 import { messageAt } from "../../support/lanes.ts";
 
 function memory() {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { Ring, RING_BYTES } from "../../../core/delivery/ring.ts";
+import { Ring, RING_BYTES } from "../../../core/messages/ring.ts";
 import { messageAt } from "../../support/lanes.ts";
 
 const MIB = 1024 * 1024;

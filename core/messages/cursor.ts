@@ -1,6 +1,6 @@
 // The public cursor: opaque, versioned, bound to its topic (WIRE §5). It names a message and means everything after it.
 import { createHash } from "node:crypto";
-import type { Position } from "./log/log.ts";
+import type { Position } from "../log/log.ts";
 
 const VERSION = 1;
 // version 1 · topic hash 8 · partition 2 · next offset 7 · checksum 4

@@ -1,6 +1,6 @@
 // The tail: the one reader of `messages` in this process. It offers each message once, by reference, keeps the newest in
 // memory, and says how far it is (ARCHITECTURE §4, A4.1).
-import type { BlockIndex, Repeats } from "../blocks/block-index.ts";
+import type { BlockIndex, Repeats } from "./block-index.ts";
 import type { Batch, Follower, Gap, Log } from "../log/log.ts";
 import { nextTurn } from "../next-turn.ts";
 import { type Message, toMessage } from "./message.ts";

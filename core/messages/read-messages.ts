@@ -1,7 +1,7 @@
 // Reads messages as whoever is behind reads them: without repeats, and no further than the index reaches (A4.2, A4.4). Catch-up
 // and missed-message reads share it, so that both find what the tail found.
-import { type Message, toMessage } from "../delivery/message.ts";
-import type { RecentIds } from "../delivery/recent-ids.ts";
+import { type Message, toMessage } from "./message.ts";
+import type { RecentIds } from "./recent-ids.ts";
 import type { Gap, Log, ReadLimits } from "../log/log.ts";
 import type { BlockIndex } from "./block-index.ts";
 import { MOST_TOPICS, readTopics } from "./read-topics.ts";

@@ -1,5 +1,5 @@
 // A published message as lanes hold it: parsed once from its log record, shared by reference between all of them.
-import { encodeCursor } from "../cursor.ts";
+import { encodeCursor } from "./cursor.ts";
 import type { LogRecord } from "../log/log.ts";
 
 /** Header names of a `messages` record. */
