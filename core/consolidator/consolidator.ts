@@ -2,9 +2,9 @@
 // log without one they are all here.
 import { aborted } from "../../shared/pause.ts";
 import { type BlockIndex, openBlockIndex } from "../messages/block-index.ts";
-import { Addresses } from "../delivery/addresses.ts";
+import { Addresses } from "../delivery/lane/addresses.ts";
 import { Delivery, type DeliveryDependencies } from "../delivery/delivery.ts";
-import type { LaneOwner } from "../delivery/lane-owner.ts";
+import type { LaneOwner } from "../delivery/lane/lane-owner.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Effects } from "./owed.ts";

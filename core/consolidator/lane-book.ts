@@ -1,10 +1,10 @@
 // The lanes of one shard, and what the log says of their positions: one watermark for all, a record only for each lane that
 // is behind it (A4.3).
-import type { Addresses } from "../delivery/addresses.ts";
+import type { Addresses } from "../delivery/lane/addresses.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import { Lane } from "../delivery/lane.ts";
-import type { Quiet } from "../delivery/reading.ts";
-import { createTarget, type Target, type TargetOptions } from "../delivery/target.ts";
+import { Lane } from "../delivery/lane/lane.ts";
+import type { Quiet } from "../delivery/reading/reading.ts";
+import { createTarget, type Target, type TargetOptions } from "../delivery/lane/target.ts";
 import { topicIdOf } from "../state/ids.ts";
 import type { ShardRecord } from "../log/log.ts";
 import { PositionRecords } from "./position-records.ts";

@@ -1,7 +1,7 @@
 // What records say is owed to the world outside (a notice, a verification, a fetch, a replay): done after the commit, for each once at
 // a time, until a later fold says that it was done (A3.10). All of it may happen twice.
 import type { Message } from "../messages/message.ts";
-import type { Outcome } from "../delivery/outcome.ts";
+import type { Outcome } from "../delivery/lane/outcome.ts";
 import type { ResultEvent } from "../state/events.ts";
 import { foldOwnResult, foldReplayed } from "../state/fold-subscription.ts";
 import { foldFetched } from "../state/fold-topic.ts";

@@ -1,10 +1,10 @@
 // A shard's subscriptions and their lanes: what changes a record changes its lane in the same step, and what a lane finds out
 // is folded into the record (A3.5).
 import type { Delivery } from "../delivery/delivery.ts";
-import type { Lane } from "../delivery/lane.ts";
+import type { Lane } from "../delivery/lane/lane.ts";
 import type { Message } from "../messages/message.ts";
-import type { Outcome } from "../delivery/outcome.ts";
-import type { Quiet } from "../delivery/reading.ts";
+import type { Outcome } from "../delivery/lane/outcome.ts";
+import type { Quiet } from "../delivery/reading/reading.ts";
 import type { ShardRecord } from "../log/log.ts";
 import { nextTurn } from "../next-turn.ts";
 import { ended, isLive } from "../state/fold-subscription.ts";

@@ -4,11 +4,11 @@
 // files of their own.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
-import type { Addresses } from "../delivery/addresses.ts";
+import type { Addresses } from "../delivery/lane/addresses.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import type { Lane } from "../delivery/lane.ts";
-import type { DeadLetter } from "../delivery/lane-owner.ts";
-import type { Quiet } from "../delivery/reading.ts";
+import type { Lane } from "../delivery/lane/lane.ts";
+import type { DeadLetter } from "../delivery/lane/lane-owner.ts";
+import type { Quiet } from "../delivery/reading/reading.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
 import { BatchComposer } from "./batch-composer.ts";

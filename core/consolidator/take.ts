@@ -4,7 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import type { Quiet } from "../delivery/reading.ts";
+import type { Quiet } from "../delivery/reading/reading.ts";
 import type { Batch, Follower, Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Shard, type ShardOptions } from "./shard.ts";

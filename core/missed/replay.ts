@@ -2,7 +2,7 @@
 // position it does not touch. It waits while the lane pauses: what a callback does not take now is not forced on it.
 import type { OwedReplay, ReplayResult } from "../consolidator/owed.ts";
 import { type Message, toMessage } from "../messages/message.ts";
-import { backoffMs, type RetryPolicy } from "../delivery/outcome.ts";
+import { backoffMs, type RetryPolicy } from "../delivery/lane/outcome.ts";
 import { type Log, LogError } from "../log/log.ts";
 import type { KeptDeadLetter } from "../replica/dead-letters.ts";
 import type { Replica } from "../replica/replica.ts";

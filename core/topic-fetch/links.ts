@@ -1,6 +1,6 @@
 // What a fetched topic says of itself: its hubs and its canonical URL (§4 discovery), for the `Link` of its deliveries (§7).
 import { isHttpUrl } from "../../shared/identity.ts";
-import { linkTarget } from "../delivery/addresses.ts";
+import { linkTarget } from "../delivery/lane/addresses.ts";
 
 export interface Advertised {
   readonly hubs: readonly string[];

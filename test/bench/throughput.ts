@@ -4,7 +4,7 @@ import { type Bench, PUBLISH_CONNECTIONS, type Rig } from "./rig.ts";
 import { subscribeAll } from "./subscribe.ts";
 import { row } from "./table.ts";
 
-/** What the hub allows itself to one origin (core/delivery/limits.ts); the ceiling gets no more. */
+/** What the hub allows itself to one origin (core/delivery/sending/limits.ts); the ceiling gets no more. */
 const CONNECTIONS_TO_ORIGIN = 256;
 
 export const THROUGHPUT_COLUMNS = [

@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import type { AddressInfo, Server } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { createEffects } from "../../core/effects.ts";
-import { createUndiciTransport } from "../../core/delivery/undici-transport.ts";
+import { createUndiciTransport } from "../../core/delivery/sending/undici-transport.ts";
 import { createTopicFetcher } from "../../core/topic-fetch/topic-fetcher.ts";
 import type { Log } from "../../core/log/log.ts";
 import { appendQuery, parseHttpUrl, UrlError } from "../../shared/http-url.ts";

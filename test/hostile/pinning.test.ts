@@ -6,7 +6,7 @@ import { createServer } from "node:tls";
 import type { TlsOptions } from "node:tls";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { createUndiciTransport } from "../../core/delivery/undici-transport.ts";
+import { createUndiciTransport } from "../../core/delivery/sending/undici-transport.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
 import { createOutboundGuard } from "../../shared/outbound-guard.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
-import { createUndiciTransport } from "../../core/delivery/undici-transport.ts";
+import { createUndiciTransport } from "../../core/delivery/sending/undici-transport.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
 import type { OutboundAnswer } from "../../shared/outbound.ts";
 import { createOutboundGuard } from "../../shared/outbound-guard.ts";

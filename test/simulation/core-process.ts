@@ -5,7 +5,7 @@ import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import type { Log } from "../../core/log/log.ts";
 import { bePatient } from "../../core/log/patient.ts";
 import { type Core, startCore } from "../../core/core.ts";
-import type { Transport } from "../../core/delivery/transport.ts";
+import type { Transport } from "../../core/delivery/sending/transport.ts";
 import type { HttpCall, HttpReply } from "../../shared/http-client.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Outbound } from "../../shared/outbound.ts";

@@ -2,7 +2,7 @@
 // they answer challenges, and write down what came to them.
 import { createHmac } from "node:crypto";
 import { decodeCursor } from "../../core/messages/cursor.ts";
-import type { Post, Transport } from "../../core/delivery/transport.ts";
+import type { Post, Transport } from "../../core/delivery/sending/transport.ts";
 import { topicIdOf } from "../../core/state/ids.ts";
 import type { Outbound } from "../../shared/outbound.ts";
 import type { Attempt, Books, Pair } from "./books.ts";

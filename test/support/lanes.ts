@@ -1,8 +1,8 @@
 // Lanes and messages for tests of the delivery half, made without a log.
-import { Addresses, type Recipient } from "../../core/delivery/addresses.ts";
-import { Lane } from "../../core/delivery/lane.ts";
+import { Addresses, type Recipient } from "../../core/delivery/lane/addresses.ts";
+import { Lane } from "../../core/delivery/lane/lane.ts";
 import type { Message } from "../../core/messages/message.ts";
-import { createTarget, type Target } from "../../core/delivery/target.ts";
+import { createTarget, type Target } from "../../core/delivery/lane/target.ts";
 
 export const ADDRESSES = new Addresses({ hubUrl: "http://hub.example/hub", random: Math.random });
 export const TOPIC_ID = "dG9waWMtb25lLXRvcGljLW9uZS10b3BpYy1vbmUtdG8";

@@ -1,5 +1,5 @@
 // A delivery transport that writes down what it is asked to send and answers as it is told.
-import type { Post, Transport } from "../../core/delivery/transport.ts";
+import type { Post, Transport } from "../../core/delivery/sending/transport.ts";
 
 export interface SentPost {
   readonly post: Post;

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { LaneBook } from "../../../core/consolidator/lane-book.ts";
 import type { CursorRecord } from "../../../core/state/records.ts";
 import type { Delivery } from "../../../core/delivery/delivery.ts";
-import type { Flight, Lane } from "../../../core/delivery/lane.ts";
+import type { Flight, Lane } from "../../../core/delivery/lane/lane.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
 import { ADDRESSES, messageAt } from "../../support/lanes.ts";
 

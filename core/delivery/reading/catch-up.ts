@@ -1,0 +1,159 @@
+// The catch-up reader: lanes that are behind are served in turn, a chunk each, and every lane that is behind, has room, and
+// whose position the chunk crosses joins in, whether it has asked or not (A4.2): of a hundred that miss the same, one reads and
+// all hold the same messages. A full lane leaves and asks again when it has room.
+import { getLogger } from "@logtape/logtape";
+import { pause } from "../../../shared/pause.ts";
+import type { ReadMessages } from "../../messages/read-messages.ts";
+import { type Gap, LogError } from "../../log/log.ts";
+import { nextTurn } from "../../next-turn.ts";
+import type { Lane } from "../lane/lane.ts";
+import type { Message } from "../../messages/message.ts";
+
+const logger = getLogger(["tidings", "core", "catch-up"]);
+const CHUNK_BYTES = 1024 * 1024;
+/** With more topics than this waiting, a chunk is read whole and sorted out here. */
+const MOST_KEYS = 500;
+const PAUSE_AFTER_ERROR_MS = 500;
+/** Handing out a chunk lets others run after this long. */
+const TURN_MS = 20;
+
+export interface CatchUpOptions {
+  readonly read: ReadMessages;
+  /** Whether the lane may take one more message now. */
+  readonly mayTake: (lane: Lane) => boolean;
+  readonly offer: (lane: Lane, message: Message) => void;
+  /** The lane was offered a chunk; it may want another. */
+  readonly arrived: (lane: Lane) => void;
+  readonly gap: (lane: Lane, gap: Gap) => void;
+}
+
+export class CatchUp {
+  readonly #options: CatchUpOptions;
+  /** In the order in which they asked. */
+  readonly #waiting = new Set<Lane>();
+  /** Those, and those that were read to and are not at the tail yet. */
+  readonly #behind = new Set<Lane>();
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: CatchUpOptions) {
+    this.#options = options;
+  }
+
+  /** The lane is to be read to from its `readFrom`; `arrived` follows. Asking twice is asking once. */
+  want(lane: Lane): void {
+    if (this.#closed) return;
+    lane.wantsReading = true;
+    this.#waiting.add(lane);
+    this.#behind.add(lane);
+    this.#start();
+  }
+
+  #start(): void {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+      if (this.#waiting.size > 0) this.#start();
+    });
+  }
+
+  /** The lane is at the tail, or ended: it is not read to any more, and `arrived` does not follow. */
+  forget(lane: Lane): void {
+    this.#served(lane);
+    this.#behind.delete(lane);
+  }
+
+  #served(lane: Lane): void {
+    lane.wantsReading = false;
+    this.#waiting.delete(lane);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#waiting.clear();
+    this.#behind.clear();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed && this.#waiting.size > 0) {
+      const [first] = this.#waiting;
+      try {
+        await this.#serve(first!);
+        // The embedded log reads without letting go of the event loop: attempts and answers have a turn between two chunks.
+        await nextTurn();
+      } catch (error) {
+        if (this.#closed) return;
+        if (error instanceof LogError && error.code === "closed") {
+          this.#closed = true;
+          this.#waiting.clear();
+          return;
+        }
+        logger.warn("Cannot read the log to catch up: {error}", { error });
+        this.#postpone(first!.partition);
+        await pause(PAUSE_AFTER_ERROR_MS);
+      }
+    }
+  }
+
+  /** What cannot be read now lets the other partitions go first. */
+  #postpone(partition: number): void {
+    const waiting = [...this.#waiting];
+    for (const lane of waiting) {
+      if (lane.partition !== partition) continue;
+      this.#waiting.delete(lane);
+      this.#waiting.add(lane);
+    }
+  }
+
+  /** One chunk from the first lane's position; others of its partition join. */
+  async #serve(first: Lane): Promise<void> {
+    // What has room no more by its turn asks again when it has.
+    if (!this.#options.mayTake(first)) {
+      this.#served(first);
+      return this.#options.arrived(first);
+    }
+    const from = first.readFrom;
+    const { partition } = first;
+    const keys = new Set<string>();
+    for (const lane of this.#waiting) if (lane.partition === partition) keys.add(lane.topicId);
+    const chunk = await this.#options.read(partition, from, {
+      maxBytes: CHUNK_BYTES,
+      ...(keys.size <= MOST_KEYS ? { keys } : {}),
+    });
+    const byTopic = new Map<string, Message[]>();
+    for (const message of chunk.messages) {
+      const messages = byTopic.get(message.topicId);
+      if (messages === undefined) byTopic.set(message.topicId, [message]);
+      else messages.push(message);
+    }
+    let turn = performance.now();
+    // Those that are behind now: whoever is fed and asks for more waits for the next chunk.
+    const behind = [...this.#behind];
+    for (const lane of behind) {
+      // So does whoever asked meanwhile for a topic that was not read for.
+      if (!this.#behind.has(lane) || lane.partition !== partition || !keys.has(lane.topicId)) continue;
+      if (lane.readFrom < from || lane.readFrom > chunk.next) continue;
+      if (!this.#waiting.has(lane) && (lane.readFrom === chunk.next || !this.#options.mayTake(lane))) continue;
+      this.#served(lane);
+      this.#feed(lane, byTopic.get(lane.topicId) ?? [], chunk.next, chunk.gap);
+      if (performance.now() - turn < TURN_MS) continue;
+      await nextTurn();
+      turn = performance.now();
+    }
+  }
+
+  #feed(lane: Lane, messages: readonly Message[], next: number, gap: Gap | undefined): void {
+    // Retention overtook the lane: what it can never have is recorded (A4.5).
+    if (gap !== undefined && lane.readFrom < gap.to) {
+      this.#options.gap(lane, { from: lane.readFrom, to: gap.to });
+      lane.readFrom = gap.to;
+    }
+    for (const message of messages) {
+      if (message.offset < lane.readFrom) continue;
+      if (!this.#options.mayTake(lane)) return this.#options.arrived(lane);
+      this.#options.offer(lane, message);
+    }
+    lane.readFrom = Math.max(lane.readFrom, next);
+    this.#options.arrived(lane);
+  }
+}

@@ -1,0 +1,48 @@
+// What the delivery half lets go of is really let go of: bounds in bytes mean nothing while an emptied place still refers to
+// a message (§6.7). Node's own collector is asked, so this file runs on Node only.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { Ring, RING_BYTES } from "../../../../core/messages/ring.ts";
+import { laneOf, messageAt } from "../../../support/lanes.ts";
+import { pause } from "../../../support/eventually.ts";
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
+/** How many of these are still referred to from somewhere. */
+async function alive(references: readonly WeakRef<object>[]): Promise<number> {
+  // A reference that was looked at lives until the turn ends.
+  await pause(1);
+  collect();
+  return references.filter((reference) => reference.deref() !== undefined).length;
+}
+
+describe("memory of the delivery half", () => {
+  it("§6.7 the ring refers to nothing beyond its bound", async () => {
+    const ring = new Ring([0]);
+    const references: WeakRef<object>[] = [];
+    for (let offset = 0; offset < 400; offset++) {
+      const message = messageAt(offset, { body: Buffer.alloc(256 * 1024) });
+      references.push(new WeakRef(message));
+      ring.add(message);
+    }
+    assert.ok(await alive(references) <= RING_BYTES / (256 * 1024));
+    assert.ok(ring.since(0, 399) !== undefined);
+  });
+
+  it("§6.7 a lane refers to nothing that it delivered", async () => {
+    const lane = laneOf();
+    lane.onTail = true;
+    const references: WeakRef<object>[] = [];
+    for (let offset = 0; offset < 60; offset++) {
+      const message = messageAt(offset);
+      references.push(new WeakRef(message));
+      lane.take(message);
+    }
+    for (let offset = 0; offset < 50; offset++) lane.done(lane.depart(0)!);
+    assert.equal(await alive(references), 10);
+    assert.equal(lane.queued, 10);
+  });
+});
