@@ -9,7 +9,7 @@ import type { ServeOptions } from "../shared/serve.ts";
 import type { Settings } from "../shared/settings.ts";
 import { createTraceparent } from "../shared/trace.ts";
 import { createReadMessages } from "./messages/read-messages.ts";
-import { type Consolidator, KEYS_KEPT_MS, startConsolidator } from "./consolidator/consolidator.ts";
+import { type Consolidator, KEYS_KEPT_MS, startConsolidator } from "./shards/consolidator.ts";
 import type { Transport } from "./delivery/sending/transport.ts";
 import { loadRecentIds, RecentIds } from "./messages/recent-ids.ts";
 import { createEffects } from "./effects.ts";

@@ -1,6 +1,6 @@
 // The core's own figures for /metrics (WIRE §8), counted where they happen and read at each scrape.
 import type { Metrics } from "../shared/metrics.ts";
-import type { Consolidator } from "./consolidator/consolidator.ts";
+import type { Consolidator } from "./shards/consolidator.ts";
 import type { Lane } from "./delivery/lane/lane.ts";
 import type { Secrets } from "./keys/secrets.ts";
 import type { Missed } from "./missed/missed.ts";

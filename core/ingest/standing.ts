@@ -1,5 +1,5 @@
 // Where a live subscription stands: from memory if its lane runs here, else from what was checkpointed (A4.3).
-import type { Consolidator } from "../consolidator/consolidator.ts";
+import type { Consolidator } from "../shards/consolidator.ts";
 import type { CursorRecord } from "../state/records.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";

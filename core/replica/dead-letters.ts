@@ -6,7 +6,7 @@ import { and, eq, gt, gte, inArray, sql } from "./drizzle.ts";
 import { deadLetters } from "./schema.ts";
 import { nextTurn } from "../next-turn.ts";
 
-/** As the stream has it: `core/consolidator/shard.ts` writes it. */
+/** As the stream has it: `core/shards/shard.ts` writes it. */
 export interface DeadLetterRecord extends DeadLetter {
   /** Of the subscription that gave it up. */
   readonly life: number;

@@ -1,7 +1,7 @@
 // Faults that are put into a core on purpose, so that it can be shown that a run finds them. None can be reached by a setting:
 // they wrap what the core is given, break the simulated broker, or replace a method while a run lasts.
 import { BlockIndex } from "../../core/messages/block-index.ts";
-import { Shard } from "../../core/consolidator/shard.ts";
+import { Shard } from "../../core/shards/shard.ts";
 import { RecentIds } from "../../core/messages/recent-ids.ts";
 import { Ring } from "../../core/messages/ring.ts";
 import type { Plan } from "./plan.ts";

@@ -3,11 +3,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Consolidator, startConsolidator } from "../../core/consolidator/consolidator.ts";
+import { type Consolidator, startConsolidator } from "../../core/shards/consolidator.ts";
 import { encodeEvent, type HubEvent, type ResultEvent } from "../../core/state/events.ts";
 import type { Notice, PendingIntent, SubscriptionRecord, TopicRecord } from "../../core/state/records.ts";
 import { decodeRecord } from "../../core/state/records.ts";
-import type { Effects, OwedReplay, ReplayResult } from "../../core/consolidator/owed.ts";
+import type { Effects, OwedReplay, ReplayResult } from "../../core/shards/owed.ts";
 import { MESSAGE_HEADERS } from "../../core/messages/message.ts";
 import { RecentIds } from "../../core/messages/recent-ids.ts";
 import { subscriptionIdOf, topicIdOf } from "../../core/state/ids.ts";

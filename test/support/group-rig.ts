@@ -1,7 +1,7 @@
 // Several processes of one group over one embedded log, in this process: who has the one shard, and how fresh each session is, the
 // test says. Writers fence each other as on Kafka; each process has its own replica, lanes and transport.
 import { join } from "node:path";
-import { type Consolidator, startConsolidator } from "../../core/consolidator/consolidator.ts";
+import { type Consolidator, startConsolidator } from "../../core/shards/consolidator.ts";
 import { encodeEvent, type HubEvent } from "../../core/state/events.ts";
 import { MESSAGE_HEADERS } from "../../core/messages/message.ts";
 import { RecentIds } from "../../core/messages/recent-ids.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { LaneBook } from "../../../core/consolidator/lane-book.ts";
+import { LaneBook } from "../../../core/shards/lane-book.ts";
 import type { CursorRecord } from "../../../core/state/records.ts";
 import type { Delivery } from "../../../core/delivery/delivery.ts";
 import type { Flight, Lane } from "../../../core/delivery/lane/lane.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { DueIndex } from "../../../core/consolidator/due-index.ts";
+import { DueIndex } from "../../../core/shards/due-index.ts";
 
 const START = 1_700_000_000_000;
 

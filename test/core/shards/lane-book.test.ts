@@ -1,7 +1,7 @@
 // The lanes of one shard, and what the log says of their positions (A4.3), over the real scheduler and a real log.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { LaneBook, type LaneBookOptions } from "../../../core/consolidator/lane-book.ts";
+import { LaneBook, type LaneBookOptions } from "../../../core/shards/lane-book.ts";
 import type { CursorRecord, SubscriptionRecord } from "../../../core/state/records.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";

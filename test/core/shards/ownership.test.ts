@@ -1,7 +1,7 @@
 // A shard that moves between processes (A3.2 to A3.4), rule by rule; the whole on a real broker is test/scenario/cores.test.ts.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createOwnership } from "../../../core/consolidator/ownership.ts";
+import { createOwnership } from "../../../core/shards/ownership.ts";
 import { SHARD_KEY, type ShardRecordState } from "../../../core/state/records.ts";
 import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
