@@ -17,7 +17,7 @@ import { SecretError, type Secrets } from "./keys/secrets.ts";
 import type { ResultEvent } from "./state/events.ts";
 import type { Notice, PendingIntent } from "./state/records.ts";
 import type { Effects } from "./shards/owed.ts";
-import type { Operations } from "./ingest/operations.ts";
+import type { Operations } from "./requests/operations.ts";
 import type { ReplayLetter } from "./missed/replay.ts";
 import type { TopicFetcher } from "./topic-fetch/topic-fetcher.ts";
 

@@ -1,9 +1,9 @@
 // GET /dead-letters: the messages that were given up for a subscription (WIRE §3, §5).
 import type { Caller, DeadLetters } from "../../shared/core-api.ts";
 import { CursorError, decodeCursor, encodeCursor } from "../messages/cursor.ts";
-import { type Admit, type Known, refuseEnded } from "../ingest/admission.ts";
-import { Refusal } from "../ingest/refusal.ts";
-import { WAIT_MS } from "../ingest/topics.ts";
+import { type Admit, type Known, refuseEnded } from "../requests/admission.ts";
+import { Refusal } from "../requests/refusal.ts";
+import { WAIT_MS } from "../requests/topics.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { nextOf, parseLimit } from "./read-request.ts";

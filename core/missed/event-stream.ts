@@ -2,7 +2,7 @@
 // does not take is not read from the log either.
 import type { Message } from "../messages/message.ts";
 import type { Tail } from "../messages/tail.ts";
-import type { Topic } from "../ingest/topics.ts";
+import type { Topic } from "../requests/topics.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import { encodeMissed } from "./missed-message.ts";
 import type { ReadTopic } from "./topic-reader.ts";

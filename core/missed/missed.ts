@@ -2,12 +2,12 @@
 import { createPacedBody } from "../../shared/paced-body.ts";
 import type { Caller } from "../../shared/core-api.ts";
 import type { Tail } from "../messages/tail.ts";
-import { type Admit, type Known, refuseEnded } from "../ingest/admission.ts";
+import { type Admit, type Known, refuseEnded } from "../requests/admission.ts";
 import { isSameClient } from "../state/ids.ts";
 import type { Secrets } from "../keys/secrets.ts";
-import { Refusal } from "../ingest/refusal.ts";
-import type { StandingOf } from "../ingest/standing.ts";
-import { type Topics, WAIT_MS } from "../ingest/topics.ts";
+import { Refusal } from "../requests/refusal.ts";
+import type { StandingOf } from "../requests/standing.ts";
+import { type Topics, WAIT_MS } from "../requests/topics.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { eventStream } from "./event-stream.ts";

@@ -1,6 +1,6 @@
 // GET /messages: one page of what a subscriber missed (WIRE §5). Reading moves nothing.
 import { encodeCursor } from "../messages/cursor.ts";
-import type { Topic } from "../ingest/topics.ts";
+import type { Topic } from "../requests/topics.ts";
 import { encodeMissed } from "./missed-message.ts";
 import type { ReadTopic } from "./topic-reader.ts";
 

@@ -1,5 +1,5 @@
 // How many streams of events there are: each holds a connection of an edge and some memory (ARCHITECTURE §6.7).
-import { Refusal } from "../ingest/refusal.ts";
+import { Refusal } from "../requests/refusal.ts";
 
 /** Of this process. */
 const MOST = 1_000;

@@ -2,7 +2,7 @@
 import type { ReadMessages } from "../messages/read-messages.ts";
 import { type Message, sizeOf } from "../messages/message.ts";
 import type { Tail } from "../messages/tail.ts";
-import type { Topic } from "../ingest/topics.ts";
+import type { Topic } from "../requests/topics.ts";
 
 export interface TopicChunk {
   readonly messages: readonly Message[];

@@ -11,9 +11,9 @@ import type {
   Operation,
   ResultOperation,
 } from "../../shared/core-api.ts";
-import { createDoor } from "../../core/session/door.ts";
+import { createDoor } from "../../core/face/door.ts";
 import { subscriptionIdOf } from "../../core/state/ids.ts";
-import { refusalOf } from "../../core/ingest/refusal.ts";
+import { refusalOf } from "../../core/requests/refusal.ts";
 import { serve } from "../../shared/runtime/serve.ts";
 import { EDGES, SECRETS } from "./keys.ts";
 import { eventually } from "./eventually.ts";

@@ -1,5 +1,5 @@
 // For tests of what a topic is, not of how many there may be.
-import type { Quotas } from "../../core/ingest/quotas.ts";
+import type { Quotas } from "../../core/requests/quotas.ts";
 
 export const NO_QUOTAS: Quotas = {
   take: () => Promise.resolve({ appended: () => {}, giveBack: () => {} }),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseIsoTime, pastTime } from "../../../core/ingest/iso-time.ts";
+import { parseIsoTime, pastTime } from "../../../core/requests/iso-time.ts";
 
 const AT = Date.UTC(2026, 10, 21, 10, 30, 0);
 

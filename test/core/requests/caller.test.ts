@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseCaller } from "../../../core/ingest/caller.ts";
+import { parseCaller } from "../../../core/requests/caller.ts";
 
 const SIGNED = {
   kind: "signature",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, createHmac } from "node:crypto";
 import { describe, it } from "node:test";
-import { signedText, wrongSignature } from "../../../core/ingest/subscriber-signature.ts";
+import { signedText, wrongSignature } from "../../../core/requests/subscriber-signature.ts";
 import type { SignedRequest } from "../../../shared/core-api.ts";
 
 const NOW = 1_800_000_000_000;

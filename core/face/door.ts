@@ -14,7 +14,7 @@ import {
   type SessionAnswer,
   sessionText,
 } from "../../shared/session-api.ts";
-import { Refusal } from "../ingest/refusal.ts";
+import { Refusal } from "../requests/refusal.ts";
 import { ReplayWindow } from "./replay-window.ts";
 
 const logger = getLogger(["tidings", "core", "session"]);

@@ -7,15 +7,15 @@ import type { Exchange, ServeOptions } from "../../shared/serve.ts";
 import { BodyTooLargeError } from "../../shared/request-body.ts";
 import type { ReadDeadLetters } from "../missed/dead-letters.ts";
 import type { Missed } from "../missed/missed.ts";
-import type { Door } from "../session/door.ts";
-import { parseCaller } from "./caller.ts";
+import type { Door } from "./door.ts";
+import { parseCaller } from "../requests/caller.ts";
 import { frameMaxBytes, parseContent } from "./content.ts";
-import { type Move, parseMove } from "./moves.ts";
-import { parseOperation } from "./operation.ts";
-import type { Operations } from "./operations.ts";
-import type { Publish } from "./publish.ts";
-import { Refusal, refusalOf } from "./refusal.ts";
-import type { ReadStatus } from "./status.ts";
+import { type Move, parseMove } from "../requests/moves.ts";
+import { parseOperation } from "../requests/operation.ts";
+import type { Operations } from "../requests/operations.ts";
+import type { Publish } from "../requests/publish.ts";
+import { Refusal, refusalOf } from "../requests/refusal.ts";
+import type { ReadStatus } from "../requests/status.ts";
 
 const logger = getLogger(["tidings", "core", "ingest"]);
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { importJWK, SignJWT } from "jose";
-import { createDoor, type Door, type DoorOptions, type DoorReason } from "../../../core/session/door.ts";
-import { Refusal } from "../../../core/ingest/refusal.ts";
+import { createDoor, type Door, type DoorOptions, type DoorReason } from "../../../core/face/door.ts";
+import { Refusal } from "../../../core/requests/refusal.ts";
 import { createSessions, type Session } from "../../../edge/session.ts";
 import { CALLER_HEADER, CORE_PATHS } from "../../../shared/core-api.ts";
 import { createWebDigests } from "../../../shared/digests.ts";
