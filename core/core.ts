@@ -12,7 +12,7 @@ import { createReadMessages } from "./messages/read-messages.ts";
 import { type Consolidator, KEYS_KEPT_MS, startConsolidator } from "./shards/consolidator.ts";
 import type { Transport } from "./delivery/sending/transport.ts";
 import { loadRecentIds, RecentIds } from "./messages/recent-ids.ts";
-import { createEffects } from "./effects.ts";
+import { createEffects } from "./effects/effects.ts";
 import { createIngest } from "./face/app.ts";
 import { createMove } from "./requests/moves.ts";
 import { createOperations } from "./requests/operations.ts";
@@ -28,12 +28,12 @@ import { createTopics } from "./requests/topics.ts";
 import type { Log } from "./log/log.ts";
 import { createReadDeadLetters } from "./missed/dead-letters.ts";
 import { createMissed } from "./missed/missed.ts";
-import { createReplayLetter } from "./missed/replay.ts";
+import { createReplayLetter } from "./effects/replay.ts";
 import { createReadTopic } from "./missed/topic-reader.ts";
 import { observe } from "./observe.ts";
 import { openPlace } from "./place.ts";
 import { openReplica } from "./replica/replica.ts";
-import { createTopicFetcher } from "./topic-fetch/topic-fetcher.ts";
+import { createTopicFetcher } from "./effects/topic-fetcher.ts";
 
 export interface CoreOptions {
   readonly settings: Settings;

@@ -2,24 +2,24 @@
 // dead letters that are sent again (A3.10).
 import { getLogger } from "@logtape/logtape";
 import pLimit from "p-limit";
-import { deniedUrl } from "../shared/denied.ts";
-import type { Outbound } from "../shared/outbound.ts";
-import { pause } from "../shared/pause.ts";
-import { createChallenge, randomToken } from "../shared/random.ts";
+import { deniedUrl } from "../../shared/denied.ts";
+import type { Outbound } from "../../shared/outbound.ts";
+import { pause } from "../../shared/pause.ts";
+import { createChallenge, randomToken } from "../../shared/random.ts";
 import {
   type Verification,
   type VerificationMethod,
   type VerificationPorts,
   verifyIntent,
-} from "../shared/verification.ts";
-import { subscriptionIdOf } from "./state/ids.ts";
-import { SecretError, type Secrets } from "./keys/secrets.ts";
-import type { ResultEvent } from "./state/events.ts";
-import type { Notice, PendingIntent } from "./state/records.ts";
-import type { Effects } from "./shards/owed.ts";
-import type { Operations } from "./requests/operations.ts";
-import type { ReplayLetter } from "./missed/replay.ts";
-import type { TopicFetcher } from "./topic-fetch/topic-fetcher.ts";
+} from "../../shared/verification.ts";
+import { subscriptionIdOf } from "../state/ids.ts";
+import { SecretError, type Secrets } from "../keys/secrets.ts";
+import type { ResultEvent } from "../state/events.ts";
+import type { Notice, PendingIntent } from "../state/records.ts";
+import type { Effects } from "../shards/owed.ts";
+import type { Operations } from "../requests/operations.ts";
+import type { ReplayLetter } from "./replay.ts";
+import type { TopicFetcher } from "./topic-fetcher.ts";
 
 const logger = getLogger(["tidings", "core", "effects"]);
 

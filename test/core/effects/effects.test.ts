@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { ResultEvent } from "../../core/state/events.ts";
-import type { PendingIntent } from "../../core/state/records.ts";
-import { createEffects } from "../../core/effects.ts";
-import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
-import { OPEN_SECRETS } from "../support/keys.ts";
-import { eventually, never } from "../support/eventually.ts";
+import type { ResultEvent } from "../../../core/state/events.ts";
+import type { PendingIntent } from "../../../core/state/records.ts";
+import { createEffects } from "../../../core/effects/effects.ts";
+import type { Outbound, OutboundAnswer, OutboundRequest } from "../../../shared/outbound.ts";
+import { OPEN_SECRETS } from "../../support/keys.ts";
+import { eventually, never } from "../../support/eventually.ts";
 import { createHmac } from "node:crypto";
-import type { VerificationMethod } from "../../shared/verification.ts";
-import { parameterOf } from "../support/form.ts";
+import type { VerificationMethod } from "../../../shared/verification.ts";
+import { parameterOf } from "../../support/form.ts";
 
 const NOTICE = {
   topic: "https://example.com/a b",

@@ -9,7 +9,7 @@ import type { Fetched, TopicRecord } from "../../../core/state/records.ts";
 import { type Message, toMessage } from "../../../core/messages/message.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
-import { createTopicFetcher, FETCHES_AT_ONCE, FETCHES_PER_ORIGIN } from "../../../core/topic-fetch/topic-fetcher.ts";
+import { createTopicFetcher, FETCHES_AT_ONCE, FETCHES_PER_ORIGIN } from "../../../core/effects/topic-fetcher.ts";
 import { createOutboundGuard } from "../../../shared/outbound-guard.ts";
 import type { Outbound } from "../../../shared/outbound.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
