@@ -3,12 +3,12 @@
 
 import { Hono } from "hono";
 import { getLogger } from "@logtape/logtape";
-import { sentence } from "./answers.ts";
-import { guidePage, prefersHtml } from "./guide.ts";
-import { createHubEndpoint } from "./hub-endpoint.ts";
-import type { HubEndpointOptions } from "./hub-endpoint.ts";
-import { createMissedEndpoints } from "./missed-endpoints.ts";
-import type { MissedEndpointsOptions } from "./missed-endpoints.ts";
+import { sentence } from "./answers/answers.ts";
+import { guidePage, prefersHtml } from "./hub/guide.ts";
+import { createHubEndpoint } from "./hub/endpoint.ts";
+import type { HubEndpointOptions } from "./hub/endpoint.ts";
+import { createMissedEndpoints } from "./subscriber/endpoints.ts";
+import type { MissedEndpointsOptions } from "./subscriber/endpoints.ts";
 import type { Exchange } from "../shared/serve.ts";
 import { createOperating } from "./operating.ts";
 import { allowOf, type HandlerName, ROUTES } from "./routes.ts";

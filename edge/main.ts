@@ -16,14 +16,14 @@ import { followTls, readPem, readTls, type TlsFiles, tlsFilesOf } from "../share
 import type { ClientTls } from "../shared/http-client.ts";
 import type { Settings } from "../shared/settings.ts";
 import { runTier } from "../shared/runtime/tier.ts";
-import { openAccess, publicAccess, tokenAccess } from "./access.ts";
+import { openAccess, publicAccess, tokenAccess } from "./auth/access.ts";
 import { createTokenAccess } from "./auth/provider.ts";
-import { createAutoVerify } from "./auto-verify.ts";
-import { createCoreClient } from "./core-client.ts";
-import { createSessions } from "./session.ts";
+import { createAutoVerify } from "./hub/auto-verify.ts";
+import { createCoreClient } from "./core/client.ts";
+import { createSessions } from "./core/session.ts";
 import { createEdge } from "./edge.ts";
 import { createLimits } from "./limits/limits.ts";
-import { createVerifier } from "./verifier.ts";
+import { createVerifier } from "./hub/verifier.ts";
 
 /** Of the 15 s that a tier has to stop. */
 const REQUESTS_DEADLINE_MS = 8_000;

@@ -1,8 +1,8 @@
 // What operators and their tools ask the edge (WIRE §8).
 
 import type { Metrics } from "../shared/metrics.ts";
-import { json, sentence } from "./answers.ts";
-import type { CoreClient } from "./core-client.ts";
+import { json, sentence } from "./answers/answers.ts";
+import type { CoreClient } from "./core/client.ts";
 
 export interface Operating {
   /** The process. */

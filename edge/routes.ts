@@ -1,6 +1,6 @@
 // Every route of the edge, with what it needs: nothing answers that does not stand here, and nothing stands here twice.
 
-import type { Need } from "./access.ts";
+import type { Need } from "./auth/access.ts";
 
 export interface Route {
   readonly method: "GET" | "POST" | "OPTIONS";

@@ -2,7 +2,7 @@
 // where many requests carry the same one.
 
 import type { Metrics } from "../../shared/metrics.ts";
-import { HubError } from "../hub-error.ts";
+import { HubError } from "../answers/hub-error.ts";
 import { type AudienceRules, refuseOthers } from "./audience.ts";
 import { type Client, clientOf } from "./client.ts";
 import type { Introspect } from "./introspection.ts";

@@ -1,6 +1,6 @@
 // Whether a token was made for this hub, now: the claims that say for whom and when (RFC 7519 §4.1, WIRE §6).
 
-import { HubError } from "../hub-error.ts";
+import { HubError } from "../answers/hub-error.ts";
 import type { Claims } from "./client.ts";
 
 export interface AudienceRules {

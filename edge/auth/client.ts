@@ -1,6 +1,6 @@
 // Who a verified token speaks for: its claims, read once (WIRE §6).
 
-import { HubError } from "../hub-error.ts";
+import { HubError } from "../answers/hub-error.ts";
 
 export interface Client {
   readonly issuer: string;

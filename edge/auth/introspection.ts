@@ -1,7 +1,7 @@
 // Opaque tokens: their issuer is asked what they are (RFC 7662).
 
 import { getLogger } from "@logtape/logtape";
-import { HubError } from "../hub-error.ts";
+import { HubError } from "../answers/hub-error.ts";
 import type { Claims } from "./client.ts";
 import type { AskIssuer } from "./issuer-client.ts";
 

@@ -2,7 +2,7 @@
 
 import { decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
 import type { JWTVerifyGetKey, JWTVerifyOptions } from "jose";
-import { HubError } from "../hub-error.ts";
+import { HubError } from "../answers/hub-error.ts";
 import type { Claims } from "./client.ts";
 
 /** RFC 8725 §3.1: signatures by a private key only, so neither `none` nor an HMAC made with a public key. */

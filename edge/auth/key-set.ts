@@ -4,7 +4,7 @@
 import { getLogger } from "@logtape/logtape";
 import { createLocalJWKSet, errors } from "jose";
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
-import { HubError } from "../hub-error.ts";
+import { HubError } from "../answers/hub-error.ts";
 
 export interface KeySetOptions {
   readonly issuer: string;

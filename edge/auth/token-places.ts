@@ -1,6 +1,6 @@
 // Where an access token may stand in a request (WIRE §6), and what several of them mean. Pure: nothing is verified here.
 
-import { HubError } from "../hub-error.ts";
+import { HubError } from "../answers/hub-error.ts";
 
 /** b64token, RFC 6750 §2.1. */
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;

@@ -4,8 +4,8 @@
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Exchange, ServerLimit } from "../../shared/serve.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
-import { sentence } from "../answers.ts";
-import { HubError } from "../hub-error.ts";
+import { sentence } from "../answers/answers.ts";
+import { HubError } from "../answers/hub-error.ts";
 import { clientAddress, isTrusted, parseNetworks } from "./client-address.ts";
 import { createHostBudget } from "./host-budget.ts";
 import type { HostBudget } from "./host-budget.ts";

@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
-import { HubError } from "../../edge/hub-error.ts";
-import { parseHubRequest } from "../../edge/hub-request.ts";
+import { HubError } from "../../edge/answers/hub-error.ts";
+import { parseHubRequest } from "../../edge/syntax/hub-request.ts";
 import { LOOPBACK_GUARD, openEdge } from "../support/edge.ts";
 import type { OwnEdge } from "../support/edge.ts";
 import { openFakeCore } from "../support/fake-core.ts";

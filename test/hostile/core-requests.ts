@@ -3,7 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { importJWK, SignJWT } from "jose";
-import type { Session } from "../../edge/session.ts";
+import type { Session } from "../../edge/core/session.ts";
 import { type ContentHead, frameContent } from "../../shared/content-frame.ts";
 import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
 import type { EdgeKey } from "../../shared/jwks.ts";

@@ -1,5 +1,5 @@
 // Calls of a core's port as an edge makes them: in a session that the edge's own code opens, each signed.
-import { createSessions, type Sessions } from "../../edge/session.ts";
+import { createSessions, type Sessions } from "../../edge/core/session.ts";
 import type { EdgeKey } from "../../shared/jwks.ts";
 import { NODE_DIGESTS } from "../../shared/runtime/digests.ts";
 import { call, type CallOptions, type Reply } from "./http.ts";

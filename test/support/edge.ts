@@ -1,14 +1,14 @@
 // An edge of our own, in this process, in front of a fake core: as edge/main.ts builds it, with a test's own clock, core
 // and network where it wants.
 
-import { openAccess } from "../../edge/access.ts";
-import { createCoreClient } from "../../edge/core-client.ts";
-import type { CoreClient, CoreClientOptions } from "../../edge/core-client.ts";
+import { openAccess } from "../../edge/auth/access.ts";
+import { createCoreClient } from "../../edge/core/client.ts";
+import type { CoreClient, CoreClientOptions } from "../../edge/core/client.ts";
 import { createEdge } from "../../edge/edge.ts";
 import type { EdgeOptions } from "../../edge/edge.ts";
 import { createLimits } from "../../edge/limits/limits.ts";
 import type { LimitSettings } from "../../edge/limits/limits.ts";
-import { createVerifier } from "../../edge/verifier.ts";
+import { createVerifier } from "../../edge/hub/verifier.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
 import { createOutboundGuard } from "../../shared/outbound-guard.ts";
 import { pause } from "../../shared/pause.ts";
@@ -19,7 +19,7 @@ import { createMetrics } from "../../shared/runtime/metrics.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
 import { serve } from "../../shared/runtime/serve.ts";
 import type { ServeOptions } from "../../shared/serve.ts";
-import { createSessions } from "../../edge/session.ts";
+import { createSessions } from "../../edge/core/session.ts";
 import { EDGE_KEY } from "./keys.ts";
 import { RULES } from "./lease-rules.ts";
 

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { importJWK, SignJWT } from "jose";
 import { createDoor, type Door, type DoorOptions, type DoorReason } from "../../../core/face/door.ts";
 import { Refusal } from "../../../core/requests/refusal.ts";
-import { createSessions, type Session } from "../../../edge/session.ts";
+import { createSessions, type Session } from "../../../edge/core/session.ts";
 import { CALLER_HEADER, CORE_PATHS } from "../../../shared/core-api.ts";
 import { createWebDigests } from "../../../shared/digests.ts";
 import { type EdgeKey, makeEdgeKey } from "../../../shared/jwks.ts";

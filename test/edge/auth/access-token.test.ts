@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { base64url, exportSPKI, SignJWT, UnsecuredJWT } from "jose";
 import { ALGORITHMS } from "../../../edge/auth/jwt.ts";
-import { HubError } from "../../../edge/hub-error.ts";
+import { HubError } from "../../../edge/answers/hub-error.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createSigningKey, type Issuer, openIssuer } from "../../support/issuer.ts";
 import { openTokenAccess, type OwnTokenAccess } from "../../support/token-access.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { refuseOthers } from "../../../edge/auth/audience.ts";
 import { type Claims, clientOf } from "../../../edge/auth/client.ts";
-import { HubError } from "../../../edge/hub-error.ts";
+import { HubError } from "../../../edge/answers/hub-error.ts";
 
 const refused = (error: unknown) => error instanceof HubError && error.code === "invalid_token";
 

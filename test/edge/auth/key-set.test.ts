@@ -3,7 +3,7 @@ import { before, describe, it } from "node:test";
 import { errors, exportJWK, generateKeyPair } from "jose";
 import type { JSONWebKeySet, JWK } from "jose";
 import { createKeySet } from "../../../edge/auth/key-set.ts";
-import { HubError } from "../../../edge/hub-error.ts";
+import { HubError } from "../../../edge/answers/hub-error.ts";
 import { eventually } from "../../support/eventually.ts";
 
 const keys: Record<string, JWK> = {};

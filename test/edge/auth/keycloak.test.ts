@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { tokenAccess } from "../../../edge/access.ts";
+import { tokenAccess } from "../../../edge/auth/access.ts";
 import { openEdge, type OwnEdge } from "../../support/edge.ts";
 import { type FakeCore, openFakeCore } from "../../support/fake-core.ts";
 import { encodeForm } from "../../support/form.ts";

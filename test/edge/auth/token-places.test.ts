@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { accessTokenOf } from "../../../edge/auth/token-places.ts";
-import { HubError } from "../../../edge/hub-error.ts";
+import { HubError } from "../../../edge/answers/hub-error.ts";
 
 const A = "aaa.bbb.ccc";
 const B = "aaa.bbb.ddd";

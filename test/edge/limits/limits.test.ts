@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Access } from "../../../edge/access.ts";
+import type { Access } from "../../../edge/auth/access.ts";
 import type { Client } from "../../../edge/auth/client.ts";
 import { BURST_S } from "../../../edge/limits/rate-limit.ts";
 import { answer } from "../../support/answers.ts";

@@ -2,19 +2,19 @@
 // another one.
 import { getLogger } from "@logtape/logtape";
 import { importJWK, SignJWT } from "jose";
-import { CORE_PATHS } from "../shared/core-api.ts";
-import type { Digests } from "../shared/digests.ts";
-import type { HttpClient } from "../shared/http-client.ts";
-import { type EdgeKey, parseSealingKeys } from "../shared/jwks.ts";
-import { randomToken } from "../shared/random.ts";
-import { createSealer, type Sealer } from "../shared/sealed-secret.ts";
+import { CORE_PATHS } from "../../shared/core-api.ts";
+import type { Digests } from "../../shared/digests.ts";
+import type { HttpClient } from "../../shared/http-client.ts";
+import { type EdgeKey, parseSealingKeys } from "../../shared/jwks.ts";
+import { randomToken } from "../../shared/random.ts";
+import { createSealer, type Sealer } from "../../shared/sealed-secret.ts";
 import {
   SESSION_ALGORITHM,
   SESSION_AUDIENCE,
   SESSION_HEADER,
   sessionText,
   writeTicket,
-} from "../shared/session-api.ts";
+} from "../../shared/session-api.ts";
 
 /** A request to the core, before it is signed. */
 export interface CoreRequest {

@@ -1,6 +1,6 @@
 // Of the publisher's own headers only these travel with the message (WIRE §3); credentials and hop-by-hop headers never do.
 
-import { HubError } from "./hub-error.ts";
+import { HubError } from "../answers/hub-error.ts";
 
 const ALLOWED = ["content-language", "content-encoding", "x-hub-messageid", "tracestate"];
 const MAX_BYTES = 16 * 1_024;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseForm, parseQuery, rawQueryOf } from "../../edge/form.ts";
-import { HubError } from "../../edge/hub-error.ts";
+import { parseForm, parseQuery, rawQueryOf } from "../../../edge/syntax/form.ts";
+import { HubError } from "../../../edge/answers/hub-error.ts";
 
 const bytes = (text: string) => Buffer.from(text, "latin1");
 

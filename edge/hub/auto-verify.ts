@@ -2,8 +2,8 @@
 // The policy that comes with the hub uses the same seam as any other.
 
 import { getLogger } from "@logtape/logtape";
-import { parseHttpUrl } from "../shared/http-url.ts";
-import type { Client } from "./auth/client.ts";
+import { parseHttpUrl } from "../../shared/http-url.ts";
+import type { Client } from "../auth/client.ts";
 
 /** A subscribe or unsubscribe that was admitted. `topic` and `callback` exactly as sent. */
 export interface VerifiableRequest {

@@ -1,16 +1,23 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { ACCESS_TABLE, type AccessName, NEED_OF, openAccess, publicAccess, tokenAccess } from "../../edge/access.ts";
-import { createEdge } from "../../edge/edge.ts";
-import type { EdgeOptions } from "../../edge/edge.ts";
-import { ROUTES } from "../../edge/routes.ts";
-import { openEdge, type OwnEdge } from "../support/edge.ts";
-import { type FakeCore, openFakeCore } from "../support/fake-core.ts";
-import { encodeForm } from "../support/form.ts";
-import { call, type Reply } from "../support/http.ts";
-import { exchangeRaw } from "../support/raw-http.ts";
-import { type Issuer, openIssuer } from "../support/issuer.ts";
-import { openTokenAccess, type OwnTokenAccess } from "../support/token-access.ts";
+import {
+  ACCESS_TABLE,
+  type AccessName,
+  NEED_OF,
+  openAccess,
+  publicAccess,
+  tokenAccess,
+} from "../../../edge/auth/access.ts";
+import { createEdge } from "../../../edge/edge.ts";
+import type { EdgeOptions } from "../../../edge/edge.ts";
+import { ROUTES } from "../../../edge/routes.ts";
+import { openEdge, type OwnEdge } from "../../support/edge.ts";
+import { type FakeCore, openFakeCore } from "../../support/fake-core.ts";
+import { encodeForm } from "../../support/form.ts";
+import { call, type Reply } from "../../support/http.ts";
+import { exchangeRaw } from "../../support/raw-http.ts";
+import { type Issuer, openIssuer } from "../../support/issuer.ts";
+import { openTokenAccess, type OwnTokenAccess } from "../../support/token-access.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 const TOPIC = "https://news.example/feed";

@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Client } from "../../edge/auth/client.ts";
-import { AutoVerifyError, createAutoVerify, isMarked, type OnIntent } from "../../edge/auto-verify.ts";
-import type { VerifiableRequest } from "../../edge/auto-verify.ts";
-import { openAccess } from "../../edge/access.ts";
-import { openCallbackServer } from "../support/callback-server.ts";
-import type { CallbackServer } from "../support/callback-server.ts";
-import { openEdge } from "../support/edge.ts";
-import { type FakeCore, openFakeCore } from "../support/fake-core.ts";
-import { encodeForm } from "../support/form.ts";
-import { call } from "../support/http.ts";
+import type { Client } from "../../../edge/auth/client.ts";
+import { AutoVerifyError, createAutoVerify, isMarked, type OnIntent } from "../../../edge/hub/auto-verify.ts";
+import type { VerifiableRequest } from "../../../edge/hub/auto-verify.ts";
+import { openAccess } from "../../../edge/auth/access.ts";
+import { openCallbackServer } from "../../support/callback-server.ts";
+import type { CallbackServer } from "../../support/callback-server.ts";
+import { openEdge } from "../../support/edge.ts";
+import { type FakeCore, openFakeCore } from "../../support/fake-core.ts";
+import { encodeForm } from "../../support/form.ts";
+import { call } from "../../support/http.ts";
 
 function client(words: { roles?: string[]; scopes?: string[]; userId?: string; issuer?: string } = {}): Client {
   const { roles = [], scopes = [], userId = "partner", issuer = "https://a" } = words;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { compactJson } from "../../edge/compact-json.ts";
+import { compactJson } from "../../../edge/hub/compact-json.ts";
 
 const compact = (text: string | Uint8Array) => Buffer.from(compactJson(Buffer.from(text))).toString();
 

@@ -2,13 +2,13 @@
 // origin. What does not fit, or waits too long, is left to the core, which takes whatever has no result after 60 s (A3.6).
 
 import { getLogger } from "@logtape/logtape";
-import { parseHttpUrl } from "../shared/http-url.ts";
-import { identityOf } from "../shared/identity.ts";
-import type { Metrics } from "../shared/metrics.ts";
-import { pause } from "../shared/pause.ts";
-import { verifyIntent } from "../shared/verification.ts";
-import type { VerifiableIntent, VerificationPorts } from "../shared/verification.ts";
-import type { CoreClient } from "./core-client.ts";
+import { parseHttpUrl } from "../../shared/http-url.ts";
+import { identityOf } from "../../shared/identity.ts";
+import type { Metrics } from "../../shared/metrics.ts";
+import { pause } from "../../shared/pause.ts";
+import { verifyIntent } from "../../shared/verification.ts";
+import type { VerifiableIntent, VerificationPorts } from "../../shared/verification.ts";
+import type { CoreClient } from "../core/client.ts";
 
 /** An accepted intent: its operation's id, its place in the log, and when it was accepted (`now()`). */
 export interface PendingIntent extends VerifiableIntent {

@@ -1,9 +1,9 @@
 // What a POST to the hub endpoint means: the dispatch table of WIRE §1, row by row. Pure.
 
-import { isHttpUrl } from "../shared/identity.ts";
+import { isHttpUrl } from "../../shared/identity.ts";
 import { isForm, parseForm, parseQuery } from "./form.ts";
 import type { Parameters } from "./form.ts";
-import { HubError, quoted } from "./hub-error.ts";
+import { HubError, quoted } from "../answers/hub-error.ts";
 import { parseSubscribe } from "./subscribe-request.ts";
 import type { SubscribeRequest, SubscribeRules } from "./subscribe-request.ts";
 import { parseTopic } from "./topic.ts";

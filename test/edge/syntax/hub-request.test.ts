@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { HubError } from "../../edge/hub-error.ts";
-import { parseHubRequest } from "../../edge/hub-request.ts";
-import type { HubRequest } from "../../edge/hub-request.ts";
-import { createOutboundGuard } from "../../shared/outbound-guard.ts";
-import { encodeForm } from "../support/form.ts";
-import type { Parameters } from "../support/form.ts";
-import { RULES } from "../support/lease-rules.ts";
+import { HubError } from "../../../edge/answers/hub-error.ts";
+import { parseHubRequest } from "../../../edge/syntax/hub-request.ts";
+import type { HubRequest } from "../../../edge/syntax/hub-request.ts";
+import { createOutboundGuard } from "../../../shared/outbound-guard.ts";
+import { encodeForm } from "../../support/form.ts";
+import type { Parameters } from "../../support/form.ts";
+import { RULES } from "../../support/lease-rules.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 const OCTETS = "application/octet-stream";

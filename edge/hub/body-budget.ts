@@ -1,7 +1,7 @@
 // How much of all requests' bodies the edge holds at once: memory is bounded by configuration, not by how many peers send
 // (ARCHITECTURE §6.7).
 
-import { HubError } from "./hub-error.ts";
+import { HubError } from "../answers/hub-error.ts";
 
 /** Bodies up to this size are not counted; the server's limit on connections bounds them. */
 const FREE_BYTES = 4_096;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createBodyBudget } from "../../edge/body-budget.ts";
-import { HubError } from "../../edge/hub-error.ts";
+import { createBodyBudget } from "../../../edge/hub/body-budget.ts";
+import { HubError } from "../../../edge/answers/hub-error.ts";
 
 const request = (length: string | null) =>
   new Request("http://h/", { method: "POST", headers: length === null ? {} : { "content-length": length } });

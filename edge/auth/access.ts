@@ -1,15 +1,15 @@
 // Who may do what (ACCESS, WIRE §6): asked after a request was parsed and before it goes to the core, so that 401 and 403
 // stand between 400 and 404.
 
-import type { Caller, ClientIdentity } from "../shared/core-api.ts";
-import type { VerifyAccessToken } from "./auth/access-token.ts";
-import type { Client } from "./auth/client.ts";
-import { type Action, OPERATE, type Policy } from "./auth/policies.ts";
-import { accessTokenOf } from "./auth/token-places.ts";
-import { HubError, quoted } from "./hub-error.ts";
-import type { HubRequest } from "./hub-request.ts";
-import { signatureOf } from "./subscriber.ts";
-import type { SentRequest } from "./subscriber.ts";
+import type { Caller, ClientIdentity } from "../../shared/core-api.ts";
+import type { VerifyAccessToken } from "./access-token.ts";
+import type { Client } from "./client.ts";
+import { type Action, OPERATE, type Policy } from "./policies.ts";
+import { accessTokenOf } from "./token-places.ts";
+import { HubError, quoted } from "../answers/hub-error.ts";
+import type { HubRequest } from "../syntax/hub-request.ts";
+import { signatureOf } from "./signature.ts";
+import type { SentRequest } from "./signature.ts";
 
 export type AccessName = "open" | "public" | "token";
 

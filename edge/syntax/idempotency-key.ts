@@ -1,7 +1,7 @@
 // The publisher's Idempotency-Key (WIRE §1): with the same key, content of one topic is the same message.
 
-import { IDEMPOTENCY_KEY } from "../shared/core-api.ts";
-import { HubError } from "./hub-error.ts";
+import { IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
+import { HubError } from "../answers/hub-error.ts";
 
 /**
  * The key; null if none was sent.

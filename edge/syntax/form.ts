@@ -1,7 +1,7 @@
 // Parameters of a query or form body (WIRE §1 "Parsing"): split first, decode once. On `&`, then on the first `=`, then
 // `+` is a space and %XX is a byte of UTF-8.
 
-import { HubError, quoted } from "./hub-error.ts";
+import { HubError, quoted } from "../answers/hub-error.ts";
 
 const MAX_PARAMETERS = 1_000;
 

@@ -1,26 +1,26 @@
 // POST /hub and POST /: read, parse, admit, hand to the core, answer (WIRE §1). The order of checks is the order of lines.
 
-import { identityOf } from "../shared/identity.ts";
-import type { Metrics } from "../shared/metrics.ts";
-import { BodyTooLargeError, readBody } from "../shared/request-body.ts";
-import { createTraceparent, parseTraceparent } from "../shared/trace.ts";
-import { type Access, identityOfClient } from "./access.ts";
-import { accepted, empty, hubRefusalOf } from "./answers.ts";
-import type { Client } from "./auth/client.ts";
+import { identityOf } from "../../shared/identity.ts";
+import type { Metrics } from "../../shared/metrics.ts";
+import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
+import { createTraceparent, parseTraceparent } from "../../shared/trace.ts";
+import { type Access, identityOfClient } from "../auth/access.ts";
+import { accepted, empty, hubRefusalOf } from "../answers/answers.ts";
+import type { Client } from "../auth/client.ts";
 import { isMarked, type OnIntent } from "./auto-verify.ts";
 import { createBodyBudget } from "./body-budget.ts";
 import { compactJson } from "./compact-json.ts";
-import type { CoreClient } from "./core-client.ts";
-import { rawQueryOf } from "./form.ts";
-import { HubError } from "./hub-error.ts";
-import { idempotencyKey } from "./idempotency-key.ts";
-import { parseHttpUrl } from "../shared/http-url.ts";
-import { parseHubRequest } from "./hub-request.ts";
-import type { HubRequest } from "./hub-request.ts";
-import { BEHIND } from "./limits/limits.ts";
-import type { Limits } from "./limits/limits.ts";
-import { publisherHeaders } from "./publisher-headers.ts";
-import type { SubscribeRequest, SubscribeRules } from "./subscribe-request.ts";
+import type { CoreClient } from "../core/client.ts";
+import { rawQueryOf } from "../syntax/form.ts";
+import { HubError } from "../answers/hub-error.ts";
+import { idempotencyKey } from "../syntax/idempotency-key.ts";
+import { parseHttpUrl } from "../../shared/http-url.ts";
+import { parseHubRequest } from "../syntax/hub-request.ts";
+import type { HubRequest } from "../syntax/hub-request.ts";
+import { BEHIND } from "../limits/limits.ts";
+import type { Limits } from "../limits/limits.ts";
+import { publisherHeaders } from "../syntax/publisher-headers.ts";
+import type { SubscribeRequest, SubscribeRules } from "../syntax/subscribe-request.ts";
 import type { Verifier } from "./verifier.ts";
 
 export interface HubEndpointOptions {

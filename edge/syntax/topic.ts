@@ -1,8 +1,8 @@
 // What a topic may be (WIRE "Words").
 
-import { parseHttpUrl, UrlError } from "../shared/http-url.ts";
-import { isHttpUrl } from "../shared/identity.ts";
-import { HubError } from "./hub-error.ts";
+import { parseHttpUrl, UrlError } from "../../shared/http-url.ts";
+import { isHttpUrl } from "../../shared/identity.ts";
+import { HubError } from "../answers/hub-error.ts";
 
 const MAX_BYTES = 2_048;
 /** URLs that are not http(s): by their authority, or by a scheme that needs none. */

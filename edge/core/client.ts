@@ -1,8 +1,8 @@
 // The edge's side of shared/core-api.ts. Every operation gets its id here, once; it is repeated with the same id until the
 // core has answered or patience ends (A3.8), and only the core's own 2xx makes one for the client.
 
-import { frameContent } from "../shared/content-frame.ts";
-import { CALLER_HEADER, CORE_PATHS, REFUSALS } from "../shared/core-api.ts";
+import { frameContent } from "../../shared/content-frame.ts";
+import { CALLER_HEADER, CORE_PATHS, REFUSALS } from "../../shared/core-api.ts";
 import type {
   Caller,
   ClientIdentity,
@@ -17,10 +17,10 @@ import type {
   RefusalCode,
   RegisterOperation,
   ResultOperation,
-} from "../shared/core-api.ts";
-import { type HttpClient, HttpClientError, type HttpReply, type HttpStream } from "../shared/http-client.ts";
-import { randomToken } from "../shared/random.ts";
-import { sealingSubject, subscriptionIdByWebCrypto } from "../shared/sealed-secret.ts";
+} from "../../shared/core-api.ts";
+import { type HttpClient, HttpClientError, type HttpReply, type HttpStream } from "../../shared/http-client.ts";
+import { randomToken } from "../../shared/random.ts";
+import { sealingSubject, subscriptionIdByWebCrypto } from "../../shared/sealed-secret.ts";
 import { type CoreRequest, type Session, SessionError, type Sessions } from "./session.ts";
 
 /** An operation without its head, which the client makes; a secret is still open, and is sealed here. */

@@ -1,9 +1,9 @@
 // What a subscriber asks about its own subscription (WIRE §5): which one, and how it shows that it may.
 
-import type { Caller } from "../shared/core-api.ts";
-import type { Parameters } from "./form.ts";
-import { HubError } from "./hub-error.ts";
-import { fitsInBytes, parseTopic } from "./topic.ts";
+import type { Caller } from "../../shared/core-api.ts";
+import type { Parameters } from "../syntax/form.ts";
+import { HubError } from "../answers/hub-error.ts";
+import { fitsInBytes, parseTopic } from "../syntax/topic.ts";
 
 export interface Pair {
   readonly topic: string;
