@@ -6,7 +6,7 @@ import type { Metrics } from "../shared/metrics.ts";
 import type { Outbound } from "../shared/outbound.ts";
 import { USER_AGENT } from "../shared/product.ts";
 import type { ServeOptions } from "../shared/serve.ts";
-import type { Settings } from "../shared/settings.ts";
+import type { Settings } from "../shared/settings/settings.ts";
 import { createTraceparent } from "../shared/trace.ts";
 import { createReadMessages } from "./messages/read-messages.ts";
 import { type Consolidator, KEYS_KEPT_MS, startConsolidator } from "./shards/consolidator.ts";

@@ -11,7 +11,7 @@ import { environment } from "../shared/runtime/process.ts";
 import { serve } from "../shared/runtime/serve.ts";
 import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import { runTier } from "../shared/runtime/tier.ts";
-import type { Settings } from "../shared/settings.ts";
+import type { Settings } from "../shared/settings/settings.ts";
 import { startCore } from "./core.ts";
 import { makeDirectory } from "./sqlite/data-directory.ts";
 import { PER_ORIGIN } from "./delivery/sending/limits.ts";

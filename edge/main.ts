@@ -14,7 +14,7 @@ import { createOutbound } from "../shared/runtime/outbound.ts";
 import { serve } from "../shared/runtime/serve.ts";
 import { followTls, readPem, readTls, type TlsFiles, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import type { ClientTls } from "../shared/http-client.ts";
-import type { Settings } from "../shared/settings.ts";
+import type { Settings } from "../shared/settings/settings.ts";
 import { runTier } from "../shared/runtime/tier.ts";
 import { openAccess, publicAccess, tokenAccess } from "./auth/access.ts";
 import { createTokenAccess } from "./auth/provider.ts";

@@ -4,7 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import type { JSONWebKeySet } from "jose";
 import type { HttpClient } from "../../shared/http-client.ts";
 import type { Metrics } from "../../shared/metrics.ts";
-import type { Settings } from "../../shared/settings.ts";
+import type { Settings } from "../../shared/settings/settings.ts";
 import type { TokenAccess } from "./access.ts";
 import { createVerifyAccessToken } from "./access-token.ts";
 import { createIntrospect } from "./introspection.ts";

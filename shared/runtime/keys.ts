@@ -11,7 +11,7 @@ import {
   parseEdgeKey,
   parseEdgeKeys,
 } from "../jwks.ts";
-import { PREFIX, type Settings } from "../settings.ts";
+import { PREFIX, type Settings } from "../settings/settings.ts";
 import { changeKeyFile, isKeyValue, readKeySetting, readOrMakeKeyFile } from "./key-files.ts";
 
 type KeySettings = Pick<Settings, "dataDir" | "coreKeys" | "edgeKey" | "edgeKeys">;

@@ -2,8 +2,8 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings.ts";
-import type { Listen } from "../settings-values.ts";
+import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings/settings.ts";
+import type { Listen } from "../settings/values.ts";
 import { rotateCoreKeys, sharedKeys } from "./keys.ts";
 import { launch } from "./launcher.ts";
 import { absolutePath, commandLine, complain, environment, exit, onFatal, say } from "./process.ts";

@@ -1,7 +1,7 @@
 // The life of one tier's process, the same for edge and core: settings, logs, metrics, start, ready, stop.
 import { getLogger } from "@logtape/logtape";
 import type { Metrics } from "../metrics.ts";
-import { parseSettings, type Settings, SettingsError } from "../settings.ts";
+import { parseSettings, type Settings, SettingsError } from "../settings/settings.ts";
 import { configureLogging } from "./logging.ts";
 import { createMetrics } from "./metrics.ts";
 import { announceReady, complain, environment, exit, onFatal, onStop } from "./process.ts";

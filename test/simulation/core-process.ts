@@ -9,7 +9,7 @@ import type { Transport } from "../../core/delivery/sending/transport.ts";
 import type { HttpCall, HttpReply } from "../../shared/http-client.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Outbound } from "../../shared/outbound.ts";
-import { parseSettings } from "../../shared/settings.ts";
+import { parseSettings } from "../../shared/settings/settings.ts";
 import { createSessions, type Sessions } from "../../edge/core/session.ts";
 import { NODE_DIGESTS } from "../../shared/runtime/digests.ts";
 import { CORE_KEY, EDGE_KEY, EDGES } from "../support/keys.ts";

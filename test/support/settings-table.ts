@@ -1,6 +1,6 @@
 // `npm run settings-table`: writes the table of settings between its markers in README.md.
 import { readFile, writeFile } from "node:fs/promises";
-import { settingsTable } from "../../shared/settings.ts";
+import { settingsTable } from "../../shared/settings/settings.ts";
 
 const BEGIN = "<!-- settings: written by npm run settings-table -->";
 const END = "<!-- /settings -->";

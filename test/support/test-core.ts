@@ -19,7 +19,7 @@ import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/out
 import type { CoreKey } from "../../shared/jwks.ts";
 import { createMetrics } from "../../shared/runtime/metrics.ts";
 import { serve } from "../../shared/runtime/serve.ts";
-import { parseSettings } from "../../shared/settings.ts";
+import { parseSettings } from "../../shared/settings/settings.ts";
 import { type Clock, createClock, operationId } from "./core-rig.ts";
 import { encodeForm } from "./form.ts";
 import { type CoreCall, createCoreCaller } from "./core-caller.ts";

@@ -4,7 +4,7 @@ import { createTokenAccess } from "../../edge/auth/provider.ts";
 import type { TokenAccess } from "../../edge/auth/access.ts";
 import { createHttpClient } from "../../shared/runtime/http-client.ts";
 import { createMetrics } from "../../shared/runtime/metrics.ts";
-import { parseSettings } from "../../shared/settings.ts";
+import { parseSettings } from "../../shared/settings/settings.ts";
 
 export interface OwnTokenAccess extends TokenAccess {
   /** The text of /metrics. */

@@ -1,6 +1,6 @@
 // Settings of Kafka as the log, and which of its TLS and SASL go together.
-import { row, type ValuesOf } from "./settings-row.ts";
-import { brokers, httpUrl, integer, isLoopback, oneOf, path, text } from "./settings-values.ts";
+import { row, type ValuesOf } from "./row.ts";
+import { brokers, httpUrl, integer, isLoopback, oneOf, path, text } from "./values.ts";
 
 export type SaslMechanism = "plain" | "scram-sha-256" | "scram-sha-512" | "oauthbearer";
 

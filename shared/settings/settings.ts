@@ -2,14 +2,14 @@
 // all there is: the parser, `--print-config` and the README's table (`npm run settings-table`) are made of it.
 import { closest } from "fastest-levenshtein";
 import * as v from "valibot";
-import { ACCESS_ROWS, accessProblem } from "./settings-access.ts";
-import { DELIVERY_ROWS, deliveryProblem } from "./settings-delivery.ts";
-import { KAFKA_ROWS, kafkaProblem } from "./settings-kafka.ts";
-import { LIMIT_ROWS } from "./settings-limits.ts";
-import { PLACE_ROWS } from "./settings-places.ts";
-import { type Row, row, type ValuesOf } from "./settings-row.ts";
-import { TRANSPORT_ROWS, transportProblem } from "./settings-transport.ts";
-import { oneOf } from "./settings-values.ts";
+import { ACCESS_ROWS, accessProblem } from "./access.ts";
+import { DELIVERY_ROWS, deliveryProblem } from "./delivery.ts";
+import { KAFKA_ROWS, kafkaProblem } from "./kafka.ts";
+import { LIMIT_ROWS } from "./limits.ts";
+import { PLACE_ROWS } from "./places.ts";
+import { type Row, row, type ValuesOf } from "./row.ts";
+import { TRANSPORT_ROWS, transportProblem } from "./transport.ts";
+import { oneOf } from "./values.ts";
 
 export const PREFIX = "TIDINGS_";
 

@@ -1,6 +1,6 @@
 // Settings of where the tiers listen, how they are found, and where data is.
-import { row } from "./settings-row.ts";
-import { httpOrigins, httpUrl, listen, path } from "./settings-values.ts";
+import { row } from "./row.ts";
+import { httpOrigins, httpUrl, listen, path } from "./values.ts";
 
 export const PLACE_ROWS = {
   edgeListen: row({

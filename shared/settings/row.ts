@@ -1,5 +1,5 @@
 // A setting, as the tables of settings have it (WIRE §8): its name, its default, what it is for, what its text may be.
-import type { Value } from "./settings-values.ts";
+import type { Value } from "./values.ts";
 
 /** A default that follows another setting; the README's table shows `shown`, or what it makes of the other's name. */
 export interface Following {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseSettings, printSettings, SettingsError, settingsTable } from "../../shared/settings.ts";
+import { parseSettings, printSettings, SettingsError, settingsTable } from "../../../shared/settings/settings.ts";
 
 const TOKENS = { TIDINGS_ACCESS: "token", TIDINGS_ISSUER: "https://a.example/realm", TIDINGS_AUDIENCE: "hub" };
 const KAFKA = { TIDINGS_KAFKA_BROKERS: "localhost:9092,kafka.example:9092" };

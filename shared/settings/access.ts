@@ -1,9 +1,9 @@
 // Settings of who may do what, and what they must say together (WIRE §6): off loopback nothing is taken for granted, and no
 // setting of tokens stands there without effect.
-import type { DELIVERY_ROWS } from "./settings-delivery.ts";
-import type { PLACE_ROWS } from "./settings-places.ts";
-import { row, type ValuesOf } from "./settings-row.ts";
-import { httpUrl, httpUrls, isLoopback, issuers, oneOf, text, words } from "./settings-values.ts";
+import type { DELIVERY_ROWS } from "./delivery.ts";
+import type { PLACE_ROWS } from "./places.ts";
+import { row, type ValuesOf } from "./row.ts";
+import { httpUrl, httpUrls, isLoopback, issuers, oneOf, text, words } from "./values.ts";
 
 export const ACCESS_ROWS = {
   access: row({

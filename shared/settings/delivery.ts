@@ -1,15 +1,6 @@
 // Settings of what the hub takes, for how long, and how it verifies and delivers.
-import { row, type ValuesOf } from "./settings-row.ts";
-import {
-  cidrs,
-  type ClientOrigin,
-  clientOrigins,
-  duration,
-  integer,
-  oneOf,
-  seconds,
-  topics,
-} from "./settings-values.ts";
+import { row, type ValuesOf } from "./row.ts";
+import { cidrs, type ClientOrigin, clientOrigins, duration, integer, oneOf, seconds, topics } from "./values.ts";
 
 export const DELIVERY_ROWS = {
   topicRegistration: row({

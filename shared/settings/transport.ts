@@ -1,7 +1,7 @@
 // Settings of keys and TLS: which go together, and what may not leave loopback without them (ARCHITECTURE §5).
-import type { PLACE_ROWS } from "./settings-places.ts";
-import { row, type ValuesOf } from "./settings-row.ts";
-import { isLoopback, path, text } from "./settings-values.ts";
+import type { PLACE_ROWS } from "./places.ts";
+import { row, type ValuesOf } from "./row.ts";
+import { isLoopback, path, text } from "./values.ts";
 
 export const TRANSPORT_ROWS = {
   edgeKey: row<string | undefined>({

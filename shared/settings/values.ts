@@ -1,7 +1,7 @@
 // What a setting's text may be, and what it means: one schema and one phrase per kind of value.
 import ipaddr from "ipaddr.js";
 import * as v from "valibot";
-import { parseHttpUrl } from "./http-url.ts";
+import { parseHttpUrl } from "../http-url.ts";
 
 /** Where a tier listens. `host` has no brackets; port 0 means any free one. */
 export interface Listen {

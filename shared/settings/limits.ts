@@ -1,6 +1,6 @@
 // Settings of what one client, one host and the edge as a whole may take.
-import { row } from "./settings-row.ts";
-import { cidrs, duration, integer } from "./settings-values.ts";
+import { row } from "./row.ts";
+import { cidrs, duration, integer } from "./values.ts";
 
 export const LIMIT_ROWS = {
   trustedProxies: row<readonly string[]>({
