@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
 import type { CoreKey, EdgePublicKey } from "../shared/jwks.ts";
 import type { Metrics } from "../shared/metrics.ts";
-import type { Outbound } from "../shared/outbound.ts";
+import type { Outbound } from "../shared/outbound/outbound.ts";
 import { USER_AGENT } from "../shared/product.ts";
 import type { ServeOptions } from "../shared/serve.ts";
 import type { Settings } from "../shared/settings/settings.ts";

@@ -1,8 +1,8 @@
 // The core's process.
 import { join } from "node:path";
 import { CORE_MAX_HEADER_BYTES } from "../shared/core-api.ts";
-import { createNoteBlocked } from "../shared/blocked-calls.ts";
-import { createOutboundGuard } from "../shared/outbound-guard.ts";
+import { createNoteBlocked } from "../shared/outbound/blocked-calls.ts";
+import { createOutboundGuard } from "../shared/outbound/guard.ts";
 import { USER_AGENT } from "../shared/product.ts";
 import { createGuardedConnector } from "../shared/runtime/guarded-connect.ts";
 import { coreKeys, knownEdges } from "../shared/runtime/keys.ts";

@@ -1,7 +1,7 @@
 // The edge's process.
 
-import { createNoteBlocked, noting } from "../shared/blocked-calls.ts";
-import { createOutboundGuard } from "../shared/outbound-guard.ts";
+import { createNoteBlocked, noting } from "../shared/outbound/blocked-calls.ts";
+import { createOutboundGuard } from "../shared/outbound/guard.ts";
 import { pause } from "../shared/pause.ts";
 import { USER_AGENT } from "../shared/product.ts";
 import { parseHttpUrl } from "../shared/http-url.ts";
@@ -13,7 +13,7 @@ import { edgeKey } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { serve } from "../shared/runtime/serve.ts";
 import { followTls, readPem, readTls, type TlsFiles, tlsFilesOf } from "../shared/runtime/tls-files.ts";
-import type { ClientTls } from "../shared/http-client.ts";
+import type { ClientTls } from "../shared/outbound/http-client.ts";
 import type { Settings } from "../shared/settings/settings.ts";
 import { runTier } from "../shared/runtime/tier.ts";
 import { openAccess, publicAccess, tokenAccess } from "./auth/access.ts";

@@ -2,8 +2,8 @@
 // dead letters that are sent again (A3.10).
 import { getLogger } from "@logtape/logtape";
 import pLimit from "p-limit";
-import { deniedUrl } from "../../shared/denied.ts";
-import type { Outbound } from "../../shared/outbound.ts";
+import { deniedUrl } from "../../shared/outbound/denied.ts";
+import type { Outbound } from "../../shared/outbound/outbound.ts";
 import { pause } from "../../shared/pause.ts";
 import { createChallenge, randomToken } from "../../shared/random.ts";
 import {
@@ -11,7 +11,7 @@ import {
   type VerificationMethod,
   type VerificationPorts,
   verifyIntent,
-} from "../../shared/verification.ts";
+} from "../../shared/outbound/verification.ts";
 import { subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { ResultEvent } from "../state/events.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import pLimit, { type LimitFunction } from "p-limit";
 import { parseHttpUrl } from "../../shared/http-url.ts";
-import type { Outbound, OutboundAnswer } from "../../shared/outbound.ts";
+import type { Outbound, OutboundAnswer } from "../../shared/outbound/outbound.ts";
 import { pause } from "../../shared/pause.ts";
 import type { Fetched, FetchOwed, TopicRecord } from "../state/records.ts";
 import { MESSAGE_HEADERS } from "../messages/message.ts";

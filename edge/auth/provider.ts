@@ -2,7 +2,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { JSONWebKeySet } from "jose";
-import type { HttpClient } from "../../shared/http-client.ts";
+import type { HttpClient } from "../../shared/outbound/http-client.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Settings } from "../../shared/settings/settings.ts";
 import type { TokenAccess } from "./access.ts";

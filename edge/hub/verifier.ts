@@ -6,8 +6,8 @@ import { parseHttpUrl } from "../../shared/http-url.ts";
 import { identityOf } from "../../shared/identity.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import { pause } from "../../shared/pause.ts";
-import { verifyIntent } from "../../shared/verification.ts";
-import type { VerifiableIntent, VerificationPorts } from "../../shared/verification.ts";
+import { verifyIntent } from "../../shared/outbound/verification.ts";
+import type { VerifiableIntent, VerificationPorts } from "../../shared/outbound/verification.ts";
 import type { CoreClient } from "../core/client.ts";
 
 /** An accepted intent: its operation's id, its place in the log, and when it was accepted (`now()`). */

@@ -1,7 +1,7 @@
 // GET /subscriptions, /messages and /dead-letters, POST /subscriptions/ack, /resume and /dead-letters/replay: what the core says of one subscription, to whoever may ask (WIRE §5).
 
 import type { Caller } from "../../shared/core-api.ts";
-import { createPacedBody } from "../../shared/paced-body.ts";
+import { createPacedBody } from "../../shared/outbound/paced-body.ts";
 import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
 import type { Exchange } from "../../shared/serve.ts";
 import type { Access } from "../auth/access.ts";

@@ -1,7 +1,7 @@
 // A subscribe or unsubscribe request, read from its form (§5.1, WIRE §2).
 
 import { parseHttpUrl, UrlError } from "../../shared/http-url.ts";
-import type { OutboundGuard } from "../../shared/outbound-guard.ts";
+import type { OutboundGuard } from "../../shared/outbound/guard.ts";
 import type { Parameters } from "./form.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { fitsInBytes, parseTopic } from "./topic.ts";

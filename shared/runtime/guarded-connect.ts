@@ -6,8 +6,8 @@ import { lookup as systemLookup } from "node:dns";
 import type { LookupAddress, LookupOptions } from "node:dns";
 import type { Socket } from "node:net";
 import { buildConnector } from "undici";
-import { ForbiddenAddressError } from "../outbound-guard.ts";
-import type { OutboundGuard } from "../outbound-guard.ts";
+import { ForbiddenAddressError } from "../outbound/guard.ts";
+import type { OutboundGuard } from "../outbound/guard.ts";
 import { skipContinue } from "./skip-continue.ts";
 
 /** Resolves a name to all its addresses: `dns.lookup` with `all: true`, or a test's own. */

@@ -4,12 +4,12 @@
 import { Agent } from "undici";
 import type { Dispatcher } from "undici";
 import type { IncomingHttpHeaders } from "node:http";
-import type { NoteBlocked } from "../blocked-calls.ts";
+import type { NoteBlocked } from "../outbound/blocked-calls.ts";
 import { parseHttpUrl, UrlError } from "../http-url.ts";
 import type { HttpUrl } from "../http-url.ts";
-import { ForbiddenAddressError } from "../outbound-guard.ts";
-import type { ForbiddenReason } from "../outbound-guard.ts";
-import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound.ts";
+import { ForbiddenAddressError } from "../outbound/guard.ts";
+import type { ForbiddenReason } from "../outbound/guard.ts";
+import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound/outbound.ts";
 import { decompress } from "./decompress.ts";
 import { createGuardedConnector } from "./guarded-connect.ts";
 import type { GuardedConnectOptions } from "./guarded-connect.ts";

@@ -10,13 +10,13 @@ import { createUndiciTransport } from "../../core/delivery/sending/undici-transp
 import { createTopicFetcher } from "../../core/effects/topic-fetcher.ts";
 import type { Log } from "../../core/log/log.ts";
 import { appendQuery, parseHttpUrl, UrlError } from "../../shared/http-url.ts";
-import type { BlockedCall } from "../../shared/blocked-calls.ts";
-import { createOutboundGuard } from "../../shared/outbound-guard.ts";
+import type { BlockedCall } from "../../shared/outbound/blocked-calls.ts";
+import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { createChallenge } from "../../shared/random.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
 import type { ResolveAll } from "../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
-import { verifyIntent } from "../../shared/verification.ts";
+import { verifyIntent } from "../../shared/outbound/verification.ts";
 import { answer } from "../support/answers.ts";
 import { openEdge } from "../support/edge.ts";
 import { encodeForm } from "../support/form.ts";

@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { createUndiciTransport } from "../../core/delivery/sending/undici-transport.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
-import { createOutboundGuard } from "../../shared/outbound-guard.ts";
+import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
 import type { ResolveAll } from "../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";

@@ -4,7 +4,7 @@ import { createHmac } from "node:crypto";
 import { decodeCursor } from "../../core/messages/cursor.ts";
 import type { Post, Transport } from "../../core/delivery/sending/transport.ts";
 import { topicIdOf } from "../../core/state/ids.ts";
-import type { Outbound } from "../../shared/outbound.ts";
+import type { Outbound } from "../../shared/outbound/outbound.ts";
 import type { Attempt, Books, Pair } from "./books.ts";
 import type { Link } from "./kafka/cluster.ts";
 import type { Machine } from "./machine.ts";

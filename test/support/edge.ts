@@ -10,7 +10,7 @@ import { createLimits } from "../../edge/limits/limits.ts";
 import type { LimitSettings } from "../../edge/limits/limits.ts";
 import { createVerifier } from "../../edge/hub/verifier.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
-import { createOutboundGuard } from "../../shared/outbound-guard.ts";
+import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { pause } from "../../shared/pause.ts";
 import { createChallenge } from "../../shared/random.ts";
 import { NODE_DIGESTS } from "../../shared/runtime/digests.ts";

@@ -15,7 +15,7 @@ import {
   type SubscriptionStatus,
 } from "../../shared/core-api.ts";
 import { type ContentHead, frameContent } from "../../shared/content-frame.ts";
-import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
+import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound/outbound.ts";
 import type { CoreKey } from "../../shared/jwks.ts";
 import { createMetrics } from "../../shared/runtime/metrics.ts";
 import { serve } from "../../shared/runtime/serve.ts";

@@ -1,7 +1,7 @@
 // Deliveries by undici's dispatch on Node (`fetch` is 8–12 × slower there). One pool an origin, an LRU of them.
 import { type buildConnector, type Dispatcher, Pool } from "undici";
-import type { NoteBlocked } from "../../../shared/blocked-calls.ts";
-import { ForbiddenAddressError } from "../../../shared/outbound-guard.ts";
+import type { NoteBlocked } from "../../../shared/outbound/blocked-calls.ts";
+import { ForbiddenAddressError } from "../../../shared/outbound/guard.ts";
 import { DeadlineList, type Timed } from "./timers.ts";
 import type { Post, Transport } from "./transport.ts";
 

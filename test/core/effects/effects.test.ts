@@ -3,11 +3,11 @@ import { describe, it } from "node:test";
 import type { ResultEvent } from "../../../core/state/events.ts";
 import type { PendingIntent } from "../../../core/state/records.ts";
 import { createEffects } from "../../../core/effects/effects.ts";
-import type { Outbound, OutboundAnswer, OutboundRequest } from "../../../shared/outbound.ts";
+import type { Outbound, OutboundAnswer, OutboundRequest } from "../../../shared/outbound/outbound.ts";
 import { OPEN_SECRETS } from "../../support/keys.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { createHmac } from "node:crypto";
-import type { VerificationMethod } from "../../../shared/verification.ts";
+import type { VerificationMethod } from "../../../shared/outbound/verification.ts";
 import { parameterOf } from "../../support/form.ts";
 
 const NOTICE = {

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { HubError } from "../../../edge/answers/hub-error.ts";
 import { parseHubRequest } from "../../../edge/syntax/hub-request.ts";
 import type { HubRequest } from "../../../edge/syntax/hub-request.ts";
-import { createOutboundGuard } from "../../../shared/outbound-guard.ts";
+import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import { encodeForm } from "../../support/form.ts";
 import type { Parameters } from "../../support/form.ts";
 import { RULES } from "../../support/lease-rules.ts";

@@ -8,7 +8,7 @@ import { runInNewContext } from "node:vm";
 import type { Post, Transport } from "../../../../core/delivery/sending/transport.ts";
 import { createUndiciTransport } from "../../../../core/delivery/sending/undici-transport.ts";
 import { parseHttpUrl } from "../../../../shared/http-url.ts";
-import { createOutboundGuard } from "../../../../shared/outbound-guard.ts";
+import { createOutboundGuard } from "../../../../shared/outbound/guard.ts";
 import { createGuardedConnector } from "../../../../shared/runtime/guarded-connect.ts";
 import { eventually, pause } from "../../../support/eventually.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseHttpUrl, UrlError } from "../../shared/http-url.ts";
-import { createOutboundGuard } from "../../shared/outbound-guard.ts";
+import { parseHttpUrl, UrlError } from "../../../shared/http-url.ts";
+import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import {
   embeddingsOf,
   FORBIDDEN_PORTS,
@@ -9,7 +9,7 @@ import {
   HOSTILE_NAMES,
   SPECIAL_V4,
   SPECIAL_V6,
-} from "../support/hostile-hosts.ts";
+} from "../../support/hostile-hosts.ts";
 
 const strict = createOutboundGuard([]);
 const loopback = createOutboundGuard(["127.0.0.0/8", "::1/128"]);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { deniedUrl } from "../../shared/denied.ts";
-import type { Outbound, OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
-import { createChallenge } from "../../shared/random.ts";
-import { verificationUrl, verifyIntent } from "../../shared/verification.ts";
-import type { Verification } from "../../shared/verification.ts";
-import { decodeForm, parameterOf } from "../support/form.ts";
+import { deniedUrl } from "../../../shared/outbound/denied.ts";
+import type { Outbound, OutboundAnswer, OutboundRequest } from "../../../shared/outbound/outbound.ts";
+import { createChallenge } from "../../../shared/random.ts";
+import { verificationUrl, verifyIntent } from "../../../shared/outbound/verification.ts";
+import type { Verification } from "../../../shared/outbound/verification.ts";
+import { decodeForm, parameterOf } from "../../support/form.ts";
 
 const INTENT = { mode: "subscribe", topic: "t", callback: "http://c.example/cb", leaseMs: 60_000 } as const;
 

@@ -1,7 +1,7 @@
 // Verification of intent (§5.3): does whoever answers at the callback want this? The edge asks; the core asks for what no
 // edge brought a result of (A3.6), with the same function.
 
-import { appendQuery } from "./http-url.ts";
+import { appendQuery } from "../http-url.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "./outbound.ts";
 import { createPing, type SignatureMethod } from "./verification-ping.ts";
 

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { describe, it } from "node:test";
-import type { OutboundAnswer, OutboundRequest } from "../../shared/outbound.ts";
-import { createPing } from "../../shared/verification-ping.ts";
-import { verifyIntent } from "../../shared/verification.ts";
+import type { OutboundAnswer, OutboundRequest } from "../../../shared/outbound/outbound.ts";
+import { createPing } from "../../../shared/outbound/verification-ping.ts";
+import { verifyIntent } from "../../../shared/outbound/verification.ts";
 
 const CHALLENGE = "c".repeat(43);
 const NOW = 1_700_000_000_123;

@@ -3,7 +3,7 @@
 
 import ipaddr from "ipaddr.js";
 import { embeddedAddresses } from "./embedded-addresses.ts";
-import type { HttpUrl } from "./http-url.ts";
+import type { HttpUrl } from "../http-url.ts";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 

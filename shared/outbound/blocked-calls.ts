@@ -2,8 +2,8 @@
 // named the host learns nothing of it beyond what the name itself says.
 
 import { getLogger } from "@logtape/logtape";
-import type { Metrics } from "./metrics.ts";
-import type { ForbiddenReason, OutboundGuard } from "./outbound-guard.ts";
+import type { Metrics } from "../metrics.ts";
+import type { ForbiddenReason, OutboundGuard } from "./guard.ts";
 
 /** What the hub was about to do: take a request that names a callback, or call. */
 export type OutboundPath = "request" | "verification" | "notice" | "delivery" | "fetch";
