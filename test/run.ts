@@ -1,5 +1,5 @@
 // All tests: `node test/run.ts [path…]`. The portable ones run by Deno and Bun first, then all by Node, whose summary comes
-// last. One Kafka broker serves them all (test/support/kafka.ts); with REQUIRE_KAFKA=1 a test skipped for want of it fails.
+// last. One Kafka broker serves them all (test/support/kafka/kafka.ts); with REQUIRE_KAFKA=1 a test skipped for want of it fails.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import os from "node:os";
@@ -7,11 +7,11 @@ import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import { closure, readTree, type Tree } from "./support/architecture.ts";
-import { environmentOf, startKafka, whyNoKafka } from "./support/kafka.ts";
-import type { Kafka } from "./support/kafka-node.ts";
+import { environmentOf, startKafka, whyNoKafka } from "./support/kafka/kafka.ts";
+import type { Kafka } from "./support/kafka/node.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
-const KAFKA = "test/support/kafka.ts";
+const KAFKA = "test/support/kafka/kafka.ts";
 /** A file that takes longer hangs. */
 const FILE_DEADLINE_MS = 240_000;
 /** What takes long begins first, so that nothing long is left for the end. */

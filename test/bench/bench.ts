@@ -1,7 +1,7 @@
 // `npm run bench [-- NAME…] [--kafka [--cores N]] [--runs N]`: figures of a hub of two processes or more, one sink and one
 // publisher on this machine, as Markdown. Without a name: all rows of throughput, unloaded, ingest. No test asserts any of it.
 import { parseArgs } from "node:util";
-import { startKafka } from "../support/kafka.ts";
+import { startKafka } from "../support/kafka/kafka.ts";
 import { day } from "./day.ts";
 import { failover } from "./failover.ts";
 import { growth } from "./growth.ts";

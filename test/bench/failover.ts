@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually, pause } from "../support/eventually.ts";
-import { type Fleet, openFleet } from "../support/fleet.ts";
+import { type Fleet, openFleet } from "../support/hub/fleet.ts";
 import { clock, quantile, stampedBody } from "./clock.ts";
 import { runLoad } from "./load.ts";
 import type { Sink } from "./parts.ts";

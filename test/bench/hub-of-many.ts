@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openFleet } from "../support/fleet.ts";
-import type { OwnHub } from "../support/hub.ts";
+import { openFleet } from "../support/hub/fleet.ts";
+import type { OwnHub } from "../support/hub/hub.ts";
 
 /** Starts an edge and so many cores; what is done to "the core" is done to all of them. */
 export async function openHubOfMany(

@@ -1,6 +1,6 @@
 // What a bench stands on: a hub of two processes, a sink, and what it may know of both.
 import type { Log } from "../../core/log/log.ts";
-import { openOwnHub, type OwnHub, type Tier } from "../support/hub.ts";
+import { openOwnHub, type OwnHub, type Tier } from "../support/hub/hub.ts";
 import { median } from "./clock.ts";
 import { openHubOfMany } from "./hub-of-many.ts";
 import { openSink, type Sink } from "./parts.ts";

@@ -12,7 +12,7 @@ import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
 import type { Log } from "../../core/log/log.ts";
 import { encodeForm } from "../support/form.ts";
-import { call } from "../support/http.ts";
+import { call } from "../support/servers/http.ts";
 import { stampedBody } from "./clock.ts";
 import type { Bench, Rig } from "./rig.ts";
 import { subscribeAll } from "./subscribe.ts";

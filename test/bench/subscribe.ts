@@ -1,6 +1,6 @@
 // Many subscriptions of one topic, all at the sink.
 import { eventually } from "../support/eventually.ts";
-import type { HubUnderTest } from "../support/hub.ts";
+import type { HubUnderTest } from "../support/hub/hub.ts";
 import type { Sink } from "./parts.ts";
 
 const AT_A_TIME = 16;

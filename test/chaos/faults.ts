@@ -2,7 +2,7 @@
 
 import process from "node:process";
 import { pause } from "../support/eventually.ts";
-import type { Member } from "../support/fleet.ts";
+import type { Member } from "../support/hub/fleet.ts";
 import type { Fault } from "./book.ts";
 import type { Random } from "./random.ts";
 import { type Session, startAgain } from "./session.ts";

@@ -1,7 +1,7 @@
 // Many trials, a fresh hub every so many.
 
-import { startKafka } from "../support/kafka.ts";
-import { statusOf } from "../support/hub-client.ts";
+import { startKafka } from "../support/kafka/kafka.ts";
+import { statusOf } from "../support/hub/hub-client.ts";
 import type { TrialLine } from "./report.ts";
 import { openSession, type Session } from "./session.ts";
 import { begin, createSoFar, runTrial } from "./trial.ts";

@@ -5,9 +5,9 @@ import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pause } from "../support/eventually.ts";
-import { type Fleet, type Member, openFleet } from "../support/fleet.ts";
-import type { HubUnderTest } from "../support/hub.ts";
-import type { Kafka } from "../support/kafka-node.ts";
+import { type Fleet, type Member, openFleet } from "../support/hub/fleet.ts";
+import type { HubUnderTest } from "../support/hub/hub.ts";
+import type { Kafka } from "../support/kafka/node.ts";
 import { type Book, createBook, type Pair } from "./book.ts";
 import { openSubscriber, type Subscriber } from "./subscriber.ts";
 

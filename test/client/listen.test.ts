@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { describe, it } from "node:test";
-import { runChild } from "../support/child.ts";
+import { runChild } from "../support/hub/child.ts";
 import { parameterOf } from "../support/form.ts";
-import { call } from "../support/http.ts";
-import { freePort } from "../support/hub.ts";
-import { openStandInHub } from "../support/stand-in-hub.ts";
+import { call } from "../support/servers/http.ts";
+import { freePort } from "../support/hub/hub.ts";
+import { openStandInHub } from "../support/hub/stand-in-hub.ts";
 
 const LISTEN = new URL("../../client/listen.ts", import.meta.url);
 

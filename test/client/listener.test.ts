@@ -6,11 +6,11 @@ import type { Delivery, Listener } from "../../client/listener.ts";
 import { serve } from "../../shared/runtime/serve.ts";
 import type { Served } from "../../shared/serve.ts";
 import { eventually } from "../support/eventually.ts";
-import { call } from "../support/http.ts";
-import { freePort } from "../support/hub.ts";
+import { call } from "../support/servers/http.ts";
+import { freePort } from "../support/hub/hub.ts";
 import { parameterOf } from "../support/form.ts";
-import { openStandInHub } from "../support/stand-in-hub.ts";
-import type { StandInHub } from "../support/stand-in-hub.ts";
+import { openStandInHub } from "../support/hub/stand-in-hub.ts";
+import type { StandInHub } from "../support/hub/stand-in-hub.ts";
 
 const TOPIC = "http://topics.example/a?b=c d";
 const SECRET = "listener's secret";

@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import { answer, endless, hang, script } from "../support/answers.ts";
-import { openCallbackServer } from "../support/callback-server.ts";
+import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { loadFixtures } from "../support/fixtures.ts";
-import { published, statusUntil, subscribed } from "../support/hub-client.ts";
+import { published, statusUntil, subscribed } from "../support/hub/hub-client.ts";
 import { bodies, quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

@@ -1,6 +1,6 @@
 // The black box against a hub on the embedded log, or against any hub by its URL in TIDINGS_TEST_HUB.
 
-import { foreignHub, openOwnHub } from "../support/hub.ts";
+import { foreignHub, openOwnHub } from "../support/hub/hub.ts";
 import { conformance } from "./conformance.ts";
 import { openRig, VARIANT_SETTINGS } from "./rig.ts";
 

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import { openOwnHub } from "../support/hub.ts";
-import { kafkaForTests } from "../support/kafka.ts";
-import { streamsOnKafka } from "../support/kafka-topics.ts";
+import { openOwnHub } from "../support/hub/hub.ts";
+import { kafkaForTests } from "../support/kafka/kafka.ts";
+import { streamsOnKafka } from "../support/kafka/topics.ts";
 import { conformance } from "./conformance.ts";
 import { openRig, VARIANT_SETTINGS } from "./rig.ts";
 

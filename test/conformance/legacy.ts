@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { answer } from "../support/answers.ts";
 import { eventually } from "../support/eventually.ts";
 import { parameterOf } from "../support/form.ts";
-import { freePort } from "../support/hub.ts";
-import { ping, post, request, subscribed, unsubscribed } from "../support/hub-client.ts";
-import { openNpmClient } from "../support/npm-client.ts";
+import { freePort } from "../support/hub/hub.ts";
+import { ping, post, request, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
+import { openNpmClient } from "../support/servers/npm-client.ts";
 import { bodies, quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

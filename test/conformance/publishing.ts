@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { answer, script } from "../support/answers.ts";
 import { eventually, never } from "../support/eventually.ts";
-import { ping, post, subscribed } from "../support/hub-client.ts";
+import { ping, post, subscribed } from "../support/hub/hub-client.ts";
 import { bodies, quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

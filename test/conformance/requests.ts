@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import { after, answer, cut, hang } from "../support/answers.ts";
-import { openCallbackServer } from "../support/callback-server.ts";
+import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { never } from "../support/eventually.ts";
 import { encodeForm, parameterOf } from "../support/form.ts";
-import { call } from "../support/http.ts";
-import type { Reply } from "../support/http.ts";
-import { freePort } from "../support/hub.ts";
-import { post, postRaw, request, subscribed, unsubscribed } from "../support/hub-client.ts";
+import { call } from "../support/servers/http.ts";
+import type { Reply } from "../support/servers/http.ts";
+import { freePort } from "../support/hub/hub.ts";
+import { post, postRaw, request, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
 import { quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

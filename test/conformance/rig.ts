@@ -3,13 +3,13 @@
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
-import { openCallbackServer } from "../support/callback-server.ts";
-import type { Callback, CallbackServer } from "../support/callback-server.ts";
+import { openCallbackServer } from "../support/servers/callback-server.ts";
+import type { Callback, CallbackServer } from "../support/servers/callback-server.ts";
 import { eventually, never } from "../support/eventually.ts";
-import { ping } from "../support/hub-client.ts";
-import type { HubUnderTest } from "../support/hub.ts";
-import { openTopicServer } from "../support/topic-server.ts";
-import type { Topic, TopicDocument, TopicServer } from "../support/topic-server.ts";
+import { ping } from "../support/hub/hub-client.ts";
+import type { HubUnderTest } from "../support/hub/hub.ts";
+import { openTopicServer } from "../support/servers/topic-server.ts";
+import type { Topic, TopicDocument, TopicServer } from "../support/servers/topic-server.ts";
 
 export interface Rig {
   readonly hub: HubUnderTest;

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { answer, script } from "../support/answers.ts";
-import { post, publish, published, subscribed } from "../support/hub-client.ts";
-import type { Recorded } from "../support/recording-server.ts";
+import { post, publish, published, subscribed } from "../support/hub/hub-client.ts";
+import type { Recorded } from "../support/servers/recording-server.ts";
 import { hubSignature } from "../support/signatures.ts";
 import { row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";

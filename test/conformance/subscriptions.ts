@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { answer, echo } from "../support/answers.ts";
 import { pause } from "../support/eventually.ts";
 import { parameterOf } from "../support/form.ts";
-import { request, subscribed, unsubscribed } from "../support/hub-client.ts";
+import { request, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
 import { hubSignature } from "../support/signatures.ts";
 import { bodies, quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";

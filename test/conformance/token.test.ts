@@ -2,17 +2,17 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { openCallbackServer } from "../support/callback-server.ts";
-import type { Callback, CallbackServer } from "../support/callback-server.ts";
+import { openCallbackServer } from "../support/servers/callback-server.ts";
+import type { Callback, CallbackServer } from "../support/servers/callback-server.ts";
 import { eventually, never } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";
-import { call } from "../support/http.ts";
-import type { Reply } from "../support/http.ts";
-import { post, publish, request } from "../support/hub-client.ts";
-import { openOwnHub } from "../support/hub.ts";
-import type { OwnHub } from "../support/hub.ts";
-import { openOidcProvider } from "../support/oidc-provider.ts";
-import type { OwnProvider } from "../support/oidc-provider.ts";
+import { call } from "../support/servers/http.ts";
+import type { Reply } from "../support/servers/http.ts";
+import { post, publish, request } from "../support/hub/hub-client.ts";
+import { openOwnHub } from "../support/hub/hub.ts";
+import type { OwnHub } from "../support/hub/hub.ts";
+import { openOidcProvider } from "../support/servers/oidc-provider.ts";
+import type { OwnProvider } from "../support/servers/oidc-provider.ts";
 
 type Headers = Readonly<Record<string, string>>;
 

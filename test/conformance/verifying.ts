@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { after, answer, echo, script } from "../support/answers.ts";
-import type { Callback } from "../support/callback-server.ts";
+import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import { decodeForm, parameterOf } from "../support/form.ts";
-import { post, request, statusOf, subscribed, unsubscribed } from "../support/hub-client.ts";
-import type { Responder } from "../support/recording-server.ts";
+import { post, request, statusOf, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
+import type { Responder } from "../support/servers/recording-server.ts";
 import { bodies, quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { answer, echo, script } from "../support/answers.ts";
-import { ping, publish, published, subscribed } from "../support/hub-client.ts";
-import type { Recorded, Responder } from "../support/recording-server.ts";
+import { ping, publish, published, subscribed } from "../support/hub/hub-client.ts";
+import type { Recorded, Responder } from "../support/servers/recording-server.ts";
 import { hubSignature, webhookSignature } from "../support/signatures.ts";
 import { row } from "./rig.ts";
 import type { Rig } from "./rig.ts";

@@ -3,9 +3,18 @@
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
 import { decodeForm, encodeForm, parameterOf } from "../support/form.ts";
-import { call } from "../support/http.ts";
-import type { Reply } from "../support/http.ts";
-import { ping, post, postRaw, publish, published, request, statusUntil, subscribed } from "../support/hub-client.ts";
+import { call } from "../support/servers/http.ts";
+import type { Reply } from "../support/servers/http.ts";
+import {
+  ping,
+  post,
+  postRaw,
+  publish,
+  published,
+  request,
+  statusUntil,
+  subscribed,
+} from "../support/hub/hub-client.ts";
 import { bodies, quiet, row } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

@@ -4,8 +4,16 @@ import assert from "node:assert/strict";
 import { after, answer, echo } from "../support/answers.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";
-import { call } from "../support/http.ts";
-import { post, published, request, statusOf, statusUntil, subscribed, unsubscribed } from "../support/hub-client.ts";
+import { call } from "../support/servers/http.ts";
+import {
+  post,
+  published,
+  request,
+  statusOf,
+  statusUntil,
+  subscribed,
+  unsubscribed,
+} from "../support/hub/hub-client.ts";
 import { hubSignature } from "../support/signatures.ts";
 import { bodies, quiet, row } from "./rig.ts";
 import type { Rig } from "./rig.ts";

@@ -2,13 +2,21 @@
 
 import assert from "node:assert/strict";
 import { answer, script } from "../support/answers.ts";
-import type { Callback } from "../support/callback-server.ts";
+import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
-import { publish, published, request, statusOf, statusUntil, subscribed, unsubscribed } from "../support/hub-client.ts";
+import {
+  publish,
+  published,
+  request,
+  statusOf,
+  statusUntil,
+  subscribed,
+  unsubscribed,
+} from "../support/hub/hub-client.ts";
 import { encodeForm } from "../support/form.ts";
-import { call } from "../support/http.ts";
-import { allMissed, ask, askSigned, deadLettersOf, missedOf, openEvents } from "../support/missed-client.ts";
-import type { Missed } from "../support/missed-client.ts";
+import { call } from "../support/servers/http.ts";
+import { allMissed, ask, askSigned, deadLettersOf, missedOf, openEvents } from "../support/hub/missed-client.ts";
+import type { Missed } from "../support/hub/missed-client.ts";
 import { quiet, row } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { answer } from "../support/answers.ts";
-import type { Callback } from "../support/callback-server.ts";
+import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";
 import {
@@ -13,9 +13,9 @@ import {
   statusUntil,
   subscribed,
   unsubscribed,
-} from "../support/hub-client.ts";
-import { call, type Reply } from "../support/http.ts";
-import { missedOf, subscriberSignature } from "../support/missed-client.ts";
+} from "../support/hub/hub-client.ts";
+import { call, type Reply } from "../support/servers/http.ts";
+import { missedOf, subscriberSignature } from "../support/hub/missed-client.ts";
 import { bodies, quiet, row } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

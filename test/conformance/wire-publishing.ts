@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { encodeForm } from "../support/form.ts";
-import { call } from "../support/http.ts";
-import { post, postRaw, publish, published, subscribed } from "../support/hub-client.ts";
+import { call } from "../support/servers/http.ts";
+import { post, postRaw, publish, published, subscribed } from "../support/hub/hub-client.ts";
 import { bodies, quiet, row } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 import { assertAccepted } from "./wire-endpoint.ts";

@@ -2,13 +2,13 @@
 
 import assert from "node:assert/strict";
 import { answer } from "../support/answers.ts";
-import type { Callback } from "../support/callback-server.ts";
+import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";
-import { call, type Reply } from "../support/http.ts";
-import { published, statusOf, statusUntil, subscribed, unsubscribed } from "../support/hub-client.ts";
-import { deadLettersOf, subscriberSignature } from "../support/missed-client.ts";
-import type { Responder } from "../support/recording-server.ts";
+import { call, type Reply } from "../support/servers/http.ts";
+import { published, statusOf, statusUntil, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
+import { deadLettersOf, subscriberSignature } from "../support/hub/missed-client.ts";
+import type { Responder } from "../support/servers/recording-server.ts";
 import { bodies, quiet, row } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { answer, cut, hang, script } from "../support/answers.ts";
-import { openCallbackServer } from "../support/callback-server.ts";
-import type { Callback } from "../support/callback-server.ts";
+import { openCallbackServer } from "../support/servers/callback-server.ts";
+import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
-import { published, statusOf, statusUntil, subscribed, unsubscribed } from "../support/hub-client.ts";
+import { published, statusOf, statusUntil, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
 import { bodies, quiet, row } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Batch, FollowFrom, Log, LogRecord, Position, ShardRecord, Stream } from "../../core/log/log.ts";
 import { STREAMS } from "../../core/log/log.ts";
 import { eventually, never, pause } from "../support/eventually.ts";
-import { type LogLimits, type LogRecipe, openLog } from "../support/log-recipe.ts";
+import { type LogLimits, type LogRecipe, openLog } from "../support/rigs/log-recipe.ts";
 
 /** The place of one log: a directory, a prefix on a broker. */
 export interface LogPlace {
@@ -27,7 +27,7 @@ export interface LogSetting {
 
 const DAY_MS = 86_400_000;
 const MAX_BYTES = 1_000_000;
-const APPENDER = fileURLToPath(new URL("../support/append-until-killed.ts", import.meta.url));
+const APPENDER = fileURLToPath(new URL("../support/rigs/append-until-killed.ts", import.meta.url));
 
 export function logContract(name: string, setting: LogSetting): void {
   describe(`${name}: the log's contract`, { skip: setting.skip, timeout: 120_000 }, () => {

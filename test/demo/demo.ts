@@ -4,11 +4,11 @@
 import { parseArgs } from "node:util";
 import { eventually, pause } from "../support/eventually.ts";
 import { loadFixtures } from "../support/fixtures.ts";
-import { post } from "../support/hub-client.ts";
-import { openOwnHub } from "../support/hub.ts";
-import type { OwnHub } from "../support/hub.ts";
-import { startKafka } from "../support/kafka.ts";
-import { streamsOnKafka } from "../support/kafka-topics.ts";
+import { post } from "../support/hub/hub-client.ts";
+import { openOwnHub } from "../support/hub/hub.ts";
+import type { OwnHub } from "../support/hub/hub.ts";
+import { startKafka } from "../support/kafka/kafka.ts";
+import { streamsOnKafka } from "../support/kafka/topics.ts";
 import { account, table } from "./promises.ts";
 import { publishUntilAccepted } from "./publisher.ts";
 import type { Publication } from "./publisher.ts";

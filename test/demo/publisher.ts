@@ -3,8 +3,8 @@
 import { createHash } from "node:crypto";
 import { pause } from "../support/eventually.ts";
 import type { Fixture } from "../support/fixtures.ts";
-import { publish } from "../support/hub-client.ts";
-import type { HubUnderTest } from "../support/hub.ts";
+import { publish } from "../support/hub/hub-client.ts";
+import type { HubUnderTest } from "../support/hub/hub.ts";
 import type { Published } from "./promises.ts";
 
 const GIVE_UP_MS = 30_000;

@@ -4,15 +4,15 @@
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
-import { runChild } from "../support/child.ts";
-import type { Child } from "../support/child.ts";
+import { runChild } from "../support/hub/child.ts";
+import type { Child } from "../support/hub/child.ts";
 import { eventually } from "../support/eventually.ts";
-import { openFakeCore } from "../support/fake-core.ts";
-import type { FakeCore } from "../support/fake-core.ts";
-import { call } from "../support/http.ts";
+import { openFakeCore } from "../support/hub/fake-core.ts";
+import type { FakeCore } from "../support/hub/fake-core.ts";
+import { call } from "../support/servers/http.ts";
 import { EDGE_KEY } from "../support/keys.ts";
-import { exchangeRaw } from "../support/raw-http.ts";
-import type { RawAnswer } from "../support/raw-http.ts";
+import { exchangeRaw } from "../support/servers/raw-http.ts";
+import type { RawAnswer } from "../support/servers/raw-http.ts";
 
 const FORM = "Content-Type: application/x-www-form-urlencoded\r\n";
 const CALLBACK = "hub.callback=http%3A%2F%2F127.0.0.1%3A9999%2F";

@@ -1,18 +1,18 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { RefusalCode } from "../../shared/core-api.ts";
-import { openCallbackServer } from "../support/callback-server.ts";
-import { openEdge } from "../support/edge.ts";
-import type { OwnEdge } from "../support/edge.ts";
-import { openFakeCore, refusal } from "../support/fake-core.ts";
-import type { FakeCore } from "../support/fake-core.ts";
-import { exchangeRaw } from "../support/raw-http.ts";
+import { openCallbackServer } from "../support/servers/callback-server.ts";
+import { openEdge } from "../support/hub/edge.ts";
+import type { OwnEdge } from "../support/hub/edge.ts";
+import { openFakeCore, refusal } from "../support/hub/fake-core.ts";
+import type { FakeCore } from "../support/hub/fake-core.ts";
+import { exchangeRaw } from "../support/servers/raw-http.ts";
 import { eventually } from "../support/eventually.ts";
 import { decodeForm, encodeForm } from "../support/form.ts";
 import type { Parameters } from "../support/form.ts";
-import { freePort } from "../support/hub.ts";
-import { call } from "../support/http.ts";
-import type { CallOptions, Reply } from "../support/http.ts";
+import { freePort } from "../support/hub/hub.ts";
+import { call } from "../support/servers/http.ts";
+import type { CallOptions, Reply } from "../support/servers/http.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 

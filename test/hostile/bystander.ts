@@ -2,12 +2,12 @@
 // what was published to it.
 
 import assert from "node:assert/strict";
-import { openCallbackServer } from "../support/callback-server.ts";
+import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";
-import { call } from "../support/http.ts";
-import type { OwnHub } from "../support/hub.ts";
-import { post, publish } from "../support/hub-client.ts";
+import { call } from "../support/servers/http.ts";
+import type { OwnHub } from "../support/hub/hub.ts";
+import { post, publish } from "../support/hub/hub-client.ts";
 
 const TOPIC = "bystander";
 

@@ -15,7 +15,7 @@ import {
   writeTicket,
 } from "../../shared/session-api.ts";
 import type { Random } from "../chaos/random.ts";
-import { createTestSessions } from "../support/core-caller.ts";
+import { createTestSessions } from "../support/hub/core-caller.ts";
 import { EDGE_KEY as ANOTHER_KEY } from "../support/keys.ts";
 import {
   type Credential,

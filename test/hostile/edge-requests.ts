@@ -3,7 +3,7 @@
 
 import { type Route, ROUTES } from "../../edge/routes.ts";
 import type { Random } from "../chaos/random.ts";
-import { subscriberSignature } from "../support/missed-client.ts";
+import { subscriberSignature } from "../support/hub/missed-client.ts";
 import {
   type Draft,
   endpointOf,

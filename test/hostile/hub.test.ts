@@ -3,15 +3,15 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { megabytes } from "../bench/system.ts";
-import { openCallbackServer } from "../support/callback-server.ts";
-import type { CallbackServer } from "../support/callback-server.ts";
+import { openCallbackServer } from "../support/servers/callback-server.ts";
+import type { CallbackServer } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { parameterOf } from "../support/form.ts";
-import { HOSTILE_MANNERS, openHostileServer } from "../support/hostile-server.ts";
-import type { HostileServer } from "../support/hostile-server.ts";
-import { openOwnHub } from "../support/hub.ts";
-import type { OwnHub, Tier } from "../support/hub.ts";
-import { ping, published, request, statusUntil, subscribed } from "../support/hub-client.ts";
+import { HOSTILE_MANNERS, openHostileServer } from "../support/servers/hostile-server.ts";
+import type { HostileServer } from "../support/servers/hostile-server.ts";
+import { openOwnHub } from "../support/hub/hub.ts";
+import type { OwnHub, Tier } from "../support/hub/hub.ts";
+import { ping, published, request, statusUntil, subscribed } from "../support/hub/hub-client.ts";
 
 const MESSAGES = 20;
 /** Far above what a tier needs, far below what these servers send. */

@@ -12,8 +12,8 @@ import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
 import type { ResolveAll } from "../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
-import { createAuthority } from "../support/certificates.ts";
-import { openRecordingServer } from "../support/recording-server.ts";
+import { createAuthority } from "../support/servers/certificates.ts";
+import { openRecordingServer } from "../support/servers/recording-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
 const AUTHORITY = await createAuthority();

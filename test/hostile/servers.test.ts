@@ -13,9 +13,9 @@ import { createChallenge } from "../../shared/random.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
 import { verifyIntent } from "../../shared/outbound/verification.ts";
-import { createAuthority } from "../support/certificates.ts";
+import { createAuthority } from "../support/servers/certificates.ts";
 import { eventually } from "../support/eventually.ts";
-import { HOSTILE_MANNERS, type HostileServer, openHostileServer } from "../support/hostile-server.ts";
+import { HOSTILE_MANNERS, type HostileServer, openHostileServer } from "../support/servers/hostile-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
 const AUTHORITY = await createAuthority();

@@ -4,8 +4,8 @@
 import { exportSPKI, SignJWT } from "jose";
 import type { JWTPayload } from "jose";
 import type { Random } from "../chaos/random.ts";
-import { createSigningKey } from "../support/issuer.ts";
-import type { Issuer } from "../support/issuer.ts";
+import { createSigningKey } from "../support/servers/issuer.ts";
+import type { Issuer } from "../support/servers/issuer.ts";
 import type { Credential } from "./drafts.ts";
 import { STRANGE_TEXT } from "./strange.ts";
 

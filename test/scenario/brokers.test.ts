@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
-import { whyNoKafka } from "../support/kafka.ts";
-import { type KafkaCluster, startKafkaCluster } from "../support/kafka-cluster.ts";
+import { whyNoKafka } from "../support/kafka/kafka.ts";
+import { type KafkaCluster, startKafkaCluster } from "../support/kafka/cluster.ts";
 import { runBrokers } from "./brokers.ts";
 import type { ScenarioReport } from "./load.ts";
 import { runRolling } from "./rolling.ts";

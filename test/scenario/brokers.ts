@@ -1,6 +1,6 @@
 // Three brokers, of which one dies, and then two: what the hub does meanwhile (ARCHITECTURE A2.1).
 import { pause } from "../support/eventually.ts";
-import type { Kafka } from "../support/kafka-node.ts";
+import type { Kafka } from "../support/kafka/node.ts";
 import { flowing, inSync, type LoadOptions, openUnderLoad, type ScenarioReport, type UnderLoad } from "./load.ts";
 
 export interface BrokersReport extends ScenarioReport {

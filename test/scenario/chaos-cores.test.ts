@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { failed, total } from "../chaos/report.ts";
 import { runChaos } from "../chaos/run.ts";
-import { whyNoKafka } from "../support/kafka.ts";
+import { whyNoKafka } from "../support/kafka/kafka.ts";
 
 describe("chaos of several cores", { skip: await whyNoKafka(), timeout: 230_000 }, () => {
   it("breaks no promise of §6 in 5 trials with 3 cores and 2 edges on Kafka", async () => {

@@ -4,7 +4,7 @@ import { rm } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { failed, total, type TrialLine } from "../chaos/report.ts";
 import { runChaos } from "../chaos/run.ts";
-import { whyNoKafka } from "../support/kafka.ts";
+import { whyNoKafka } from "../support/kafka/kafka.ts";
 
 const skip = await whyNoKafka();
 

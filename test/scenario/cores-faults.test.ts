@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { after as afterAll, before, describe, it } from "node:test";
 import { answer } from "../support/answers.ts";
-import type { Callback } from "../support/callback-server.ts";
-import { allTook, assertOnce, came, type CoresRig, openCoresRig, taken } from "../support/cores-rig.ts";
+import type { Callback } from "../support/servers/callback-server.ts";
+import { allTook, assertOnce, came, type CoresRig, openCoresRig, taken } from "../support/rigs/cores-rig.ts";
 import { eventually, never } from "../support/eventually.ts";
-import { publish, published } from "../support/hub-client.ts";
-import { kafkaForTests } from "../support/kafka.ts";
+import { publish, published } from "../support/hub/hub-client.ts";
+import { kafkaForTests } from "../support/kafka/kafka.ts";
 
 const kafka = await kafkaForTests();
 afterAll(() => kafka.close());

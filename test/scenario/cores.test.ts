@@ -6,14 +6,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after as afterAll, before, describe, it } from "node:test";
 import { after, answer, script } from "../support/answers.ts";
-import { runChild } from "../support/child.ts";
-import { allTook, assertOnce, type CoresRig, openCoresRig, taken } from "../support/cores-rig.ts";
+import { runChild } from "../support/hub/child.ts";
+import { allTook, assertOnce, type CoresRig, openCoresRig, taken } from "../support/rigs/cores-rig.ts";
 import { eventually, never, pause } from "../support/eventually.ts";
-import { post, publish, published, statusOf, statusUntil, subscribed, unsubscribed } from "../support/hub-client.ts";
-import { call } from "../support/http.ts";
-import { kafkaForTests } from "../support/kafka.ts";
-import { type CoreProcess, SHARDS } from "../support/many-cores.ts";
-import { allMissed, deadLettersOf, openEvents } from "../support/missed-client.ts";
+import {
+  post,
+  publish,
+  published,
+  statusOf,
+  statusUntil,
+  subscribed,
+  unsubscribed,
+} from "../support/hub/hub-client.ts";
+import { call } from "../support/servers/http.ts";
+import { kafkaForTests } from "../support/kafka/kafka.ts";
+import { type CoreProcess, SHARDS } from "../support/hub/many-cores.ts";
+import { allMissed, deadLettersOf, openEvents } from "../support/hub/missed-client.ts";
 
 const kafka = await kafkaForTests();
 afterAll(() => kafka.close());

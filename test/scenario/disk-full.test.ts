@@ -1,10 +1,10 @@
 // The embedded log on a disk that fills up: what was acknowledged stays, what is not is said, and it goes on when there is room.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type CallbackServer, openCallbackServer } from "../support/callback-server.ts";
+import { type CallbackServer, openCallbackServer } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
-import { publish, request, statusUntil, subscribed } from "../support/hub-client.ts";
-import { openOwnHub, type OwnHub } from "../support/hub.ts";
+import { publish, request, statusUntil, subscribed } from "../support/hub/hub-client.ts";
+import { openOwnHub, type OwnHub } from "../support/hub/hub.ts";
 import { openSmallDisk, whyNoSmallDisk } from "../support/small-disk.ts";
 
 const MEBIBYTES = 16;

@@ -7,8 +7,8 @@ import { createRandom, type Random } from "../chaos/random.ts";
 import { DEAD_LETTER_ATTEMPTS, openSession, type Session } from "../chaos/session.ts";
 import { begin, finish } from "../chaos/trial.ts";
 import { eventually, pause } from "../support/eventually.ts";
-import type { KafkaCluster } from "../support/kafka-cluster.ts";
-import { areInSync } from "../support/kafka-topics.ts";
+import type { KafkaCluster } from "../support/kafka/cluster.ts";
+import { areInSync } from "../support/kafka/topics.ts";
 
 /** What was seen between two moments. */
 export interface Phase {

@@ -3,12 +3,12 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { openCallbackServer } from "../support/callback-server.ts";
-import { withDirectory } from "../support/core-rig.ts";
+import { openCallbackServer } from "../support/servers/callback-server.ts";
+import { withDirectory } from "../support/rigs/core-rig.ts";
 import { eventually } from "../support/eventually.ts";
-import { openFleet } from "../support/fleet.ts";
-import { post } from "../support/hub-client.ts";
-import { openIssuer } from "../support/issuer.ts";
+import { openFleet } from "../support/hub/fleet.ts";
+import { post } from "../support/hub/hub-client.ts";
+import { openIssuer } from "../support/servers/issuer.ts";
 
 describe("a client's limits behind two edges", { timeout: 120_000 }, () => {
   it("hold whichever edge it goes by, and after the core was killed", () =>

@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { after as afterAll, before, describe, it } from "node:test";
 import { after, answer, hang } from "../support/answers.ts";
-import { type Callback, type CallbackServer, openCallbackServer } from "../support/callback-server.ts";
+import { type Callback, type CallbackServer, openCallbackServer } from "../support/servers/callback-server.ts";
 import { eventually, never, pause } from "../support/eventually.ts";
-import { publish, published, statusUntil, subscribed } from "../support/hub-client.ts";
-import { openOwnHub, type OwnHub } from "../support/hub.ts";
+import { publish, published, statusUntil, subscribed } from "../support/hub/hub-client.ts";
+import { openOwnHub, type OwnHub } from "../support/hub/hub.ts";
 
 /** Slower than what is published, so that attempts and a backlog are there when the end comes. */
 const slowly = after(8, answer(204));

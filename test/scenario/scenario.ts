@@ -3,7 +3,7 @@
 // ARCHITECTURE §6 was broken.
 import { parseArgs } from "node:util";
 import { BREACHES } from "../chaos/audit.ts";
-import { startKafkaCluster } from "../support/kafka-cluster.ts";
+import { startKafkaCluster } from "../support/kafka/cluster.ts";
 import { runBrokers } from "./brokers.ts";
 import type { Phase, ScenarioReport } from "./load.ts";
 import { runRolling } from "./rolling.ts";

@@ -7,14 +7,14 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import { eventually, pause } from "../support/eventually.ts";
-import { freePort, SHORT_TIMES } from "../support/hub.ts";
-import { call } from "../support/http.ts";
-import { startKafka, whyNoKafka } from "../support/kafka.ts";
-import { API, createFrames } from "../support/kafka-frames.ts";
-import type { Kafka } from "../support/kafka-node.ts";
+import { freePort, SHORT_TIMES } from "../support/hub/hub.ts";
+import { call } from "../support/servers/http.ts";
+import { startKafka, whyNoKafka } from "../support/kafka/kafka.ts";
+import { API, createFrames } from "../support/kafka/frames.ts";
+import type { Kafka } from "../support/kafka/node.ts";
 import { CORE_KEY, EDGES } from "../support/keys.ts";
-import { openStallingProxy } from "../support/stalling-proxy.ts";
-import { createTierProcess, type TierProcess } from "../support/tier-process.ts";
+import { openStallingProxy } from "../support/kafka/stalling-proxy.ts";
+import { createTierProcess, type TierProcess } from "../support/hub/tier-process.ts";
 
 /** What a start asks for, in this order; the proxy falls silent before the first such request. */
 const STEPS = [

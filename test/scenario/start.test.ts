@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { eventually } from "../support/eventually.ts";
-import { freePort } from "../support/hub.ts";
+import { freePort } from "../support/hub/hub.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 

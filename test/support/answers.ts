@@ -2,7 +2,7 @@
 
 import { parameterOf } from "./form.ts";
 import { pause } from "./eventually.ts";
-import type { Responder } from "./recording-server.ts";
+import type { Responder } from "./servers/recording-server.ts";
 
 /** A plain answer. A 204 or 304 has no body. */
 export function answer(

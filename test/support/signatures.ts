@@ -1,7 +1,7 @@
 // Signatures worked out by hand, so that neither the hub's code nor the client's is its own witness.
 
 import { createHmac } from "node:crypto";
-import type { Recorded } from "./recording-server.ts";
+import type { Recorded } from "./servers/recording-server.ts";
 
 /** What `X-Hub-Signature` must be for these bytes (§7.1). */
 export function hubSignature(secret: string, body: Uint8Array, method = "sha256"): string {

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { SecretError } from "../../../core/keys/secrets.ts";
 import { createSigners } from "../../../core/keys/signers.ts";
-import { at, numbers, openDeliveryRig, type Sent, TOPIC } from "../../support/delivery-rig.ts";
+import { at, numbers, openDeliveryRig, type Sent, TOPIC } from "../../support/rigs/delivery-rig.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
-import { targetOf } from "../../support/lanes.ts";
+import { targetOf } from "../../support/rigs/lanes.ts";
 
 describe("ends", () => {
   it("§7 after a 410 nothing is sent any more, and the owner hears of it once", async () => {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CALLER_HEADER, CORE_PATHS } from "../../../shared/core-api.ts";
-import { operationId, withDirectory } from "../../support/core-rig.ts";
+import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
-import { createScriptedTransport, type ScriptedTransport } from "../../support/scripted-transport.ts";
-import { openTestCore, type TestCore } from "../../support/test-core.ts";
+import { createScriptedTransport, type ScriptedTransport } from "../../support/rigs/scripted-transport.ts";
+import { openTestCore, type TestCore } from "../../support/hub/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
 const CALLBACK = "http://127.0.0.1:9/callback";

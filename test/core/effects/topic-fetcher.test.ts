@@ -16,7 +16,7 @@ import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 import { answer, cut, hang, script } from "../../support/answers.ts";
 import { eventually, pause } from "../../support/eventually.ts";
-import { openTopicServer, type Topic, type TopicServer } from "../../support/topic-server.ts";
+import { openTopicServer, type Topic, type TopicServer } from "../../support/servers/topic-server.ts";
 
 const HUB = "http://hub.example/hub";
 const TRACE = "00-11111111111111111111111111111111-2222222222222222-00";

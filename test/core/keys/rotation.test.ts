@@ -4,13 +4,13 @@ import { describe, it } from "node:test";
 import { sealedHeaderOf } from "../../../core/keys/open-sealed.ts";
 import type { SubscriptionRecord } from "../../../core/state/records.ts";
 import { makeCoreKey } from "../../../shared/jwks.ts";
-import { compacted, withDirectory } from "../../support/core-rig.ts";
+import { compacted, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { call } from "../../support/http.ts";
+import { call } from "../../support/servers/http.ts";
 import { CORE_KEY } from "../../support/keys.ts";
-import { createScriptedTransport } from "../../support/scripted-transport.ts";
+import { createScriptedTransport } from "../../support/rigs/scripted-transport.ts";
 import { hubSignature } from "../../support/signatures.ts";
-import { openTestCore, type TestCore } from "../../support/test-core.ts";
+import { openTestCore, type TestCore } from "../../support/hub/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
 const callbackOf = (path: string) => `http://127.0.0.1:8080${path}`;

@@ -1,6 +1,6 @@
 import { after } from "node:test";
 import { logContract } from "../../contract/log.ts";
-import { kafkaForTests } from "../../support/kafka.ts";
+import { kafkaForTests } from "../../support/kafka/kafka.ts";
 
 const kafka = await kafkaForTests();
 after(() => kafka.close());

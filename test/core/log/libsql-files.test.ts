@@ -12,11 +12,11 @@ import { encodeEvent } from "../../../core/state/events.ts";
 import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
 import type { Log } from "../../../core/log/log.ts";
-import { openCoreRig, operationId, TOPIC, withDirectory } from "../../support/core-rig.ts";
+import { openCoreRig, operationId, TOPIC, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
-import type { LogRecipe } from "../../support/log-recipe.ts";
+import type { LogRecipe } from "../../support/rigs/log-recipe.ts";
 
-const APPENDER = fileURLToPath(new URL("../../support/append-until-killed.ts", import.meta.url));
+const APPENDER = fileURLToPath(new URL("../../support/rigs/append-until-killed.ts", import.meta.url));
 const DAY_MS = 86_400_000;
 const CALLBACK = "http://127.0.0.1:9/callback";
 

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { encodeCursor } from "../../../core/messages/cursor.ts";
 import { toMessage } from "../../../core/messages/message.ts";
 import type { LogRecord } from "../../../core/log/log.ts";
-import { TOPIC_ID } from "../../support/lanes.ts";
+import { TOPIC_ID } from "../../support/rigs/lanes.ts";
 
 function record(headers: Record<string, string>, value: Uint8Array | null = Buffer.from("body")): LogRecord {
   return { partition: 2, offset: 40, key: TOPIC_ID, time: 1_234, headers, value };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { RecentIds } from "../../../core/messages/recent-ids.ts";
-import { messageAt } from "../../support/lanes.ts";
+import { messageAt } from "../../support/rigs/lanes.ts";
 
 function memory() {
   let time = 1_000_000;

@@ -7,7 +7,7 @@ import { describe, it } from "node:test";
 import { BLOCK_OFFSETS, decodeBlock } from "../../../core/messages/block.ts";
 import { MESSAGE_HEADERS } from "../../../core/messages/message.ts";
 import { keyedMessageIdOf, topicIdOf } from "../../../core/state/ids.ts";
-import { type CoreRig, createClock, openCoreRig, TOPIC, withDirectory } from "../../support/core-rig.ts";
+import { type CoreRig, createClock, openCoreRig, TOPIC, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 
 const TOPIC_ID = topicIdOf(TOPIC);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { Ring, RING_BYTES } from "../../../core/messages/ring.ts";
-import { messageAt } from "../../support/lanes.ts";
+import { messageAt } from "../../support/rigs/lanes.ts";
 
 const MIB = 1024 * 1024;
 const offsets = (messages: readonly { offset: number }[] | undefined) => messages?.map(({ offset }) => offset);

@@ -1,7 +1,7 @@
 // The tail over a real log: what it offers, and how it says how far it is.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { append, at, numbers, openDeliveryRig, TOPIC } from "../../support/delivery-rig.ts";
+import { append, at, numbers, openDeliveryRig, TOPIC } from "../../support/rigs/delivery-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 
 describe("the tail", () => {

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { eventStream } from "../../../core/missed/event-stream.ts";
 import { createMemoryBudget } from "../../../core/missed/memory-budget.ts";
-import { createTail } from "../../support/tail.ts";
-import type { TestTail } from "../../support/tail.ts";
+import { createTail } from "../../support/rigs/tail.ts";
+import type { TestTail } from "../../support/rigs/tail.ts";
 
 const LONG = 60_000;
 

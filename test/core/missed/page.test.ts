@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { decodeCursor } from "../../../core/messages/cursor.ts";
 import { PAGE_BYTES, readPage } from "../../../core/missed/page.ts";
 import type { MissedMessages } from "../../../shared/core-api.ts";
-import { createTail } from "../../support/tail.ts";
-import type { TestTail } from "../../support/tail.ts";
+import { createTail } from "../../support/rigs/tail.ts";
+import type { TestTail } from "../../support/rigs/tail.ts";
 
 const monotonic = () => performance.now();
 

@@ -7,9 +7,9 @@ import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
 import type { Log } from "../../../core/log/log.ts";
 import { openReplica } from "../../../core/replica/replica.ts";
 import type { Replica } from "../../../core/replica/replica.ts";
-import { createClock, withDirectory } from "../../support/core-rig.ts";
+import { createClock, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { kafkaForTests } from "../../support/kafka.ts";
+import { kafkaForTests } from "../../support/kafka/kafka.ts";
 
 const DAY_MS = 86_400_000;
 const ME = "me".padEnd(43, "-");

@@ -16,7 +16,7 @@ import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
 import type { Log, ShardRecord, ShardWriter } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";
-import { type Clock, createClock, withDirectory } from "../../support/core-rig.ts";
+import { type Clock, createClock, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
 
 const DAY_MS = 86_400_000;

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { createHash, createHmac } from "node:crypto";
 import { after, before, describe, it } from "node:test";
 import { type Caller, CALLER_HEADER, type ClientIdentity, CORE_PATHS } from "../../../shared/core-api.ts";
-import { operationId, withDirectory } from "../../support/core-rig.ts";
+import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
-import { call, type Reply } from "../../support/http.ts";
+import { call, type Reply } from "../../support/servers/http.ts";
 import { sealedFor } from "../../support/keys.ts";
-import { openTestCore, resultOf, type TestCore } from "../../support/test-core.ts";
+import { openTestCore, resultOf, type TestCore } from "../../support/hub/test-core.ts";
 
 const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
 const NAMESAKE: ClientIdentity = { issuer: "https://b", userId: "alice" };

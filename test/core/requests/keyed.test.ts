@@ -9,16 +9,16 @@ import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
 import type { Log } from "../../../core/log/log.ts";
 import { answer } from "../../support/answers.ts";
-import { openCallbackServer } from "../../support/callback-server.ts";
-import type { Callback, CallbackServer } from "../../support/callback-server.ts";
+import { openCallbackServer } from "../../support/servers/callback-server.ts";
+import type { Callback, CallbackServer } from "../../support/servers/callback-server.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
-import { call } from "../../support/http.ts";
-import { publish, published, statusOf, statusUntil, subscribed } from "../../support/hub-client.ts";
-import { openOwnHub } from "../../support/hub.ts";
-import type { OwnHub } from "../../support/hub.ts";
-import { kafkaForTests } from "../../support/kafka.ts";
-import type { KafkaForTests } from "../../support/kafka.ts";
+import { call } from "../../support/servers/http.ts";
+import { publish, published, statusOf, statusUntil, subscribed } from "../../support/hub/hub-client.ts";
+import { openOwnHub } from "../../support/hub/hub.ts";
+import type { OwnHub } from "../../support/hub/hub.ts";
+import { kafkaForTests } from "../../support/kafka/kafka.ts";
+import type { KafkaForTests } from "../../support/kafka/kafka.ts";
 
 const RETENTION_MS = 7 * 86_400_000;
 

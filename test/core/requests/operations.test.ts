@@ -6,10 +6,10 @@ import fc from "fast-check";
 import type { Log } from "../../../core/log/log.ts";
 import { CORE_PATHS, type CoreRefusal, type SubscriptionStatus } from "../../../shared/core-api.ts";
 import { parameterOf } from "../../support/form.ts";
-import { createClock, operationId, withDirectory } from "../../support/core-rig.ts";
+import { createClock, operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
-import { call } from "../../support/http.ts";
-import { openTestCore, resultOf, type TestCore, type TestCoreOptions } from "../../support/test-core.ts";
+import { call } from "../../support/servers/http.ts";
+import { openTestCore, resultOf, type TestCore, type TestCoreOptions } from "../../support/hub/test-core.ts";
 
 let names = 0;
 /** A topic and a callback that no other test has. */

@@ -5,10 +5,10 @@ import { topicIdOf } from "../../../core/state/ids.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
 import { type ContentHead, frameContent } from "../../../shared/content-frame.ts";
 import { CORE_PATHS } from "../../../shared/core-api.ts";
-import { operationId, withDirectory } from "../../support/core-rig.ts";
+import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
-import { createScriptedTransport } from "../../support/scripted-transport.ts";
-import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/test-core.ts";
+import { createScriptedTransport } from "../../support/rigs/scripted-transport.ts";
+import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/hub/test-core.ts";
 
 const CALLBACK = "http://127.0.0.1:9/callback";
 const TOPIC = "https://example.com/feed";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ClientIdentity } from "../../../shared/core-api.ts";
-import { operationId, withDirectory } from "../../support/core-rig.ts";
+import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { call } from "../../support/http.ts";
-import { openTestCore, resultOf, type TestCore } from "../../support/test-core.ts";
+import { call } from "../../support/servers/http.ts";
+import { openTestCore, resultOf, type TestCore } from "../../support/hub/test-core.ts";
 
 const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
 const BOB: ClientIdentity = { issuer: "https://a", userId: "bob" };

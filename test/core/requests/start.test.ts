@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCursor } from "../../../core/messages/cursor.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
-import { withDirectory } from "../../support/core-rig.ts";
+import { withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { openTestCore, type TestCore } from "../../support/test-core.ts";
+import { openTestCore, type TestCore } from "../../support/hub/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
 

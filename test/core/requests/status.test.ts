@@ -4,10 +4,10 @@ import { decodeCursor, encodeCursor } from "../../../core/messages/cursor.ts";
 import { encodeEvent } from "../../../core/state/events.ts";
 import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { CALLER_HEADER, CORE_PATHS, type SubscriptionStatus } from "../../../shared/core-api.ts";
-import { operationId, withDirectory } from "../../support/core-rig.ts";
+import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
-import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/test-core.ts";
+import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/hub/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
 const NOTHING = new Uint8Array();

@@ -8,7 +8,7 @@ import type { CursorRecord } from "../../../core/state/records.ts";
 import type { Delivery } from "../../../core/delivery/delivery.ts";
 import type { Flight, Lane } from "../../../core/delivery/lane/lane.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
-import { ADDRESSES, messageAt } from "../../support/lanes.ts";
+import { ADDRESSES, messageAt } from "../../support/rigs/lanes.ts";
 
 const LANES = 4;
 

@@ -14,9 +14,9 @@ import {
   operationId,
   TOPIC,
   withDirectory,
-} from "../../support/core-rig.ts";
+} from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
-import { createScriptedTransport } from "../../support/scripted-transport.ts";
+import { createScriptedTransport } from "../../support/rigs/scripted-transport.ts";
 
 const CALLBACK = "http://127.0.0.1:9/callback";
 const ID = subscriptionIdOf(TOPIC, CALLBACK);

@@ -14,9 +14,9 @@ import {
   TOPIC,
   valueOf,
   withDirectory,
-} from "../../support/core-rig.ts";
+} from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { intentOf, positionIn, resultOf } from "../../support/shard-events.ts";
+import { intentOf, positionIn, resultOf } from "../../support/rigs/shard-events.ts";
 
 const CALLBACK = "http://127.0.0.1:9/callback";
 

@@ -5,9 +5,9 @@ import { LaneBook, type LaneBookOptions } from "../../../core/shards/lane-book.t
 import type { CursorRecord, SubscriptionRecord } from "../../../core/state/records.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
-import { type DeliveryRig, openDeliveryRig } from "../../support/delivery-rig.ts";
+import { type DeliveryRig, openDeliveryRig } from "../../support/rigs/delivery-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { ADDRESSES } from "../../support/lanes.ts";
+import { ADDRESSES } from "../../support/rigs/lanes.ts";
 
 const TOPIC = "https://example.com/feed";
 const TOPIC_ID = topicIdOf(TOPIC);

@@ -4,7 +4,7 @@ import type { IntentEvent, ResultEvent, SubscriptionEvent } from "../../../core/
 import { foldSubscription } from "../../../core/state/fold-subscription.ts";
 import type { SubscriptionRecord } from "../../../core/state/records.ts";
 import type { ClientIdentity } from "../../../shared/core-api.ts";
-import { attempts, createClock, openCoreRig, operationId, TOPIC, withDirectory } from "../../support/core-rig.ts";
+import { attempts, createClock, openCoreRig, operationId, TOPIC, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 
 const CALLBACK = "http://subscriber.example/callback";

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { HubEvent } from "../../../core/state/events.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
-import { attempts, createClock, openCoreRig, operationId, TOPIC, withDirectory } from "../../support/core-rig.ts";
+import { attempts, createClock, openCoreRig, operationId, TOPIC, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
-import { intentOf, resultOf } from "../../support/shard-events.ts";
+import { intentOf, resultOf } from "../../support/rigs/shard-events.ts";
 
 const CALLBACK = "http://127.0.0.1:9/callback";
 

@@ -5,9 +5,9 @@ import { createOwnership } from "../../../core/shards/ownership.ts";
 import { SHARD_KEY, type ShardRecordState } from "../../../core/state/records.ts";
 import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
-import { compacted, operationId, TOPIC, withDirectory } from "../../support/core-rig.ts";
+import { compacted, operationId, TOPIC, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
-import { type GroupProcess, type GroupRig, openGroupRig } from "../../support/group-rig.ts";
+import { type GroupProcess, type GroupRig, openGroupRig } from "../../support/rigs/group-rig.ts";
 
 const CALLBACK = "http://127.0.0.1:9/callback";
 const ID = subscriptionIdOf(TOPIC, CALLBACK);

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { decodeEvent, encodeEvent, type HubEvent } from "../../../core/state/events.ts";
 import { foldSubscription } from "../../../core/state/fold-subscription.ts";
-import { targetOf } from "../../support/lanes.ts";
+import { targetOf } from "../../support/rigs/lanes.ts";
 import { deniedUrl } from "../../../shared/outbound/denied.ts";
 import { verificationUrl } from "../../../shared/outbound/verification.ts";
 

@@ -4,8 +4,8 @@ import { base64url, exportSPKI, SignJWT, UnsecuredJWT } from "jose";
 import { ALGORITHMS } from "../../../edge/auth/jwt.ts";
 import { HubError } from "../../../edge/answers/hub-error.ts";
 import { eventually } from "../../support/eventually.ts";
-import { createSigningKey, type Issuer, openIssuer } from "../../support/issuer.ts";
-import { openTokenAccess, type OwnTokenAccess } from "../../support/token-access.ts";
+import { createSigningKey, type Issuer, openIssuer } from "../../support/servers/issuer.ts";
+import { openTokenAccess, type OwnTokenAccess } from "../../support/hub/token-access.ts";
 
 let issuer: Issuer;
 let other: Issuer;

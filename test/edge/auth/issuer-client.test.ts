@@ -4,7 +4,7 @@ import { createAskIssuer, IssuerError } from "../../../edge/auth/issuer-client.t
 import { metadataUrls } from "../../../edge/auth/metadata.ts";
 import { createFetchClient, type HttpClient } from "../../../shared/outbound/http-client.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
-import { openRecordingServer, type RecordingServer } from "../../support/recording-server.ts";
+import { openRecordingServer, type RecordingServer } from "../../support/servers/recording-server.ts";
 
 let server: RecordingServer;
 before(async () => {

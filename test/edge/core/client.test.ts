@@ -10,9 +10,9 @@ import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { HttpClientError } from "../../../shared/outbound/http-client.ts";
 import type { HttpCall, HttpReply } from "../../../shared/outbound/http-client.ts";
 import type { Sessions } from "../../../edge/core/session.ts";
-import { openFakeCore, refusal } from "../../support/fake-core.ts";
-import { openCoreClient } from "../../support/edge.ts";
-import { freePort } from "../../support/hub.ts";
+import { openFakeCore, refusal } from "../../support/hub/fake-core.ts";
+import { openCoreClient } from "../../support/hub/edge.ts";
+import { freePort } from "../../support/hub/hub.ts";
 
 const CONTENT = {
   topic: "t",

@@ -4,12 +4,12 @@ import type { Client } from "../../../edge/auth/client.ts";
 import { AutoVerifyError, createAutoVerify, isMarked, type OnIntent } from "../../../edge/hub/auto-verify.ts";
 import type { VerifiableRequest } from "../../../edge/hub/auto-verify.ts";
 import { openAccess } from "../../../edge/auth/access.ts";
-import { openCallbackServer } from "../../support/callback-server.ts";
-import type { CallbackServer } from "../../support/callback-server.ts";
-import { openEdge } from "../../support/edge.ts";
-import { type FakeCore, openFakeCore } from "../../support/fake-core.ts";
+import { openCallbackServer } from "../../support/servers/callback-server.ts";
+import type { CallbackServer } from "../../support/servers/callback-server.ts";
+import { openEdge } from "../../support/hub/edge.ts";
+import { type FakeCore, openFakeCore } from "../../support/hub/fake-core.ts";
 import { encodeForm } from "../../support/form.ts";
-import { call } from "../../support/http.ts";
+import { call } from "../../support/servers/http.ts";
 
 function client(words: { roles?: string[]; scopes?: string[]; userId?: string; issuer?: string } = {}): Client {
   const { roles = [], scopes = [], userId = "partner", issuer = "https://a" } = words;

@@ -8,9 +8,9 @@ import { pause } from "../../../shared/pause.ts";
 import { createChallenge } from "../../../shared/random.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { answer, cut, echo, hang, script } from "../../support/answers.ts";
-import { openCallbackServer } from "../../support/callback-server.ts";
-import type { Callback } from "../../support/callback-server.ts";
-import { LOOPBACK_GUARD } from "../../support/edge.ts";
+import { openCallbackServer } from "../../support/servers/callback-server.ts";
+import type { Callback } from "../../support/servers/callback-server.ts";
+import { LOOPBACK_GUARD } from "../../support/hub/edge.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { parameterOf } from "../../support/form.ts";
 

@@ -6,16 +6,16 @@ import type { Access } from "../../../edge/auth/access.ts";
 import type { Client } from "../../../edge/auth/client.ts";
 import { BURST_S } from "../../../edge/limits/rate-limit.ts";
 import { answer } from "../../support/answers.ts";
-import { openCallbackServer } from "../../support/callback-server.ts";
-import type { CallbackServer } from "../../support/callback-server.ts";
-import { openEdge } from "../../support/edge.ts";
-import type { OwnEdge } from "../../support/edge.ts";
+import { openCallbackServer } from "../../support/servers/callback-server.ts";
+import type { CallbackServer } from "../../support/servers/callback-server.ts";
+import { openEdge } from "../../support/hub/edge.ts";
+import type { OwnEdge } from "../../support/hub/edge.ts";
 import { eventually } from "../../support/eventually.ts";
-import { openFakeCore } from "../../support/fake-core.ts";
-import type { FakeCore } from "../../support/fake-core.ts";
+import { openFakeCore } from "../../support/hub/fake-core.ts";
+import type { FakeCore } from "../../support/hub/fake-core.ts";
 import { encodeForm } from "../../support/form.ts";
-import { call } from "../../support/http.ts";
-import type { Reply } from "../../support/http.ts";
+import { call } from "../../support/servers/http.ts";
+import type { Reply } from "../../support/servers/http.ts";
 
 const SIGNED = {
   kind: "signature",

@@ -6,7 +6,7 @@ import type { HubRequest } from "../../../edge/syntax/hub-request.ts";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import { encodeForm } from "../../support/form.ts";
 import type { Parameters } from "../../support/form.ts";
-import { RULES } from "../../support/lease-rules.ts";
+import { RULES } from "../../support/rigs/lease-rules.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 const OCTETS = "application/octet-stream";

@@ -9,7 +9,7 @@ import {
   HOSTILE_NAMES,
   SPECIAL_V4,
   SPECIAL_V6,
-} from "../../support/hostile-hosts.ts";
+} from "../../support/servers/hostile-hosts.ts";
 
 const strict = createOutboundGuard([]);
 const loopback = createOutboundGuard(["127.0.0.0/8", "::1/128"]);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Child, lives, runChild } from "../../support/child.ts";
+import { type Child, lives, runChild } from "../../support/hub/child.ts";
 import { eventually, pause } from "../../support/eventually.ts";
 import type { Behaviour } from "./tiers/play.ts";
 

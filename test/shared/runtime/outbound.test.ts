@@ -7,9 +7,9 @@ import type { OutboundAnswer, OutboundRequest } from "../../../shared/outbound/o
 import type { ResolveAll } from "../../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { answer, cut, endless, hang } from "../../support/answers.ts";
-import { freePort } from "../../support/hub.ts";
-import { openRecordingServer } from "../../support/recording-server.ts";
-import type { Recorded, RecordingServer, Responder } from "../../support/recording-server.ts";
+import { freePort } from "../../support/hub/hub.ts";
+import { openRecordingServer } from "../../support/servers/recording-server.ts";
+import type { Recorded, RecordingServer, Responder } from "../../support/servers/recording-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8", "::1/128"]);
 

@@ -6,8 +6,8 @@ import { serve } from "../../../shared/runtime/serve.ts";
 import { runtime } from "../../../shared/runtime/which.ts";
 import type { Served, ServeOptions } from "../../../shared/serve.ts";
 import { eventually } from "../../support/eventually.ts";
-import { call } from "../../support/http.ts";
-import { exchangeRaw } from "../../support/raw-http.ts";
+import { call } from "../../support/servers/http.ts";
+import { exchangeRaw } from "../../support/servers/raw-http.ts";
 
 const opened: Served[] = [];
 after(() => Promise.all(opened.map((served) => served.close(0))));

@@ -9,7 +9,7 @@ import { createHttpClient, type HttpClientOptions } from "../../../shared/runtim
 import { serve } from "../../../shared/runtime/serve.ts";
 import { followTls, readTls } from "../../../shared/runtime/tls-files.ts";
 import type { Served } from "../../../shared/serve.ts";
-import { type Certificate, type Certificates, openCertificates } from "../../support/certificates.ts";
+import { type Certificate, type Certificates, openCertificates } from "../../support/servers/certificates.ts";
 import { eventually } from "../../support/eventually.ts";
 
 async function get(served: Served, tls?: HttpClientOptions["tls"]): Promise<string> {

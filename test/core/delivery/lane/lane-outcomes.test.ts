@@ -1,7 +1,7 @@
 // What becomes of lanes whose attempts fail, over a real log and a transport that answers as told.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { at, numbers, openDeliveryRig, TOPIC } from "../../../support/delivery-rig.ts";
+import { at, numbers, openDeliveryRig, TOPIC } from "../../../support/rigs/delivery-rig.ts";
 import { eventually, never } from "../../../support/eventually.ts";
 
 describe("failing, parking, giving up", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { type Flight, type Lane, MOST_BEYOND } from "../../../../core/delivery/lane/lane.ts";
-import { laneOf, messageAt } from "../../../support/lanes.ts";
+import { laneOf, messageAt } from "../../../support/rigs/lanes.ts";
 
 type Step =
   | { readonly kind: "publish"; readonly gap: number }

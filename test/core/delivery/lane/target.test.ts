@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { attemptHeaders, type SignatureAlgorithm, type Target } from "../../../../core/delivery/lane/target.ts";
 import type { Message } from "../../../../core/messages/message.ts";
 import { OPEN_SIGNERS } from "../../../support/keys.ts";
-import { messageAt, targetOf } from "../../../support/lanes.ts";
+import { messageAt, targetOf } from "../../../support/rigs/lanes.ts";
 import { hubSignature } from "../../../support/signatures.ts";
 
 const NOW = 1_700_000_000_987;

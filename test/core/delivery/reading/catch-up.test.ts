@@ -5,7 +5,7 @@ import type { ReadMessages } from "../../../../core/messages/read-messages.ts";
 import { CatchUp } from "../../../../core/delivery/reading/catch-up.ts";
 import type { Lane } from "../../../../core/delivery/lane/lane.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { laneOf, messageAt } from "../../../support/lanes.ts";
+import { laneOf, messageAt } from "../../../support/rigs/lanes.ts";
 
 const CHUNK = 100;
 const ROOM = 250;

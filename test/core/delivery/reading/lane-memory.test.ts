@@ -1,10 +1,10 @@
 // What lanes hold is bounded (§6.7), nobody stalls at the bound, and retention that overtakes a lane is no silence (A4.5).
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { append, type DeliveryRig, openDeliveryRig } from "../../../support/delivery-rig.ts";
+import { append, type DeliveryRig, openDeliveryRig } from "../../../support/rigs/delivery-rig.ts";
 import { MOST_GAPS } from "../../../../core/delivery/lane/lane.ts";
 import type { Log } from "../../../../core/log/log.ts";
-import { laneOf } from "../../../support/lanes.ts";
+import { laneOf } from "../../../support/rigs/lanes.ts";
 import { eventually } from "../../../support/eventually.ts";
 
 const KIB = 1024;

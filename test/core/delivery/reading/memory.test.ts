@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Ring, RING_BYTES } from "../../../../core/messages/ring.ts";
-import { laneOf, messageAt } from "../../../support/lanes.ts";
+import { laneOf, messageAt } from "../../../support/rigs/lanes.ts";
 import { pause } from "../../../support/eventually.ts";
 
 setFlagsFromString("--expose-gc");

@@ -1,9 +1,9 @@
 // How lanes join the tail and come up to it, over a real log.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { append, at, numbers, openDeliveryRig, TOPIC } from "../../../support/delivery-rig.ts";
+import { append, at, numbers, openDeliveryRig, TOPIC } from "../../../support/rigs/delivery-rig.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { laneOf } from "../../../support/lanes.ts";
+import { laneOf } from "../../../support/rigs/lanes.ts";
 
 describe("joining the tail", () => {
   it("A4.1 lanes that join under a running publisher get everything from their position on, once and in order", async () => {

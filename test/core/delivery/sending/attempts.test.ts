@@ -1,7 +1,7 @@
 // Whose turn it is: order, repeats, and nobody held up by another, over a real log and a transport that answers as told.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { at, numbers, openDeliveryRig, TOPIC } from "../../../support/delivery-rig.ts";
+import { at, numbers, openDeliveryRig, TOPIC } from "../../../support/rigs/delivery-rig.ts";
 import { eventually, never } from "../../../support/eventually.ts";
 
 /** A seeded source of numbers in [0, 1), so that a failure can be repeated. */

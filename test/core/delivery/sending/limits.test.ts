@@ -10,7 +10,7 @@ import {
   SUSPECTS_IN_FLIGHT,
   SUSPECTS_PER_ORIGIN,
 } from "../../../../core/delivery/sending/limits.ts";
-import { laneOf } from "../../../support/lanes.ts";
+import { laneOf } from "../../../support/rigs/lanes.ts";
 
 function laneAt(origin: string, suspect = false): Lane {
   const lane = laneOf({ callback: `http://${origin}.example/` });

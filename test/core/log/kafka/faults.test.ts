@@ -4,8 +4,8 @@ import { after, before, describe, it } from "node:test";
 import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
 import type { Log, LogRecord } from "../../../../core/log/log.ts";
 import { eventually, pause } from "../../../support/eventually.ts";
-import { startKafka, whyNoKafka } from "../../../support/kafka.ts";
-import type { Kafka } from "../../../support/kafka-node.ts";
+import { startKafka, whyNoKafka } from "../../../support/kafka/kafka.ts";
+import type { Kafka } from "../../../support/kafka/node.ts";
 
 const AT_ONCE = 24;
 const PARTITIONS = 4;

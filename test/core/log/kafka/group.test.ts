@@ -5,8 +5,8 @@ import kafkajs from "kafkajs";
 import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
 import type { Log, Membership } from "../../../../core/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { kafkaForTests } from "../../../support/kafka.ts";
-import { openStallingProxy } from "../../../support/stalling-proxy.ts";
+import { kafkaForTests } from "../../../support/kafka/kafka.ts";
+import { openStallingProxy } from "../../../support/kafka/stalling-proxy.ts";
 
 const kafka = await kafkaForTests();
 after(() => kafka.close());

@@ -5,7 +5,7 @@ import kafkajs, { type Admin } from "kafkajs";
 import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
 import { type Log, LogError, STREAMS } from "../../../../core/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
-import { kafkaForTests } from "../../../support/kafka.ts";
+import { kafkaForTests } from "../../../support/kafka/kafka.ts";
 
 const DAY_MS = 86_400_000;
 const kafka = await kafkaForTests();

@@ -5,7 +5,7 @@ import kafkajs from "kafkajs";
 import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
 import type { Batch, Log } from "../../../../core/log/log.ts";
 import { eventually, never } from "../../../support/eventually.ts";
-import { kafkaForTests } from "../../../support/kafka.ts";
+import { kafkaForTests } from "../../../support/kafka/kafka.ts";
 
 const kafka = await kafkaForTests();
 after(() => kafka.close());

@@ -1,0 +1,54 @@
+// A process to test: what it says, how it ends. It never outlives its test.
+import { type ChildProcess, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { eventually } from "../eventually.ts";
+
+export interface Child extends AsyncDisposable {
+  readonly process: ChildProcess;
+  /** All that was written so far. */
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  /** Waits for a match in stdout and returns it. */
+  readonly says: (pattern: RegExp) => Promise<RegExpMatchArray>;
+  /** Resolves when it has ended and its output was read to the end. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
+}
+
+/** Runs a script by this runtime with just these settings; everything else of the environment stays. */
+export function runChild(
+  script: URL,
+  { args = [], settings = {} }: { readonly args?: readonly string[]; readonly settings?: Record<string, string> } = {},
+): Child {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("TIDINGS_"));
+  const child = spawn(process.execPath, [fileURLToPath(script), ...args], {
+    env: { ...Object.fromEntries(inherited), ...settings },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout.setEncoding("utf8").on("data", (part: string) => void (stdout += part));
+  child.stderr.setEncoding("utf8").on("data", (part: string) => void (stderr += part));
+  const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
+    child.once("close", (code, signal) => resolve({ code, signal }));
+  });
+  return {
+    process: child,
+    stdout: () => stdout,
+    stderr: () => stderr,
+    says: (pattern) => eventually(String(pattern), () => stdout.match(pattern), { seen: () => stdout + stderr }),
+    ended,
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+/** Whether a process lives: signal 0 asks without sending anything. */
+export function lives(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,107 @@
+// An edge of our own, in this process, in front of a fake core: as edge/main.ts builds it, with a test's own clock, core
+// and network where it wants.
+
+import { openAccess } from "../../../edge/auth/access.ts";
+import { createCoreClient } from "../../../edge/core/client.ts";
+import type { CoreClient, CoreClientOptions } from "../../../edge/core/client.ts";
+import { createEdge } from "../../../edge/edge.ts";
+import type { EdgeOptions } from "../../../edge/edge.ts";
+import { createLimits } from "../../../edge/limits/limits.ts";
+import type { LimitSettings } from "../../../edge/limits/limits.ts";
+import { createVerifier } from "../../../edge/hub/verifier.ts";
+import { parseHttpUrl } from "../../../shared/http-url.ts";
+import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
+import { pause } from "../../../shared/pause.ts";
+import { createChallenge } from "../../../shared/random.ts";
+import { NODE_DIGESTS } from "../../../shared/runtime/digests.ts";
+import { createHttpClient } from "../../../shared/runtime/http-client.ts";
+import { createMetrics } from "../../../shared/runtime/metrics.ts";
+import { createOutbound } from "../../../shared/runtime/outbound.ts";
+import { serve } from "../../../shared/runtime/serve.ts";
+import type { ServeOptions } from "../../../shared/serve.ts";
+import { createSessions } from "../../../edge/core/session.ts";
+import { EDGE_KEY } from "../keys.ts";
+import { RULES } from "../rigs/lease-rules.ts";
+
+export interface OwnEdge {
+  /** scheme://host:port */
+  readonly url: string;
+  readonly port: number;
+  endStreams(): void;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export const LOOPBACK_GUARD = createOutboundGuard(["127.0.0.0/8", "::1/128"]);
+
+/** A client of these cores, with real time unless told otherwise, and its end. */
+export function openCoreClient(
+  origins: readonly string[],
+  options: Partial<CoreClientOptions> = {},
+): { core: CoreClient; close: () => Promise<void> } {
+  const http = createHttpClient();
+  const clock = () => Date.now();
+  const core = createCoreClient({
+    http,
+    sessions: createSessions({ http, key: EDGE_KEY, digests: NODE_DIGESTS, clock }),
+    origins,
+    clock,
+    monotonic: () => performance.now(),
+    pause,
+    random: () => Math.random(),
+    ...options,
+  });
+  return { core, close: () => http.close() };
+}
+
+const NO_LIMITS = {
+  trustedProxies: [],
+  requestsPerAddress: 0,
+  requestsPerClient: 0,
+  verificationsPerHost: 0,
+  overloadAfterMs: 10_000,
+  urlMaxBytes: 1_000_000,
+};
+
+/** Opens an edge on a free port of 127.0.0.1 in front of these cores. */
+export async function openEdge(
+  origins: readonly string[],
+  { client = {}, server = {}, limits: limited = {}, ...edgeOptions }:
+    & Omit<Partial<EdgeOptions>, "limits">
+    & { limits?: Partial<LimitSettings>; client?: Partial<CoreClientOptions>; server?: Partial<ServeOptions> } = {},
+): Promise<OwnEdge> {
+  const { core, close: closeClient } = openCoreClient(origins, client);
+  const outbound = createOutbound({ guard: LOOPBACK_GUARD, userAgent: "test" });
+  const now = () => performance.now();
+  const metrics = createMetrics({ tier: "edge" });
+  const limits = createLimits({ ...NO_LIMITS, ...limited }, metrics, { now });
+  const onVerified = ({ callback }: { callback: string }) => {
+    limits.verifications.giveBack(parseHttpUrl(callback).host);
+  };
+  const edge = createEdge({
+    core,
+    limits,
+    verifier: createVerifier({ core, outbound, metrics, now, challenge: createChallenge, pause, onVerified }),
+    access: openAccess,
+    metrics,
+    rules: { ...RULES, guard: LOOPBACK_GUARD },
+    messageMaxBytes: 1_000_000,
+    compactJson: [],
+    hubUrl: "http://hub.example/hub",
+    now,
+    ...edgeOptions,
+  });
+  const served = await serve({ fetch: edge.fetch, hostname: "127.0.0.1", port: 0, ...server });
+  const close = async () => {
+    await served.close(0);
+    await edge.close(0);
+    await Promise.all([outbound.close(), closeClient()]);
+  };
+  return {
+    url: served.url,
+    port: served.port,
+    endStreams: () => edge.endStreams(),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

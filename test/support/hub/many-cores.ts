@@ -1,0 +1,172 @@
+// Several cores and edges of our own on one Kafka, each a process that can be killed, stopped, put to sleep and started again.
+import type { ChildProcess } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually } from "../eventually.ts";
+import { call } from "../servers/http.ts";
+import { endTier, forkTier, freePort, type HubUnderTest, readyTier, SHORT_TIMES, type Tier } from "./hub.ts";
+import { CORE_KEY, EDGE_KEY, EDGES } from "../keys.ts";
+
+export interface TierProcess {
+  readonly url: string;
+  readonly runs: boolean;
+  readonly pid: number | undefined;
+  start(): Promise<void>;
+  /** SIGKILL: at once, without a chance to tidy up. */
+  kill(): Promise<void>;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+  /** SIGSTOP: it sleeps, its connections stay open. */
+  sleep(): void;
+  /** SIGCONT. */
+  wake(): void;
+  output(): string;
+}
+
+export interface CoreProcess extends TierProcess {
+  /** A figure of its /metrics, summed over labels; undefined if it does not answer. */
+  metric(name: string): Promise<number | undefined>;
+  /** The shards that are there, once it says so. */
+  shards(): Promise<number>;
+}
+
+export interface ManyCores extends AsyncDisposable {
+  readonly cores: readonly CoreProcess[];
+  /** Each edge as the hub it is to the outside. */
+  readonly edges: readonly (HubUnderTest & { readonly process: TierProcess })[];
+  /** A second process with a core's settings and directory, on another port. */
+  twinOf(core: number): TierProcess;
+  /** Resolves when the cores that run share all shards, within one. */
+  shared(deadlineMs?: number): Promise<void>;
+}
+
+export interface ManyCoresOptions {
+  readonly brokers: readonly string[];
+  readonly prefix: string;
+  /** What each has of its own. */
+  readonly cores: readonly Readonly<Record<string, string>>[];
+  /** The cores that each edge knows, by number and in this order. */
+  readonly edges: readonly (readonly number[])[];
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+export const SHARDS = 16;
+
+/** Starts them all; resolves when they are ready. */
+export async function openManyCores(options: ManyCoresOptions): Promise<ManyCores> {
+  const directory = await mkdtemp(join(tmpdir(), "tidings-cores-"));
+  const common = {
+    ...SHORT_TIMES,
+    TIDINGS_KAFKA_BROKERS: options.brokers.join(),
+    TIDINGS_KAFKA_PREFIX: options.prefix,
+    TIDINGS_CORE_KEYS: JSON.stringify({ keys: [CORE_KEY] }),
+    TIDINGS_EDGE_KEY: JSON.stringify(EDGE_KEY),
+    TIDINGS_EDGE_KEYS: JSON.stringify({ keys: EDGES }),
+    ...options.settings,
+  };
+  const corePorts: number[] = [];
+  for (const _ of options.cores) corePorts.push(await freePort());
+  const settingsOf = (core: number) => ({
+    ...common,
+    TIDINGS_CORE_LISTEN: `127.0.0.1:${corePorts[core]}`,
+    TIDINGS_DATA_DIR: join(directory, `core-${core}`),
+    ...options.cores[core],
+  });
+  const cores = corePorts.map((port, index) =>
+    createCore(createTier("core", `http://127.0.0.1:${port}`, settingsOf(index)))
+  );
+  const edges: (HubUnderTest & { readonly process: TierProcess })[] = [];
+  for (const known of options.edges) {
+    const listen = `127.0.0.1:${await freePort()}`;
+    const base = `http://${listen}`;
+    const process = createTier("edge", base, {
+      ...common,
+      TIDINGS_EDGE_LISTEN: listen,
+      TIDINGS_HUB_URL: `${base}/hub`,
+      TIDINGS_CORE_URL: known.map((index) => cores[index]!.url).join(),
+    });
+    edges.push({
+      url: `${base}/hub`,
+      base,
+      ours: true,
+      output: () => process.output(),
+      close: async () => void await process.stop(),
+      process,
+    });
+  }
+  const many: ManyCores = {
+    cores,
+    edges,
+    twinOf: (core) => createTier("core", "", { ...settingsOf(core), TIDINGS_CORE_LISTEN: "127.0.0.1:0" }),
+    async shared(deadlineMs = 30_000) {
+      let last: number[] = [];
+      await eventually("the shards to be shared out", async () => {
+        const running = cores.filter(({ runs }) => runs);
+        last = await Promise.all(running.map((core) => core.shards()));
+        const sum = last.reduce((total, count) => total + count, 0);
+        return sum === SHARDS && Math.max(...last) - Math.min(...last) <= 1;
+      }, { deadlineMs, everyMs: 50, seen: () => last.join() });
+    },
+    async [Symbol.asyncDispose]() {
+      for (const tier of [...edges.map(({ process }) => process), ...cores]) tier.wake();
+      await Promise.all(edges.map(({ process }) => process.stop()));
+      await Promise.all(cores.map((core) => core.stop()));
+      await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+  try {
+    await Promise.all(cores.map((core) => core.start()));
+    await Promise.all(edges.map(({ process }) => process.start()));
+    return many;
+  } catch (error) {
+    await many[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function createTier(tier: Tier, url: string, settings: Readonly<Record<string, string>>): TierProcess {
+  let child: ChildProcess | undefined;
+  let output = "";
+  const end = async (signal: NodeJS.Signals) => child === undefined ? null : await endTier(child, signal);
+  return {
+    url,
+    get runs() {
+      return child !== undefined;
+    },
+    get pid() {
+      return child?.pid;
+    },
+    async start() {
+      if (child !== undefined) throw new Error(`The ${tier} at ${url} runs already`);
+      const started = child = forkTier(tier, settings, (part) => void (output = (output + part).slice(-20_000)));
+      started.once("exit", () => child = undefined);
+      await readyTier(tier, started, () => output);
+    },
+    kill: async () => void await end("SIGKILL"),
+    stop: () => end("SIGTERM"),
+    sleep: () => void child?.kill("SIGSTOP"),
+    wake: () => void child?.kill("SIGCONT"),
+    output: () => output,
+  };
+}
+
+function createCore(tier: TierProcess): CoreProcess {
+  const metric = async (name: string) => {
+    const reply = await call(`${tier.url}/metrics`).catch(() => undefined);
+    if (reply?.status !== 200) return undefined;
+    const lines = reply.text.split("\n").filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    return lines.length === 0 ? undefined : lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+  };
+  return {
+    ...tier,
+    get runs() {
+      return tier.runs;
+    },
+    get pid() {
+      return tier.pid;
+    },
+    metric,
+    shards: async () => await metric("tidings_shards") ?? 0,
+  };
+}

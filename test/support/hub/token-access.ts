@@ -1,0 +1,37 @@
+// Tokens as the edge verifies them: settings as an operator writes them, in front of an issuer of the test's own.
+
+import { createTokenAccess } from "../../../edge/auth/provider.ts";
+import type { TokenAccess } from "../../../edge/auth/access.ts";
+import { createHttpClient } from "../../../shared/runtime/http-client.ts";
+import { createMetrics } from "../../../shared/runtime/metrics.ts";
+import { parseSettings } from "../../../shared/settings/settings.ts";
+
+export interface OwnTokenAccess extends TokenAccess {
+  /** The text of /metrics. */
+  metrics(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** `settings` without their prefix; AUDIENCE is `hub` unless they say otherwise. `clock` is ms since 1970. */
+export function openTokenAccess(
+  settings: Readonly<Record<string, string>>,
+  { clock = Date.now }: { clock?: () => number } = {},
+): OwnTokenAccess {
+  const http = createHttpClient();
+  const metrics = createMetrics({ tier: "edge" });
+  const environment = { ACCESS: "token", AUDIENCE: "hub", ...settings };
+  const access = createTokenAccess({
+    settings: parseSettings(
+      Object.fromEntries(Object.entries(environment).map(([name, value]) => [`TIDINGS_${name}`, value])),
+    ),
+    http,
+    metrics,
+    clock,
+    monotonic: () => performance.now(),
+  });
+  return {
+    ...access,
+    metrics: async () => (await metrics.render()).text,
+    close: () => http.close(),
+  };
+}

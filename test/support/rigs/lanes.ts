@@ -1,0 +1,52 @@
+// Lanes and messages for tests of the delivery half, made without a log.
+import { Addresses, type Recipient } from "../../../core/delivery/lane/addresses.ts";
+import { Lane } from "../../../core/delivery/lane/lane.ts";
+import type { Message } from "../../../core/messages/message.ts";
+import { createTarget, type Target } from "../../../core/delivery/lane/target.ts";
+
+export const ADDRESSES = new Addresses({ hubUrl: "http://hub.example/hub", random: Math.random });
+export const TOPIC_ID = "dG9waWMtb25lLXRvcGljLW9uZS10b3BpYy1vbmUtdG8";
+
+/** A message of one topic; its body is its offset unless told otherwise. */
+export function messageAt(offset: number, more: Partial<Message> = {}): Message {
+  return {
+    partition: 0,
+    offset,
+    topicId: TOPIC_ID,
+    id: `msg_${offset}`,
+    cursor: `cursor_${offset}`,
+    keyed: false,
+    publishedAt: 1_000,
+    body: Buffer.from(String(offset)),
+    contentType: "text/plain",
+    traceparent: undefined,
+    link: undefined,
+    extra: [],
+    holders: 0,
+    ...more,
+  };
+}
+
+/** The target of a subscription that stays as it is. */
+export function targetOf(recipient: Recipient, subscriptionId = "id"): Target {
+  return createTarget({ addresses: ADDRESSES, subscriptionId, recipientOf: () => recipient });
+}
+
+export interface LaneOptions {
+  readonly id?: string;
+  readonly topicId?: string;
+  readonly partition?: number;
+  readonly life?: number;
+  readonly callback?: string;
+  readonly secret?: string;
+  readonly concurrency?: number;
+  readonly expiresAt?: number;
+  readonly position?: number;
+}
+
+export function laneOf(options: LaneOptions = {}): Lane {
+  const { id = "lane", topicId = TOPIC_ID, partition = 0, life = 1, concurrency = 1, position = 0 } = options;
+  const { callback = "http://127.0.0.1:8080/callback", expiresAt = Infinity, secret } = options;
+  const target = targetOf({ topic: "topic", callback, secret }, id);
+  return new Lane({ id, shard: 0, topicId, partition, life, target, concurrency, expiresAt, position });
+}

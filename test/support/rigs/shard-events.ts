@@ -1,0 +1,41 @@
+// Events as a shard is given them, and what its batches say of its positions.
+import assert from "node:assert/strict";
+import { OWNER_KEY, SHARD_KEY, type ShardRecordState } from "../../../core/state/records.ts";
+import type { ShardRecord } from "../../../core/log/log.ts";
+import { operationId, TOPIC, valueOf } from "./core-rig.ts";
+
+export function intentOf(callback: string) {
+  return {
+    type: "intent" as const,
+    time: Date.now(),
+    mode: "subscribe" as const,
+    topic: TOPIC,
+    callback,
+    end: 0,
+    leaseMs: 86_400_000,
+  };
+}
+
+export function resultOf(intent: string, callback: string) {
+  return {
+    type: "result" as const,
+    id: operationId(),
+    time: Date.now(),
+    intent,
+    topic: TOPIC,
+    callback,
+    verified: true,
+    challengedAt: Date.now(),
+  };
+}
+
+export function positionIn(batch: readonly ShardRecord[], stream: "topics" | "subscriptions" | "cursors"): number {
+  assert.ok(!batch.some(({ key }) => key === OWNER_KEY), "marks are the adapter's");
+  const record = batch.find((one) => one.stream === stream && one.key === SHARD_KEY);
+  assert.ok(record !== undefined, `${stream} has no position`);
+  return valueOf<ShardRecordState>(record)!.events;
+}
+
+export function positionsIn(batch: readonly ShardRecord[]): ShardRecordState {
+  return valueOf<ShardRecordState>(batch.find(({ stream, key }) => stream === "cursors" && key === SHARD_KEY)!)!;
+}
