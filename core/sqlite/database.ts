@@ -1,6 +1,10 @@
 // One libSQL file, opened the way all of ours are: a writer and a reader, each one connection (ARCHITECTURE A2.5).
 import { type Client, createClient, type InStatement, LibsqlError } from "@libsql/client/sqlite3";
-import { LogError } from "../log/log.ts";
+
+/** Another process holds the file. The message is a sentence for people. */
+export class LockedError extends Error {
+  override readonly name = "LockedError";
+}
 
 const WAL_BYTES = 16 * 1024 * 1024;
 
@@ -38,7 +42,7 @@ export async function openDatabase(path: string, synchronous: "FULL" | "NORMAL")
 
 /**
  * Holds `lock.db` exclusively for life, so that a second process on the same directory is refused (A2.5).
- * @throws {LogError} "locked" if another process holds it
+ * @throws {LockedError} if another process holds it
  */
 export async function holdLock(path: string): Promise<() => Promise<void>> {
   const client = createClient({ url: urlOf(path), concurrency: 1, timeout: 300 });
@@ -50,9 +54,7 @@ export async function holdLock(path: string): Promise<() => Promise<void>> {
   } catch (error) {
     await letGo(client).catch(() => {});
     if (isCode(error, "SQLITE_BUSY") || isCode(error, "SQLITE_LOCKED")) {
-      throw new LogError("locked", `Cannot open ${path}: another process is using this data directory`, {
-        cause: error,
-      });
+      throw new LockedError(`Cannot open ${path}: another process is using this data directory`, { cause: error });
     }
     throw error;
   }

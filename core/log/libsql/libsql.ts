@@ -14,7 +14,15 @@ import {
   type Stream,
   STREAMS,
 } from "../log.ts";
-import { type Database, holdLock, isCode, openDatabase, rowsOf, type Statement } from "../../sqlite/database.ts";
+import {
+  type Database,
+  holdLock,
+  isCode,
+  LockedError,
+  openDatabase,
+  rowsOf,
+  type Statement,
+} from "../../sqlite/database.ts";
 import { createFollower, type LibsqlFollower } from "./follower.ts";
 import { Recent } from "./recent.ts";
 import { countKey, positionAt, readChunk, startOf, tableOf } from "./reading.ts";
@@ -66,6 +74,7 @@ export async function openLibsqlLog(options: LibsqlLogOptions): Promise<Log> {
     database?.close();
     await unlock?.().catch(() => {});
     if (error instanceof LogError) throw error;
+    if (error instanceof LockedError) throw new LogError("locked", error.message, { cause: error });
     const full = isCode(error, "SQLITE_FULL") || (error as NodeJS.ErrnoException).code === "ENOSPC";
     const reason = full ? "there is no room on its disk" : error instanceof Error ? error.message : String(error);
     throw new LogError(full ? "full" : "unavailable", `Cannot open the log in ${directory}: ${reason}`, {
