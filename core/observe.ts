@@ -4,7 +4,7 @@ import type { Consolidator } from "./shards/consolidator.ts";
 import type { Lane } from "./delivery/lane/lane.ts";
 import type { Secrets } from "./keys/secrets.ts";
 import type { Missed } from "./missed/missed.ts";
-import { nextTurn } from "./next-turn.ts";
+import { nextTurn } from "../shared/turn.ts";
 
 const TURN_MS = 20;
 const LOOKED_AT_ONCE = 256;

@@ -10,7 +10,7 @@ import { Beside } from "./sending/beside.ts";
 import { createCounts } from "./sending/counts.ts";
 import type { Lane } from "./lane/lane.ts";
 import { LaneMemory } from "./reading/lane-memory.ts";
-import { type FailureSettings, LaneOutcomes } from "./lane/lane-outcomes.ts";
+import { type FailureSettings, LaneOutcomes } from "./sending/lane-outcomes.ts";
 import type { LaneOwner } from "./lane/lane-owner.ts";
 import { Lanes } from "./reading/lanes.ts";
 import { Limits } from "./sending/limits.ts";

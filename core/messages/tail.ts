@@ -2,7 +2,7 @@
 // memory, and says how far it is (ARCHITECTURE §4, A4.1).
 import type { BlockIndex, Repeats } from "./block-index.ts";
 import type { Batch, Follower, Gap, Log } from "../log/log.ts";
-import { nextTurn } from "../next-turn.ts";
+import { nextTurn } from "../../shared/turn.ts";
 import { type Message, toMessage } from "./message.ts";
 import type { RecentIds } from "./recent-ids.ts";
 import { Ring } from "./ring.ts";

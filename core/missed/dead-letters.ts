@@ -6,7 +6,7 @@ import { Refusal } from "../requests/refusal.ts";
 import { WAIT_MS } from "../requests/topics.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
-import { nextOf, parseLimit } from "./read-request.ts";
+import { nextOf, parseLimit } from "../requests/read-request.ts";
 
 export interface DeadLettersOptions {
   readonly log: Log;

@@ -13,7 +13,7 @@ import type { Replica } from "../replica/replica.ts";
 import { eventStream } from "./event-stream.ts";
 import { createMemoryBudget } from "./memory-budget.ts";
 import { PAGE_BYTES, readPage } from "./page.ts";
-import { parseFrom, parseLimit } from "./read-request.ts";
+import { parseFrom, parseLimit } from "../requests/read-request.ts";
 import { createStreams } from "./streams.ts";
 import type { ReadTopic } from "./topic-reader.ts";
 

@@ -4,7 +4,7 @@ import { BLOCK_OFFSETS, decodeBlock, type Keyed, type TopicInBlock } from "../me
 import type { Batch } from "../log/log.ts";
 import { and, desc, eq, gte, inArray, isNotNull, lt, sql } from "./drizzle.ts";
 import { blocks, blockTopics, keyed } from "./schema.ts";
-import { nextTurn } from "../next-turn.ts";
+import { nextTurn } from "../../shared/turn.ts";
 
 const ROWS = 500;
 const IDS = 500;

@@ -4,7 +4,7 @@ import type { DeadLetter } from "../delivery/lane/lane-owner.ts";
 import type { Batch } from "../log/log.ts";
 import { and, eq, gt, gte, inArray, sql } from "./drizzle.ts";
 import { deadLetters } from "./schema.ts";
-import { nextTurn } from "../next-turn.ts";
+import { nextTurn } from "../../shared/turn.ts";
 
 /** As the stream has it: `core/shards/shard.ts` writes it. */
 export interface DeadLetterRecord extends DeadLetter {

@@ -10,7 +10,7 @@ import type { Batch } from "../log/log.ts";
 import { countedOfSubscription, countedOfTopic } from "./counts.ts";
 import { and, eq, gt, ne, sql } from "./drizzle.ts";
 import { records } from "./schema.ts";
-import { nextTurn } from "../next-turn.ts";
+import { nextTurn } from "../../shared/turn.ts";
 
 /** The streams whose state a replica keeps. */
 export type StateStream = "topics" | "subscriptions" | "cursors";

@@ -6,7 +6,7 @@ import { type AckEvent, encodeEvent, type ReplayEvent, type ResumeEvent } from "
 import { MOST_REQUESTS, requestKeyOf } from "../state/fold-subscription.ts";
 import { clientKeyOf } from "../state/ids.ts";
 import type { Log } from "../log/log.ts";
-import { nextOf } from "../missed/read-request.ts";
+import { nextOf } from "./read-request.ts";
 import type { Replica } from "../replica/replica.ts";
 import { type Admit, type Known, refuseEnded } from "./admission.ts";
 import { CALLER, clientOf } from "./caller.ts";

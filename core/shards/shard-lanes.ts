@@ -6,7 +6,7 @@ import type { Message } from "../messages/message.ts";
 import type { Outcome } from "../delivery/lane/outcome.ts";
 import type { Quiet } from "../delivery/reading/reading.ts";
 import type { ShardRecord } from "../log/log.ts";
-import { nextTurn } from "../next-turn.ts";
+import { nextTurn } from "../../shared/turn.ts";
 import { ended, isLive } from "../state/fold-subscription.ts";
 import type { LaneBook } from "./lane-book.ts";
 import type { Owed } from "./owed.ts";

@@ -5,7 +5,7 @@ import { getLogger } from "@logtape/logtape";
 import { pause } from "../../../shared/pause.ts";
 import type { ReadMessages } from "../../messages/read-messages.ts";
 import { type Gap, LogError } from "../../log/log.ts";
-import { nextTurn } from "../../next-turn.ts";
+import { nextTurn } from "../../../shared/turn.ts";
 import type { Lane } from "../lane/lane.ts";
 import type { Message } from "../../messages/message.ts";
 

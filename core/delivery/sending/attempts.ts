@@ -4,7 +4,7 @@ import { SecretError } from "../../keys/secrets.ts";
 import { Attempt, type Attempting } from "./attempt.ts";
 import type { Lane } from "../lane/lane.ts";
 import type { LaneMemory } from "../reading/lane-memory.ts";
-import { type LaneOutcomes, SLOW_MS } from "../lane/lane-outcomes.ts";
+import { type LaneOutcomes, SLOW_MS } from "./lane-outcomes.ts";
 import type { LaneOwner } from "../lane/lane-owner.ts";
 import type { Lanes } from "../reading/lanes.ts";
 import type { Limits } from "./limits.ts";

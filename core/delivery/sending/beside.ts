@@ -4,7 +4,7 @@ import { SecretError } from "../../keys/secrets.ts";
 import type { Attempts } from "./attempts.ts";
 import type { DeliveryCounts } from "./counts.ts";
 import type { Lane } from "../lane/lane.ts";
-import type { LaneOutcomes } from "../lane/lane-outcomes.ts";
+import type { LaneOutcomes } from "./lane-outcomes.ts";
 import type { Limits } from "./limits.ts";
 import type { Message } from "../../messages/message.ts";
 import { failureOf, type Outcome, outcomeOf } from "../lane/outcome.ts";

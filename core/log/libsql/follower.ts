@@ -1,6 +1,6 @@
 // A follower of the embedded log: fed from memory after each commit, from the file while it is behind.
 import type { Batch, Chunk, FollowFrom, LogRecord, Stream } from "../log.ts";
-import { nextTurn } from "../../next-turn.ts";
+import { nextTurn } from "../../../shared/turn.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
 

@@ -27,7 +27,7 @@ import { createFollower, type LibsqlFollower } from "./follower.ts";
 import { Recent } from "./recent.ts";
 import { countKey, positionAt, readChunk, startOf, tableOf } from "./reading.ts";
 import { sweepRetention } from "./retention.ts";
-import { nextTurn } from "../../next-turn.ts";
+import { nextTurn } from "../../../shared/turn.ts";
 
 export interface LibsqlLogOptions {
   /** Directory for log.db and lock.db; made if missing. */

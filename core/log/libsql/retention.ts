@@ -2,7 +2,7 @@
 import type { Stream } from "../log.ts";
 import type { Database } from "../../sqlite/database.ts";
 import { positionAt, tableOf } from "./reading.ts";
-import { nextTurn } from "../../next-turn.ts";
+import { nextTurn } from "../../../shared/turn.ts";
 
 const SLICE_ROWS = 1_000;
 /** A block is known for as long as a message of it may be asked about (ARCHITECTURE §2). */

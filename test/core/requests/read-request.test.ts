@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCursor } from "../../../core/messages/cursor.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
-import { parseFrom, parseLimit } from "../../../core/missed/read-request.ts";
+import { parseFrom, parseLimit } from "../../../core/requests/read-request.ts";
 
 const NOW = Date.UTC(2026, 10, 21);
 const TOPIC = { id: topicIdOf("t"), partition: 3 };

@@ -1,8 +1,8 @@
 // What a subscriber asks to read (WIRE §5): the query as it came, with the names of its fields in every refusal.
 import { CursorError, decodeCursor } from "../messages/cursor.ts";
-import { pastTime } from "../requests/iso-time.ts";
-import { Refusal } from "../requests/refusal.ts";
-import type { Topic } from "../requests/topics.ts";
+import { pastTime } from "./iso-time.ts";
+import { Refusal } from "./refusal.ts";
+import type { Topic } from "./topics.ts";
 
 const DEFAULT_LIMIT = 100;
 const MOST = 1_000;

@@ -1,13 +1,13 @@
 // What an attempt's outcome does to its lane: on to the next message, a pause, parked, a dead letter, or its end (WIRE §3, §4).
-import type { Attempt } from "../sending/attempt.ts";
-import type { DeliveryCounts } from "../sending/counts.ts";
-import type { Lane } from "./lane.ts";
+import type { Attempt } from "./attempt.ts";
+import type { DeliveryCounts } from "./counts.ts";
+import type { Lane } from "../lane/lane.ts";
 import type { LaneMemory } from "../reading/lane-memory.ts";
-import type { LaneOwner } from "./lane-owner.ts";
+import type { LaneOwner } from "../lane/lane-owner.ts";
 import type { Lanes } from "../reading/lanes.ts";
-import type { Limits } from "../sending/limits.ts";
-import { backoffMs, type Outcome, type RetryPolicy } from "./outcome.ts";
-import type { Pauses } from "../sending/pauses.ts";
+import type { Limits } from "./limits.ts";
+import { backoffMs, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
+import type { Pauses } from "./pauses.ts";
 
 /** An attempt that takes longer makes its lane a suspect, while it lasts already. */
 export const SLOW_MS = 1_000;
