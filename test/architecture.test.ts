@@ -66,6 +66,30 @@ describe("the rule on arrows", () => {
   });
 });
 
+describe("the rule on rooms", () => {
+  it("lets rooms import downwards only, values and types", () => {
+    const files = {
+      "core/log/log.ts": "",
+      "core/log/libsql/a.ts": `import "../log.ts";`,
+      "core/core.ts": `import "./log/log.ts";`,
+    };
+    assert.deepEqual(judge("rooms", files), []);
+    for (const statement of ["import", "import type { A } from"]) {
+      const up = { ...files, "core/log/log.ts": `${statement} "./libsql/a.ts";` };
+      assert.deepEqual(judge("rooms", up), [
+        "core/log/log.ts imports core/log/libsql/a.ts: rooms import downwards, and core/log/libsql is above core/log",
+      ]);
+    }
+    assert.equal(judge("rooms", { "edge/hub/a.ts": `import "../main.ts";`, "edge/main.ts": "" }).length, 1);
+  });
+
+  it("gives every folder a place", () => {
+    assert.deepEqual(judge("rooms", { "core/attic/a.ts": "", "core/attic/b.ts": "", "test/anywhere/a.ts": "" }), [
+      "core/attic has no place among the rooms of its tier (test/support/architecture.ts)",
+    ]);
+  });
+});
+
 describe("the rule on cycles", () => {
   it("finds one of values, of types, and a file that imports itself", () => {
     const cycle = (statement: string) => ({

@@ -26,6 +26,35 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   client: ["client", "shared"],
   shared: ["shared"],
 };
+/**
+ * The rooms of each tier, from the top down: a room imports from rooms that stand below it, types too (ARCHITECTURE §1). A tier's
+ * own files are its first room. A new folder takes its place here.
+ */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  core: [
+    "core",
+    "core/face",
+    "core/effects",
+    "core/missed",
+    "core/requests",
+    "core/shards",
+    "core/replica",
+    "core/delivery",
+    "core/delivery/sending",
+    "core/delivery/reading",
+    "core/delivery/lane",
+    "core/messages",
+    "core/state",
+    "core/keys",
+    "core/log/kafka",
+    "core/log/libsql",
+    "core/log",
+    "core/sqlite",
+  ],
+  edge: ["edge", "edge/hub", "edge/subscriber", "edge/limits", "edge/auth", "edge/syntax", "edge/answers", "edge/core"],
+  shared: ["shared/runtime", "shared/settings", "shared/outbound", "shared"],
+  client: ["client"],
+};
 /** The files that run something, and so may inject the runtime's adapters. */
 const ENTRIES = new Set(["edge/main.ts", "core/main.ts", "client/listen.ts"]);
 const RUNTIME = "shared/runtime/";
@@ -109,6 +138,18 @@ export const RULES = {
       return [];
     }),
 
+  rooms: (tree) => {
+    const unplaced = new Set([...tree.keys()].filter((path) => folder(path) in ROOMS && placeOf(path) < 0).map(roomOf));
+    return [
+      ...[...unplaced].map((room) => `${room} has no place among the rooms of its tier (test/support/architecture.ts)`),
+      ...edges(tree).filter(({ from, to }) => folder(from) === folder(to) && placeOf(from) > placeOf(to))
+        .filter(({ from, to }) => placeOf(to) >= 0 && placeOf(from) >= 0)
+        .map(({ from, to }) =>
+          `${from} imports ${to}: rooms import downwards, and ${roomOf(to)} is above ${roomOf(from)}`
+        ),
+    ];
+  },
+
   unresolved: (tree) =>
     [...tree.values()].flatMap(({ path, imports }) =>
       imports
@@ -186,6 +227,15 @@ function isFile(tree: Tree, path: string): boolean {
 
 function folder(path: string): string {
   return path.slice(0, Math.max(0, path.indexOf("/")));
+}
+
+function roomOf(path: string): string {
+  return posix.dirname(path);
+}
+
+/** Where a file's room stands in its tier, counted from the top; -1 if nowhere. */
+function placeOf(path: string): number {
+  return ROOMS[folder(path)]?.indexOf(roomOf(path)) ?? -1;
 }
 
 function isBare(specifier: string): boolean {
