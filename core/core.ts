@@ -46,7 +46,7 @@ export interface CoreOptions {
   readonly outbound: Outbound;
   readonly metrics: Metrics;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
   readonly random: () => number;
   /** Aborted when the process is to stop, also while it starts. */
   readonly signal?: AbortSignal;
@@ -71,11 +71,11 @@ const CHECKPOINT_MS = { libsql: 250, kafka: 1_000 };
 
 /** Starts the core; resolves when its lanes run. */
 export async function startCore(options: CoreOptions): Promise<Core> {
-  const { settings, log, outbound, metrics, now, random, onFatal } = options;
+  const { settings, log, outbound, metrics, clock, random, onFatal } = options;
   const stopping = new AbortController();
   const { retentionMs } = settings;
   const secrets = await createSecrets(options.keys);
-  const replica = await openReplica({ path: join(settings.dataDir, "replica.db"), log, now, onFatal, retentionMs });
+  const replica = await openReplica({ path: join(settings.dataDir, "replica.db"), log, clock, onFatal, retentionMs });
   const limited = metrics.counter("tidings_limited_total", "Requests that a limit refused, by limit", ["limit"]);
   for (const limit of QUOTAS) limited.inc({ limit }, 0);
   const quotas = createQuotas({
@@ -83,10 +83,10 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     most: { subscriptions: settings.subscriptionsPerClient, topics: settings.topicsPerClient },
     onRefused: (limit) => limited.inc({ limit }),
   });
-  const topics = createTopics({ log, replica, quotas, now });
+  const topics = createTopics({ log, replica, quotas, clock });
   const registration = settings.topicRegistration;
   const autoVerify = settings.autoVerify === "on";
-  const operations = createOperations({ log, replica, topics, quotas, registration, autoVerify, secrets, now });
+  const operations = createOperations({ log, replica, topics, quotas, registration, autoVerify, secrets, clock });
   const fetcher = createTopicFetcher({
     log,
     outbound,
@@ -95,8 +95,8 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     traceparent: createTraceparent,
     signal: stopping.signal,
   });
-  const recentIds = new RecentIds(now);
-  await loadRecentIds(log, recentIds, now());
+  const recentIds = new RecentIds(clock);
+  await loadRecentIds(log, recentIds, clock());
   const place = log.supports.group ? await openPlace(join(settings.dataDir, "member.json"), log.identity) : undefined;
   const consolidator = await startConsolidator({
     log,
@@ -115,7 +115,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
         deadLetterAttempts: settings.deadLetterAttempts,
         laneMemoryBytes: settings.laneMemoryBytes,
       },
-      now,
+      clock,
       random,
     },
     effects: createEffects({
@@ -128,12 +128,12 @@ export async function startCore(options: CoreOptions): Promise<Core> {
         replica,
         retry: { minMs: settings.retryMinMs, maxMs: settings.retryMaxMs },
         attempts: settings.deadLetterAttempts,
-        now,
+        clock,
         random,
         signal: stopping.signal,
       }),
       method: settings.verification === "ping"
-        ? { by: "ping", signature: settings.signature, clock: now }
+        ? { by: "ping", signature: settings.signature, clock: clock }
         : { by: "challenge" },
       signal: stopping.signal,
     }),
@@ -142,17 +142,17 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     retentionMs,
     checkpointMs: CHECKPOINT_MS[log.kind],
     checkpointAhead: options.checkpointAhead === true,
-    now,
+    clock,
     signal: options.signal,
     predecessor: place?.predecessor,
     joinedAs: (id) => place?.joinedAs(id),
     onFatal,
   });
   const { delivery: { tail }, blocks: index } = consolidator;
-  const admit = createAdmit({ log, replica, topics, secrets, now });
+  const admit = createAdmit({ log, replica, topics, secrets, clock });
   const standingOf = createStandingOf({ log, replica, consolidator });
   const read = createReadTopic({ tail, readMessages: createReadMessages({ log, index, recentIds }) });
-  const missed = createMissed({ log, replica, topics, admit, standingOf, read, tail, secrets, now });
+  const missed = createMissed({ log, replica, topics, admit, standingOf, read, tail, secrets, clock });
   observe(metrics, consolidator, missed, secrets);
   const refused = metrics.counter("tidings_edge_refused_total", "Requests and sessions of edges refused, by reason", [
     "reason",
@@ -167,13 +167,13 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     door: createDoor({
       edges: options.edges,
       sealingKeys: secrets.sealingKeys,
-      now,
+      clock,
       onRefused: (reason) => refused.inc({ reason }),
     }),
     operations,
-    publish: createPublish({ log, topics, registration, recentIds, index, tail, now }),
+    publish: createPublish({ log, topics, registration, recentIds, index, tail, clock }),
     readStatus,
-    move: createMove({ log, replica, admit, readStatus, now }),
+    move: createMove({ log, replica, admit, readStatus, clock }),
     missed,
     readDeadLetters: createReadDeadLetters({ log, replica, admit }),
     metrics,

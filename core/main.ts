@@ -54,7 +54,7 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
     transport,
     outbound,
     metrics,
-    now: () => Date.now(),
+    clock: () => Date.now(),
     random: () => Math.random(),
     signal,
     checkpointAhead: environment["TIDINGS_TEST_CHECKPOINT_AHEAD"] === "1",
@@ -108,7 +108,7 @@ function kafkaSasl(settings: Settings): KafkaSasl | undefined {
   const { kafkaSaslUsername: username = "", kafkaSaslPassword: password = "" } = settings;
   if (mechanism !== "oauthbearer") return mechanism === undefined ? undefined : { mechanism, username, password };
   const client = { tokenUrl: tokenUrl ?? "", clientId: username, clientSecret: password, scope };
-  return { mechanism, token: createOAuthTokens({ ...client, now: Date.now }) };
+  return { mechanism, token: createOAuthTokens({ ...client, clock: Date.now }) };
 }
 
 async function makeDataDirectory(path: string): Promise<void> {

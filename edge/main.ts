@@ -47,7 +47,7 @@ await runTier("edge", async ({ settings, metrics }) => {
     sessions: createSessions({ http, key: await edgeKey(settings), digests: NODE_DIGESTS, clock }),
     origins: settings.coreUrl,
     clock,
-    monotonic: now,
+    now: now,
     pause,
     random: () => Math.random(),
     onRetry: () => retries.inc(),
@@ -69,7 +69,7 @@ await runTier("edge", async ({ settings, metrics }) => {
   const access = {
     open: () => openAccess,
     public: () => publicAccess,
-    token: () => tokenAccess(createTokenAccess({ settings, http, metrics, clock, monotonic: now })),
+    token: () => tokenAccess(createTokenAccess({ settings, http, metrics, clock, now: now })),
   }[settings.access]();
   // Settings name an issuer wherever there are several.
   const origins = settings.autoVerifyOrigins.map(({ issuer = settings.issuer[0]!, ...client }) => ({

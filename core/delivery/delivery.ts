@@ -40,7 +40,7 @@ export interface DeliveryDependencies {
   readonly signers: Signers;
   readonly settings: DeliverySettings;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
   readonly random: () => number;
   /** A3.4: whether this process is sure to have its shards still. Asked in the same tick as each send. */
   readonly isConfirmed?: () => boolean;
@@ -63,7 +63,7 @@ export class Delivery {
 
   /** `from`: per partition of `messages`, the offset from which on the tail offers to lanes. */
   constructor(dependencies: DeliveryDependencies, owner: LaneOwner, from: readonly number[]) {
-    const { settings, transport, signers, now, random, isConfirmed = () => true } = dependencies;
+    const { settings, transport, signers, clock, random, isConfirmed = () => true } = dependencies;
     const { counts } = this;
     this.#dependencies = dependencies;
     this.#owner = owner;
@@ -74,14 +74,14 @@ export class Delivery {
     }, from);
     const limits = this.#limits;
     const underWay = this.#underWay;
-    const pauses = this.#pauses = new Pauses(now());
+    const pauses = this.#pauses = new Pauses(clock());
     const tailNext = (partition: number) => tail.next(partition);
     const memory = this.#memory = new LaneMemory({ most: settings.laneMemoryBytes, tailNext });
     const reading = this.#reading = new Reading({
       tail,
       memory,
       read: createReadMessages({ ...dependencies, index: dependencies.blocks }),
-      now,
+      clock,
       moved: (lane) => owner.moved(lane),
       arrived: (lane) => {
         this.#attempts.goOn(lane);
@@ -91,7 +91,7 @@ export class Delivery {
     const lanes = this.#lanes = new Lanes({ memory, reading });
     const headersOf = createSignedHeaders({ ...settings, signers });
     const outcomes = new LaneOutcomes({ settings, owner, lanes, memory, limits, pauses, counts, random });
-    const shared = { transport, headersOf, limits, underWay, outcomes, now };
+    const shared = { transport, headersOf, limits, underWay, outcomes, clock };
     const attempts = this.#attempts = new Attempts({ ...shared, owner, lanes, memory, reading, pauses, isConfirmed });
     this.#beside = new Beside({ ...shared, attempts, counts });
   }
@@ -117,8 +117,8 @@ export class Delivery {
     this.#lanes.add(lane);
     if (lane.state === "parked") {
       // After a restart the probes do not all come at once.
-      const { now, random, settings } = this.#dependencies;
-      this.#pauses.add(lane, now() + random() * settings.probeIntervalMs);
+      const { clock, random, settings } = this.#dependencies;
+      this.#pauses.add(lane, clock() + random() * settings.probeIntervalMs);
     } else {
       lane.notBefore = 0;
       if (this.#reading.hasNothing(lane, quiet)) {

@@ -15,7 +15,7 @@ export interface ReplayOptions {
   /** Attempts with one letter before it stays what it is: `DEAD_LETTER_ATTEMPTS`. */
   readonly attempts: number;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
   readonly random: () => number;
   readonly signal: AbortSignal;
 }
@@ -28,7 +28,7 @@ const LETTERS_WAIT_MS = 5_000;
 export type ReplayLetter = (owed: OwedReplay) => Promise<ReplayResult | undefined>;
 
 export function createReplayLetter(
-  { log, replica, retry, attempts, now, random, signal }: ReplayOptions,
+  { log, replica, retry, attempts, clock, random, signal }: ReplayOptions,
 ): ReplayLetter {
   async function nextLetter({ subscriptionId, life, replay }: OwedReplay): Promise<KeptDeadLetter | undefined> {
     while (!signal.aborted) {
@@ -72,9 +72,9 @@ export function createReplayLetter(
     let [made, notBefore] = [0, 0];
     while (owed.isOwed() && !signal.aborted) {
       if (message === undefined) return { kind: "kept", place };
-      const sent = now() < notBefore ? undefined : owed.send(message);
+      const sent = clock() < notBefore ? undefined : owed.send(message);
       if (sent === undefined) {
-        const pauses = notBefore - now();
+        const pauses = notBefore - clock();
         await pause(pauses > 0 ? Math.min(pauses, LOOK_MS) : LOOK_MS, signal);
         continue;
       }
@@ -82,8 +82,8 @@ export function createReplayLetter(
       if (outcome.kind === "delivered") return { kind: "delivered", place };
       if (outcome.kind === "gone") return { kind: "over" };
       if (++made >= attempts) return { kind: "kept", place };
-      const asked = outcome.kind === "retry" ? Math.min(outcome.notBefore ?? 0, now() + retry.maxMs) : 0;
-      notBefore = Math.max(asked, now() + backoffMs(retry, made - 1, random()));
+      const asked = outcome.kind === "retry" ? Math.min(outcome.notBefore ?? 0, clock() + retry.maxMs) : 0;
+      notBefore = Math.max(asked, clock() + backoffMs(retry, made - 1, random()));
     }
     return signal.aborted ? undefined : { kind: "over" };
   };

@@ -29,7 +29,7 @@ export interface DoorOptions {
   /** The core's public keys, the one to seal to first. */
   readonly sealingKeys: readonly SealingKey[];
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
   readonly onRefused: (reason: DoorReason) => void;
   /** Default 1 h. */
   readonly sessionMs?: number;
@@ -65,7 +65,7 @@ const TOKENS_KEPT_MS = 4 * CLOCK_SKEW_MS;
 const LOGGED_EVERY_MS = 60_000;
 const NOTHING = new Uint8Array(0);
 
-export function createDoor({ edges, sealingKeys, now, onRefused, sessionMs = SESSION_MS }: DoorOptions): Door {
+export function createDoor({ edges, sealingKeys, clock, onRefused, sessionMs = SESSION_MS }: DoorOptions): Door {
   const sessions = new Map<string, Session>();
   /** Until when, ms, in the order in which they came. */
   const used = new Map<string, number>();
@@ -74,8 +74,8 @@ export function createDoor({ edges, sealingKeys, now, onRefused, sessionMs = SES
 
   function refuse(reason: DoorReason, message: string): Refusal {
     onRefused(reason);
-    if (now() - (loggedAt.get(reason) ?? -Infinity) >= LOGGED_EVERY_MS) {
-      loggedAt.set(reason, now());
+    if (clock() - (loggedAt.get(reason) ?? -Infinity) >= LOGGED_EVERY_MS) {
+      loggedAt.set(reason, clock());
       logger.warn("Refused at the core's port ({reason}): {message}", { reason, message });
     }
     return new Refusal("no_session", message);
@@ -83,7 +83,7 @@ export function createDoor({ edges, sealingKeys, now, onRefused, sessionMs = SES
 
   async function open(request: Request): Promise<SessionAnswer> {
     const { edge, jti } = await identify(request.headers.get("authorization"));
-    const time = now();
+    const time = clock();
     for (const [id, until] of used) {
       if (until > time) break;
       used.delete(id);
@@ -135,7 +135,7 @@ export function createDoor({ edges, sealingKeys, now, onRefused, sessionMs = SES
         maxTokenAge: CLOCK_SKEW_MS / 1_000,
         // jose refuses an issue time that lies ahead of this clock beyond this.
         clockTolerance: CLOCK_SKEW_MS / 1_000,
-        currentDate: new Date(now()),
+        currentDate: new Date(clock()),
       });
       if (typeof payload.jti !== "string" || payload.jti.length > 64) throw new Error("its jti is wrong");
       return { edge: known.kid, jti: `${known.kid} ${payload.jti}` };
@@ -151,10 +151,10 @@ export function createDoor({ edges, sealingKeys, now, onRefused, sessionMs = SES
     const { headers, method } = request;
     const ticket = readTicket(headers.get(SESSION_HEADER));
     const session = sessions.get(ticket?.session ?? "");
-    if (ticket === undefined || session === undefined || session.expiresAt <= now()) {
+    if (ticket === undefined || session === undefined || session.expiresAt <= clock()) {
       throw refuse("no_session", "The request is of no session that is open here; open one");
     }
-    if (Math.abs(now() - Number(ticket.time)) > CLOCK_SKEW_MS) {
+    if (Math.abs(clock() - Number(ticket.time)) > CLOCK_SKEW_MS) {
       throw refuse("stale_clock", "The request is too old, or of the future: compare the clocks of edge and core");
     }
     const number = Number(ticket.number);

@@ -13,14 +13,14 @@ export interface Place {
 }
 
 export class RecentIds {
-  readonly #now: () => number;
+  readonly #clock: () => number;
   /** Newest first; a generation is dropped whole. */
   #generations: Map<string, number>[] = [new Map()];
   #turned: number;
 
-  constructor(now: () => number) {
-    this.#now = now;
-    this.#turned = now();
+  constructor(clock: () => number) {
+    this.#clock = clock;
+    this.#turned = clock();
   }
 
   /** Notes a message of the tail; true if the same id stands before it, so that this one is a repeat. */
@@ -53,7 +53,7 @@ export class RecentIds {
   }
 
   #turn(): void {
-    const now = this.#now();
+    const now = this.#clock();
     if (now - this.#turned < GENERATION_MS) return;
     this.#turned = now;
     this.#generations = [new Map(), ...this.#generations.slice(0, GENERATIONS - 1)];

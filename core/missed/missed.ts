@@ -27,7 +27,7 @@ export interface MissedOptions {
   readonly secrets: Pick<Secrets, "isSame">;
   readonly tail: Pick<Tail, "passed" | "watch" | "next">;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
   /** Default 15 s. */
   readonly heartbeatMs?: number;
   /** A reader that takes nothing for so long is given up, ms; default 30 s. */
@@ -60,7 +60,7 @@ const ROOM_WITHIN_MS = 2_000;
 const UNSTORED = { "cache-control": "no-store" };
 
 export function createMissed(options: MissedOptions): Missed {
-  const { log, replica, topics, tail, read, now, heartbeatMs = 15_000, stallMs = 30_000 } = options;
+  const { log, replica, topics, tail, read, clock, heartbeatMs = 15_000, stallMs = 30_000 } = options;
   const budget = createMemoryBudget(MEMORY_BYTES);
   const closing = new AbortController();
   const streams = createStreams();
@@ -68,7 +68,7 @@ export function createMissed(options: MissedOptions): Missed {
   /** Where to read from, once everything about the query was found to be right. */
   async function begin({ topic: name, callback, caller, query }: MissedQuery) {
     const limit = parseLimit(query.get("limit"));
-    const asked = parseFrom(query, topics.identify(name), now());
+    const asked = parseFrom(query, topics.identify(name), clock());
     const known = await options.admit(name, callback, caller);
     refuseEnded(known);
     const { topic, record } = known;
@@ -99,7 +99,7 @@ export function createMissed(options: MissedOptions): Missed {
     try {
       const { parts, bytes } = await readPage({ topic, from, end, limit }, {
         read,
-        monotonic: () => performance.now(),
+        now: () => performance.now(),
       });
       reservation.resize(bytes);
       const body = createPacedBody(() => partsOf(parts), {

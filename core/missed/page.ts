@@ -28,9 +28,9 @@ const CHUNK_BYTES = 1024 * 1024;
 /** Composes a page; `monotonic` in ms. `more` is true if there is another message, or if there may be. */
 export async function readPage(
   { topic, from, end, limit }: PageRequest,
-  { read, monotonic }: { read: ReadTopic; monotonic: () => number },
+  { read, now }: { read: ReadTopic; now: () => number },
 ): Promise<Page> {
-  const begun = monotonic();
+  const begun = now();
   const messages: Uint8Array[] = [];
   let bytes = 0;
   let next = from;
@@ -49,7 +49,7 @@ export async function readPage(
     if (more) break;
     // A full page does not look on through a log without an index, only to say that there is no more.
     next = Math.max(next, chunk.next);
-    more = next < end && (messages.length === limit || monotonic() - begun > SEARCH_MS);
+    more = next < end && (messages.length === limit || now() - begun > SEARCH_MS);
   }
   // The cursor names the message before: what follows it is what this page did not bring, and nothing else.
   const cursor = encodeCursor(topic.id, { partition: topic.partition, offset: next - 1 });

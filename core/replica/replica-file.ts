@@ -24,9 +24,9 @@ export interface Opened {
 }
 
 /** Opens the file, or a new one in its place. */
-export async function openFresh(path: string, log: Log, now: () => number): Promise<Opened> {
+export async function openFresh(path: string, log: Log, clock: () => number): Promise<Opened> {
   for (let attempt = 0;; attempt++) {
-    const found = await openFile(path, log, now).catch((error: unknown) => {
+    const found = await openFile(path, log, clock).catch((error: unknown) => {
       // It can be rebuilt, so that a damaged one is no reason not to start.
       if (attempt > 0 || !isDamage(error)) throw error;
       return "it is damaged";
@@ -38,7 +38,7 @@ export async function openFresh(path: string, log: Log, now: () => number): Prom
 }
 
 /** The file as it is, or why it may not be used. */
-async function openFile(path: string, log: Log, now: () => number): Promise<Opened | string> {
+async function openFile(path: string, log: Log, clock: () => number): Promise<Opened | string> {
   const identity = `${log.identity} v${SCHEMA_VERSION}`;
   const database = await openDatabase(path, "NORMAL");
   try {
@@ -51,14 +51,14 @@ async function openFile(path: string, log: Log, now: () => number): Promise<Open
     }
     const [from] = await db.select().from(origin);
     if (from === undefined) {
-      await db.insert(origin).values({ identity, followedAt: now() });
+      await db.insert(origin).values({ identity, followedAt: clock() });
       return { database, next, ends: new Map() };
     }
     const ends = new Map<FollowedStream, number[]>();
     for (const [stream, offsets] of next) {
       ends.set(stream, await Promise.all(offsets.map((_, partition) => log.end(stream, partition))));
     }
-    const reason = staleness(from, identity, { next, ends, now: now() });
+    const reason = staleness(from, identity, { next, ends, now: clock() });
     if (reason === undefined) return { database, next, ends };
     database.close();
     return reason;

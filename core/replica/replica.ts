@@ -48,7 +48,7 @@ export interface ReplicaOptions {
   readonly path: string;
   readonly log: Log;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
   /** Called when the file can no longer be written: the process must end. */
   readonly onFatal: (error: Error) => void;
   /** How long dead letters are kept, ms; default 7 days. */
@@ -95,9 +95,9 @@ export interface Replica {
 
 /** Opens the replica file and begins to follow the log. */
 export async function openReplica(
-  { path, log, now, onFatal, retentionMs = DAY_MS * 7 }: ReplicaOptions,
+  { path, log, clock, onFatal, retentionMs = DAY_MS * 7 }: ReplicaOptions,
 ): Promise<Replica> {
-  const { database, next, ends } = await openFresh(path, log, now);
+  const { database, next, ends } = await openFresh(path, log, clock);
   const db = drizzle(database.write);
   const reading = drizzle(database.read);
   // `events` positions as the `~` records say, per stream and shard; what `reached` waits for.
@@ -135,9 +135,9 @@ export async function openReplica(
   });
   const sweeper = setInterval(() => {
     const swept = (error: unknown) => closed || isFull(error) || failed(error);
-    sweepDeadLetters(db, now() - retentionMs).catch(swept);
+    sweepDeadLetters(db, clock() - retentionMs).catch(swept);
     // As long as the stream keeps them (ARCHITECTURE §2).
-    sweepBlocks(db, now() - retentionMs - DAY_MS).catch(swept);
+    sweepBlocks(db, clock() - retentionMs - DAY_MS).catch(swept);
   }, Math.min(600_000, Math.max(1_000, retentionMs / 8)));
   sweeper.unref();
 
@@ -147,7 +147,7 @@ export async function openReplica(
       try {
         // Until it has read what was there when it was opened, it is as old as it was (A3.12).
         await write(database, db, batch, {
-          followedAt: following ? now() : undefined,
+          followedAt: following ? clock() : undefined,
           withTopics: !log.supports.keyIndex,
         });
         return true;
@@ -224,7 +224,7 @@ export async function openReplica(
       const partition = log.partitionOf("dead-letters", query.subscriptionId);
       const end = await log.end("dead-letters", partition);
       if (!await until(() => next.get("dead-letters")![partition]! >= end, timeoutMs)) return undefined;
-      return await readDeadLetters(reading, { ...query, since: now() - retentionMs });
+      return await readDeadLetters(reading, { ...query, since: clock() - retentionMs });
     },
     blocks: {
       newestBlock: (partition) => newestBlock(reading, partition),
@@ -271,7 +271,7 @@ export async function openReplica(
       const end = await log.end("cursors", shard);
       return await until(() => next.get("cursors")![shard]! >= end && !owned.has(shard), timeoutMs);
     },
-    load: (shard) => loadShard(reading, shard, now()),
+    load: (shard) => loadShard(reading, shard, clock()),
     async close() {
       closed = true;
       closing.abort();

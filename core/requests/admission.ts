@@ -23,7 +23,7 @@ export interface AdmissionOptions {
   readonly topics: Topics;
   readonly secrets: Pick<Secrets, "forSignature">;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 /**
@@ -32,7 +32,7 @@ export interface AdmissionOptions {
  */
 export type Admit = (topic: string, callback: string, caller: Caller) => Promise<Known>;
 
-export function createAdmit({ log, replica, topics, secrets, now }: AdmissionOptions): Admit {
+export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionOptions): Admit {
   return async (name, callback, caller) => {
     const topic = topics.identify(name);
     const id = subscriptionIdOf(name, callback);
@@ -44,7 +44,7 @@ export function createAdmit({ log, replica, topics, secrets, now }: AdmissionOpt
     const record = await replica.subscription(id);
     if (caller.kind === "signature") {
       // Of a pair that is not known, or has no secret, it says the same as of a wrong signature.
-      const wrong = wrongSignature(caller, secretOf(id, record), now());
+      const wrong = wrongSignature(caller, secretOf(id, record), clock());
       if (wrong !== undefined) throw new Refusal("unauthorized", wrong);
     }
     // WIRE §6: a token moves what its client made; of another's it says the same as of a pair that nobody made.

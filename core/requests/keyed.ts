@@ -23,7 +23,7 @@ export interface KeyedOptions {
   readonly index: Pick<BlockIndex, "remembered" | "firstOf">;
   readonly tail: Pick<Tail, "passed">;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 /** What its record is to carry. */
@@ -43,7 +43,7 @@ export type AppendKeyed = (
   append: (marks: KeyedMarks) => Promise<Position>,
 ) => Promise<{ readonly id: string; readonly at: Position }>;
 
-export function createAppendKeyed({ index, tail, now }: KeyedOptions): AppendKeyed {
+export function createAppendKeyed({ index, tail, clock }: KeyedOptions): AppendKeyed {
   // Those with the same id, one after the other: what was appended here once is known to the next.
   const lines = new Map<string, Promise<unknown>>();
 
@@ -52,7 +52,7 @@ export function createAppendKeyed({ index, tail, now }: KeyedOptions): AppendKey
     { partition }: Topic,
     append: (marks: KeyedMarks) => Promise<Position>,
   ): Promise<Position> {
-    const remembered = await index.remembered(partition, id, now());
+    const remembered = await index.remembered(partition, id, clock());
     if (remembered !== undefined) return answerOf(remembered, sha256, partition);
     const at = await append({ id, sha256 });
     // Only what the tail has passed is known to be the first or not.

@@ -22,7 +22,7 @@ export interface MovesOptions {
   readonly admit: Admit;
   readonly readStatus: ReadStatus;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 /** @throws {Refusal | LogError} */
@@ -52,14 +52,14 @@ export function parseMove(input: unknown): MoveOperation {
   return parseWith(MOVE, input);
 }
 
-export function createMove({ log, replica, admit, readStatus, now }: MovesOptions): Move {
+export function createMove({ log, replica, admit, readStatus, clock }: MovesOptions): Move {
   /** undefined if the request has acted already. */
   async function eventOf(
     operation: MoveOperation,
     known: Known,
   ): Promise<AckEvent | ResumeEvent | ReplayEvent | undefined> {
     const { topic, callback } = operation;
-    const time = now();
+    const time = clock();
     if (operation.kind === "ack") {
       const next = await withinEnd(
         "cursor",
@@ -124,7 +124,7 @@ export function createMove({ log, replica, admit, readStatus, now }: MovesOption
   }
 
   return async (operation) => {
-    refuseStale(operation, now());
+    refuseStale(operation, clock());
     const { topic, callback, caller } = operation;
     const known = await admit(topic, callback, caller);
     refuseEnded(known);

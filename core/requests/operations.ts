@@ -31,7 +31,7 @@ export interface OperationsOptions {
   /** AUTO_VERIFY: whether an edge's mark counts at all. */
   readonly autoVerify: boolean;
   readonly secrets: Pick<Secrets, "examine">;
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 export interface Operations {
@@ -44,7 +44,7 @@ export interface Operations {
 const DONE: OperationAnswer = { kind: "done" };
 
 export function createOperations(options: OperationsOptions): Operations {
-  const { log, replica, topics, quotas, now } = options;
+  const { log, replica, topics, quotas, clock } = options;
 
   async function append(event: HubEvent, key: string, partition?: number): Promise<number> {
     const at = await log.append("events", { key, value: encodeEvent(event) }, partition);
@@ -72,7 +72,7 @@ export function createOperations(options: OperationsOptions): Operations {
       room,
       "topics",
       topic.id,
-      () => append({ type: "register", id, time: now(), topic: name, end, ...of }, topic.id),
+      () => append({ type: "register", id, time: clock(), topic: name, end, ...of }, topic.id),
     );
     return DONE;
   }
@@ -82,7 +82,7 @@ export function createOperations(options: OperationsOptions): Operations {
     if (await topics.latest(topic) === undefined && !await wasDeregisteredBy(topic, id)) {
       throw new Refusal("not_found", `hub.topic "${name}" is not registered`);
     }
-    const event = { type: "deregister", id, time: now(), topic: name } as const;
+    const event = { type: "deregister", id, time: clock(), topic: name } as const;
     // A3.9: its subscriptions may be in any shard.
     const partitions = Array.from({ length: log.partitions("events") }, (_, partition) => partition);
     const offsets = await Promise.all(partitions.map((partition) => append(event, topic.id, partition)));
@@ -119,7 +119,7 @@ export function createOperations(options: OperationsOptions): Operations {
       : undefined;
     const asked = operation.start === undefined
       ? undefined
-      : await startOf(operation.start, { log, topic, record, now: now() });
+      : await startOf(operation.start, { log, topic, record, now: clock() });
     // A3.6: the end before the intent is in the log, so that nothing published after the subscriber's yes is missed.
     const end = await log.end("messages", topic.partition);
     const { leaseMs, secret, verifyToken, concurrency, client } = operation;
@@ -127,7 +127,7 @@ export function createOperations(options: OperationsOptions): Operations {
     const event: HubEvent = {
       type: "intent",
       id,
-      time: now(),
+      time: clock(),
       mode,
       topic: operation.topic,
       callback,
@@ -198,7 +198,7 @@ export function createOperations(options: OperationsOptions): Operations {
       const makerOf = () => clientOfIntent(intent, subscriptionIdOf(name, callback));
       await topics.ensure(name, topic, id, { makerOf });
     }
-    const time = now();
+    const time = clock();
     const challengedAt = time - result.elapsedMs;
     const end = verified && mode === "unsubscribe" ? { end: await log.end("messages", topic.partition) } : {};
     return { type: "result", id, time, intent, topic: name, callback, verified, challengedAt, ...end };
@@ -224,7 +224,7 @@ export function createOperations(options: OperationsOptions): Operations {
     // In the log before the answer (WIRE §3).
     await Promise.all(wanted.map(async ({ name, topic }, index) => {
       await topics.ensure(name, topic, `${id}.${index}`, { client });
-      await append({ type: "ping", id: `${id}.${index}`, time: now(), topic: name }, topic.id);
+      await append({ type: "ping", id: `${id}.${index}`, time: clock(), topic: name }, topic.id);
     }));
     return DONE;
   }
@@ -251,7 +251,7 @@ export function createOperations(options: OperationsOptions): Operations {
   return {
     resultOf,
     async perform(operation) {
-      refuseStale(operation, now());
+      refuseStale(operation, clock());
       switch (operation.kind) {
         case "register":
           return await register(operation);

@@ -33,7 +33,7 @@ export interface PublishOptions {
   readonly recentIds: RecentIds;
   readonly index: KeyedOptions["index"];
   readonly tail: Pick<Tail, "passed">;
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 /** What waits for the log at once, bytes; above it the core is overloaded. */
@@ -45,15 +45,15 @@ export type Publish = (content: Content) => Promise<ContentAnswer>;
 
 /** @throws {Refusal | LogError} as a route's `refusalOf` reads them */
 export function createPublish(options: PublishOptions): Publish {
-  const { log, topics, recentIds, now } = options;
+  const { log, topics, recentIds, clock } = options;
   const appendKeyed = createAppendKeyed(options);
   const underWay = new Map<string, Promise<ContentAnswer>>();
-  const startedAt = now();
+  const startedAt = clock();
   let pendingBytes = 0;
 
   async function append(content: Content): Promise<ContentAnswer> {
     const topic = topics.identify(content.topic);
-    refuseStale(content, now());
+    refuseStale(content, clock());
     if (options.registration === "automatic") {
       await topics.ensure(content.topic, topic, content.id, { client: content.client });
     } else if (await topics.find(topic) === undefined) {
@@ -82,7 +82,7 @@ export function createPublish(options: PublishOptions): Publish {
 
   /** A later try may stand in the log already, from this process or another: the tail knows once it has passed the end. */
   async function earlier(content: Content, partition: number) {
-    const firstTry = content.madeAt > now() - FIRST_TRY_MS && content.madeAt > startedAt;
+    const firstTry = content.madeAt > clock() - FIRST_TRY_MS && content.madeAt > startedAt;
     if (firstTry) return undefined;
     const end = await log.end("messages", partition);
     if (!await options.tail.passed(partition, end, WAIT_MS)) {

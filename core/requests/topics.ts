@@ -47,10 +47,10 @@ export interface TopicsOptions {
   readonly log: Log;
   readonly replica: Replica;
   readonly quotas: Quotas;
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
-export function createTopics({ log, replica, quotas, now }: TopicsOptions): Topics {
+export function createTopics({ log, replica, quotas, clock }: TopicsOptions): Topics {
   // Names to ids, so that a busy topic is hashed once; and topics that were there a moment ago.
   const ids = new Map<string, Topic>();
   const positive = new Map<string, number>();
@@ -89,7 +89,7 @@ export function createTopics({ log, replica, quotas, now }: TopicsOptions): Topi
       const event = {
         type: "register",
         id: `${operation}+topic`,
-        time: now(),
+        time: clock(),
         topic: name,
         end: await log.end("messages", topic.partition),
         ...(client === undefined ? {} : { client }),
@@ -115,14 +115,14 @@ export function createTopics({ log, replica, quotas, now }: TopicsOptions): Topi
     latest,
     live,
     async ensure(name, topic, operation, maker) {
-      const age = now() - (positive.get(topic.id) ?? -Infinity);
+      const age = clock() - (positive.get(topic.id) ?? -Infinity);
       // Below 0 the clock was set back: nobody knows how old the answer is.
       if (age >= 0 && age < POSITIVE_MS) return;
       // Publishes that come together make the topic once; that one client may not says nothing of another.
       const key = "client" in maker ? `${topic.id} ${clientKeyOf(maker.client)}` : topic.id;
       let made = making.get(key);
       if (made === undefined) {
-        made = make(name, topic, operation, maker).then(() => remember(positive, topic.id, now())).finally(() =>
+        made = make(name, topic, operation, maker).then(() => remember(positive, topic.id, clock())).finally(() =>
           making.delete(key)
         );
         making.set(key, made);

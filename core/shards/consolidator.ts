@@ -26,9 +26,9 @@ export interface ConsolidatorOptions {
   /** How often positions are written while they change: 250 ms on libSQL, 1 s on Kafka (A3.1). */
   readonly checkpointMs: number;
   readonly checkpointAhead?: boolean;
-  readonly now: () => number;
+  readonly clock: () => number;
   /** Monotonic clock, ms, the log's too: the age of the session is measured by it (A3.4). Default `performance.now`. */
-  readonly monotonic?: () => number;
+  readonly now?: () => number;
   /** Aborted when neither the log nor its first shards are to be waited for any more. */
   readonly signal?: AbortSignal | undefined;
   /** What the process before this one in the same place was known as to the group, if it is sure to be dead. */
@@ -70,7 +70,7 @@ export interface Consolidator {
  * Rejects if `signal` aborts before it has joined the others.
  */
 export async function startConsolidator(options: ConsolidatorOptions): Promise<Consolidator> {
-  const { log, replica, monotonic = () => performance.now(), onFatal } = options;
+  const { log, replica, now = () => performance.now(), onFatal } = options;
   const shardCount = log.partitions("events");
   const numbers = Array.from({ length: shardCount }, (_, number) => number);
   // A3.12: sooner it would hold up what it was given. The log may be silent for as long as it likes.
@@ -81,7 +81,7 @@ export async function startConsolidator(options: ConsolidatorOptions): Promise<C
   let ownership: Ownership | undefined;
   const confirmedAgo = () => {
     const confirmedAt = ownership?.membership?.confirmedAt();
-    return confirmedAt === undefined ? undefined : monotonic() - confirmedAt;
+    return confirmedAt === undefined ? undefined : now() - confirmedAt;
   };
   const isConfirmed = () => !log.supports.group || (confirmedAgo() ?? Infinity) < CONFIRMED_WITHIN_MS;
   const shardOf = (number: number) => ownership?.shard(number);

@@ -26,7 +26,7 @@ export interface EventFolderOptions {
   /** Writes with the next batch. */
   readonly put: (...records: ShardRecord[]) => void;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 const MOST_FOLDED = 1_000;
@@ -76,7 +76,7 @@ export class EventFolder {
     let folded = 0;
     while (folded < this.#inbox.length && folded < MOST_FOLDED && this.#deregister === undefined) {
       this.#fold(this.#inbox[folded++]!);
-      if ((folded & 63) === 0 && this.#options.now() - begun > MOST_FOLDING_MS) break;
+      if ((folded & 63) === 0 && this.#options.clock() - begun > MOST_FOLDING_MS) break;
     }
     this.#inbox.splice(0, folded);
     // Beyond the last event there may be records that are none (compacted away, control records).

@@ -59,7 +59,7 @@ export interface OwedOptions {
   /** Writes, with what is found next, that this dead letter is one no more. */
   readonly forgetLetter: (id: string, place: number) => void;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 export class Owed {
@@ -99,7 +99,7 @@ export class Owed {
   }
 
   topic(id: string, record: TopicRecord): void {
-    const { effects, records, find, now, mayAct } = this.#options;
+    const { effects, records, find, clock, mayAct } = this.#options;
     if (record.fetchOwed === undefined) return;
     if (this.#fetching.has(id)) return this.push(() => effects.hurry(id));
     this.#fetching.add(id);
@@ -111,7 +111,7 @@ export class Owed {
         find(() => {
           const before = records.topics.get(id);
           if (before === undefined || before.endedAt !== undefined) return;
-          const after = foldFetched(before, ping, fetched, now());
+          const after = foldFetched(before, ping, fetched, clock());
           if (after === before) return;
           records.setTopic(id, after);
           this.topic(id, after);
@@ -152,7 +152,7 @@ export class Owed {
 
   /** A mark that did not count was no edge's to verify (WIRE §2). */
   readonly #isOverdue = ({ time, marked }: PendingIntent): boolean =>
-    marked === true || time + TAKEOVER_MS <= this.#options.now();
+    marked === true || time + TAKEOVER_MS <= this.#options.clock();
 
   #notify(id: string): void {
     const { effects, records, find } = this.#options;

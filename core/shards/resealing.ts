@@ -9,7 +9,7 @@ export interface ResealingOptions {
   /** Runs what was found out in the next step of the shard's loop. */
   readonly find: (finding: () => void) => void;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 /** In one step, of which there is one a second and shard: looked at, and sealed anew (0.6 ms each). */
@@ -29,15 +29,15 @@ export class Resealing {
   }
 
   step(): void {
-    const { records, secrets, now } = this.#options;
-    if (this.#running || now() < this.#restUntil) return;
+    const { records, secrets, clock } = this.#options;
+    if (this.#running || clock() < this.#restUntil) return;
     this.#walk ??= records.subscriptions.keys();
     const old: string[] = [];
     for (let looked = 0; looked < MOST_LOOKED_AT && old.length < MOST_SEALED; looked++) {
       const { done, value: id } = this.#walk.next();
       if (done) {
         this.#walk = undefined;
-        this.#restUntil = now() + AGAIN_AFTER_MS;
+        this.#restUntil = clock() + AGAIN_AFTER_MS;
         break;
       }
       const secret = records.subscriptions.get(id)?.secret;

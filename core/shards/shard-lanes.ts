@@ -24,7 +24,7 @@ export interface ShardLanesOptions {
   /** The shard was released or dropped, or is being. */
   readonly isOver: () => boolean;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 /** Subscriptions that end in one transaction at most. */
@@ -108,7 +108,7 @@ export class ShardLanes {
   }
 
   gone(lane: Lane): void {
-    const { kept, find, now } = this.#options;
+    const { kept, find, clock } = this.#options;
     // What stands before it was delivered, or answered 410.
     const stoodAt = lane.position(lane.readFrom);
     find(() => {
@@ -117,7 +117,7 @@ export class ShardLanes {
       // What waits to be verified stays: its subscriber may have said yes after the 410. Like after an unsubscribe, the new
       // life has nothing of what this one had (§6.2).
       const { pending, unsubscribedAt = 0 } = record;
-      const gone = ended(record, "gone", now(), record.version);
+      const gone = ended(record, "gone", clock(), record.version);
       this.set(lane.id, { ...gone, pending, unsubscribedAt: Math.max(unsubscribedAt, stoodAt) });
     });
   }
@@ -144,12 +144,12 @@ export class ShardLanes {
 
   /** Looks at a subscription or a topic whose time may have come. */
   #examine(key: string): void {
-    const { kept, book, owed, put, now } = this.#options;
+    const { kept, book, owed, put, clock } = this.#options;
     this.#overdue.delete(key);
     kept.forgetTopic(key);
     const record = kept.subscriptions.get(key);
     if (record === undefined) return kept.watch(key);
-    if (record.phase === "active" && record.expiresAt <= now()) {
+    if (record.phase === "active" && record.expiresAt <= clock()) {
       // §5.3.1: the lease is over. The position is kept for a renewal.
       this.set(key, { ...record, phase: "expired", endedAt: record.expiresAt });
       return;

@@ -14,7 +14,7 @@ export interface ShardRecordsOptions {
   readonly state: Pick<ShardState, "topics" | "subscriptions">;
   readonly retentionMs: number;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 /** Every subscription is looked at within this time, and only dates that are no further than twice of it are in the index. */
@@ -22,7 +22,7 @@ const ROUND_MS = 3_600_000;
 
 export class ShardRecords {
   readonly #retentionMs: number;
-  readonly #now: () => number;
+  readonly #clock: () => number;
   readonly #topics: Map<string, TopicRecord>;
   readonly #subscriptions: Subscriptions;
   readonly #due: DueIndex;
@@ -33,13 +33,13 @@ export class ShardRecords {
   readonly #changedSubscriptions = new Set<string>();
 
   /** The subscriptions are watched one by one, as they are looked at first: a million at once would hold up all else. */
-  constructor({ state, retentionMs, now }: ShardRecordsOptions) {
+  constructor({ state, retentionMs, clock }: ShardRecordsOptions) {
     this.#retentionMs = retentionMs;
-    this.#now = now;
+    this.#clock = clock;
     this.#topics = new Map(state.topics);
     this.#subscriptions = state.subscriptions;
-    this.#due = new DueIndex(now());
-    this.#roundAt = now();
+    this.#due = new DueIndex(clock());
+    this.#roundAt = clock();
     for (const id of this.#topics.keys()) this.watch(id);
   }
 
@@ -65,7 +65,7 @@ export class ShardRecords {
   /** Forgets a topic that ended longer ago than the retention. */
   forgetTopic(id: string): void {
     const { endedAt } = this.#topics.get(id) ?? {};
-    if (endedAt === undefined || endedAt + this.#retentionMs > this.#now()) return;
+    if (endedAt === undefined || endedAt + this.#retentionMs > this.#clock()) return;
     this.#topics.delete(id);
     this.#changedTopics.add(id);
   }
@@ -73,7 +73,7 @@ export class ShardRecords {
   /** Forgets a subscription that nobody will ask for any more. Returns whether it was one. */
   forgetSubscription(id: string): boolean {
     const record = this.#subscriptions.get(id);
-    if (record === undefined || this.#forgetAt(record) > this.#now()) return false;
+    if (record === undefined || this.#forgetAt(record) > this.#clock()) return false;
     this.#subscriptions.delete(id);
     this.#changedSubscriptions.add(id);
     return true;
@@ -86,7 +86,7 @@ export class ShardRecords {
 
   /** Topics and subscriptions whose time may have come; each is to be examined, and watched again. */
   due(): string[] {
-    const now = this.#now();
+    const now = this.#clock();
     this.#lookFurther(now);
     return this.#due.due(now);
   }
@@ -109,7 +109,7 @@ export class ShardRecords {
     const topic = this.#topics.get(id);
     if (topic?.endedAt !== undefined) this.#due.add(id, topic.endedAt + this.#retentionMs);
     if (record === undefined) return;
-    const now = this.#now();
+    const now = this.#clock();
     const date = record.phase === "active" ? record.expiresAt : this.#forgetAt(record);
     if (date <= now + 2 * ROUND_MS) this.#due.add(id, date);
     for (const intent of record.pending) {

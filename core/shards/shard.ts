@@ -37,7 +37,7 @@ export interface ShardOptions {
   readonly partitionOf: (topicId: string) => number;
   readonly effects: Effects;
   readonly secrets: ResealingOptions["secrets"];
-  readonly now: () => number;
+  readonly clock: () => number;
   /** A3.4: whether this process is sure to have its shards still. */
   readonly isConfirmed?: () => boolean;
   /** The writer is lost: fenced, or failed for good. */
@@ -81,7 +81,7 @@ export class Shard {
   #folded: (() => void)[] = [];
 
   constructor(options: ShardOptions) {
-    const { state, now } = options;
+    const { state, clock } = options;
     const { events = options.eventsFrom, operations = [] } = state.shard.topics ?? {};
     this.#options = options;
     this.number = options.number;
@@ -108,10 +108,10 @@ export class Shard {
       sendBeside: (id, life, message) => this.#lanes.beside(id, life, message),
       mayAct: () => !this.#stopped && (options.isConfirmed?.() ?? true),
       forgetLetter: (id, place) => put({ stream: "dead-letters", key: id, value: encodeRecord({ replayed: place }) }),
-      now,
+      clock,
     });
-    const lanes = this.#lanes = new ShardLanes({ kept, book, owed, put, find, isOver: () => this.#stopped, now });
-    this.#folder = new EventFolder({ number: options.number, events, operations, kept, book, owed, lanes, put, now });
+    const lanes = this.#lanes = new ShardLanes({ kept, book, owed, put, find, isOver: () => this.#stopped, clock });
+    this.#folder = new EventFolder({ number: options.number, events, operations, kept, book, owed, lanes, put, clock });
   }
 
   /** The next `events` offset to fold. */
@@ -210,7 +210,7 @@ export class Shard {
     this.#owed.act();
     if (this.#lanes.collectDue()) this.wake();
     if (!this.#stopped) this.#resealing.step();
-    if (this.#composer.untilCheckpoint(this.#options.now()) <= 0) this.wake();
+    if (this.#composer.untilCheckpoint(this.#options.clock()) <= 0) this.wake();
   }
 
   wake(): void {
@@ -284,7 +284,7 @@ export class Shard {
 
   #sleep(): Promise<void> {
     return new Promise((resolve) => {
-      const wait = this.#composer.sleepMs(this.#options.now());
+      const wait = this.#composer.sleepMs(this.#options.clock());
       const timer = wait === undefined ? undefined : setTimeout(() => this.#wake?.(), wait);
       this.#wake = () => {
         clearTimeout(timer);
@@ -313,7 +313,7 @@ export class Shard {
 
   /** One synchronous step: folds what is there, and makes the batch that says so. */
   #compose(): ShardRecord[] {
-    const begun = this.#options.now();
+    const begun = this.#options.clock();
     for (const finding of this.#findings.splice(0)) finding();
     this.#lanes.examineDue();
     this.#folder.fold(begun);

@@ -12,7 +12,7 @@ import { Shard, type ShardOptions } from "./shard.ts";
 export interface TakeOptions extends
   Pick<
     ShardOptions,
-    "addresses" | "retentionMs" | "checkpointMs" | "checkpointAhead" | "partitionOf" | "effects" | "secrets" | "now"
+    "addresses" | "retentionMs" | "checkpointMs" | "checkpointAhead" | "partitionOf" | "effects" | "secrets" | "clock"
   > {
   readonly log: Log;
   readonly replica: Replica;

@@ -31,11 +31,11 @@ export interface ProviderOptions {
   /** ms since 1970. */
   readonly clock: () => number;
   /** Monotonic ms. */
-  readonly monotonic: () => number;
+  readonly now: () => number;
 }
 
 /** Nothing is fetched before the first token comes: the hub starts while its identity provider is away. */
-export function createTokenAccess({ settings, http, metrics, clock, monotonic }: ProviderOptions): TokenAccess {
+export function createTokenAccess({ settings, http, metrics, clock, now }: ProviderOptions): TokenAccess {
   const { issuer: issuers, introspectionUrl: url, introspectionClientId, introspectionClientSecret } = settings;
   const ask = createAskIssuer(http);
   if (settings.audience.includes("*")) {
@@ -46,7 +46,7 @@ export function createTokenAccess({ settings, http, metrics, clock, monotonic }:
   }
   const keySets = issuers.map((issuer, index) => {
     const load = createLoad(issuer, settings.jwksUrl[index], ask);
-    return [issuer, createKeySet({ issuer, load, now: monotonic })] as const;
+    return [issuer, createKeySet({ issuer, load, now: now })] as const;
   });
   const introspection = url === undefined ? {} : {
     introspect: createIntrospect({

@@ -94,7 +94,7 @@ export interface CoreClientOptions {
   /** ms since 1970. */
   readonly clock: () => number;
   /** Monotonic ms. */
-  readonly monotonic: () => number;
+  readonly now: () => number;
   readonly pause: (ms: number) => Promise<void>;
   /** 0 to 1, for jitter. */
   readonly random: () => number;
@@ -118,7 +118,7 @@ export function retryPause(tries: number, elapsedMs: number, patienceMs: number,
 }
 
 export function createCoreClient(options: CoreClientOptions): CoreClient {
-  const { http, sessions, origins, clock, monotonic } = options;
+  const { http, sessions, origins, clock, now } = options;
   let current = 0;
 
   /** Asks a core, and the next one while there is no answer, until patience ends. `attempt` gets what is left of it. */
@@ -126,15 +126,15 @@ export function createCoreClient(options: CoreClientOptions): CoreClient {
     attempt: (origin: string, leftMs: number) => Promise<Reply<T>>,
     patienceMs: number,
   ): Promise<T> {
-    const begun = monotonic();
+    const begun = now();
     for (let tries = 1;; tries++) {
       const at = current;
-      const answer = await attempt(origins[at % origins.length]!, Math.max(1, patienceMs - (monotonic() - begun)));
+      const answer = await attempt(origins[at % origins.length]!, Math.max(1, patienceMs - (now() - begun)));
       if (answer.kind === "answer") return answer.value;
       if (answer.kind === "refused") throw answer.error;
       // Another call may have moved on already.
       if (current === at) current = (at + 1) % origins.length;
-      const pauseMs = retryPause(tries, monotonic() - begun, patienceMs, options.random());
+      const pauseMs = retryPause(tries, now() - begun, patienceMs, options.random());
       if (pauseMs === null) throw answer.error;
       options.onRetry?.();
       await options.pause(pauseMs);
@@ -205,7 +205,7 @@ export function createCoreClient(options: CoreClientOptions): CoreClient {
     report: async ({ challengedAt, ...result }) => {
       const operation = { ...head("op"), ...result };
       // A3.7: the lease counts from the challenge, so each try says anew how long ago that was.
-      const make = () => operationRequest({ ...operation, elapsedMs: Math.round(monotonic() - challengedAt) });
+      const make = () => operationRequest({ ...operation, elapsedMs: Math.round(now() - challengedAt) });
       await call(make, REPORT_PATIENCE_MS);
     },
     ask: (what, question) => {

@@ -79,7 +79,7 @@ async function fill(directory: string, messages: number): Promise<void> {
     directory,
     retentionMs: 7 * 86_400_000,
     maxMessageBytes: 1_000_000,
-    now: () => hourAgo,
+    clock: () => hourAgo,
     onFatal: (error) => {
       throw error;
     },

@@ -108,7 +108,7 @@ export class CoreProcess {
         retentionMs: settings.retentionMs,
         maxMessageBytes: settings.messageMaxBytes,
         partitions,
-        now,
+        clock: now,
         connect: (options) => createSimCluster(this.link, options),
       }),
     );
@@ -123,7 +123,7 @@ export class CoreProcess {
       transport: transport(this.link, this.name),
       outbound: outbound(this.link),
       metrics: NO_METRICS,
-      now,
+      clock: now,
       random: random.unit,
       checkpointAhead: sabotage.checkpointAhead,
       onFatal: (error) => this.#fatal(error),

@@ -12,7 +12,7 @@ export interface ReadingOptions {
   readonly memory: LaneMemory;
   readonly read: ReadMessages;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
   /** The lane's position may have changed. */
   readonly moved: (lane: Lane) => void;
   /** A chunk from the log was offered to a lane. */
@@ -114,7 +114,7 @@ export class Reading {
         return false;
       case "parked":
         // It holds the one message it is probed with.
-        return lane.held === 0 && lane.notBefore <= this.#options.now();
+        return lane.held === 0 && lane.notBefore <= this.#options.clock();
       default:
         return this.hasRoom(lane);
     }

@@ -7,7 +7,7 @@ import type { Post } from "./transport.ts";
 /** Whoever started an attempt. */
 export interface Attempting {
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
   /** Whether a request may be written now, however long it has waited for its connection (A3.4). */
   mayGo(lane: Lane): boolean;
   /** The attempt is over; called once. */
@@ -45,7 +45,7 @@ export class Attempt implements Post, Timed {
     return this.#attempting.mayGo(this.lane);
   }
   answered(status: number, retryAfter: string | undefined): void {
-    this.#attempting.settle(this, outcomeOf(status, retryAfter, this.#attempting.now()));
+    this.#attempting.settle(this, outcomeOf(status, retryAfter, this.#attempting.clock()));
   }
   failed(reason: string): void {
     this.#attempting.settle(this, failureOf(reason));

@@ -29,7 +29,7 @@ export interface AttemptsOptions {
   readonly underWay: UnderWay;
   readonly outcomes: LaneOutcomes;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
   /** A3.4: whether this process is sure to have its shards still. Asked in the same tick as each send. */
   readonly isConfirmed: () => boolean;
 }
@@ -38,7 +38,7 @@ export interface AttemptsOptions {
 const TURN_MS = 20;
 
 export class Attempts implements Attempting {
-  readonly now: () => number;
+  readonly clock: () => number;
   readonly #options: AttemptsOptions;
   readonly #limits: Limits;
   readonly #reading: Reading;
@@ -50,12 +50,12 @@ export class Attempts implements Attempting {
   #stopped = false;
 
   constructor(options: AttemptsOptions) {
-    const { limits, reading, underWay, now, isConfirmed } = options;
+    const { limits, reading, underWay, clock, isConfirmed } = options;
     this.#options = options;
     this.#limits = limits;
     this.#reading = reading;
     this.#underWay = underWay;
-    this.now = now;
+    this.clock = clock;
     this.#isConfirmed = isConfirmed;
   }
 
@@ -100,7 +100,7 @@ export class Attempts implements Attempting {
 
   /** Looks at what is slow by now, whose pause is over, for whom there is room. */
   tick(): void {
-    const now = this.now();
+    const now = this.clock();
     const { pauses, memory } = this.#options;
     for (const attempt of this.#slowing.due(now)) {
       attempt.isSuspect = attempt.lane.suspect = true;
@@ -129,7 +129,7 @@ export class Attempts implements Attempting {
   settle(attempt: Attempt, outcome: Outcome): void {
     const { lane } = attempt;
     const { origin } = attempt.url;
-    const now = this.now();
+    const now = this.clock();
     this.#slowing.remove(attempt);
     // Before its place is another's.
     if (outcome.kind === "retry" && outcome.notBefore !== undefined) this.#limits.ease(origin);
@@ -150,7 +150,7 @@ export class Attempts implements Attempting {
   }
 
   #onDue(lane: Lane): void {
-    if (lane.notBefore > this.now()) return;
+    if (lane.notBefore > this.clock()) return;
     if (lane.state !== "backingOff" && lane.state !== "parked") return;
     lane.apply("due");
     this.resume(lane);
@@ -160,7 +160,7 @@ export class Attempts implements Attempting {
     if (lane.state === "ended" || lane.state === "expired" || !lane.hasRoom) return false;
     if (this.#underWay.isLeaving(lane.shard)) return false;
     if (!lane.repeating && lane.queued === 0) return false;
-    const now = this.now();
+    const now = this.clock();
     if (now >= lane.expiresAt) {
       // §5.3.1: nothing is sent after the lease, even if the sweep has not come by yet.
       this.#options.lanes.remove(lane, "leaseOver");
@@ -191,7 +191,7 @@ export class Attempts implements Attempting {
   }
 
   #attempt(lane: Lane): void {
-    const now = this.now();
+    const now = this.clock();
     // The pause is over, though no tick has said so yet: a success now is to end the failing.
     if (lane.state === "backingOff") {
       lane.apply("due");

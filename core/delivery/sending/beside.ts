@@ -21,7 +21,7 @@ export interface BesideOptions {
   readonly attempts: Attempts;
   readonly counts: DeliveryCounts;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 export class Beside {
@@ -36,13 +36,13 @@ export class Beside {
    * @returns undefined if the lane fails, or if no place is free: try again later
    */
   send(lane: Lane, message: Message): Promise<Outcome> | undefined {
-    const { transport, headersOf, limits, underWay, attempts, now } = this.#options;
+    const { transport, headersOf, limits, underWay, attempts, clock } = this.#options;
     const { target } = lane;
     // Also between two attempts of a lane that fails: what is replayed would only be one failure more.
-    const fails = lane.failures > 0 || lane.notBefore > now();
+    const fails = lane.failures > 0 || lane.notBefore > clock();
     const mayGo = !attempts.isStopped && !underWay.isLeaving(lane.shard) && attempts.mayGo(lane);
-    if (!mayGo || fails || now() >= lane.expiresAt || !limits.enterBeside(target.url.origin)) return undefined;
-    const headers = headersOf(target, message, now());
+    if (!mayGo || fails || clock() >= lane.expiresAt || !limits.enterBeside(target.url.origin)) return undefined;
+    const headers = headersOf(target, message, clock());
     underWay.departs(lane.shard);
     return new Promise((resolve) => {
       const settle = (outcome: Outcome) => {
@@ -55,7 +55,7 @@ export class Beside {
         body: message.body,
         headers,
         mayGo: () => attempts.mayGo(lane),
-        answered: (status, retryAfter) => settle(outcomeOf(status, retryAfter, now())),
+        answered: (status, retryAfter) => settle(outcomeOf(status, retryAfter, clock())),
         failed: (reason) => settle(failureOf(reason)),
       });
     });

@@ -71,7 +71,7 @@ const logger = getLogger(["tidings", "core", "log"]);
 
 export function createAppender(
   cluster: Cluster,
-  { giveUpMs = GIVE_UP_MS, now = Date.now }: { giveUpMs?: number; now?: () => number } = {},
+  { giveUpMs = GIVE_UP_MS, clock = Date.now }: { giveUpMs?: number; clock?: () => number } = {},
 ): Appender {
   const lanes = new Map<string, Lane>();
   /** Lanes with something to send. */
@@ -165,7 +165,7 @@ export function createAppender(
     let bytes = 0;
     for (const lane of chosen) {
       if (bytes >= REQUEST_BYTES) break;
-      lane.cut ??= cutOf(lane, now());
+      lane.cut ??= cutOf(lane, clock());
       bytes += lane.cut.batch.length;
       sent.push(lane);
     }
@@ -226,7 +226,7 @@ export function createAppender(
       return;
     }
     putBack(lane);
-    lane.cut = cutOf(lane, now(), Math.ceil(entries.length / 2));
+    lane.cut = cutOf(lane, clock(), Math.ceil(entries.length / 2));
   }
 
   function putBack(lane: Lane): void {

@@ -30,7 +30,7 @@ export interface GroupOptions {
   readonly shards: number;
   readonly member: Member;
   readonly newCluster: () => Cluster;
-  /** Monotonic clock, ms. */
+  /** Monotonic now, ms. */
   readonly now: () => number;
 }
 

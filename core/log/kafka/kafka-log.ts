@@ -37,7 +37,7 @@ export interface KafkaLogOptions {
   readonly giveUpMs?: number;
   /** Default 1 h. */
   readonly compactedSegmentMs?: number;
-  readonly now?: () => number;
+  readonly clock?: () => number;
   /** Ends the opening, which waits for brokers as long as it must. */
   readonly signal?: AbortSignal;
   /** How brokers are reached; by default over TCP. */
@@ -56,7 +56,7 @@ const OVERHEAD_BYTES = 64 * 1024;
  * @throws {LogError} "misconfigured"; "closed" once `signal` aborts
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
-  const { brokers, prefix, clientId, retentionMs, maxMessageBytes, replication, giveUpMs, now = Date.now } = options;
+  const { brokers, prefix, clientId, retentionMs, maxMessageBytes, replication, giveUpMs, clock = Date.now } = options;
   const partitions = options.partitions ?? PARTITIONS;
   const kafkaTopicOf = (stream: Stream) => `${prefix}.${stream}`;
   const kafkaTopics = topicsToKnow(kafkaTopicOf);
@@ -98,7 +98,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
 
   const offsets = createOffsets(asking, signal);
   const read = createRead(reading, offsets, signal);
-  const appender = createAppender(appending, { now, ...(giveUpMs === undefined ? {} : { giveUpMs }) });
+  const appender = createAppender(appending, { clock, ...(giveUpMs === undefined ? {} : { giveUpMs }) });
   const followers = new Set<Follower>();
   const memberships = new Set<Membership>();
   const at = (stream: Stream, partition: number, time: number) => offsets.at(kafkaTopicOf(stream), partition, time);
@@ -159,7 +159,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
         kafkaTopicOf,
         end: (stream) => at(stream, shard, END),
         readTopics: (position) => read(kafkaTopicOf("topics"), shard, position, { maxBytes: 1024 * 1024 }),
-        now,
+        clock,
         closing: signal,
       });
       try {

@@ -7,7 +7,7 @@ export interface OAuthClient {
   readonly clientSecret: string;
   readonly scope: string | undefined;
   /** Wall clock, ms. */
-  readonly now: () => number;
+  readonly clock: () => number;
 }
 
 const WITHIN_MS = 10_000;
@@ -23,11 +23,11 @@ export function createOAuthTokens(client: OAuthClient): () => Promise<string> {
   let asking: Promise<string> | undefined;
   async function ask(): Promise<string> {
     const { token, expiresInMs } = await requestToken(client);
-    current = { token, until: client.now() + expiresInMs * USED_FOR };
+    current = { token, until: client.clock() + expiresInMs * USED_FOR };
     return token;
   }
   return () => {
-    if (current !== undefined && client.now() < current.until) return Promise.resolve(current.token);
+    if (current !== undefined && client.clock() < current.until) return Promise.resolve(current.token);
     return asking ??= ask().finally(() => asking = undefined);
   };
 }

@@ -35,12 +35,12 @@ const PATIENCE_MS = 5_000;
  * @throws {KafkaError} {NoAnswer} {LogError} {InDoubt} if `mayOpen` says no: nobody is fenced
  */
 export async function takeTransactionalId(
-  { cluster, transactionalId, mayOpen, closing, now }: {
+  { cluster, transactionalId, mayOpen, closing, clock }: {
     cluster: Cluster;
     transactionalId: string;
     mayOpen: () => boolean;
     closing: AbortSignal;
-    now: () => number;
+    clock: () => number;
   },
 ): Promise<TransactionalProducer> {
   const patience = { what: `write as ${transactionalId}`, forMs: PATIENCE_MS, closing };
@@ -122,7 +122,7 @@ export async function takeTransactionalId(
             transactional: true,
           };
           const { kafkaTopic, partition } = placed[0]!;
-          parts.push({ kafkaTopic, partition, count: cut.length, batch: encodeBatch(cut, stamp, now()) });
+          parts.push({ kafkaTopic, partition, count: cut.length, batch: encodeBatch(cut, stamp, clock()) });
         }
         await send(parts, first);
       }

@@ -20,7 +20,7 @@ export interface WriterOptions {
   readonly readTopics: (from: number) => Promise<{ readonly records: readonly LogRecord[]; readonly next: number }>;
   /** Asked right before each request that fences (A3.4). In doubt, an unclear commit waits with what comes next. */
   readonly mayOpen: () => boolean;
-  readonly now: () => number;
+  readonly clock: () => number;
   /** The log is being closed. */
   readonly closing: AbortSignal;
 }
@@ -41,7 +41,7 @@ const logger = getLogger(["tidings", "core", "log"]);
  * @throws {LogError} "fenced" if another took it meanwhile or it may not be taken, "unavailable" after 30 s, "closed", "misconfigured"
  */
 export async function openShardWriter(options: WriterOptions): Promise<ShardWriter> {
-  const { cluster, shard, transactionalId, owner, kafkaTopicOf, mayOpen, now } = options;
+  const { cluster, shard, transactionalId, owner, kafkaTopicOf, mayOpen, clock } = options;
   const closed = new AbortController();
   const closing = AbortSignal.any([options.closing, closed.signal]);
   let producer: TransactionalProducer | undefined;
@@ -51,7 +51,7 @@ export async function openShardWriter(options: WriterOptions): Promise<ShardWrit
   let tail: Promise<unknown> = Promise.resolve();
 
   const take = async () => {
-    producer = await takeTransactionalId({ cluster, transactionalId, mayOpen, closing, now });
+    producer = await takeTransactionalId({ cluster, transactionalId, mayOpen, closing, clock });
   };
 
   /** Whether the newest mark is another's. Moves on in the log, so each record is read once. */

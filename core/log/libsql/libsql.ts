@@ -37,7 +37,7 @@ export interface LibsqlLogOptions {
   readonly maxMessageBytes: number;
   /** Called once, when the file can no longer be trusted to commit (SQLITE_BUSY, an I/O error): the process must end. */
   readonly onFatal: (error: Error) => void;
-  readonly now?: () => number;
+  readonly clock?: () => number;
   /** How often retention deletes, ms; default an eighth of the retention, at most 10 minutes. */
   readonly sweepMs?: number;
 }
@@ -128,7 +128,7 @@ function createLog(
   { next, lastTime, identity }: Tables,
   unlock: () => Promise<void>,
 ): Log {
-  const now = options.now ?? Date.now;
+  const clock = options.clock ?? Date.now;
   const recent = new Map(STREAMS.map((stream) => [stream, new Recent(next.get(stream)!, RECENT_BYTES)]));
   const followers = new Set<LibsqlFollower>();
   let queue: Work[] = [];
@@ -163,7 +163,7 @@ function createLog(
     const batch = takeBatch();
     if (queue.length > 0) schedule();
     if (batch.length === 0) return;
-    const time = lastTime = Math.max(lastTime, now());
+    const time = lastTime = Math.max(lastTime, clock());
     const placed = place(batch, time);
     try {
       await database.write.batch(statements(placed), "write");
@@ -260,7 +260,13 @@ function createLog(
     sweeping = true;
     try {
       const eventsMs = Math.max(options.retentionMs, EVENTS_KEPT_MS);
-      await sweepRetention(database, { exclusive, now: now(), retentionMs: options.retentionMs, eventsMs, ends: next });
+      await sweepRetention(database, {
+        exclusive,
+        now: clock(),
+        retentionMs: options.retentionMs,
+        eventsMs,
+        ends: next,
+      });
     } catch (error) {
       // A full disk is no reason to end; the next sweep makes room or a person does.
       if (!closed && !isCode(error, "SQLITE_FULL")) fail([], error instanceof Error ? error : new Error(String(error)));

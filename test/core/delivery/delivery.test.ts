@@ -26,7 +26,7 @@ describe("ends", () => {
 
   it("§5.3.1 after the lease nothing starts, the owner hears of it once, and the position is kept", async () => {
     await using rig = await openDeliveryRig();
-    const lane = rig.add({ ...at("leased"), expiresAt: rig.now() + 60_000 });
+    const lane = rig.add({ ...at("leased"), expiresAt: rig.clock() + 60_000 });
     await rig.publish(TOPIC, "0");
     await rig.received("/leased", 1);
     await eventually("0 to be done", () => !lane.busy);

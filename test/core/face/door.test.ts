@@ -23,7 +23,7 @@ function openDoor(options: Partial<DoorOptions> = {}) {
   const door = createDoor({
     edges: EDGES,
     sealingKeys: SECRETS.sealingKeys,
-    now: () => now,
+    clock: () => now,
     onRefused: (reason) => void refused.push(reason),
     ...options,
   });

@@ -203,7 +203,7 @@ describe("A2.5 retention", { timeout: 60_000 }, () => {
   it("A2.5 what is older than the retention is deleted, and its bytes are given back to the disk", async () => {
     await withDirectory(async (directory) => {
       let time = 1_700_000_000_000;
-      const log = await open(directory, { retentionMs: 60_000, now: () => time, sweepMs: 50 });
+      const log = await open(directory, { retentionMs: 60_000, clock: () => time, sweepMs: 50 });
       const body = Buffer.alloc(100_000, 7);
       const append = (key: string) => log.append("messages", { key, value: body });
       await Promise.all(Array.from({ length: 300 }, () => append("old")));
@@ -248,7 +248,7 @@ describe("A2.5 retention", { timeout: 60_000 }, () => {
       clearTimeout(late);
       assert.deepEqual({ code, signal }, { code: 0, signal: null }, errors);
       let time = 1_700_000_010_000;
-      const log = await open(directory, { retentionMs: 1_000, now: () => time++, sweepMs: 20 });
+      const log = await open(directory, { retentionMs: 1_000, clock: () => time++, sweepMs: 20 });
       await eventually("the rest is gone", async () => await log.start("messages", 0) === 20_000);
       await log.close();
     });
@@ -273,7 +273,7 @@ describe("A2.5 retention", { timeout: 60_000 }, () => {
   it("A2.5 events are kept a day, however short the retention", async () => {
     await withDirectory(async (directory) => {
       let time = 1_700_000_000_000;
-      const log = await open(directory, { retentionMs: 1_000, now: () => time, sweepMs: 20 });
+      const log = await open(directory, { retentionMs: 1_000, clock: () => time, sweepMs: 20 });
       await log.append("events", { key: "k", value: Buffer.from("x") });
       await log.append("messages", { key: "k", value: Buffer.from("x") });
       time += DAY_MS - 1_000;

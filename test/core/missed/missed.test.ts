@@ -35,13 +35,13 @@ interface Asking {
 function over(rig: CoreRig, more: Partial<MissedOptions> = {}): Asking {
   const { log, replica, consolidator } = rig;
   const { delivery: { tail }, blocks: index } = consolidator;
-  const now = Date.now;
-  const topics = createTopics({ log, replica, quotas: NO_QUOTAS, now });
-  const admit = createAdmit({ log, replica, topics, secrets: OPEN_SECRETS, now });
+  const clock = Date.now;
+  const topics = createTopics({ log, replica, quotas: NO_QUOTAS, clock });
+  const admit = createAdmit({ log, replica, topics, secrets: OPEN_SECRETS, clock });
   const standingOf = createStandingOf({ log, replica, consolidator });
   const read = createReadTopic({
     tail,
-    readMessages: createReadMessages({ log, index, recentIds: new RecentIds(now) }),
+    readMessages: createReadMessages({ log, index, recentIds: new RecentIds(clock) }),
   });
   const missed = createMissed({
     log,
@@ -52,7 +52,7 @@ function over(rig: CoreRig, more: Partial<MissedOptions> = {}): Asking {
     read,
     tail,
     secrets: OPEN_SECRETS,
-    now,
+    clock,
     ...more,
   });
   const readDeadLetters = createReadDeadLetters({ log, replica, admit });
@@ -93,7 +93,7 @@ describe("WIRE §5 missed messages", () => {
       await rig.publish(TOPIC, "two");
       assert.deepEqual(bodies(await page()), ["one", "two"]);
       assert.deepEqual(bodies(await page({ since: ALWAYS })), ["one", "two"]);
-      const { id } = createTopics({ ...rig, quotas: NO_QUOTAS, now: Date.now }).identify(TOPIC);
+      const { id } = createTopics({ ...rig, quotas: NO_QUOTAS, clock: Date.now }).identify(TOPIC);
       assert.deepEqual(bodies(await page({ after: encodeCursor(id, { partition: 0, offset: -1 }) })), ["one", "two"]);
       // The first was delivered: the position moves, and so does what is missed.
       const post = await eventually("an attempt", () => rig.transport.posts[0]);
@@ -135,7 +135,7 @@ describe("WIRE §5 missed messages", () => {
       const { page, stream, deadLetters } = over(rig);
       await rig.intend({ callback: CALLBACK, verified: true });
       await rig.publish(TOPIC, "one");
-      const { id } = createTopics({ ...rig, quotas: NO_QUOTAS, now: Date.now }).identify(TOPIC);
+      const { id } = createTopics({ ...rig, quotas: NO_QUOTAS, clock: Date.now }).identify(TOPIC);
       const at = (offset: number) => encodeCursor(id, { partition: 0, offset });
       assert.deepEqual(bodies(await page({ after: at(0) })), []);
       for (const offset of [1, 2 ** 40]) {

@@ -15,7 +15,7 @@ async function page(
 ): Promise<MissedMessages & { bytes: number; at: number }> {
   const { parts, bytes } = await readPage({ topic: tail.topic, from, end, limit }, {
     read: tail.read,
-    monotonic: clock,
+    now: clock,
   });
   const text = Buffer.concat(parts);
   assert.equal(text.length, bytes);

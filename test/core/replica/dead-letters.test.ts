@@ -79,13 +79,13 @@ async function holds(log: Log, replica: Replica): Promise<void> {
 describe("the replica's dead letters", () => {
   it("are a subscription's and a life's, on the embedded log", () =>
     withDirectory(async (directory) => {
-      const now = Date.now;
+      const clock = Date.now;
       const log = await openLibsqlLog({ directory, retentionMs: DAY_MS, maxMessageBytes: 1_000, onFatal });
-      const replica = await openReplica({ path: join(directory, "replica.db"), log, now, onFatal });
+      const replica = await openReplica({ path: join(directory, "replica.db"), log, clock, onFatal });
       await holds(log, replica);
       await replica.close();
       // Another process's start reads only what came since.
-      const again = await openReplica({ path: join(directory, "replica.db"), log, now, onFatal });
+      const again = await openReplica({ path: join(directory, "replica.db"), log, clock, onFatal });
       assert.deepEqual(messages(await ask(again)), [3, 5, 9]);
       await again.close();
       await log.close();
@@ -93,19 +93,19 @@ describe("the replica's dead letters", () => {
 
   it("are kept for the retention, and then really deleted", () =>
     withDirectory(async (directory) => {
-      const clock = createClock();
-      const { now } = clock;
+      const time = createClock();
+      const clock = time.now;
       // The log itself keeps them for longer: it is the replica's own deleting that is looked at.
-      const log = await openLibsqlLog({ directory, retentionMs: DAY_MS, maxMessageBytes: 1_000, onFatal, now });
+      const log = await openLibsqlLog({ directory, retentionMs: DAY_MS, maxMessageBytes: 1_000, onFatal, clock });
       const path = join(directory, "replica.db");
-      const replica = await openReplica({ path, log, now, onFatal, retentionMs: 8_000 });
+      const replica = await openReplica({ path, log, clock, onFatal, retentionMs: 8_000 });
       const writer = await log.openWriter(0);
       await writer.commit([letter(ME, 7, 1), letter(OTHER, 7, 2)]);
       assert.deepEqual(messages(await ask(replica)), [1]);
-      clock.advance(7_000);
+      time.advance(7_000);
       await writer.commit([letter(ME, 7, 3)]);
       assert.deepEqual(messages(await ask(replica)), [1, 3]);
-      clock.advance(2_000);
+      time.advance(2_000);
       assert.deepEqual(messages(await ask(replica)), [3]);
       const reader = createClient({ url: `file:${path}` });
       await eventually("one row left", async () => {
@@ -132,7 +132,7 @@ describe("the replica's dead letters, Kafka", { skip: kafka.skip }, () => {
         replication: 1,
         partitions: 2,
       });
-      const replica = await openReplica({ path: join(directory, "replica.db"), log, now: Date.now, onFatal });
+      const replica = await openReplica({ path: join(directory, "replica.db"), log, clock: Date.now, onFatal });
       await holds(log, replica);
       await replica.close();
       await log.close();

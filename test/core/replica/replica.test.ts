@@ -43,7 +43,14 @@ async function inPlace(run: (place: Place) => Promise<void>): Promise<void> {
     const failures: Error[] = [];
     const onFatal = (error: Error) => void failures.push(error);
     const openLog = () =>
-      openLibsqlLog({ directory, retentionMs: 7 * DAY_MS, maxMessageBytes: 1e6, onFatal, now: clock.now, sweepMs: 50 });
+      openLibsqlLog({
+        directory,
+        retentionMs: 7 * DAY_MS,
+        maxMessageBytes: 1e6,
+        onFatal,
+        clock: clock.now,
+        sweepMs: 50,
+      });
     const log = await openLog();
     await using place: Place = {
       directory,
@@ -53,7 +60,7 @@ async function inPlace(run: (place: Place) => Promise<void>): Promise<void> {
       writer: await log.openWriter(0),
       failures,
       async open(other = place.log, path = place.path) {
-        const replica = await openReplica({ path, log: other, now: clock.now, onFatal });
+        const replica = await openReplica({ path, log: other, clock: clock.now, onFatal });
         if (other === place.log) await replica.caughtUp(0);
         return replica;
       },

@@ -28,7 +28,7 @@ function rig(subscriptions: Readonly<Record<string, SubscriptionRecord>>, now = 
   const clock = { now };
   const state = { topics: new Map(), subscriptions: new Subscriptions() };
   for (const [id, record] of Object.entries(subscriptions)) state.subscriptions.set(id, record);
-  const kept = new ShardRecords({ state, retentionMs: 7 * DAY_MS, now: () => clock.now });
+  const kept = new ShardRecords({ state, retentionMs: 7 * DAY_MS, clock: () => clock.now });
   for (const id of kept.subscriptions.keys()) kept.watch(id);
   return { clock, kept };
 }

@@ -65,7 +65,7 @@ function scripted(
     sessions: UNSIGNED,
     origins: ["http://core"],
     clock: () => 1_000_000 + time,
-    monotonic: () => time,
+    now: () => time,
     pause: async (ms) => {
       pauses.push(ms);
       time += ms;
@@ -189,7 +189,7 @@ describe("A3.8 the edge's client of the core", () => {
       return Promise.reject(new HttpClientError("timed out"));
     };
     const http = { send: hang, stream: hang, close: async () => {} };
-    const { core } = scripted([], { http, origins: ["http://a", "http://b"], monotonic: () => time });
+    const { core } = scripted([], { http, origins: ["http://a", "http://b"], now: () => time });
     const pair = { topic: "t", callback: "c" };
     await core.read({ pair, caller: { kind: "anyone" }, given: [] }, "page").catch(codeOf);
     await core.publish(CONTENT).catch(codeOf);
@@ -274,7 +274,7 @@ describe("A3.8 the edge's client of the core", () => {
     const http = createHttpClient();
     const sessions = createSessions({ http, key: await makeEdgeKey(), digests: NODE_DIGESTS, clock: Date.now });
     let time = 0;
-    const { core, close } = openCoreClient([fake.origin], { sessions, monotonic: () => time += 1_000 });
+    const { core, close } = openCoreClient([fake.origin], { sessions, now: () => time += 1_000 });
     await assert.rejects(core.operate({ kind: "register", topic: "t" }), (error) => {
       return error instanceof CoreError && error.code === "unavailable" && !/edge|key/i.test(error.message);
     });

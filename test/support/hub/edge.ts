@@ -46,7 +46,7 @@ export function openCoreClient(
     sessions: createSessions({ http, key: EDGE_KEY, digests: NODE_DIGESTS, clock }),
     origins,
     clock,
-    monotonic: () => performance.now(),
+    now: () => performance.now(),
     pause,
     random: () => Math.random(),
     ...options,

@@ -81,7 +81,7 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
   let offset = 0;
   const results = () => operations.filter((operation) => operation.kind === "result");
 
-  const door = createDoor({ edges: EDGES, sealingKeys: SECRETS.sealingKeys, now: Date.now, onRefused: () => {} });
+  const door = createDoor({ edges: EDGES, sealingKeys: SECRETS.sealingKeys, clock: Date.now, onRefused: () => {} });
 
   const answer = async (request: Request, target: string | undefined): Promise<CoreReply | Response> => {
     const { pathname, searchParams } = new URL(request.url);

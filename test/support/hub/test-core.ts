@@ -93,7 +93,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
   const calls: OutboundRequest[] = [];
   const onFatal = (error: Error) => void failures.push(error);
   const { retentionMs, messageMaxBytes: maxMessageBytes } = settings;
-  const log = await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal, now: clock.now, sweepMs: 100 });
+  const log = await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal, clock: clock.now, sweepMs: 100 });
   const seen = options.wrap?.(log) ?? log;
   // The core may call before it is open: what was owed at its last end.
   let onCall: TestCore["onCall"] = options.onCall ??
@@ -115,7 +115,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
     transport,
     outbound,
     metrics,
-    now: clock.now,
+    clock: clock.now,
     random: Math.random,
     onFatal,
   });

@@ -27,7 +27,7 @@ export function openTokenAccess(
     http,
     metrics,
     clock,
-    monotonic: () => performance.now(),
+    now: () => performance.now(),
   });
   return {
     ...access,

@@ -113,7 +113,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
   const effects = createScriptedEffects();
   const onFatal = (error: Error) => void failures.push(error);
   let crashed = false;
-  const log = await openLibsqlLog({ directory, retentionMs, maxMessageBytes: 1_000_000, onFatal, now: clock.now });
+  const log = await openLibsqlLog({ directory, retentionMs, maxMessageBytes: 1_000_000, onFatal, clock: clock.now });
   const watched: Log = {
     ...log,
     async openWriter(shard) {
@@ -129,7 +129,13 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
       };
     },
   };
-  const replica = await openReplica({ path: join(directory, "replica.db"), log, now: clock.now, onFatal, retentionMs });
+  const replica = await openReplica({
+    path: join(directory, "replica.db"),
+    log,
+    clock: clock.now,
+    onFatal,
+    retentionMs,
+  });
   let running: Consolidator | undefined;
   let closed = false;
   const close = async () => {
@@ -222,7 +228,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
           deadLetterAttempts: options.deadLetterAttempts ?? 5,
           laneMemoryBytes: 64 * 1024 * 1024,
         },
-        now: clock.now,
+        clock: clock.now,
         random: Math.random,
       },
       effects,
@@ -230,7 +236,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
       hubUrl: "http://hub.example/hub",
       retentionMs,
       checkpointMs: options.checkpointMs ?? 20,
-      now: clock.now,
+      clock: clock.now,
       onFatal,
     });
   } catch (error) {

@@ -47,7 +47,7 @@ export interface DeliveryRig extends AsyncDisposable {
   readonly deadLetters: readonly (DeadLetter & { readonly lane: Lane })[];
   /** The most bytes that lanes held at any time an attempt began or ended. */
   readonly mostHeld: number;
-  readonly now: () => number;
+  readonly clock: () => number;
   /** Moves the clock; ticks follow in real time. */
   advance(ms: number): void;
   publish(topicId: string, body: string | Uint8Array, id?: string): Promise<number>;
@@ -104,7 +104,7 @@ export async function append(log: Log, topicId: string, body: string | Uint8Arra
 export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise<DeliveryRig> {
   const directory = await mkdtemp(join(tmpdir(), "tidings-delivery-"));
   let ahead = 0;
-  const now = () => Date.now() + ahead;
+  const clock = () => Date.now() + ahead;
   const open = () =>
     openLibsqlLog({
       directory,
@@ -113,7 +113,7 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
       onFatal: (error) => {
         throw error;
       },
-      now,
+      clock: clock,
       ...(options.sweepMs === undefined ? {} : { sweepMs: options.sweepMs }),
     });
   if (options.before !== undefined) {
@@ -130,7 +130,7 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
   const scripted: Transport = {
     post(post) {
       const id = post.headers[post.headers.indexOf("webhook-id") + 1]!;
-      const one = { to: post.url.target, body: post.body.toString(), id, post, at: now() };
+      const one = { to: post.url.target, body: post.body.toString(), id, post, at: clock() };
       sent.push(one);
       mostHeld = Math.max(mostHeld, delivery.heldBytes);
       const answer = rig.answer(one);
@@ -153,10 +153,10 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
       log,
       blocks: await openBlockIndex(writing, [from]),
       transport: options.transport ?? scripted,
-      recentIds: new RecentIds(now),
+      recentIds: new RecentIds(clock),
       signers: options.signers ?? OPEN_SIGNERS,
       settings: { ...SETTINGS, ...options.settings },
-      now,
+      clock: clock,
       random: options.random ?? Math.random,
     },
     {
@@ -179,7 +179,7 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
     get mostHeld() {
       return mostHeld;
     },
-    now,
+    clock,
     advance: (ms) => void (ahead += ms),
     publish: (topicId, body, id) => append(log, topicId, body, id),
     add(laneOptions) {

@@ -123,9 +123,9 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
           };
         },
       });
-      const now = Date.now;
+      const clock = Date.now;
       const onFatal = (error: Error) => void failures.push(error);
-      const replica = await openReplica({ path: join(directory, `${name}.db`), log, now, onFatal });
+      const replica = await openReplica({ path: join(directory, `${name}.db`), log, clock, onFatal });
       const transport = createScriptedTransport();
       const effects = createScriptedEffects();
       let running: Consolidator | undefined;
@@ -135,7 +135,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
         delivery: {
           log,
           transport,
-          recentIds: new RecentIds(now),
+          recentIds: new RecentIds(clock),
           signers: OPEN_SIGNERS,
           settings: {
             userAgent: "test",
@@ -146,7 +146,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
             deadLetterAttempts: 5,
             laneMemoryBytes: 64 * 1024 * 1024,
           },
-          now,
+          clock,
           random: Math.random,
         },
         effects,
@@ -154,7 +154,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
         hubUrl: "http://hub.example/hub",
         retentionMs: 7 * 86_400_000,
         checkpointMs: 20,
-        now,
+        clock,
         signal,
         onFatal,
       }).then((consolidator) => running = consolidator);

@@ -103,7 +103,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     const openByToken = (...answers: readonly number[]) => {
       asked.length = 0;
       statuses.splice(0, Infinity, ...answers);
-      const client = { clientId: "alice", clientSecret: "p:ä", scope: undefined, now: Date.now };
+      const client = { clientId: "alice", clientSecret: "p:ä", scope: undefined, clock: Date.now };
       const tokenUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/token`;
       return open({ tls, sasl: { mechanism: "oauthbearer", token: createOAuthTokens({ ...client, tokenUrl }) } });
     };
