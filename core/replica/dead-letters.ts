@@ -1,7 +1,7 @@
 // The replica's copy of `dead-letters`, by subscription: on Kafka there is no other index to read them by (WIRE §5).
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import type { DeadLetter } from "../delivery/lane/lane-owner.ts";
 import type { Batch } from "../log/log.ts";
+import type { DeadLetter } from "../state/records.ts";
 import { and, eq, gt, gte, inArray, sql } from "./drizzle.ts";
 import { deadLetters } from "./schema.ts";
 import { nextTurn } from "../../shared/turn.ts";

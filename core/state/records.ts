@@ -121,6 +121,22 @@ export interface LaneHealth {
   readonly firstAt: number;
 }
 
+/** A message that was given up, as `dead-letters` has it with the life of the subscription. */
+export interface DeadLetter {
+  /** Of the message. */
+  readonly id: string;
+  /** Where the message stands in `messages`. */
+  readonly partition: number;
+  readonly offset: number;
+  readonly reason: string;
+  /** Of the last answer; 0 if there was none. */
+  readonly status: number;
+  readonly attempts: number;
+  /** When the first attempt and the last one failed, ms since 1970. */
+  readonly firstAt: number;
+  readonly lastAt: number;
+}
+
 /** Key `~` of `topics`, `subscriptions` and `cursors`: where the shard's owner stands. */
 export interface ShardRecordState {
   /** The next `events` offset to fold. */

@@ -1,4 +1,5 @@
 // What lanes tell the owner of their shard, who writes what must be durable: positions, ends, dead letters.
+import type { DeadLetter } from "../../state/records.ts";
 import type { Lane } from "./lane.ts";
 
 /** Called in the middle of a step: note it, do not act. */
@@ -11,16 +12,4 @@ export interface LaneOwner {
   leaseOver(lane: Lane): void;
   /** Given up: the position moves past it in the same batch that writes this. */
   deadLetter(lane: Lane, letter: DeadLetter): void;
-}
-
-export interface DeadLetter {
-  readonly id: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly reason: string;
-  readonly status: number;
-  readonly attempts: number;
-  /** ms since 1970. */
-  readonly firstAt: number;
-  readonly lastAt: number;
 }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { openBlockIndex } from "../../../core/messages/block-index.ts";
 import { Delivery, type DeliverySettings } from "../../../core/delivery/delivery.ts";
 import type { Lane } from "../../../core/delivery/lane/lane.ts";
-import type { DeadLetter } from "../../../core/delivery/lane/lane-owner.ts";
+import type { DeadLetter } from "../../../core/state/records.ts";
 import { MESSAGE_HEADERS } from "../../../core/messages/message.ts";
 import type { Signers } from "../../../core/keys/signers.ts";
 import { RecentIds } from "../../../core/messages/recent-ids.ts";
