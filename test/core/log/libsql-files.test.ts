@@ -231,7 +231,7 @@ describe("A2.5 retention", { timeout: 60_000 }, () => {
         const { openLibsqlLog } = await import(${JSON.stringify(url)});
         let time = 1_700_000_000_000;
         const log = await openLibsqlLog({ directory: ${JSON.stringify(directory)}, retentionMs: 1_000,
-          maxMessageBytes: 1_000, onFatal: (error) => { throw error; }, now: () => time, sweepMs: 1 });
+          maxMessageBytes: 1_000, onFatal: (error) => { throw error; }, clock: () => time, sweepMs: 1 });
         const value = Buffer.alloc(10);
         await Promise.all(Array.from({ length: 20_000 }, () => log.append("messages", { key: "k", value })));
         time += 10_000;
@@ -257,7 +257,7 @@ describe("A2.5 retention", { timeout: 60_000 }, () => {
   it("A2.5 offsets of what was deleted are never used again, even when nothing is left", async () => {
     await withDirectory(async (directory) => {
       let time = 1_700_000_000_000;
-      const options = { retentionMs: 1_000, now: () => time, sweepMs: 20 };
+      const options = { retentionMs: 1_000, clock: () => time, sweepMs: 20 };
       const log = await open(directory, options);
       for (let n = 0; n < 5; n++) await log.append("messages", { key: "k", value: Buffer.from("x") });
       time += 10_000;
