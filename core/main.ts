@@ -21,7 +21,7 @@ import { createOAuthTokens } from "./log/kafka/oauth-token.ts";
 import type { KafkaSasl, KafkaTls } from "./log/kafka/security.ts";
 import { openKafkaLog } from "./log/kafka/kafka-log.ts";
 import { holdLock } from "./sqlite/database.ts";
-import { openLibsqlLog } from "./log/libsql/libsql.ts";
+import { openLibsqlLog } from "./log/libsql/libsql-log.ts";
 import type { Log } from "./log/log.ts";
 import { bePatient } from "./log/patient.ts";
 

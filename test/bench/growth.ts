@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { MESSAGE_HEADERS } from "../../core/messages/message.ts";
 import { topicIdOf } from "../../core/state/ids.ts";
-import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../core/log/libsql/libsql-log.ts";
 import { median, stampedBody } from "./clock.ts";
 import { publish } from "./parts.ts";
 import { type Bench, PUBLISH_CONNECTIONS, type Rig } from "./rig.ts";

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
-import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../core/log/libsql/libsql-log.ts";
 import type { Log } from "../../core/log/log.ts";
 import { type CoreKey, makeCoreKey, publicHalf } from "../../shared/jwks.ts";
 import { eventually } from "../support/eventually.ts";

@@ -9,7 +9,7 @@ import { encodeEvent } from "../../core/state/events.ts";
 import { MESSAGE_HEADERS } from "../../core/messages/message.ts";
 import { topicIdOf } from "../../core/state/ids.ts";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
-import { openLibsqlLog } from "../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../core/log/libsql/libsql-log.ts";
 import type { Log } from "../../core/log/log.ts";
 import { encodeForm } from "../support/form.ts";
 import { call } from "../support/servers/http.ts";

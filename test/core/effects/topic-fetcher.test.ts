@@ -7,7 +7,7 @@ import { after, before, describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
 import type { Fetched, TopicRecord } from "../../../core/state/records.ts";
 import { type Message, toMessage } from "../../../core/messages/message.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
 import { createTopicFetcher, FETCHES_AT_ONCE, FETCHES_PER_ORIGIN } from "../../../core/effects/topic-fetcher.ts";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
 import { countAppends } from "../../../core/log/counted.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { createMetrics } from "../../../shared/runtime/metrics.ts";
 
 it("appends are counted by stream and by what came of them", async () => {

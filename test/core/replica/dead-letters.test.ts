@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { createClient } from "@libsql/client/sqlite3";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
 import type { Log } from "../../../core/log/log.ts";
 import { openReplica } from "../../../core/replica/replica.ts";

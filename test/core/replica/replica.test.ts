@@ -13,7 +13,7 @@ import {
   type TopicRecord,
 } from "../../../core/state/records.ts";
 import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log, ShardRecord, ShardWriter } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";
 import { type Clock, createClock, withDirectory } from "../../support/rigs/core-rig.ts";

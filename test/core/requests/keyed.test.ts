@@ -6,7 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { createHash } from "node:crypto";
 import { keyedMessageIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log } from "../../../core/log/log.ts";
 import { answer } from "../../support/answers.ts";
 import { openCallbackServer } from "../../support/servers/callback-server.ts";

@@ -120,7 +120,7 @@ describe("A3.9 deregister", () => {
 });
 
 async function phases(directory: string): Promise<Record<string, number>> {
-  const { openLibsqlLog } = await import("../../../core/log/libsql/libsql.ts");
+  const { openLibsqlLog } = await import("../../../core/log/libsql/libsql-log.ts");
   const log = await openLibsqlLog({ directory, retentionMs: 1e9, maxMessageBytes: 1e6, onFatal: assert.fail });
   try {
     const counts: Record<string, number> = {};

@@ -2,7 +2,7 @@
 // calls go to scripts, the clock is moved by hand.
 import type { Core } from "../../../core/core.ts";
 import { startCore } from "../../../core/core.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log } from "../../../core/log/log.ts";
 import {
   CALLER_HEADER,

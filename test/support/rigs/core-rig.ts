@@ -11,7 +11,7 @@ import type { Effects, OwedReplay, ReplayResult } from "../../../core/shards/owe
 import { MESSAGE_HEADERS } from "../../../core/messages/message.ts";
 import { RecentIds } from "../../../core/messages/recent-ids.ts";
 import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { type Log, LogError, type ShardRecord } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";
 import { eventually } from "../eventually.ts";

@@ -11,7 +11,7 @@ import { MESSAGE_HEADERS } from "../../../core/messages/message.ts";
 import type { Signers } from "../../../core/keys/signers.ts";
 import { RecentIds } from "../../../core/messages/recent-ids.ts";
 import type { Post, Transport } from "../../../core/delivery/sending/transport.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log } from "../../../core/log/log.ts";
 import { eventually } from "../eventually.ts";
 import { OPEN_SIGNERS } from "../keys.ts";

@@ -6,7 +6,7 @@ import { encodeEvent, type HubEvent } from "../../../core/state/events.ts";
 import { MESSAGE_HEADERS } from "../../../core/messages/message.ts";
 import { RecentIds } from "../../../core/messages/recent-ids.ts";
 import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { type Log, LogError, type Member, type ShardRecord, type ShardWriter } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";
 import { createScriptedEffects, operationId, type ScriptedEffects, TOPIC } from "./core-rig.ts";

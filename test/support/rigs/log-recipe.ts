@@ -1,6 +1,6 @@
 // How a log is opened, as data: so that a child process can open the same one.
 import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
+import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log } from "../../../core/log/log.ts";
 
 export interface LogLimits {

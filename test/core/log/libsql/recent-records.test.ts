@@ -4,9 +4,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { Recent } from "../../../core/log/libsql/recent.ts";
-import type { LogRecord } from "../../../core/log/log.ts";
-import { pause } from "../../support/eventually.ts";
+import { Recent } from "../../../../core/log/libsql/recent-records.ts";
+import type { LogRecord } from "../../../../core/log/log.ts";
+import { pause } from "../../../support/eventually.ts";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;

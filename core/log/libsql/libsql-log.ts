@@ -24,7 +24,7 @@ import {
   type Statement,
 } from "../../sqlite/database.ts";
 import { createFollower, type LibsqlFollower } from "./follower.ts";
-import { Recent } from "./recent.ts";
+import { Recent } from "./recent-records.ts";
 import { countKey, positionAt, readChunk, startOf, tableOf } from "./reading.ts";
 import { sweepRetention } from "./retention.ts";
 import { nextTurn } from "../../../shared/turn.ts";

@@ -8,15 +8,15 @@ import { chmod, mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { encodeEvent } from "../../../core/state/events.ts";
-import { subscriptionIdOf } from "../../../core/state/ids.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql.ts";
-import type { Log } from "../../../core/log/log.ts";
-import { openCoreRig, operationId, TOPIC, withDirectory } from "../../support/rigs/core-rig.ts";
-import { eventually, never } from "../../support/eventually.ts";
-import type { LogRecipe } from "../../support/rigs/log-recipe.ts";
+import { encodeEvent } from "../../../../core/state/events.ts";
+import { subscriptionIdOf } from "../../../../core/state/ids.ts";
+import { openLibsqlLog } from "../../../../core/log/libsql/libsql-log.ts";
+import type { Log } from "../../../../core/log/log.ts";
+import { openCoreRig, operationId, TOPIC, withDirectory } from "../../../support/rigs/core-rig.ts";
+import { eventually, never } from "../../../support/eventually.ts";
+import type { LogRecipe } from "../../../support/rigs/log-recipe.ts";
 
-const APPENDER = fileURLToPath(new URL("../../support/rigs/append-until-killed.ts", import.meta.url));
+const APPENDER = fileURLToPath(new URL("../../../support/rigs/append-until-killed.ts", import.meta.url));
 const DAY_MS = 86_400_000;
 const CALLBACK = "http://127.0.0.1:9/callback";
 
@@ -226,7 +226,7 @@ describe("A2.5 retention", { timeout: 60_000 }, () => {
   it("A2.5 a log that is closed in the middle of deleting ends, and leaves the rest for the next", async () => {
     await withDirectory(async (directory) => {
       // In a process of its own, which ends only when nothing runs any more.
-      const url = new URL("../../../core/log/libsql/libsql.ts", import.meta.url).href;
+      const url = new URL("../../../../core/log/libsql/libsql-log.ts", import.meta.url).href;
       const script = `
         const { openLibsqlLog } = await import(${JSON.stringify(url)});
         let time = 1_700_000_000_000;
