@@ -1,6 +1,7 @@
 // A delivery in one line for a terminal. What comes from outside may hold anything, so nothing of it reaches the terminal
 // but printable characters.
 
+import { hexOf } from "../shared/encoding.ts";
 import type { Delivery } from "./listener.ts";
 
 const PREVIEW_CHARACTERS = 60;
@@ -35,7 +36,7 @@ export function preview(body: Uint8Array): string {
       ? characters.join("")
       : `${characters.slice(0, PREVIEW_CHARACTERS).join("")}…`;
   } catch {
-    const hex = Array.from(body.subarray(0, PREVIEW_BYTES), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    const hex = hexOf(body.subarray(0, PREVIEW_BYTES)).replace(/..(?=.)/g, "$& ");
     return body.length > PREVIEW_BYTES ? `${hex} …` : hex;
   }
 }

@@ -1,6 +1,7 @@
 // `npm run listen -- TOPIC`: subscribes, prints what comes, unsubscribes on Ctrl-C.
 
 import { parseArgs } from "node:util";
+import { hexOf } from "../shared/encoding.ts";
 import { commandLine, complain, exit, onFatal, onStop, say } from "../shared/runtime/process.ts";
 import { serve } from "../shared/runtime/serve.ts";
 import type { Served } from "../shared/serve.ts";
@@ -120,5 +121,5 @@ function numberOf(name: string, text: string, least: number, most: number): numb
 }
 
 function randomSecret(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(32)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hexOf(crypto.getRandomValues(new Uint8Array(32)));
 }

@@ -1,6 +1,8 @@
 // Whether a delivery comes from someone who knows the secret: X-Hub-Signature (§7.1) and Standard Webhooks, side by side.
 // WebCrypto only, so that it runs wherever a subscriber does; comparisons take the same time wherever they fail.
 
+import { bytesOfBase64 } from "../shared/encoding.ts";
+
 export type Verdict = "good" | "wrong" | "missing";
 
 export interface Checked {
@@ -76,14 +78,6 @@ function webhookKey(secret: string): Uint8Array<ArrayBuffer> {
 
 function bytesOfHex(hex: string): number[] {
   return (hex.match(/../g) ?? []).map((pair) => parseInt(pair, 16));
-}
-
-function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> | null {
-  try {
-    return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-  } catch {
-    return null;
-  }
 }
 
 function concat(head: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -1,6 +1,8 @@
 // The MAC of each request between the tiers, as a port: WebCrypto, which is everywhere, costs 20 µs of CPU for it on Node, and
 // node:crypto (shared/runtime/digests.ts) 3.
 
+import { base64UrlOf } from "./encoding.ts";
+
 export interface Digests {
   /**
    * HMAC-SHA256 under this key, base64url, of a text's UTF-8 and the bytes after it. Made once for many: taking a key in costs
@@ -22,7 +24,7 @@ export function createWebDigests(): Digests {
         signed.set(head);
         signed.set(body, head.length);
         const mac = new Uint8Array(await crypto.subtle.sign("HMAC", await imported, signed));
-        return btoa(String.fromCharCode(...mac)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+        return base64UrlOf(mac);
       };
     },
   };

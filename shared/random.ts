@@ -1,6 +1,8 @@
 // Randomness from the platform's own generator, which Node, Deno, Bun and workerd all have. Taken from it in larger pieces:
 // asking for 16 bytes costs as much as asking for thousands.
 
+import { base64UrlOf } from "./encoding.ts";
+
 const POOL_BYTES = 4_096;
 let pool = new Uint8Array(0);
 let used = 0;
@@ -17,9 +19,7 @@ export function randomBytes(count: number): Uint8Array {
 
 /** `bytes` random bytes as base64url without padding: 16 make 22 characters, 32 make 43. */
 export function randomToken(bytes: number): string {
-  let binary = "";
-  for (const byte of randomBytes(bytes)) binary += String.fromCharCode(byte);
-  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  return base64UrlOf(randomBytes(bytes));
 }
 
 /** A challenge: 256 random bits, 43 characters of `A–Z a–z 0–9 _ -` (§5.3, H35a). */

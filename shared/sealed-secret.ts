@@ -1,5 +1,6 @@
 // A sealed hub.secret (ARCHITECTURE §5): a compact JWE (RFC 7516), ECDH-ES to a core's public key. Whoever seals cannot open.
 import { CompactEncrypt, importJWK } from "jose";
+import { base64UrlOf } from "./encoding.ts";
 import { identityOf } from "./identity.ts";
 import type { SealingKey } from "./jwks.ts";
 
@@ -36,5 +37,5 @@ export function sealingSubject(subscriptionId: string): string {
 export async function subscriptionIdByWebCrypto(topic: string, callback: string): Promise<string> {
   const bytes = new TextEncoder().encode(`${identityOf(topic)}\0${identityOf(callback)}`);
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return btoa(String.fromCharCode(...digest)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  return base64UrlOf(digest);
 }

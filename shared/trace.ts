@@ -1,5 +1,6 @@
 // W3C trace context: the one header that ties a delivery to the publish it came from (WIRE §3).
 
+import { hexOf } from "./encoding.ts";
 import { randomBytes } from "./random.ts";
 
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-|$)/;
@@ -16,10 +17,7 @@ export function parseTraceparent(header: string | null): string | null {
 
 /** The start of a new, unsampled trace. */
 export function createTraceparent(): string {
-  let hex = "";
-  for (const byte of randomBytes(24)) hex += HEX[byte];
+  const hex = hexOf(randomBytes(24));
   // All zeros is not an id; one in 2⁶⁴ would be.
   return parseTraceparent(`00-${hex.slice(0, 32)}-${hex.slice(32)}-00`) ?? createTraceparent();
 }
-
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));

@@ -1,6 +1,7 @@
 // What a subscriber asks about its own subscription (WIRE §5): which one, and how it shows that it may.
 
 import type { Caller } from "../../shared/core-api.ts";
+import { hexOf } from "../../shared/encoding.ts";
 import type { Parameters } from "../syntax/form.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { fitsInBytes, parseTopic } from "../syntax/topic.ts";
@@ -50,7 +51,7 @@ export async function signatureOf({ method, target, headers, body }: SentRequest
     ...pathAndQueryOf(target),
     timestamp,
     signature,
-    bodySha256: Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join(""),
+    bodySha256: hexOf(digest),
   };
 }
 

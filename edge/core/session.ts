@@ -3,6 +3,7 @@
 import { getLogger } from "@logtape/logtape";
 import { importJWK, SignJWT } from "jose";
 import { CORE_PATHS } from "../../shared/core-api.ts";
+import { bytesOfBase64Url } from "../../shared/encoding.ts";
 import type { Digests } from "../../shared/digests.ts";
 import type { HttpClient } from "../../shared/outbound/http-client.ts";
 import { type EdgeKey, parseSealingKeys } from "../../shared/jwks.ts";
@@ -106,7 +107,8 @@ export function createSessions({ http, key, digests, clock }: SessionsOptions): 
     if (typeof session !== "string" || typeof encoded !== "string" || typeof expiresInMs !== "number") {
       throw new SessionError("The core's answer is no session");
     }
-    const macKey = Uint8Array.from(atob(encoded.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+    const macKey = bytesOfBase64Url(encoded);
+    if (macKey === null) throw new SessionError("The core's answer is no session");
     const sealer = await createSealer(parseSealingKeys(jwks)[0]!);
     return { session: { sealer, sign: signing(session, macKey) }, inMs: expiresInMs };
   }

@@ -1,6 +1,8 @@
 // VERIFICATION=ping (WIRE §2): a subscribe is asked by a POST that any 2xx confirms, signed as a delivery would be (WIRE §3).
 // It leaves the letter of §5.3, so it is off by default.
 
+import { base64Of, hexOf } from "../encoding.ts";
+
 /** What a ping is made of. */
 export interface PingIntent {
   readonly topic: string;
@@ -40,8 +42,8 @@ export async function createPing(
   return {
     headers: {
       ...headers,
-      "x-hub-signature": `${method}=${Array.from(hub, (byte) => byte.toString(16).padStart(2, "0")).join("")}`,
-      "webhook-signature": `v1,${btoa(String.fromCharCode(...standard))}`,
+      "x-hub-signature": `${method}=${hexOf(hub)}`,
+      "webhook-signature": `v1,${base64Of(standard)}`,
     },
     body,
   };
