@@ -2,6 +2,7 @@
 // WebCrypto only, so that it runs wherever a subscriber does; comparisons take the same time wherever they fail.
 
 import { bytesOfBase64 } from "../shared/encoding.ts";
+import { webhookContent, webhookKeyOf } from "../shared/standard-webhooks.ts";
 
 export type Verdict = "good" | "wrong" | "missing";
 
@@ -25,7 +26,7 @@ const METHODS: ReadonlyMap<string, string> = new Map([
 ]);
 const encode = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 
-/** Makes the check for one subscription's secret (1 byte or more). After `whsec_` the webhook key is the base64-decoded rest. */
+/** Makes the check for one subscription's secret (1 byte or more). */
 export function createSignatureCheck(secret: string): CheckSignatures {
   const keys = new Map<string, Promise<CryptoKey>>();
   const keyOf = (bytes: Uint8Array<ArrayBuffer>, hash: string, use: string): Promise<CryptoKey> => {
@@ -53,8 +54,8 @@ export function createSignatureCheck(secret: string): CheckSignatures {
   ): Promise<Verdict | "stale"> => {
     const [id, timestamp, signatures] = ["id", "timestamp", "signature"].map((name) => headers.get(`webhook-${name}`));
     if (!signatures) return "missing";
-    const key = await keyOf(webhookKey(secret), "SHA-256", "webhook");
-    const signed = concat(encode(`${id ?? ""}.${timestamp ?? ""}.`), body);
+    const key = await keyOf(webhookKeyOf(secret), "SHA-256", "webhook");
+    const signed = webhookContent(id ?? "", timestamp ?? "", body);
     for (const signature of signatures.split(" ")) {
       const claimed = signature.startsWith("v1,") ? bytesOfBase64(signature.slice(3)) : null;
       if (claimed === null || !await crypto.subtle.verify("HMAC", key, claimed, signed)) continue;
@@ -71,18 +72,6 @@ export function createSignatureCheck(secret: string): CheckSignatures {
   };
 }
 
-function webhookKey(secret: string): Uint8Array<ArrayBuffer> {
-  const decoded = secret.startsWith("whsec_") ? bytesOfBase64(secret.slice(6)) : null;
-  return decoded === null || decoded.length === 0 ? encode(secret) : decoded;
-}
-
 function bytesOfHex(hex: string): number[] {
   return (hex.match(/../g) ?? []).map((pair) => parseInt(pair, 16));
-}
-
-function concat(head: Uint8Array, tail: Uint8Array): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(head.length + tail.length);
-  whole.set(head);
-  whole.set(tail, head.length);
-  return whole;
 }

@@ -1,12 +1,13 @@
 // What lanes sign with: each opens its secret at its first signed attempt and keeps it, never one per attempt; and only so many
 // are open at once, so that a million quiet subscriptions hold none.
+import { encodedKeyOf } from "../../shared/standard-webhooks.ts";
 import type { Secrets } from "./secrets.ts";
 
 /** The keys of both signatures of a delivery (WIRE §3), as text: a native key object costs 1 KiB, and saves nothing at an attempt. */
 export interface Signing {
   /** X-Hub-Signature's key: the secret's bytes, UTF-8. */
   readonly hub: string;
-  /** Standard Webhooks' key: the secret's bytes, or the base64 rest after `whsec_`. */
+  /** Standard Webhooks' key: the secret's bytes, or the base64 rest after `whsec_` (shared/standard-webhooks.ts). */
   readonly standard: string;
   readonly encoding: "utf8" | "base64";
 }
@@ -48,10 +49,8 @@ export function createSigners(
 }
 
 function createSigning(secret: string): Signing {
-  const encoded = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret)?.[1];
-  // One that decodes to nothing would be a key that everyone has.
-  if (encoded === undefined || Buffer.from(encoded, "base64").length === 0) {
-    return { hub: secret, standard: secret, encoding: "utf8" };
-  }
-  return { hub: secret, standard: encoded, encoding: "base64" };
+  const encoded = encodedKeyOf(secret);
+  return encoded === undefined
+    ? { hub: secret, standard: secret, encoding: "utf8" }
+    : { hub: secret, standard: encoded, encoding: "base64" };
 }

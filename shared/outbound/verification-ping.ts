@@ -2,6 +2,7 @@
 // It leaves the letter of §5.3, so it is off by default.
 
 import { base64Of, hexOf } from "../encoding.ts";
+import { webhookContent, webhookKeyOf } from "../standard-webhooks.ts";
 
 /** What a ping is made of. */
 export interface PingIntent {
@@ -37,8 +38,7 @@ export async function createPing(
   const headers = { "content-type": "application/json", "webhook-id": id, "webhook-timestamp": timestamp };
   if (secret === undefined) return { headers, body };
   const hub = await hmac(HASHES[method], encoder.encode(secret), body);
-  const signed = new Uint8Array([...encoder.encode(`${id}.${timestamp}.`), ...body]);
-  const standard = await hmac("SHA-256", standardKey(secret), signed);
+  const standard = await hmac("SHA-256", webhookKeyOf(secret), webhookContent(id, timestamp, body));
   return {
     headers: {
       ...headers,
@@ -47,18 +47,6 @@ export async function createPing(
     },
     body,
   };
-}
-
-/** Standard Webhooks: the secret's bytes, or the base64 rest after `whsec_`. */
-function standardKey(secret: string): Uint8Array {
-  const encoded = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(secret)?.[1];
-  try {
-    const bytes = Uint8Array.from(atob(encoded ?? ""), (character) => character.charCodeAt(0));
-    if (bytes.length > 0) return bytes;
-  } catch {
-    // No base64 after all.
-  }
-  return encoder.encode(secret);
 }
 
 async function hmac(hash: string, key: Uint8Array, data: Uint8Array): Promise<Uint8Array> {
