@@ -2,7 +2,7 @@
 // looked at again.
 import type { ShardRecord } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
-import { DueIndex } from "./due-index.ts";
+import type { DueIndex } from "./due-index.ts";
 import { OPERATIONS_KEPT_MS, withoutOldOperations } from "../state/recent-operations.ts";
 import { encodeRecord, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
 import type { Subscriptions } from "../state/subscriptions.ts";
@@ -12,6 +12,8 @@ export const TAKEOVER_MS = 60_000;
 
 export interface ShardRecordsOptions {
   readonly state: Pick<ShardState, "topics" | "subscriptions">;
+  /** When each of them is to be looked at again. */
+  readonly due: DueIndex;
   readonly retentionMs: number;
   /** Wall clock, ms. */
   readonly clock: () => number;
@@ -33,12 +35,12 @@ export class ShardRecords {
   readonly #changedSubscriptions = new Set<string>();
 
   /** The subscriptions are watched one by one, as they are looked at first: a million at once would hold up all else. */
-  constructor({ state, retentionMs, clock }: ShardRecordsOptions) {
+  constructor({ state, due, retentionMs, clock }: ShardRecordsOptions) {
     this.#retentionMs = retentionMs;
     this.#clock = clock;
     this.#topics = new Map(state.topics);
     this.#subscriptions = state.subscriptions;
-    this.#due = new DueIndex(clock());
+    this.#due = due;
     this.#roundAt = clock();
     for (const id of this.#topics.keys()) this.watch(id);
   }
@@ -77,11 +79,6 @@ export class ShardRecords {
     this.#subscriptions.delete(id);
     this.#changedSubscriptions.add(id);
     return true;
-  }
-
-  /** How many have a place in the index now. */
-  get watched(): number {
-    return this.#due.size;
   }
 
   /** Topics and subscriptions whose time may have come; each is to be examined, and watched again. */

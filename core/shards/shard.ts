@@ -11,6 +11,7 @@ import type { Quiet } from "../delivery/reading/reading.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
 import { BatchComposer } from "./batch-composer.ts";
+import { DueIndex } from "./due-index.ts";
 import { EventFolder } from "./event-folder.ts";
 import { LaneBook } from "./lane-book.ts";
 import { type Effects, Owed } from "./owed.ts";
@@ -84,7 +85,7 @@ export class Shard {
     const { events = options.eventsFrom, operations = [] } = state.shard.topics ?? {};
     this.#options = options;
     this.number = options.number;
-    const kept = this.#kept = new ShardRecords(options);
+    const kept = this.#kept = new ShardRecords({ ...options, due: new DueIndex(clock()) });
     const find = (finding: Finding) => this.#find(finding);
     this.#resealing = new Resealing({ ...options, records: kept, find });
     const book = this.book = new LaneBook({
