@@ -50,8 +50,6 @@ export interface CoreOptions {
   readonly random: () => number;
   /** Aborted when the process is to stop, also while it starts. */
   readonly signal?: AbortSignal;
-  /** For a test that must find a loss: checkpoints run ahead of delivery. */
-  readonly checkpointAhead?: boolean;
   readonly onFatal: (error: Error) => void;
 }
 
@@ -141,7 +139,6 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     hubUrl: settings.hubUrl,
     retentionMs,
     checkpointMs: CHECKPOINT_MS[log.kind],
-    checkpointAhead: options.checkpointAhead === true,
     clock,
     signal: options.signal,
     predecessor: place?.predecessor,

@@ -7,7 +7,6 @@ import { USER_AGENT } from "../shared/product.ts";
 import { createGuardedConnector } from "../shared/runtime/guarded-connect.ts";
 import { coreKeys, knownEdges } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
-import { environment } from "../shared/runtime/process.ts";
 import { serve } from "../shared/runtime/serve.ts";
 import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import { runTier } from "../shared/runtime/tier.ts";
@@ -57,7 +56,6 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
     clock: () => Date.now(),
     random: () => Math.random(),
     signal,
-    checkpointAhead: environment["TIDINGS_TEST_CHECKPOINT_AHEAD"] === "1",
     onFatal: fail,
   });
   started();

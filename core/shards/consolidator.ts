@@ -25,7 +25,6 @@ export interface ConsolidatorOptions {
   readonly retentionMs: number;
   /** How often positions are written while they change: 250 ms on libSQL, 1 s on Kafka (A3.1). */
   readonly checkpointMs: number;
-  readonly checkpointAhead?: boolean;
   readonly clock: () => number;
   /** Monotonic clock, ms, the log's too: the age of the session is measured by it (A3.4). Default `performance.now`. */
   readonly now?: () => number;

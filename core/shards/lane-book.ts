@@ -22,8 +22,6 @@ export interface LaneBookOptions {
   /** As the log has them. */
   readonly cursors: ReadonlyMap<string, CursorRecord>;
   readonly watermarks: readonly number[];
-  /** For a test that must find a loss: positions are written as if all in hand were delivered, against A4.3. */
-  readonly checkpointAhead?: boolean;
 }
 
 /** What a round of checkpoints still has to say, before the watermarks may move (A4.3). */
@@ -285,7 +283,6 @@ export class LaneBook {
 
   /** What the log must say of a lane while these are the watermarks. */
   #recordOf(lane: Lane, watermarks: readonly number[]): CursorRecord | undefined {
-    if (this.#options.checkpointAhead === true) return undefined;
     const watermark = watermarks[lane.partition]!;
     // What the tail has offered since is no part of what they say.
     return lane.record(Math.min(this.#delivery!.tail.next(lane.partition), watermark), watermark);

@@ -33,7 +33,6 @@ export interface ShardOptions {
   readonly addresses: Addresses;
   readonly retentionMs: number;
   readonly checkpointMs: number;
-  readonly checkpointAhead?: boolean;
   readonly partitionOf: (topicId: string) => number;
   readonly effects: Effects;
   readonly secrets: ResealingOptions["secrets"];
@@ -95,7 +94,6 @@ export class Shard {
       partitionOf: options.partitionOf,
       cursors: state.cursors,
       watermarks: state.shard.cursors?.watermarks ?? options.ends,
-      checkpointAhead: options.checkpointAhead === true,
       recipientOf: (id) => kept.subscriptions.get(id)!,
     });
     const composer = this.#composer = new BatchComposer({ book, kept, checkpointMs: options.checkpointMs });

@@ -12,7 +12,7 @@ import { Shard, type ShardOptions } from "./shard.ts";
 export interface TakeOptions extends
   Pick<
     ShardOptions,
-    "addresses" | "retentionMs" | "checkpointMs" | "checkpointAhead" | "partitionOf" | "effects" | "secrets" | "clock"
+    "addresses" | "retentionMs" | "checkpointMs" | "partitionOf" | "effects" | "secrets" | "clock"
   > {
   readonly log: Log;
   readonly replica: Replica;

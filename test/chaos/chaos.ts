@@ -1,6 +1,7 @@
 // `npm run chaos -- --trials N [--kafka [--cores N]] [--from N] [--seed N] [--append FILE] [--fresh N]`: kills, stops and restarts the
 // hub's processes under load, and audits what came. Ends with 1 if any promise of ARCHITECTURE §6 was broken. With
-// `--trials 0 --append FILE` it only adds up what is in the file.
+// `--trials 0 --append FILE` it only adds up what is in the file. With `--checkpoint-ahead` the cores lose messages, which must
+// be found.
 
 import { execFileSync } from "node:child_process";
 import { appendFile, readFile } from "node:fs/promises";
@@ -20,6 +21,7 @@ const { values } = parseArgs({
     kafka: { type: "boolean", default: false },
     cores: { type: "string", default: "1" },
     quiet: { type: "boolean", default: false },
+    "checkpoint-ahead": { type: "boolean", default: false },
   },
 });
 const number = (name: "trials" | "from" | "seed" | "fresh" | "cores") => {
@@ -33,7 +35,6 @@ const stop = new AbortController();
 process.on("SIGINT", () => stop.abort());
 process.on("SIGTERM", () => stop.abort());
 const begun = performance.now();
-const checkpointAhead = process.env["TIDINGS_TEST_CHECKPOINT_AHEAD"];
 let lines = await runChaos({
   trials: number("trials"),
   from: number("from"),
@@ -42,7 +43,7 @@ let lines = await runChaos({
   kafka: values.kafka,
   cores: number("cores"),
   commit: commit(),
-  settings: checkpointAhead === undefined ? {} : { TIDINGS_TEST_CHECKPOINT_AHEAD: checkpointAhead },
+  checkpointAhead: values["checkpoint-ahead"],
   signal: stop.signal,
   onTrial: async (line, kept) => {
     if (!values.quiet || line.seen.length > 0) console.log(describe(line));

@@ -18,15 +18,18 @@ export interface ChaosOptions {
   /** Trials on the same data. */
   readonly fresh?: number;
   readonly commit?: string;
-  readonly settings?: Readonly<Record<string, string>>;
+  /** Breaks the cores' checkpoints on purpose: a loss must be found. */
+  readonly checkpointAhead?: boolean;
   /** Told of each trial; `kept` is where a failed one left its data and books. */
   readonly onTrial?: (line: TrialLine, kept: string | undefined) => void | Promise<void>;
   readonly signal?: AbortSignal;
 }
 
+const CHECKPOINT_AHEAD = new URL("checkpoint-ahead.ts", import.meta.url).href;
+
 /** Runs the trials and resolves with what each found. A failed one ends its session: the next begins on fresh data. */
 export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
-  const { trials, from = 1, seed = 0, fresh = 25, commit = "", cores = 1, settings = {}, signal } = options;
+  const { trials, from = 1, seed = 0, fresh = 25, commit = "", cores = 1, checkpointAhead = false, signal } = options;
   if (cores > 1 && options.kafka !== true) throw new Error("The embedded log has one core: several need --kafka");
   if (trials === 0) return [];
   const kafka = options.kafka === true ? await startKafka() : undefined;
@@ -41,7 +44,7 @@ export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
           cores,
           edges: cores === 1 ? 1 : 2,
           spares: cores > 1,
-          settings,
+          settings: checkpointAhead ? { NODE_OPTIONS: `--import=${CHECKPOINT_AHEAD}` } : {},
         });
         soFar = createSoFar();
         await begin(session);

@@ -36,7 +36,7 @@ describe("chaos", { timeout: 220_000 }, () => {
     const lines = await runChaos({
       trials: 40,
       from: 4,
-      settings: { TIDINGS_TEST_CHECKPOINT_AHEAD: "1" },
+      checkpointAhead: true,
       signal: found.signal,
       onTrial: async ({ breaches }, kept) => {
         if (kept !== undefined) await rm(kept, { recursive: true, force: true, maxRetries: 3 });

@@ -125,7 +125,6 @@ export class CoreProcess {
       metrics: NO_METRICS,
       clock: now,
       random: random.unit,
-      checkpointAhead: sabotage.checkpointAhead,
       onFatal: (error) => this.#fatal(error),
     });
     started();

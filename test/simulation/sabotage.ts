@@ -1,6 +1,7 @@
 // Faults that are put into a core on purpose, so that it can be shown that a run finds them. None can be reached by a setting:
 // they wrap what the core is given, break the simulated broker, or replace a method while a run lasts.
 import { BlockIndex } from "../../core/messages/block-index.ts";
+import { Lane } from "../../core/delivery/lane/lane.ts";
 import { Shard } from "../../core/shards/shard.ts";
 import { RecentIds } from "../../core/messages/recent-ids.ts";
 import { Ring } from "../../core/messages/ring.ts";
@@ -11,7 +12,6 @@ export interface Sabotage {
   readonly name: string;
   /** The log as a core is to see it. */
   readonly log: (log: Log) => Log;
-  readonly checkpointAhead: boolean;
   /** Whether brokers refuse a producer that has a successor. */
   readonly fences: boolean;
   /** Replaces methods; returns how to put them back. */
@@ -25,7 +25,6 @@ export interface Sabotage {
 export const NO_SABOTAGE: Sabotage = {
   name: "none",
   log: (log) => log,
-  checkpointAhead: false,
   fences: true,
   patch: () => () => {},
   adjust: (plan) => plan,
@@ -37,7 +36,8 @@ const sabotage = (name: string, what: Partial<Sabotage>): Sabotage => ({ ...NO_S
 /** What breaks which rule. Each must be found. */
 export const SABOTAGES: readonly Sabotage[] = [
   sabotage("A4.3 checkpoint before delivery", {
-    checkpointAhead: true,
+    // Every lane says that it is done up to the watermark.
+    patch: () => replacing(Lane.prototype, "record", () => () => undefined),
     adjust: (plan) => ({ ...plan, deeds: ["kill"], faultMs: 1_500, lastsMs: 15_000 }),
   }),
   sabotage("A4.3 watermark passed without its lane's record", {
