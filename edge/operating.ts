@@ -2,7 +2,7 @@
 
 import type { Metrics } from "../shared/metrics.ts";
 import { json, sentence } from "./answers/answers.ts";
-import type { CoreClient } from "./core/client.ts";
+import type { CoreClient } from "./core/core-client.ts";
 
 export interface Operating {
   /** The process. */

@@ -1,5 +1,5 @@
 // Missed messages (WIRE §5): a subscription's position is a cursor on its topic's log, so "what did I miss" is a read.
-import { createPacedBody } from "../../shared/outbound/paced-body.ts";
+import { createPacedBody } from "../../shared/paced-body.ts";
 import type { Caller } from "../../shared/core-api.ts";
 import type { Tail } from "../messages/tail.ts";
 import { type Admit, type Known, refuseEnded } from "../requests/admission.ts";

@@ -5,11 +5,11 @@ import type { Caller, ClientIdentity } from "../../shared/core-api.ts";
 import type { VerifyAccessToken } from "./access-token.ts";
 import type { Client } from "./client.ts";
 import { type Action, OPERATE, type Policy } from "./policies.ts";
-import { accessTokenOf } from "./token-places.ts";
+import { accessTokenOf } from "./bearer-token.ts";
 import { HubError, quoted } from "../answers/hub-error.ts";
 import type { HubRequest } from "../syntax/hub-request.ts";
-import { signatureOf } from "./signature.ts";
-import type { SentRequest } from "./signature.ts";
+import { signatureOf } from "./subscriber-signature.ts";
+import type { SentRequest } from "./subscriber-signature.ts";
 
 export type AccessName = "open" | "public" | "token";
 

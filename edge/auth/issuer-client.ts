@@ -1,7 +1,7 @@
 // Asking an identity provider: the operator's own addresses, so without the outbound guard, but never more bytes, more time
 // or further than this (WIRE §6: caps stay, redirects off).
 
-import type { HttpClient } from "../../shared/outbound/http-client.ts";
+import type { HttpClient } from "../../shared/http-client.ts";
 import { readParts } from "../../shared/request-body.ts";
 
 export interface IssuerCall {

@@ -5,7 +5,7 @@ import { importJWK, SignJWT } from "jose";
 import { CORE_PATHS } from "../../shared/core-api.ts";
 import { bytesOfBase64Url } from "../../shared/encoding.ts";
 import type { Digests } from "../../shared/digests.ts";
-import type { HttpClient } from "../../shared/outbound/http-client.ts";
+import type { HttpClient } from "../../shared/http-client.ts";
 import { type EdgeKey, parseSealingKeys } from "../../shared/jwks.ts";
 import { randomToken } from "../../shared/random.ts";
 import { createSealer, type Sealer } from "../../shared/sealed-secret.ts";

@@ -8,7 +8,7 @@ import type { Metrics } from "../../shared/metrics.ts";
 import { pause } from "../../shared/pause.ts";
 import { verifyIntent } from "../../shared/outbound/verification.ts";
 import type { VerifiableIntent, VerificationPorts } from "../../shared/outbound/verification.ts";
-import type { CoreClient } from "../core/client.ts";
+import type { CoreClient } from "../core/core-client.ts";
 
 /** An accepted intent: its operation's id, its place in the log, and when it was accepted (`now()`). */
 export interface PendingIntent extends VerifiableIntent {

@@ -1,19 +1,19 @@
 // GET /subscriptions, /messages and /dead-letters, POST /subscriptions/ack, /resume and /dead-letters/replay: what the core says of one subscription, to whoever may ask (WIRE §5).
 
 import type { Caller } from "../../shared/core-api.ts";
-import { createPacedBody } from "../../shared/outbound/paced-body.ts";
+import { createPacedBody } from "../../shared/paced-body.ts";
 import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
 import type { Exchange } from "../../shared/serve.ts";
 import type { Access } from "../auth/access.ts";
 import { refusalOf, sentence } from "../answers/answers.ts";
-import { CoreError } from "../core/client.ts";
-import type { CoreClient, Question } from "../core/client.ts";
+import { CoreError } from "../core/core-client.ts";
+import type { CoreClient, Question } from "../core/core-client.ts";
 import { isForm, parseForm, parseQuery, rawQueryOf } from "../syntax/form.ts";
 import type { Parameters } from "../syntax/form.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { idempotencyKey } from "../syntax/idempotency-key.ts";
 import type { ClientRoute, Limits } from "../limits/limits.ts";
-import { parsePair } from "../auth/signature.ts";
+import { parsePair } from "../auth/subscriber-signature.ts";
 
 /** A signature is over the exchange's target. */
 type Endpoint = (request: Request, exchange: Exchange) => Promise<Response>;

@@ -3,8 +3,8 @@
 
 import { Pool } from "undici";
 import type { Dispatcher } from "undici";
-import { createFetchClient, HttpClientError, MAX_REPLY_BYTES } from "../outbound/http-client.ts";
-import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../outbound/http-client.ts";
+import { createFetchClient, HttpClientError, MAX_REPLY_BYTES } from "../http-client.ts";
+import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../http-client.ts";
 import { runtime } from "./which.ts";
 
 export interface HttpClientOptions {

@@ -26,7 +26,7 @@ import { allMissed, deadLettersOf, openEvents } from "../support/hub/missed-clie
 const kafka = await kafkaForTests();
 afterAll(() => kafka.close());
 
-const MAIN = new URL("../../shared/runtime/main.ts", import.meta.url);
+const MAIN = new URL("../../shared/runtime/start.ts", import.meta.url);
 
 /** ARCHITECTURE §3: from the moment at which the first core is told of a rebalance. */
 const MOVED_WITHIN_MS = 2_000;

@@ -6,7 +6,7 @@ import type { Log } from "../../core/log/log.ts";
 import { bePatient } from "../../core/log/patient.ts";
 import { type Core, startCore } from "../../core/core.ts";
 import type { Transport } from "../../core/delivery/sending/transport.ts";
-import type { HttpCall, HttpReply } from "../../shared/outbound/http-client.ts";
+import type { HttpCall, HttpReply } from "../../shared/http-client.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Outbound } from "../../shared/outbound/outbound.ts";
 import { parseSettings } from "../../shared/settings/settings.ts";

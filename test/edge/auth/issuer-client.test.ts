@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { createAskIssuer, IssuerError } from "../../../edge/auth/issuer-client.ts";
-import { metadataUrls } from "../../../edge/auth/metadata.ts";
-import { createFetchClient, type HttpClient } from "../../../shared/outbound/http-client.ts";
+import { metadataUrls } from "../../../edge/auth/issuer-metadata.ts";
+import { createFetchClient, type HttpClient } from "../../../shared/http-client.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { openRecordingServer, type RecordingServer } from "../../support/servers/recording-server.ts";
 

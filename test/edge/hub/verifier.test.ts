@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
-import type { VerificationReport } from "../../../edge/core/client.ts";
+import type { VerificationReport } from "../../../edge/core/core-client.ts";
 import { createVerifier } from "../../../edge/hub/verifier.ts";
 import type { PendingIntent, Verifier, VerifierOptions } from "../../../edge/hub/verifier.ts";
 import type { Labels, Metrics } from "../../../shared/metrics.ts";

@@ -3,8 +3,8 @@ import { createServer } from "node:http";
 import type { RequestListener, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
-import { createFetchClient, HttpClientError } from "../../../shared/outbound/http-client.ts";
-import type { HttpCall } from "../../../shared/outbound/http-client.ts";
+import { createFetchClient, HttpClientError } from "../../../shared/http-client.ts";
+import type { HttpCall } from "../../../shared/http-client.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { eventually } from "../../support/eventually.ts";
 

@@ -5,7 +5,7 @@ import { eventually, pause } from "../../support/eventually.ts";
 import type { Behaviour } from "./tiers/play.ts";
 
 const LAUNCH = new URL("./tiers/launch.ts", import.meta.url);
-const MAIN = new URL("../../../shared/runtime/main.ts", import.meta.url);
+const MAIN = new URL("../../../shared/runtime/start.ts", import.meta.url);
 
 interface Launched {
   readonly core?: Behaviour;

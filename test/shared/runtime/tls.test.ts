@@ -4,7 +4,7 @@ import { copyFile, readFile, rename, writeFile } from "node:fs/promises";
 import { connect as connectPlain } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { connect } from "node:tls";
-import { HttpClientError } from "../../../shared/outbound/http-client.ts";
+import { HttpClientError } from "../../../shared/http-client.ts";
 import { createHttpClient, type HttpClientOptions } from "../../../shared/runtime/http-client.ts";
 import { serve } from "../../../shared/runtime/serve.ts";
 import { followTls, readTls } from "../../../shared/runtime/tls-files.ts";

@@ -2,8 +2,8 @@
 // and network where it wants.
 
 import { openAccess } from "../../../edge/auth/access.ts";
-import { createCoreClient } from "../../../edge/core/client.ts";
-import type { CoreClient, CoreClientOptions } from "../../../edge/core/client.ts";
+import { createCoreClient } from "../../../edge/core/core-client.ts";
+import type { CoreClient, CoreClientOptions } from "../../../edge/core/core-client.ts";
 import { createEdge } from "../../../edge/edge.ts";
 import type { EdgeOptions } from "../../../edge/edge.ts";
 import { createLimits } from "../../../edge/limits/limits.ts";

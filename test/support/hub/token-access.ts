@@ -1,6 +1,6 @@
 // Tokens as the edge verifies them: settings as an operator writes them, in front of an issuer of the test's own.
 
-import { createTokenAccess } from "../../../edge/auth/provider.ts";
+import { createTokenAccess } from "../../../edge/auth/identity-provider.ts";
 import type { TokenAccess } from "../../../edge/auth/access.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { createMetrics } from "../../../shared/runtime/metrics.ts";

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type ContentHead, openFrame } from "../../../shared/content-frame.ts";
-import { CoreError, createCoreClient, retryPause } from "../../../edge/core/client.ts";
-import type { CoreClient, CoreClientOptions } from "../../../edge/core/client.ts";
+import { CoreError, createCoreClient, retryPause } from "../../../edge/core/core-client.ts";
+import type { CoreClient, CoreClientOptions } from "../../../edge/core/core-client.ts";
 import { createSessions } from "../../../edge/core/session.ts";
 import { makeEdgeKey } from "../../../shared/jwks.ts";
 import { NODE_DIGESTS } from "../../../shared/runtime/digests.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
-import { HttpClientError } from "../../../shared/outbound/http-client.ts";
-import type { HttpCall, HttpReply } from "../../../shared/outbound/http-client.ts";
+import { HttpClientError } from "../../../shared/http-client.ts";
+import type { HttpCall, HttpReply } from "../../../shared/http-client.ts";
 import type { Sessions } from "../../../edge/core/session.ts";
 import { openFakeCore, refusal } from "../../support/hub/fake-core.ts";
 import { openCoreClient } from "../../support/hub/edge.ts";

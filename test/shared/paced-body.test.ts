@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createPacedBody } from "../../../shared/outbound/paced-body.ts";
-import type { PacedBodyOptions } from "../../../shared/outbound/paced-body.ts";
+import { createPacedBody } from "../../shared/paced-body.ts";
+import type { PacedBodyOptions } from "../../shared/paced-body.ts";
 
 const LONG = 60_000;
 const part = (n: number) => new Uint8Array([n]);

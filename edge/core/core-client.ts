@@ -18,12 +18,7 @@ import type {
   RegisterOperation,
   ResultOperation,
 } from "../../shared/core-api.ts";
-import {
-  type HttpClient,
-  HttpClientError,
-  type HttpReply,
-  type HttpStream,
-} from "../../shared/outbound/http-client.ts";
+import { type HttpClient, HttpClientError, type HttpReply, type HttpStream } from "../../shared/http-client.ts";
 import { randomToken } from "../../shared/random.ts";
 import { sealingSubject, subscriptionIdByWebCrypto } from "../../shared/sealed-secret.ts";
 import { type CoreRequest, type Session, SessionError, type Sessions } from "./session.ts";

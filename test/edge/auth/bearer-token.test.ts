@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { accessTokenOf } from "../../../edge/auth/token-places.ts";
+import { accessTokenOf } from "../../../edge/auth/bearer-token.ts";
 import { HubError } from "../../../edge/answers/hub-error.ts";
 
 const A = "aaa.bbb.ccc";

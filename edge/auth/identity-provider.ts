@@ -2,7 +2,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { JSONWebKeySet } from "jose";
-import type { HttpClient } from "../../shared/outbound/http-client.ts";
+import type { HttpClient } from "../../shared/http-client.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Settings } from "../../shared/settings/settings.ts";
 import type { TokenAccess } from "./access.ts";
@@ -11,7 +11,7 @@ import { createIntrospect } from "./introspection.ts";
 import { type AskIssuer, createAskIssuer } from "./issuer-client.ts";
 import { createVerifyJwt } from "./jwt.ts";
 import { createKeySet } from "./key-set.ts";
-import { discoverJwksUrl } from "./metadata.ts";
+import { discoverJwksUrl } from "./issuer-metadata.ts";
 import { POLICIES } from "./policies.ts";
 
 export interface ProviderOptions {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createBodyBudget } from "../../../edge/hub/body-budget.ts";
+import { createBodyBudget } from "../../../edge/limits/body-budget.ts";
 import { HubError } from "../../../edge/answers/hub-error.ts";
 
 const request = (length: string | null) =>
