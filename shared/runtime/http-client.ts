@@ -5,7 +5,7 @@ import { Pool } from "undici";
 import type { Dispatcher } from "undici";
 import { createFetchClient, HttpClientError, MAX_REPLY_BYTES } from "../http-client.ts";
 import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../http-client.ts";
-import { runtime } from "./which.ts";
+import { runtime } from "./process.ts";
 
 export interface HttpClientOptions {
   /** To each origin. Default 128; more calls wait their turn. */

@@ -1,8 +1,7 @@
 // `npm start`: the two tiers as processes, the core first. They live and end together; of several cores, all but one may end.
 import { type ChildProcess, fork } from "node:child_process";
 import { NODE_ENVIRONMENT, NODE_FLAGS } from "./node-flags.ts";
-import { complain, onStop } from "./process.ts";
-import { runtime } from "./which.ts";
+import { complain, onStop, runtime } from "./process.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

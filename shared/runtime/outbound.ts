@@ -13,7 +13,7 @@ import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound/outb
 import { decompress } from "./decompress.ts";
 import { createGuardedConnector } from "./guarded-connect.ts";
 import type { GuardedConnectOptions } from "./guarded-connect.ts";
-import { runtime } from "./which.ts";
+import { runtime } from "./process.ts";
 
 export interface OutboundOptions extends GuardedConnectOptions {
   readonly userAgent: string;

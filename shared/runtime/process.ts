@@ -1,8 +1,16 @@
-// This process: its arguments, its environment, its end. The only place that says `process`, for Node, Deno and Bun.
+// This process: its runtime, arguments, environment and end. The only place that says `process`, for Node, Deno and Bun.
 import { resolve } from "node:path";
 import process from "node:process";
 
 export const environment: Readonly<Record<string, string | undefined>> = process.env;
+
+type Runtime = "node" | "deno" | "bun";
+
+/** Which runtime this is: Deno and Bun have a global of their name, Node has neither. */
+export function runtime(): Runtime {
+  if ("Deno" in globalThis) return "deno";
+  return "Bun" in globalThis ? "bun" : "node";
+}
 
 /** The arguments after the script's name. */
 export function commandLine(): string[] {

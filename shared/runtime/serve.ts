@@ -3,7 +3,7 @@
 import type { Served, ServeOptions } from "../serve.ts";
 import { serveOnBun, serveOnDeno } from "./serve-native.ts";
 import { serveOnNode } from "./serve-node.ts";
-import { runtime } from "./which.ts";
+import { runtime } from "./process.ts";
 
 /**
  * Listens and serves; resolves when the port is open.
