@@ -2,7 +2,7 @@
 // dead letters that are sent again (A3.10).
 import { getLogger } from "@logtape/logtape";
 import pLimit from "p-limit";
-import { deniedUrl } from "../../shared/outbound/denied.ts";
+import { deniedUrl } from "../../shared/outbound/callback-url.ts";
 import type { Outbound } from "../../shared/outbound/outbound.ts";
 import { pause } from "../../shared/pause.ts";
 import { createChallenge, randomToken } from "../../shared/random.ts";

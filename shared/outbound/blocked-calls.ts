@@ -4,12 +4,11 @@
 import { getLogger } from "@logtape/logtape";
 import type { Metrics } from "../metrics.ts";
 import type { ForbiddenReason, OutboundGuard } from "./guard.ts";
-
-/** What the hub was about to do: take a request that names a callback, or call. */
-export type OutboundPath = "request" | "verification" | "notice" | "delivery" | "fetch";
+import type { OutboundPath } from "./outbound.ts";
 
 export interface BlockedCall {
-  readonly path: OutboundPath;
+  /** What the hub was about to do: take a request that names a callback, deliver, or call. */
+  readonly path: OutboundPath | "request" | "delivery";
   readonly reason: ForbiddenReason;
   /** As a URL's parser writes it, or "" where there is none. */
   readonly host: string;

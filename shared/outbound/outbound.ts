@@ -1,12 +1,12 @@
 // The outbound port: every call to an address that a stranger named goes through here (WIRE §7): verification GETs,
 // denied notices, topic fetches. Deliveries have their own transport (core/delivery) behind the same guard.
 
-import type { OutboundPath } from "./blocked-calls.ts";
+/** What a call is for: it labels what the guard refuses. A new outbound path is named here. */
+export type OutboundPath = "verification" | "notice" | "fetch";
 
 /** One call. The URL is called byte for byte as given, never re-written. Redirects are followed only if asked, each hop guarded. */
 export interface OutboundRequest {
-  /** What it is for: labels what the guard refuses. */
-  readonly path: Exclude<OutboundPath, "request" | "delivery">;
+  readonly path: OutboundPath;
   readonly method: "GET" | "POST";
   readonly url: string;
   readonly headers?: Readonly<Record<string, string>>;

@@ -1,18 +1,11 @@
 // Verification of intent (§5.3): does whoever answers at the callback want this? The edge asks; the core asks for what no
 // edge brought a result of (A3.6), with the same function.
 
-import { appendQuery } from "../http-url.ts";
+import { type AskedIntent, verificationUrl } from "./callback-url.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "./outbound.ts";
 import { createPing, type SignatureMethod } from "./verification-ping.ts";
 
-/** What is to be verified. `topic` and `callback` exactly as the subscriber sent them. */
-export interface VerifiableIntent {
-  readonly mode: "subscribe" | "unsubscribe";
-  readonly topic: string;
-  readonly callback: string;
-  /** Granted lease, ms; subscribe only. */
-  readonly leaseMs?: number;
-  readonly verifyToken?: string;
+export interface VerifiableIntent extends AskedIntent {
   /** Signs a ping; subscribe only. */
   readonly secret?: string;
 }
@@ -103,21 +96,6 @@ async function question(
     url: intent.callback,
     ...await createPing(intent, { challenge, method: signature, nowMs: clock() }),
   };
-}
-
-/** The URL of the verification GET: the callback with its own query, then ours, every value percent-encoded (§5.3). */
-export function verificationUrl(intent: VerifiableIntent, challenge: string): string {
-  const parameters: [string, string][] = [
-    ["hub.mode", intent.mode],
-    ["hub.topic", intent.topic],
-    ["hub.challenge", challenge],
-  ];
-  if (intent.mode === "subscribe" && intent.leaseMs !== undefined) {
-    parameters.push(["hub.lease_seconds", String(Math.floor(intent.leaseMs / 1_000))]);
-  }
-  // PubSubHubbub 0.3: echoed only if it was given.
-  if (intent.verifyToken !== undefined) parameters.push(["hub.verify_token", intent.verifyToken]);
-  return appendQuery(intent.callback, parameters);
 }
 
 /**

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { deniedUrl } from "../../../shared/outbound/denied.ts";
+import { deniedUrl, verificationUrl } from "../../../shared/outbound/callback-url.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../../../shared/outbound/outbound.ts";
 import { createChallenge } from "../../../shared/random.ts";
-import { verificationUrl, verifyIntent } from "../../../shared/outbound/verification.ts";
+import { verifyIntent } from "../../../shared/outbound/verification.ts";
 import type { Verification } from "../../../shared/outbound/verification.ts";
 import { decodeForm, parameterOf } from "../../support/form.ts";
 

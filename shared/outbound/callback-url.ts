@@ -1,0 +1,34 @@
+// What the hub adds to a callback's URL when it asks there (§5.3) or tells (§5.2) by GET: its parameters follow the callback's
+// own query, which stays byte for byte as it was given (§5.1.1).
+
+import { appendQuery } from "../http-url.ts";
+
+/** What a verification GET says. `topic` and `callback` are exactly as the subscriber sent them. */
+export interface AskedIntent {
+  readonly mode: "subscribe" | "unsubscribe";
+  readonly topic: string;
+  readonly callback: string;
+  /** Granted lease, ms; subscribe only. */
+  readonly leaseMs?: number;
+  readonly verifyToken?: string;
+}
+
+/** The URL of a verification GET (§5.3). */
+export function verificationUrl(intent: AskedIntent, challenge: string): string {
+  const parameters: [string, string][] = [
+    ["hub.mode", intent.mode],
+    ["hub.topic", intent.topic],
+    ["hub.challenge", challenge],
+  ];
+  if (intent.mode === "subscribe" && intent.leaseMs !== undefined) {
+    parameters.push(["hub.lease_seconds", String(Math.floor(intent.leaseMs / 1_000))]);
+  }
+  // PubSubHubbub 0.3: echoed only if it was given.
+  if (intent.verifyToken !== undefined) parameters.push(["hub.verify_token", intent.verifyToken]);
+  return appendQuery(intent.callback, parameters);
+}
+
+/** The URL of a denied notice (§5.2). `topic` is as the subscriber sent it. */
+export function deniedUrl(callback: string, topic: string, reason: string): string {
+  return appendQuery(callback, [["hub.mode", "denied"], ["hub.topic", topic], ["hub.reason", reason]]);
+}
