@@ -1,12 +1,9 @@
 // Reads from the embedded log's tables. Every query is short, so that the WAL can shrink (A2.5).
 import type { Client, Row } from "@libsql/client/sqlite3";
 import { type Chunk, COMPACTED, type LogRecord, type ReadLimits, type Stream } from "../log.ts";
+import { tableOf } from "./tables.ts";
 
 const PAGE_ROWS = 512;
-
-export function tableOf(stream: Stream): string {
-  return `s_${stream.replaceAll("-", "_")}`;
-}
 
 /** The oldest offset kept, or `end`. */
 export async function startOf(client: Client, stream: Stream, end: number): Promise<number> {
@@ -15,7 +12,7 @@ export async function startOf(client: Client, stream: Stream, end: number): Prom
   return first === null || first === undefined ? end : Number(first);
 }
 
-/** The first offset at or after a time. Times never fall within a stream, so a binary search needs no index. */
+/** The first offset at or after a time. Times never fall within a stream, so a binary search works without an index. */
 export async function positionAt(client: Client, stream: Stream, time: number, end: number): Promise<number> {
   let low = await startOf(client, stream, end);
   let high = end;
@@ -32,7 +29,7 @@ export async function positionAt(client: Client, stream: Stream, time: number, e
   return low;
 }
 
-/** One chunk from `from`; `end` is the stream's next offset. Only compacted streams have holes: elsewhere they are a gap. */
+/** One chunk from `from`; `end` is the stream's next offset. Compacted streams have holes; in the others a hole is a gap. */
 export async function readChunk(
   client: Client,
   stream: Stream,

@@ -1,12 +1,12 @@
-// The newest records of one stream, kept in memory so that followers are fed after the commit without a read.
+// The newest records of one stream, kept in memory so that followers are fed after a commit without a read.
 import type { LogRecord } from "../log.ts";
 
-export class Recent {
-  /** The first `head` places are empty. */
+export class RecentRecords {
+  /** The first `#head` elements are empty. */
   #records: (LogRecord | undefined)[] = [];
   #bytes = 0;
   #head = 0;
-  /** Offsets from here on are all held. */
+  /** All offsets from here on are in memory. */
   #from: number;
   readonly #maxBytes: number;
 
@@ -15,7 +15,7 @@ export class Recent {
     this.#maxBytes = maxBytes;
   }
 
-  /** Adds records that were just committed; they follow on the last ones. */
+  /** Adds records that were just committed; the first follows on the last one here. */
   add(records: readonly LogRecord[]): void {
     for (const record of records) {
       this.#records.push(record);
@@ -33,7 +33,7 @@ export class Recent {
     }
   }
 
-  /** The records from `offset` on, at most about `maxBytes` of them; undefined if some are no longer held. */
+  /** The records from `offset` on, about `maxBytes` of them at most; undefined if some are no longer in memory. */
   since(offset: number, maxBytes: number): LogRecord[] | undefined {
     if (offset < this.#from) return undefined;
     let low = this.#head;
@@ -45,12 +45,12 @@ export class Recent {
     }
     let end = low;
     for (let bytes = 0; end < this.#records.length && bytes < maxBytes; end++) bytes += size(this.#records[end]!);
-    // All places from `head` on are taken.
+    // No element from `#head` on is empty.
     return this.#records.slice(low, end) as LogRecord[];
   }
 }
 
-/** Bytes a record takes in memory, about: key, headers and what holds them are often more than its value. */
+/** About how many bytes a record takes in memory: its key, headers and objects often take more than its value. */
 function size(record: LogRecord): number {
   return (record.value?.byteLength ?? 0) + 1_000;
 }

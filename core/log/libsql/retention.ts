@@ -1,41 +1,68 @@
-// Retention on the embedded log: what is too old is really deleted, in slices, and its pages are given back.
+// Retention on the embedded log: old records are really deleted, in slices, and their pages are given back to the disk.
 import type { Stream } from "../log.ts";
-import type { Database } from "../../sqlite/database.ts";
-import { positionAt, tableOf } from "./reading.ts";
+import { type Database, isCode } from "../../sqlite/database.ts";
 import { nextTurn } from "../../../shared/turn.ts";
+import type { BatchWriter } from "./batch-writer.ts";
+import { positionAt } from "./reading.ts";
+import { tableOf } from "./tables.ts";
 
+const DAY_MS = 86_400_000;
+/** Events are kept this long, however short the retention (ARCHITECTURE §2). */
+const EVENTS_KEPT_MS = DAY_MS;
+/** A block is kept longer than its messages, which may be asked about until they are deleted (ARCHITECTURE §2). */
+const BLOCKS_KEPT_LONGER_MS = DAY_MS;
+/** A tombstone stays until every replica has read it (A2.3, delete.retention.ms). */
+const TOMBSTONES_KEPT_MS = 7 * DAY_MS;
 const SLICE_ROWS = 1_000;
-/** A block is known for as long as a message of it may be asked about (ARCHITECTURE §2). */
-const BLOCKS_KEPT_LONGER_MS = 86_400_000;
 const SLICE_PAGES = 500;
-/** Free pages stay in the file for what comes next, up to this part of it: a sweep frees about an eighth (A2.3). */
+/** Up to this part of the file, free pages stay in it for later records: a sweep frees about an eighth (A2.3). */
 const FREE_PART = 1 / 8;
-/** A tombstone stays long enough for every replica to have seen it (A2.3, delete.retention.ms). */
-const TOMBSTONES_KEPT_MS = 7 * 86_400_000;
 
-export async function sweepRetention(
-  database: Database,
-  { exclusive, now, retentionMs, eventsMs, ends }: {
-    /** Runs a task when the writer is free, so that appends come between the slices. */
-    exclusive: (task: () => Promise<void>) => Promise<void>;
-    now: number;
-    retentionMs: number;
-    eventsMs: number;
-    ends: ReadonlyMap<Stream, number>;
-  },
-): Promise<void> {
-  for (
-    const [stream, keptMs] of [
-      ["messages", retentionMs],
-      ["events", eventsMs],
-      ["dead-letters", retentionMs],
-      ["blocks", retentionMs + BLOCKS_KEPT_LONGER_MS],
-    ] as const
-  ) {
-    const cut = await positionAt(database.read, stream, now - keptMs, ends.get(stream)!);
+export interface RetentionOptions {
+  readonly database: Database;
+  /** Deletes between its commits; a file that failed is given up. */
+  readonly writer: BatchWriter;
+  /** Wall clock, ms. */
+  readonly clock: () => number;
+  readonly retentionMs: number;
+  /** How often to delete, ms; default an eighth of the retention, 10 minutes at most. */
+  readonly sweepMs?: number | undefined;
+}
+
+/** Deletes old records again and again. Returns how to end it. */
+export function startRetention(options: RetentionOptions): () => void {
+  const { writer, retentionMs, sweepMs = Math.min(600_000, Math.max(1_000, retentionMs / 8)) } = options;
+  let sweeping = false;
+  const sweep = async (): Promise<void> => {
+    if (sweeping) return;
+    sweeping = true;
+    try {
+      await sweepOnce(options);
+    } catch (error) {
+      // A full disk is no reason to end: the next sweep makes room, or a person does.
+      if (!writer.isStopped && !isCode(error, "SQLITE_FULL")) writer.fail(error);
+    } finally {
+      sweeping = false;
+    }
+  };
+  const timer = setInterval(() => void sweep(), sweepMs);
+  timer.unref();
+  return () => clearInterval(timer);
+}
+
+async function sweepOnce({ database, writer, clock, retentionMs }: RetentionOptions): Promise<void> {
+  const now = clock();
+  const keptMs: readonly (readonly [Stream, number])[] = [
+    ["messages", retentionMs],
+    ["events", Math.max(retentionMs, EVENTS_KEPT_MS)],
+    ["dead-letters", retentionMs],
+    ["blocks", retentionMs + BLOCKS_KEPT_LONGER_MS],
+  ];
+  for (const [stream, kept] of keptMs) {
+    const cut = await positionAt(database.read, stream, now - kept, writer.end(stream));
     await deleteInSlices(
       database,
-      exclusive,
+      writer,
       `DELETE FROM ${tableOf(stream)} WHERE offset IN
       (SELECT offset FROM ${tableOf(stream)} WHERE offset < ? ORDER BY offset LIMIT ${SLICE_ROWS})`,
       cut,
@@ -44,25 +71,20 @@ export async function sweepRetention(
   for (const stream of ["topics", "subscriptions", "cursors"] as const) {
     await deleteInSlices(
       database,
-      exclusive,
+      writer,
       `DELETE FROM ${tableOf(stream)} WHERE offset IN
       (SELECT offset FROM ${tableOf(stream)} WHERE value IS NULL AND time < ? LIMIT ${SLICE_ROWS})`,
       now - TOMBSTONES_KEPT_MS,
     );
   }
-  await giveBack(database, exclusive);
+  await giveBack(database, writer);
 }
 
-async function deleteInSlices(
-  { write }: Database,
-  exclusive: (task: () => Promise<void>) => Promise<void>,
-  sql: string,
-  bound: number,
-): Promise<void> {
+async function deleteInSlices({ write }: Database, writer: BatchWriter, sql: string, bound: number): Promise<void> {
   for (let deleted = SLICE_ROWS; deleted === SLICE_ROWS;) {
-    // Of a log that was closed meanwhile nothing more is deleted.
+    // The writer skips the task if the log was closed meanwhile, and the loop ends.
     deleted = 0;
-    await exclusive(async () => {
+    await writer.exclusive(async () => {
       deleted = (await write.execute({ sql, args: [bound] })).rowsAffected;
     });
     // The event loop has its turn between slices (ARCHITECTURE §4).
@@ -70,22 +92,19 @@ async function deleteInSlices(
   }
 }
 
-/** Shortens the file by free pages, in slices. */
-async function giveBack(
-  { write, read }: Database,
-  exclusive: (task: () => Promise<void>) => Promise<void>,
-): Promise<void> {
+/** Shortens the file by its free pages, in slices. */
+async function giveBack({ write, read }: Database, writer: BatchWriter): Promise<void> {
   const pragma = async (name: string) => Number((await read.execute(`PRAGMA ${name}`)).rows[0]?.[name] ?? 0);
   for (let before = Infinity;;) {
     const free = await pragma("freelist_count");
     if (free <= await pragma("page_count") * FREE_PART || free >= before) {
       if (before === Infinity) return;
-      // It is the checkpoint that shortens the file.
-      return await exclusive(async () => void await write.execute("PRAGMA wal_checkpoint(TRUNCATE)"));
+      // Only a checkpoint shortens the file.
+      return await writer.exclusive(async () => void await write.execute("PRAGMA wal_checkpoint(TRUNCATE)"));
     }
     before = free;
-    // Not `execute`, which takes one step of a statement that frees a page with each.
-    await exclusive(() => write.executeMultiple(`PRAGMA incremental_vacuum(${SLICE_PAGES})`));
+    // Not `execute`: it takes one step of the statement, and each step frees one page.
+    await writer.exclusive(() => write.executeMultiple(`PRAGMA incremental_vacuum(${SLICE_PAGES})`));
     await nextTurn();
   }
 }

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { Recent } from "../../../../core/log/libsql/recent-records.ts";
+import { RecentRecords } from "../../../../core/log/libsql/recent-records.ts";
 import type { LogRecord } from "../../../../core/log/log.ts";
 import { pause } from "../../../support/eventually.ts";
 
@@ -17,7 +17,7 @@ function recordAt(offset: number, bytes: number): LogRecord {
 
 describe("the newest records of the embedded log", () => {
   it("§6.7 nothing is referred to beyond the bound", async () => {
-    const recent = new Recent(0, 10 * 64 * 1024);
+    const recent = new RecentRecords(0, 10 * 64 * 1024);
     const references: WeakRef<LogRecord>[] = [];
     for (let offset = 0; offset < 400; offset++) {
       const record = recordAt(offset, 64 * 1024);
@@ -32,7 +32,7 @@ describe("the newest records of the embedded log", () => {
   });
 
   it("§6.7 a record without a value takes memory, too", () => {
-    const recent = new Recent(0, 10_000);
+    const recent = new RecentRecords(0, 10_000);
     for (let offset = 0; offset < 400; offset++) recent.add([recordAt(offset, 0)]);
     assert.equal(recent.since(389, 100_000), undefined);
     assert.equal(recent.since(390, 100_000)?.length, 10);
