@@ -122,8 +122,6 @@ export interface Log {
   readonly kind: "libsql" | "kafka";
   /** Names this very log for as long as it exists (cluster id and prefix; the file's own id), so that a copy of its state can tell. */
   readonly identity: string;
-  /** One line for people: what "durable" means here. */
-  readonly durability: string;
   readonly supports: {
     /** Reads by key use an index, so they cost what they return. */
     readonly keyIndex: boolean;

@@ -94,7 +94,6 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     options.signal?.removeEventListener("abort", giveUp);
   }
   const { clusterId } = await asking.known();
-  const { replication: copies, minInsync } = durability;
 
   const offsets = createOffsets(asking, signal);
   const read = createRead(reading, offsets, signal);
@@ -122,9 +121,6 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   return {
     kind: "kafka",
     identity: `${clusterId}/${prefix}`,
-    durability: copies === 1
-      ? "acknowledged by one Kafka broker, which keeps the only copy"
-      : `acknowledged by at least ${minInsync} of ${copies} replicas on Kafka`,
     supports: { keyIndex: false, group: true },
     partitions: () => partitions,
     partitionOf,

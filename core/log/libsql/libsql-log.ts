@@ -72,7 +72,6 @@ function createLog(
   return {
     kind: "libsql",
     identity: tables.identity,
-    durability: "libSQL WAL, synchronous=FULL, group commit",
     supports: { keyIndex: true, group: false },
     partitions: () => 1,
     partitionOf: () => 0,
