@@ -18,7 +18,7 @@ import type { ResultEvent } from "../state/events.ts";
 import type { Notice, PendingIntent } from "../state/records.ts";
 import type { Effects } from "../shards/owed.ts";
 import type { Operations } from "../requests/operations.ts";
-import type { ReplayLetter } from "./replay.ts";
+import type { ReplayLetter } from "./replay-letter.ts";
 import type { TopicFetcher } from "./topic-fetcher.ts";
 
 const logger = getLogger(["tidings", "core", "effects"]);

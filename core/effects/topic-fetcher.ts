@@ -8,7 +8,7 @@ import { pause } from "../../shared/pause.ts";
 import type { Fetched, FetchOwed, TopicRecord } from "../state/records.ts";
 import { MESSAGE_HEADERS } from "../messages/message.ts";
 import type { Log } from "../log/log.ts";
-import { advertisedLinks, linkHeader } from "./links.ts";
+import { advertisedLinks, linkHeader } from "./advertised-links.ts";
 
 const logger = getLogger(["tidings", "core", "topic-fetch"]);
 

@@ -15,7 +15,7 @@ import {
   sessionText,
 } from "../../shared/session-api.ts";
 import { Refusal } from "../requests/refusal.ts";
-import { ReplayWindow } from "./replay-window.ts";
+import { ReplayWindow } from "./anti-replay-window.ts";
 
 const logger = getLogger(["tidings", "core", "session"]);
 

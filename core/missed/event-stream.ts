@@ -5,7 +5,7 @@ import type { Tail } from "../messages/tail.ts";
 import type { Topic } from "../requests/topics.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import { encodeMissed } from "./missed-message.ts";
-import type { ReadTopic } from "./topic-reader.ts";
+import type { ReadTopic } from "./topic-messages.ts";
 
 export interface EventStreamOptions {
   readonly topic: Topic;

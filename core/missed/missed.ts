@@ -15,7 +15,7 @@ import { createMemoryBudget } from "./memory-budget.ts";
 import { PAGE_BYTES, readPage } from "./page.ts";
 import { parseFrom, parseLimit } from "../requests/read-request.ts";
 import { createStreams } from "./streams.ts";
-import type { ReadTopic } from "./topic-reader.ts";
+import type { ReadTopic } from "./topic-messages.ts";
 
 export interface MissedOptions {
   readonly log: Log;

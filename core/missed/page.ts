@@ -2,7 +2,7 @@
 import { encodeCursor } from "../messages/cursor.ts";
 import type { Topic } from "../requests/topics.ts";
 import { encodeMissed } from "./missed-message.ts";
-import type { ReadTopic } from "./topic-reader.ts";
+import type { ReadTopic } from "./topic-messages.ts";
 
 export interface PageRequest {
   readonly topic: Topic;

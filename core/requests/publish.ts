@@ -5,7 +5,7 @@ import type { ClientIdentity, ContentAnswer } from "../../shared/core-api.ts";
 import { MESSAGE_HEADERS } from "../messages/message.ts";
 import type { Tail } from "../messages/tail.ts";
 import type { Log, Position } from "../log/log.ts";
-import { createAppendKeyed, type KeyedMarks, type KeyedOptions } from "./keyed.ts";
+import { createAppendKeyed, type KeyedMarks, type KeyedOptions } from "./idempotency-key.ts";
 import { refuseStale } from "./operation.ts";
 import { Refusal } from "./refusal.ts";
 import { type Topic, type Topics, WAIT_MS } from "./topics.ts";

@@ -12,7 +12,7 @@ import { createTopics } from "../../../core/requests/topics.ts";
 import { createReadDeadLetters } from "../../../core/missed/dead-letters.ts";
 import { createMissed } from "../../../core/missed/missed.ts";
 import type { Missed, MissedOptions } from "../../../core/missed/missed.ts";
-import { createReadTopic } from "../../../core/missed/topic-reader.ts";
+import { createReadTopic } from "../../../core/missed/topic-messages.ts";
 import type { Caller, MissedMessages } from "../../../shared/core-api.ts";
 import { openCoreRig, operationId, TOPIC, withDirectory } from "../../support/rigs/core-rig.ts";
 import type { CoreRig } from "../../support/rigs/core-rig.ts";

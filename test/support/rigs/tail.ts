@@ -3,7 +3,7 @@
 import { encodeCursor } from "../../../core/messages/cursor.ts";
 import type { Message } from "../../../core/messages/message.ts";
 import type { Tail } from "../../../core/messages/tail.ts";
-import type { ReadTopic } from "../../../core/missed/topic-reader.ts";
+import type { ReadTopic } from "../../../core/missed/topic-messages.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 
 export interface TestTail extends Pick<Tail, "watch" | "next"> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { ReplayWindow } from "../../../core/face/replay-window.ts";
+import { ReplayWindow } from "../../../core/face/anti-replay-window.ts";
 
 const SIZE = 65_536;
 

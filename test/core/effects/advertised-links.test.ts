@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { advertisedLinks, linkHeader } from "../../../core/effects/links.ts";
+import { advertisedLinks, linkHeader } from "../../../core/effects/advertised-links.ts";
 
 const BASE = "https://example.com/blog/feed";
 const HUB = "https://hub.example/hub";
