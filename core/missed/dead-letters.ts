@@ -1,12 +1,13 @@
 // GET /dead-letters: the messages that were given up for a subscription (WIRE §3, §5).
 import type { Caller, DeadLetters } from "../../shared/core-api.ts";
-import { CursorError, decodeCursor, encodeCursor } from "../messages/cursor.ts";
+import { CursorError, encodeCursor } from "../messages/cursor.ts";
 import { type Admit, type Known, refuseEnded } from "../requests/admission.ts";
 import { Refusal } from "../requests/refusal.ts";
 import { WAIT_MS } from "../requests/topics.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
-import { nextOf, parseLimit } from "../requests/read-request.ts";
+import { AFTER, offsetAfter, parseCursor } from "../requests/position.ts";
+import { parseLimit } from "./query.ts";
 
 export interface DeadLettersOptions {
   readonly log: Log;
@@ -65,10 +66,9 @@ export function createReadDeadLetters({ log, replica, admit }: DeadLettersOption
 function parseAfter(after: string | null, { id, topic }: Known, partition: number) {
   if (after === null) return { from: 0, afterMessage: -1 };
   try {
-    const place = decodeCursor(id, after);
-    if (place.partition === partition) return { from: place.offset + 1, afterMessage: -1 };
+    return { from: offsetAfter(after, { id, partition }), afterMessage: -1 };
   } catch (error) {
     if (!(error instanceof CursorError)) throw error;
+    return { from: 0, afterMessage: parseCursor(AFTER, after, topic).next - 1 };
   }
-  return { from: 0, afterMessage: nextOf("after", after, topic.id, topic.partition) - 1 };
 }

@@ -13,7 +13,8 @@ import type { Replica } from "../replica/replica.ts";
 import { eventStream } from "./event-stream.ts";
 import { createMemoryBudget } from "./memory-budget.ts";
 import { PAGE_BYTES, readPage } from "./page.ts";
-import { parseFrom, parseLimit } from "../requests/read-request.ts";
+import { offsetOf } from "../requests/position.ts";
+import { parseFrom, parseLimit } from "./query.ts";
 import { createStreams } from "./streams.ts";
 import type { ReadTopic } from "./topic-messages.ts";
 
@@ -73,15 +74,9 @@ export function createMissed(options: MissedOptions): Missed {
     refuseEnded(known);
     const { topic, record } = known;
     const end = await log.end("messages", topic.partition);
-    const { cursor, since } = asked;
-    if (cursor !== undefined && cursor.next > end) {
-      throw new Refusal("invalid_request", `${cursor.parameter} is beyond the end of the topic`);
-    }
+    const offsets = await Promise.all(asked.map((position) => offsetOf(position, topic, log, end)));
     const start = Math.max(record.start, (await replica.topic(topic.id))?.start ?? 0);
-    const named = cursor === undefined && since === undefined ? (await options.standingOf(known)).position : Math.max(
-      cursor?.next ?? 0,
-      since === undefined ? 0 : await log.positionAt("messages", topic.partition, since),
-    );
+    const named = offsets.length === 0 ? (await options.standingOf(known)).position : Math.max(...offsets);
     // WIRE §5: never before the subscription's start.
     return { known, from: Math.max(start, named), end, limit };
   }

@@ -6,12 +6,11 @@ import { type AckEvent, encodeEvent, type ReplayEvent, type ResumeEvent } from "
 import { MOST_REQUESTS, requestKeyOf } from "../state/fold-subscription.ts";
 import { clientKeyOf } from "../state/ids.ts";
 import type { Log } from "../log/log.ts";
-import { nextOf } from "./read-request.ts";
 import type { Replica } from "../replica/replica.ts";
 import { type Admit, type Known, refuseEnded } from "./admission.ts";
 import { CALLER, clientOf } from "./caller.ts";
-import { isIsoTime, pastTime } from "./iso-time.ts";
 import { HEAD, PAIR, parseWith, refuseStale } from "./operation.ts";
+import { CURSOR, FROM, offsetOf, parseCursor, parsePosition } from "./position.ts";
 import { Refusal } from "./refusal.ts";
 import type { ReadStatus } from "./status.ts";
 import { WAIT_MS } from "./topics.ts";
@@ -61,11 +60,7 @@ export function createMove({ log, replica, admit, readStatus, clock }: MovesOpti
     const { topic, callback } = operation;
     const time = clock();
     if (operation.kind === "ack") {
-      const next = await withinEnd(
-        "cursor",
-        nextOf("cursor", operation.cursor, known.topic.id, partitionOf(known)),
-        known,
-      );
+      const next = await offsetOf(parseCursor(CURSOR, operation.cursor, known.topic), known.topic, log);
       return { type: "ack", id: operation.id, time, topic, callback, next };
     }
     const remembered = known.record.requests?.filter(([, until]) => until > time) ?? [];
@@ -109,18 +104,8 @@ export function createMove({ log, replica, admit, readStatus, clock }: MovesOpti
   }
 
   /** Never before the subscription's start. */
-  async function fromOf(from: string, known: Known, time: number): Promise<number> {
-    const { start } = known.record;
-    if (from === "earliest") return start;
-    if (isIsoTime(from)) {
-      return Math.max(start, await log.positionAt("messages", partitionOf(known), pastTime("from", from, time)));
-    }
-    return Math.max(start, await withinEnd("from", nextOf("from", from, known.topic.id, partitionOf(known)), known));
-  }
-
-  async function withinEnd(parameter: string, next: number, known: Known): Promise<number> {
-    if (next <= await log.end("messages", partitionOf(known))) return next;
-    throw new Refusal("invalid_request", `${parameter} is a cursor beyond the end of the topic`);
+  async function fromOf(from: string, { record, topic }: Known, time: number): Promise<number> {
+    return Math.max(record.start, await offsetOf(parsePosition(FROM, from, topic, time), topic, log));
   }
 
   return async (operation) => {
@@ -136,10 +121,6 @@ export function createMove({ log, replica, admit, readStatus, clock }: MovesOpti
     }
     return await readStatus(topic, callback, caller);
   };
-}
-
-function partitionOf({ topic }: Known): number {
-  return topic.partition;
 }
 
 function hash(text: string): string {

@@ -10,6 +10,7 @@ import type {
   ResultOperation,
 } from "../../shared/core-api.ts";
 import { encodeEvent, type HubEvent, type ResultEvent } from "../state/events.ts";
+import type { TopicRecord } from "../state/records.ts";
 import { isLive, MOST_PENDING } from "../state/fold-subscription.ts";
 import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
@@ -17,9 +18,9 @@ import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StateStream } from "../replica/states.ts";
 import { refuseStale } from "./operation.ts";
+import { HUB_START, offsetOf, parsePosition } from "./position.ts";
 import type { Quota, Quotas, Room } from "./quotas.ts";
 import { Refusal } from "./refusal.ts";
-import { startOf } from "./start.ts";
 import { type Topic, type Topics, WAIT_MS } from "./topics.ts";
 
 export interface OperationsOptions {
@@ -117,9 +118,7 @@ export function createOperations(options: OperationsOptions): Operations {
     const denied = mode === "subscribe" && record === undefined && options.registration === "required"
       ? `topic "${operation.topic}" is not registered`
       : undefined;
-    const asked = operation.start === undefined
-      ? undefined
-      : await startOf(operation.start, { log, topic, record, now: clock() });
+    const asked = operation.start === undefined ? undefined : await startOf(operation.start, topic, record);
     // A3.6: the end before the intent is in the log, so that nothing published after the subscriber's yes is missed.
     const end = await log.end("messages", topic.partition);
     const { leaseMs, secret, verifyToken, concurrency, client } = operation;
@@ -155,6 +154,16 @@ export function createOperations(options: OperationsOptions): Operations {
     );
     // Whether a mark counts is the fold's to say; if it does not, its owner sends the challenge at once (WIRE §2).
     return { kind: "intent", offset, verify: denied === undefined && !marked };
+  }
+
+  /** The offset that `hub.start` names (WIRE §2); undefined for `latest`. Never before the topic's own beginning. */
+  async function startOf(text: string, topic: Topic, record: TopicRecord | undefined): Promise<number | undefined> {
+    const position = parsePosition(HUB_START, text, topic, clock());
+    if (position.kind === "latest") return undefined;
+    const beginning = Math.max(record?.start ?? 0, await log.start("messages", topic.partition));
+    const offset = await offsetOf(position, topic, log);
+    // A new topic has no earlier messages: those of a deregistered topic of the same name are not its own.
+    return record === undefined ? undefined : Math.max(beginning, offset);
   }
 
   /** What a subscribe would make that its client does not have: a renewal makes nothing. */

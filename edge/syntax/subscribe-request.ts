@@ -1,6 +1,7 @@
 // A subscribe or unsubscribe request, read from its form (§5.1, WIRE §2).
 
 import { parseHttpUrl, UrlError } from "../../shared/http-url.ts";
+import { parseIsoTime } from "../../shared/iso-time.ts";
 import type { OutboundGuard } from "../../shared/outbound/guard.ts";
 import type { Parameters } from "./form.ts";
 import { HubError } from "../answers/hub-error.ts";
@@ -28,7 +29,6 @@ export interface SubscribeRules {
 const MAX_CALLBACK_BYTES = 2_048;
 const MAX_TOKEN_BYTES = 2_048;
 const MAX_CONCURRENCY = 64;
-const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)$/;
 
 /**
  * Reads the form of a subscribe or unsubscribe.
@@ -111,7 +111,7 @@ function parseConcurrency(value: string | undefined): number | undefined {
 function parseStart(value: string | undefined): string | undefined {
   if (value === undefined) return undefined;
   if (value === "latest" || value === "earliest") return value;
-  const isTime = ISO_TIME.test(value) && !Number.isNaN(Date.parse(value));
+  const isTime = !Number.isNaN(parseIsoTime(value));
   // Whether a cursor is one, and of this topic, is for the core to say.
   const mayBeCursor = /^[A-Za-z0-9_-]{8,256}$/.test(value) && !/^\d{4}-/.test(value);
   if (!isTime && !mayBeCursor) {

@@ -315,13 +315,31 @@ describe("WIRE §2 a subscribe request", () => {
     }
   });
 
-  const STARTS = ["latest", "earliest", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.123456789+05:30", "AbCd-_0123"];
+  const STARTS = [
+    "latest",
+    "earliest",
+    "2026-01-02T03:04:05Z",
+    "2026-01-02T03:04:05.123456789+05:30",
+    "2026-01-02T03:04:05,5Z",
+    "AbCd-_0123",
+  ];
   for (const start of STARTS) {
     it(`takes ${start} for a start`, () => {
       assert.deepEqual(parse(subscribe({ "hub.start": start })), { ...plain, start });
     });
   }
-  for (const start of ["", "now", "yesterday!", "2026-01-02", "2026-01-02T03:04:05", "2026-13-02T03:04:05Z", "a b"]) {
+  for (
+    const start of [
+      "",
+      "now",
+      "yesterday!",
+      "2026-01-02",
+      "2026-01-02T03:04:05",
+      "2026-13-02T03:04:05Z",
+      "2026-02-30T03:04:05Z",
+      "a b",
+    ]
+  ) {
     it(`refuses ${JSON.stringify(start)} for a start`, () => {
       assert.match(refusal(subscribe({ "hub.start": start })), /^hub\.start must be/);
     });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCursor } from "../../../core/messages/cursor.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
-import { parseFrom, parseLimit } from "../../../core/requests/read-request.ts";
+import { parseFrom, parseLimit } from "../../../core/missed/query.ts";
 
 const NOW = Date.UTC(2026, 10, 21);
 const TOPIC = { id: topicIdOf("t"), partition: 3 };
@@ -24,18 +24,19 @@ describe("WIRE §5 limit", () => {
 
 describe("WIRE §5 where to read from", () => {
   it("is nothing, a cursor, a time, or both", () => {
-    assert.deepEqual(from({}), {});
-    assert.deepEqual(from({ after: cursor(41) }), { cursor: { parameter: "after", next: 42 } });
-    assert.deepEqual(from({ after: cursor(-1) }), { cursor: { parameter: "after", next: 0 } });
-    assert.deepEqual(from({ since: "2026-11-20T00:00:00Z" }), { since: NOW - 86_400_000 });
-    assert.deepEqual(from({ since: "2026-11-20T00:00:00Z", after: cursor(2 ** 40) }), {
-      cursor: { parameter: "after", next: 2 ** 40 + 1 },
-      since: NOW - 86_400_000,
-    });
+    const since = { kind: "time", time: NOW - 86_400_000 };
+    assert.deepEqual(from({}), []);
+    assert.deepEqual(from({ after: cursor(41) }), [{ kind: "cursor", parameter: "after", next: 42 }]);
+    assert.deepEqual(from({ after: cursor(-1) }), [{ kind: "cursor", parameter: "after", next: 0 }]);
+    assert.deepEqual(from({ since: "2026-11-20T00:00:00Z" }), [since]);
+    assert.deepEqual(from({ since: "2026-11-20T00:00:00Z", after: cursor(2 ** 40) }), [
+      { kind: "cursor", parameter: "after", next: 2 ** 40 + 1 },
+      since,
+    ]);
   });
 
   it("is Last-Event-ID before all others, whatever they say", () => {
-    const expected = { cursor: { parameter: "Last-Event-ID", next: 8 } };
+    const expected = [{ kind: "cursor", parameter: "Last-Event-ID", next: 8 }];
     assert.deepEqual(from({ lastEventId: cursor(7), after: cursor(1), since: "never" }), expected);
     refused({ lastEventId: "", after: cursor(1) }, /^Last-Event-ID "" is not a cursor/);
   });
