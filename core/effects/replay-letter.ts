@@ -1,5 +1,6 @@
 // Sending dead letters again (WIRE §5): one letter of a replay at a time, beside the subscription's lane, whose order and
 // position it does not touch. It waits while the lane pauses: what a callback does not take now is not forced on it.
+import { ACCEPTED_WITHIN_MS } from "../requests/accepted.ts";
 import type { OwedReplay, ReplayResult } from "../shards/owed.ts";
 import { type Message, toMessage } from "../messages/message.ts";
 import { backoffMs, type RetryPolicy } from "../delivery/lane/outcome.ts";
@@ -22,7 +23,6 @@ export interface ReplayOptions {
 
 /** How often it looks whether the lane goes on, or a place is free, ms. */
 const LOOK_MS = 100;
-const LETTERS_WAIT_MS = 5_000;
 
 /** Resolves with undefined if the process is stopping: the replay stays owed. */
 export type ReplayLetter = (owed: OwedReplay) => Promise<ReplayResult | undefined>;
@@ -34,7 +34,7 @@ export function createReplayLetter(
     while (!signal.aborted) {
       try {
         const query = { subscriptionId, life, from: replay.from, afterMessage: -1, limit: 1 };
-        const found = await replica.deadLetters(query, LETTERS_WAIT_MS);
+        const found = await replica.deadLetters(query, ACCEPTED_WITHIN_MS);
         if (found !== undefined) return found[0];
       } catch (error) {
         await afterFailure(error);

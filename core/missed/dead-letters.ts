@@ -3,7 +3,7 @@ import type { Caller, DeadLetters } from "../../shared/core-api.ts";
 import { CursorError, encodeCursor } from "../messages/cursor.ts";
 import { type Admit, type Known, refuseEnded } from "../requests/admission.ts";
 import { Refusal } from "../requests/refusal.ts";
-import { WAIT_MS } from "../requests/topics.ts";
+import { findDeadLetters } from "../requests/accepted.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { AFTER, offsetAfter, parseCursor } from "../requests/position.ts";
@@ -32,13 +32,7 @@ export function createReadDeadLetters({ log, replica, admit }: DeadLettersOption
     if (from > end) {
       throw new Refusal("invalid_request", "after is beyond the end of this subscription's dead letters");
     }
-    const found = await replica.deadLetters(
-      { subscriptionId: id, life, from, afterMessage, limit: limit + 1 },
-      WAIT_MS,
-    );
-    if (found === undefined) {
-      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
-    }
+    const found = await findDeadLetters(replica, { subscriptionId: id, life, from, afterMessage, limit: limit + 1 });
     const more = found.length > limit;
     const letters = found.slice(0, limit);
     const last = letters.at(-1)?.place ?? -1;

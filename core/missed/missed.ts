@@ -2,12 +2,13 @@
 import { createPacedBody } from "../../shared/paced-body.ts";
 import type { Caller } from "../../shared/core-api.ts";
 import type { Tail } from "../messages/tail.ts";
+import { waitForMessages } from "../requests/accepted.ts";
 import { type Admit, type Known, refuseEnded } from "../requests/admission.ts";
 import { isSameClient } from "../state/ids.ts";
 import type { Secrets } from "../keys/secrets.ts";
 import { Refusal } from "../requests/refusal.ts";
 import type { StandingOf } from "../requests/standing.ts";
-import { type Topics, WAIT_MS } from "../requests/topics.ts";
+import type { Topics } from "../requests/topics.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { eventStream } from "./event-stream.ts";
@@ -84,9 +85,7 @@ export function createMissed(options: MissedOptions): Missed {
   async function page(query: MissedQuery, breakOff?: () => void): Promise<Response> {
     const { known: { topic }, from, end, limit } = await begin(query);
     // Whether a message is a repeat is known of what the tail has passed (A4.4).
-    if (!await tail.passed(topic.partition, end, WAIT_MS)) {
-      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
-    }
+    await waitForMessages(tail, topic.partition, end);
     const reservation = await budget.reserve(PAGE_BYTES, AbortSignal.timeout(ROOM_WITHIN_MS));
     if (reservation === undefined) {
       throw new Refusal("overloaded", "The hub is reading as much as it can; ask again a little later");

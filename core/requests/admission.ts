@@ -6,9 +6,10 @@ import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
+import { waitForAccepted } from "./accepted.ts";
 import { Refusal } from "./refusal.ts";
 import { wrongSignature } from "./subscriber-signature.ts";
-import { type Topic, type Topics, WAIT_MS } from "./topics.ts";
+import type { Topic, Topics } from "./topics.ts";
 
 /** A subscription that was verified at least once: live, or ended and remembered. */
 export interface Known {
@@ -38,9 +39,7 @@ export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionO
     const id = subscriptionIdOf(name, callback);
     const shard = log.partitionOf("events", id);
     // A3.11: what was accepted before this request is seen by it.
-    if (!await replica.reached("subscriptions", shard, await log.end("events", shard), WAIT_MS)) {
-      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
-    }
+    await waitForAccepted({ log, replica }, "subscriptions", shard);
     const record = await replica.subscription(id);
     if (caller.kind === "signature") {
       // Of a pair that is not known, or has no secret, it says the same as of a wrong signature.

@@ -8,8 +8,9 @@ import type { Keyed } from "../messages/block.ts";
 import type { Tail } from "../messages/tail.ts";
 import { clientKeyOf, keyedMessageIdOf } from "../state/ids.ts";
 import type { Position } from "../log/log.ts";
-import { Refusal } from "./refusal.ts";
-import { type Topic, WAIT_MS } from "./topics.ts";
+import { waitForMessages } from "./accepted.ts";
+import { notCaughtUp, Refusal } from "./refusal.ts";
+import type { Topic } from "./topics.ts";
 
 export interface KeyedContent {
   /** 1–255 visible ASCII. */
@@ -56,11 +57,9 @@ export function createAppendKeyed({ index, tail, clock }: KeyedOptions): AppendK
     if (remembered !== undefined) return answerOf(remembered, sha256, partition);
     const at = await append({ id, sha256 });
     // Only what the tail has passed is known to be the first or not.
-    const passed = await tail.passed(partition, at.offset + 1, WAIT_MS);
-    const first = passed ? await index.firstOf(partition, id, at.offset) : undefined;
-    if (first === undefined) {
-      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
-    }
+    await waitForMessages(tail, partition, at.offset + 1);
+    const first = await index.firstOf(partition, id, at.offset);
+    if (first === undefined) throw notCaughtUp();
     return answerOf(first, sha256, partition);
   }
 

@@ -7,13 +7,13 @@ import { MOST_REQUESTS, requestKeyOf } from "../state/fold-subscription.ts";
 import { clientKeyOf } from "../state/ids.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
+import { findDeadLetters, waitForEvents } from "./accepted.ts";
 import { type Admit, type Known, refuseEnded } from "./admission.ts";
 import { CALLER, clientOf } from "./caller.ts";
 import { HEAD, PAIR, parseWith, refuseStale } from "./operation.ts";
 import { CURSOR, FROM, offsetOf, parseCursor, parsePosition } from "./position.ts";
 import { Refusal } from "./refusal.ts";
 import type { ReadStatus } from "./status.ts";
-import { WAIT_MS } from "./topics.ts";
 
 export interface MovesOptions {
   readonly log: Log;
@@ -95,8 +95,7 @@ export function createMove({ log, replica, admit, readStatus, clock }: MovesOpti
     if (letter === undefined) return { from: 0, end: await log.end("dead-letters", partition) };
     const { id: subscriptionId, record: { life } } = known;
     const query = { subscriptionId, life, from: 0, afterMessage: -1, messageId: letter, limit: 1 };
-    const found = await replica.deadLetters(query, WAIT_MS);
-    if (found === undefined) throw behind();
+    const found = await findDeadLetters(replica, query);
     if (found[0] === undefined) {
       throw new Refusal("not_found", `id "${letter}" is none of this subscription's dead letters`);
     }
@@ -116,9 +115,7 @@ export function createMove({ log, replica, admit, readStatus, clock }: MovesOpti
     const event = await eventOf(operation, known);
     if (event === undefined) return await readStatus(topic, callback, caller);
     const { partition, offset } = await log.append("events", { key: known.id, value: encodeEvent(event) });
-    if (!await replica.reached("cursors", partition, offset + 1, WAIT_MS)) {
-      throw behind();
-    }
+    await waitForEvents(replica, "cursors", partition, offset + 1);
     return await readStatus(topic, callback, caller);
   };
 }
@@ -134,8 +131,4 @@ function refuseTooMany(remembered: number): void {
     "too_many",
     `This subscription had ${MOST_REQUESTS} requests to resume or replay that are remembered still; wait`,
   );
-}
-
-function behind(): Refusal {
-  return new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
 }

@@ -17,11 +17,12 @@ import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StateStream } from "../replica/states.ts";
+import { ACCEPTED_WITHIN_MS, waitForAccepted } from "./accepted.ts";
 import { refuseStale } from "./operation.ts";
 import { HUB_START, offsetOf, parsePosition } from "./position.ts";
 import type { Quota, Quotas, Room } from "./quotas.ts";
 import { Refusal } from "./refusal.ts";
-import { type Topic, type Topics, WAIT_MS } from "./topics.ts";
+import type { Topic, Topics } from "./topics.ts";
 
 export interface OperationsOptions {
   readonly log: Log;
@@ -90,7 +91,7 @@ export function createOperations(options: OperationsOptions): Operations {
     topics.forget(topic);
     // Who asks next, or publishes again at once, meets a topic that has ended. Beyond the wait it is as durable.
     const shard = log.partitionOf("events", topic.id);
-    await replica.reached("topics", shard, offsets[shard]! + 1, WAIT_MS);
+    await replica.reached("topics", shard, offsets[shard]! + 1, ACCEPTED_WITHIN_MS);
     return DONE;
   }
 
@@ -215,7 +216,7 @@ export function createOperations(options: OperationsOptions): Operations {
 
   async function clientOfIntent(intent: string, subscriptionId: string): Promise<ClientIdentity | undefined> {
     const shard = log.partitionOf("events", subscriptionId);
-    await replica.reached("subscriptions", shard, await log.end("events", shard), WAIT_MS);
+    await replica.reached("subscriptions", shard, await log.end("events", shard), ACCEPTED_WITHIN_MS);
     const record = await replica.subscription(subscriptionId);
     return record?.pending.find(({ id }) => id === intent)?.client;
   }
@@ -245,14 +246,7 @@ export function createOperations(options: OperationsOptions): Operations {
     if (first.every(Boolean)) return [...known];
     // A3.11: before it says that there is none, it waits for what was just accepted in every shard.
     const shards = Array.from({ length: log.partitions("events") }, (_, shard) => shard);
-    const reached = await Promise.all(
-      shards.map(async (shard) =>
-        await replica.reached("subscriptions", shard, await log.end("events", shard), WAIT_MS)
-      ),
-    );
-    if (!reached.every(Boolean)) {
-      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
-    }
+    await Promise.all(shards.map((shard) => waitForAccepted({ log, replica }, "subscriptions", shard)));
     const second = await Promise.all(known.map(has));
     return known.filter((_, index) => second[index]);
   }

@@ -6,9 +6,10 @@ import { MESSAGE_HEADERS } from "../messages/message.ts";
 import type { Tail } from "../messages/tail.ts";
 import type { Log, Position } from "../log/log.ts";
 import { createAppendKeyed, type KeyedMarks, type KeyedOptions } from "./idempotency-key.ts";
+import { waitForMessages } from "./accepted.ts";
 import { refuseStale } from "./operation.ts";
 import { Refusal } from "./refusal.ts";
-import { type Topic, type Topics, WAIT_MS } from "./topics.ts";
+import type { Topic, Topics } from "./topics.ts";
 
 export interface Content {
   readonly id: string;
@@ -85,9 +86,7 @@ export function createPublish(options: PublishOptions): Publish {
     const firstTry = content.madeAt > clock() - FIRST_TRY_MS && content.madeAt > startedAt;
     if (firstTry) return undefined;
     const end = await log.end("messages", partition);
-    if (!await options.tail.passed(partition, end, WAIT_MS)) {
-      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
-    }
+    await waitForMessages(options.tail, partition, end);
     return recentIds.find(content.id);
   }
 

@@ -12,6 +12,11 @@ export class Refusal extends Error {
   }
 }
 
+/** The 503 of a core whose replica or tail does not show what was accepted before the request (A3.11). */
+export function notCaughtUp(): Refusal {
+  return new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
+}
+
 /** What any error of an operation means to the edge; undefined if it is a surprise. */
 export function refusalOf(error: unknown): { status: number; body: CoreRefusal } | undefined {
   if (error instanceof Refusal) return refused(error.code, error.message);

@@ -5,8 +5,8 @@ import type { TopicRecord } from "../state/records.ts";
 import { encodeEvent } from "../state/events.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
+import { waitForAccepted } from "./accepted.ts";
 import type { Quotas } from "./quotas.ts";
-import { Refusal } from "./refusal.ts";
 
 export interface Topic {
   readonly id: string;
@@ -37,8 +37,6 @@ export type Maker =
   | { readonly client: ClientIdentity | undefined }
   | { readonly makerOf: () => Promise<ClientIdentity | undefined> };
 
-/** How long a read waits for what was accepted before it (A3.11), ms. */
-export const WAIT_MS = 5_000;
 /** A positive answer may be this old, ms. */
 const POSITIVE_MS = 1_000;
 const MOST_REMEMBERED = 10_000;
@@ -73,10 +71,7 @@ export function createTopics({ log, replica, quotas, clock }: TopicsOptions): To
 
   async function latest(topic: Topic): Promise<TopicRecord | undefined> {
     const shard = log.partitionOf("events", topic.id);
-    const end = await log.end("events", shard);
-    if (!await replica.reached("topics", shard, end, WAIT_MS)) {
-      throw new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
-    }
+    await waitForAccepted({ log, replica }, "topics", shard);
     return await live(topic);
   }
 
