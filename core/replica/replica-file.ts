@@ -4,7 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import { type Database, isCode, openDatabase } from "../sqlite/database.ts";
 import type { Log } from "../log/log.ts";
 import { drizzle } from "./drizzle.ts";
-import { CREATE, origin, positions, SCHEMA_VERSION } from "./schema.ts";
+import { createStatements, origin, positions, SCHEMA_VERSION } from "./schema.ts";
 import { STATES, type StateStream } from "./states.ts";
 
 const logger = getLogger(["tidings", "core", "replica"]);
@@ -42,7 +42,7 @@ async function openFile(path: string, log: Log, clock: () => number): Promise<Op
   const identity = `${log.identity} v${SCHEMA_VERSION}`;
   const database = await openDatabase(path, "NORMAL");
   try {
-    for (const statement of CREATE) await database.write.execute(statement);
+    for (const statement of createStatements()) await database.write.execute(statement);
     const db = drizzle(database.write);
     const next = new Map(FOLLOWED.map((stream) => [stream, Array.from({ length: log.partitions(stream) }, () => 0)]));
     for (const row of await db.select().from(positions)) {

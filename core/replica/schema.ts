@@ -1,5 +1,8 @@
-// The replica's tables (drizzle): the compacted streams as they stand, and how far they were read.
-import { index, integer, primaryKey, sqliteTable, text } from "./drizzle.ts";
+// The replica's tables (drizzle): the compacted streams as they stand, and how far they were read. The SQL that makes them is
+// derived from them.
+import type { SQL } from "drizzle-orm";
+import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
+import { getTableConfig, index, integer, primaryKey, sql, SQLiteAsyncDialect, sqliteTable, text } from "./drizzle.ts";
 
 /** One row per stream and key; `record` is the JSON of core/state/records.ts. */
 export const records = sqliteTable("records", {
@@ -14,7 +17,7 @@ export const records = sqliteTable("records", {
 }, (table) => [
   primaryKey({ columns: [table.stream, table.partition, table.key] }),
   index("records_shard").on(table.stream, table.partition),
-  index("records_topic").on(table.topicId),
+  index("records_topic").on(table.topicId).where(sql`topic_id IS NOT NULL`),
 ]);
 
 /** How many rows of `records` name each name in their `counted`: kept by triggers, so exact whatever wrote the row. */
@@ -69,7 +72,7 @@ export const keyed = sqliteTable("keyed", {
 }, (table) => [
   primaryKey({ columns: [table.partition, table.offset] }),
   index("keyed_id").on(table.partition, table.id),
-  index("keyed_repeats").on(table.partition, table.offset, table.topicId),
+  index("keyed_repeats").on(table.partition, table.offset, table.topicId).where(sql`first IS NOT NULL`),
 ]);
 
 /** The next offset of each partition of each stream, written in the same transaction as the rows. */
@@ -85,42 +88,54 @@ export const origin = sqliteTable("origin", {
   followedAt: integer("followed_at").notNull(),
 });
 
-/** The tables above, as SQL: the file is thrown away and rebuilt when they change. */
+/**
+ * The version of what is below: a file of another version is thrown away and rebuilt. Raise it with every change of a table, an
+ * index or a trigger.
+ */
 export const SCHEMA_VERSION = 4;
+
+const TABLES: readonly SQLiteTable[] = [records, counts, deadLetters, blocks, blockTopics, keyed, positions, origin];
+/**
+ * Tables that are kept in the order of their primary keys. `records` is kept in the order in which its rows came: its keys are
+ * hashes, and in their order each row of 1 KB would be a page of its own to write.
+ */
+const WITHOUT_ROWID: ReadonlySet<SQLiteTable> = new Set([counts, blocks, blockTopics, keyed]);
+
 const COUNT_OLD = `UPDATE counts SET count = count - 1 WHERE name IN (SELECT value FROM json_each(old.counted));
     DELETE FROM counts WHERE count = 0 AND name IN (SELECT value FROM json_each(old.counted));`;
 const COUNT_NEW = `INSERT INTO counts SELECT value, 1 FROM json_each(new.counted) WHERE true
     ON CONFLICT (name) DO UPDATE SET count = count + 1;`;
-export const CREATE = [
-  // In the order in which they came: keys are hashes, and rows of 1 KB in their order would each be a page of its own to write.
-  `CREATE TABLE IF NOT EXISTS records (stream TEXT NOT NULL, partition INTEGER NOT NULL, key TEXT NOT NULL,
-    record TEXT NOT NULL, topic_id TEXT, counted TEXT, PRIMARY KEY (stream, partition, key))`,
-  "CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
+/** drizzle knows no triggers. */
+const TRIGGERS: readonly string[] = [
   `CREATE TRIGGER IF NOT EXISTS records_inserted AFTER INSERT ON records WHEN new.counted IS NOT NULL
     BEGIN ${COUNT_NEW} END`,
   `CREATE TRIGGER IF NOT EXISTS records_updated AFTER UPDATE OF counted ON records WHEN old.counted IS NOT new.counted
     BEGIN ${COUNT_OLD} ${COUNT_NEW} END`,
   `CREATE TRIGGER IF NOT EXISTS records_deleted AFTER DELETE ON records WHEN old.counted IS NOT NULL
     BEGIN ${COUNT_OLD} END`,
-  "CREATE INDEX IF NOT EXISTS records_shard ON records (stream, partition)",
-  "CREATE INDEX IF NOT EXISTS records_topic ON records (topic_id) WHERE topic_id IS NOT NULL",
-  `CREATE TABLE IF NOT EXISTS dead_letters (partition INTEGER NOT NULL, offset INTEGER NOT NULL,
-    subscription_id TEXT NOT NULL, life INTEGER NOT NULL, message INTEGER NOT NULL, time INTEGER NOT NULL,
-    record TEXT NOT NULL, PRIMARY KEY (partition, offset))`,
-  "CREATE INDEX IF NOT EXISTS dead_letters_subscription ON dead_letters (subscription_id, offset)",
-  "CREATE INDEX IF NOT EXISTS dead_letters_time ON dead_letters (time)",
-  `CREATE TABLE IF NOT EXISTS blocks (partition INTEGER NOT NULL, block INTEGER NOT NULL, time INTEGER NOT NULL,
-    PRIMARY KEY (partition, block)) WITHOUT ROWID`,
-  "CREATE INDEX IF NOT EXISTS blocks_time ON blocks (time)",
-  `CREATE TABLE IF NOT EXISTS block_topics (partition INTEGER NOT NULL, topic_id TEXT NOT NULL, block INTEGER NOT NULL,
-    offsets TEXT, PRIMARY KEY (partition, topic_id, block)) WITHOUT ROWID`,
-  "CREATE INDEX IF NOT EXISTS block_topics_block ON block_topics (partition, block)",
-  `CREATE TABLE IF NOT EXISTS keyed (partition INTEGER NOT NULL, offset INTEGER NOT NULL, topic_id TEXT NOT NULL,
-    id TEXT NOT NULL, time INTEGER NOT NULL, sha256 TEXT NOT NULL, first INTEGER,
-    PRIMARY KEY (partition, offset)) WITHOUT ROWID`,
-  "CREATE INDEX IF NOT EXISTS keyed_id ON keyed (partition, id)",
-  "CREATE INDEX IF NOT EXISTS keyed_repeats ON keyed (partition, offset, topic_id) WHERE first IS NOT NULL",
-  `CREATE TABLE IF NOT EXISTS positions (stream TEXT NOT NULL, partition INTEGER NOT NULL, next INTEGER NOT NULL,
-    PRIMARY KEY (stream, partition))`,
-  "CREATE TABLE IF NOT EXISTS origin (identity TEXT PRIMARY KEY, followed_at INTEGER NOT NULL)",
 ];
+
+/** The statements that make what is missing in a file. */
+export function createStatements(): string[] {
+  return [...TABLES.flatMap((table) => [createTable(table), ...createIndexes(table)]), ...TRIGGERS];
+}
+
+function createTable(table: SQLiteTable): string {
+  const { name, columns, primaryKeys } = getTableConfig(table);
+  const parts = columns.map((column) => {
+    const constraint = column.primary ? " PRIMARY KEY" : column.notNull ? " NOT NULL" : "";
+    return `${column.name} ${column.getSQLType().toUpperCase()}${constraint}`;
+  });
+  for (const key of primaryKeys) parts.push(`PRIMARY KEY (${key.columns.map((column) => column.name).join(", ")})`);
+  return `CREATE TABLE IF NOT EXISTS ${name} (${parts.join(", ")})${WITHOUT_ROWID.has(table) ? " WITHOUT ROWID" : ""}`;
+}
+
+function createIndexes(table: SQLiteTable): string[] {
+  const dialect = new SQLiteAsyncDialect();
+  const textOf = (part: SQLiteColumn | SQL) => "name" in part ? part.name : dialect.sqlToQuery(part).sql;
+  const config = getTableConfig(table);
+  return config.indexes.map(({ config: { name, columns, where } }) => {
+    const condition = where === undefined ? "" : ` WHERE ${textOf(where)}`;
+    return `CREATE INDEX IF NOT EXISTS ${name} ON ${config.name} (${columns.map(textOf).join(", ")})${condition}`;
+  });
+}
