@@ -51,7 +51,7 @@ const VERSION_4 = [
 /** What stands in a file, each statement on one line. */
 async function schemaOf(client: Client): Promise<string[]> {
   const { rows } = await client.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL");
-  return rows.map((row) => String(row["sql"]).replace(/\s+/g, " ")).toSorted();
+  return rows.map((row) => (row["sql"] as string).replace(/\s+/g, " ")).toSorted();
 }
 
 async function inFile<T>(path: string, run: (client: Client) => Promise<T>): Promise<T> {
