@@ -14,13 +14,12 @@ import type { TopicRecord } from "../state/records.ts";
 import { isLive, MOST_PENDING } from "../state/fold-subscription.ts";
 import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
-import type { Log } from "../log/log.ts";
+import type { Log, Position } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
-import type { StateStream } from "../replica/states.ts";
 import { ACCEPTED_WITHIN_MS, waitForAccepted } from "./accepted.ts";
 import { refuseStale } from "./operation.ts";
 import { HUB_START, offsetOf, parsePosition } from "./position.ts";
-import type { Quota, Quotas, Room } from "./quotas.ts";
+import type { Quota, Quotas } from "./quotas.ts";
 import { Refusal } from "./refusal.ts";
 import type { Topic, Topics } from "./topics.ts";
 
@@ -48,34 +47,20 @@ const DONE: OperationAnswer = { kind: "done" };
 export function createOperations(options: OperationsOptions): Operations {
   const { log, replica, topics, quotas, clock } = options;
 
-  async function append(event: HubEvent, key: string, partition?: number): Promise<number> {
-    const at = await log.append("events", { key, value: encodeEvent(event) }, partition);
-    return at.offset;
-  }
-
-  /** Appends what a client makes, in room that was taken for it; yields the offset. */
-  async function inRoom(room: Room, stream: StateStream, key: string, make: () => Promise<number>): Promise<number> {
-    try {
-      const offset = await make();
-      room.appended(stream, log.partitionOf("events", key), offset);
-      return offset;
-    } catch (error) {
-      room.giveBack();
-      throw error;
-    }
+  async function append(event: HubEvent, key: string, partition?: number): Promise<Position> {
+    return await log.append("events", { key, value: encodeEvent(event) }, partition);
   }
 
   async function register({ id, topic: name, client }: RegisterOperation): Promise<OperationAnswer> {
     const topic = topics.identify(name);
     const end = await log.end("messages", topic.partition);
-    const room = await quotas.take(client, async () => await topics.live(topic) === undefined ? ["topics"] : []);
     const of = client === undefined ? {} : { client };
-    await inRoom(
-      room,
-      "topics",
-      topic.id,
-      () => append({ type: "register", id, time: clock(), topic: name, end, ...of }, topic.id),
-    );
+    await quotas.appendWithin({
+      client,
+      uses: async () => await topics.live(topic) === undefined ? ["topics"] : [],
+      countedIn: "topics",
+      append: () => append({ type: "register", id, time: clock(), topic: name, end, ...of }, topic.id),
+    });
     return DONE;
   }
 
@@ -87,11 +72,11 @@ export function createOperations(options: OperationsOptions): Operations {
     const event = { type: "deregister", id, time: clock(), topic: name } as const;
     // A3.9: its subscriptions may be in any shard.
     const partitions = Array.from({ length: log.partitions("events") }, (_, partition) => partition);
-    const offsets = await Promise.all(partitions.map((partition) => append(event, topic.id, partition)));
+    const places = await Promise.all(partitions.map((partition) => append(event, topic.id, partition)));
     topics.forget(topic);
     // Who asks next, or publishes again at once, meets a topic that has ended. Beyond the wait it is as durable.
     const shard = log.partitionOf("events", topic.id);
-    await replica.reached("topics", shard, offsets[shard]! + 1, ACCEPTED_WITHIN_MS);
+    await replica.reached("topics", shard, places[shard]!.offset + 1, ACCEPTED_WITHIN_MS);
     return DONE;
   }
 
@@ -141,18 +126,19 @@ export function createOperations(options: OperationsOptions): Operations {
       ...(marked ? { marked } : {}),
       ...(denied === undefined ? {} : { denied }),
     };
-    const offset = mode === "unsubscribe" || denied !== undefined ? await append(event, subscriptionId) : await inRoom(
-      await quotas.take(client, () => madeBy(client, topic, subscriptionId)),
-      "subscriptions",
-      subscriptionId,
-      async () => {
+    const makes = mode === "subscribe" && denied === undefined;
+    const { offset } = !makes ? await append(event, subscriptionId) : await quotas.appendWithin({
+      client,
+      uses: () => madeBy(client, topic, subscriptionId),
+      countedIn: "subscriptions",
+      append: async () => {
         // As a verified subscribe does: the fold may take this one for verified.
         if (marked && options.registration === "automatic") {
           await topics.ensure(operation.topic, topic, id, { makerOf: () => Promise.resolve(client) });
         }
         return await append(event, subscriptionId);
       },
-    );
+    });
     // Whether a mark counts is the fold's to say; if it does not, its owner sends the challenge at once (WIRE §2).
     return { kind: "intent", offset, verify: denied === undefined && !marked };
   }

@@ -1,6 +1,7 @@
 // How many subscriptions and topics one client may have (SUBSCRIPTIONS_PER_CLIENT, TOPICS_PER_CLIENT), by the counts that the
-// replica keeps with the state. Whoever shows no token is nobody that could be told from another, and is not counted.
+// replica keeps with the state. Clients without a token cannot be told apart, and are not counted.
 import type { ClientIdentity } from "../../shared/core-api.ts";
+import type { Position } from "../log/log.ts";
 import { countNameOf } from "../replica/counts.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StateStream } from "../replica/states.ts";
@@ -9,14 +10,6 @@ import { Refusal } from "./refusal.ts";
 export type Quota = "subscriptions" | "topics";
 export const QUOTAS: readonly Quota[] = ["subscriptions", "topics"];
 
-/** Room that was taken for something new, until the replica counts it. One of these must be called. */
-export interface Room {
-  /** It stands at this offset of `events`. */
-  appended(stream: StateStream, shard: number, offset: number): void;
-  /** Nothing came of it. */
-  giveBack(): void;
-}
-
 export interface QuotasOptions {
   readonly replica: Pick<Replica, "count" | "reached">;
   /** 0: any number. */
@@ -24,72 +17,104 @@ export interface QuotasOptions {
   readonly onRefused: (quota: Quota) => void;
 }
 
-export interface Quotas {
-  /**
-   * Takes room for what a client is about to make; `makes` says what of it would be new, and is asked again if room is short. In
-   * one core the bound is exact; several may pass it by what the others took since their replicas saw it, some milliseconds.
-   * @throws {Refusal} "too_many"
-   */
-  take(client: ClientIdentity | undefined, makes: () => Promise<readonly Quota[]>): Promise<Room>;
+/** What a client is about to make. */
+export interface Making {
+  /** undefined: the anonymous client, which has no quota. */
+  readonly client: ClientIdentity | undefined;
+  /** Which quotas it would use; asked again if they are nearly used up. */
+  readonly uses: () => Promise<readonly Quota[]>;
+  /** The stream of the replica that counts it. */
+  readonly countedIn: StateStream;
+  /** Makes it; yields where its event stands in `events`. */
+  readonly append: () => Promise<Position>;
 }
 
-/** Longer than a replica is behind. */
+export interface Quotas {
+  /**
+   * Appends what a client makes, if its quotas allow it; yields what `append` yields. In one core the bound is exact. Several cores
+   * together may exceed it by what the others appended since their replicas last saw it, within some milliseconds.
+   * @throws {Refusal} "too_many", and what `append` throws
+   */
+  appendWithin(making: Making): Promise<Position>;
+}
+
+/** A replica is never this far behind, ms. */
 const COUNTED_WITHIN_MS = 60_000;
-const FREE: Room = { appended: () => {}, giveBack: () => {} };
-const NAMES: Readonly<Record<Quota, string>> = {
+const SETTINGS: Readonly<Record<Quota, string>> = {
   subscriptions: "TIDINGS_SUBSCRIPTIONS_PER_CLIENT",
   topics: "TIDINGS_TOPICS_PER_CLIENT",
 };
 
-export function createQuotas({ replica, most, onRefused }: QuotasOptions): Quotas {
-  /** By client: what was let in, and may not be counted yet. Each ends when it is. */
-  const underWay = new Map<string, Map<object, Promise<void>>>();
+/** A client's use of its quotas from before the append until the replica counts it. */
+interface Reservation {
+  readonly ended: Promise<void>;
+  readonly end: () => void;
+}
 
-  /** What there is no room for, if `more` are on their way beside this one. */
-  async function short(client: ClientIdentity, made: readonly Quota[], more: number): Promise<Quota | undefined> {
-    for (const quota of made) {
+export function createQuotas({ replica, most, onRefused }: QuotasOptions): Quotas {
+  const reservations = new Map<string, Set<Reservation>>();
+
+  /** The quota that is used up, if `others` more are reserved; undefined if none is. */
+  async function usedUp(
+    client: ClientIdentity,
+    uses: readonly Quota[],
+    others: number,
+  ): Promise<Quota | undefined> {
+    for (const quota of uses) {
       if (most[quota] === 0) continue;
       const counted = quota === "subscriptions"
         ? [replica.count(countNameOf("subscriptions", client))]
-        // A subscription that is verified makes its topic: room for it is taken when it is asked for.
+        // A subscription that is verified makes its topic: the subscribe already uses the quota of topics.
         : [replica.count(countNameOf("topics", client)), replica.count(countNameOf("pending", client))];
-      const sum = (await Promise.all(counted)).reduce((one, other) => one + other, more);
+      const sum = (await Promise.all(counted)).reduce((one, other) => one + other, others);
       if (sum >= most[quota]) return quota;
     }
     return undefined;
   }
 
+  /** @throws {Refusal} "too_many" */
+  async function reserve(client: ClientIdentity, uses: Making["uses"]): Promise<Reservation> {
+    const name = countNameOf("topics", client);
+    const ofClient = reservations.get(name) ?? new Set<Reservation>();
+    reservations.set(name, ofClient);
+    const before = [...ofClient];
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const reservation: Reservation = {
+      ended,
+      end() {
+        ofClient.delete(reservation);
+        if (ofClient.size === 0 && reservations.get(name) === ofClient) reservations.delete(name);
+        resolve();
+      },
+    };
+    ofClient.add(reservation);
+    try {
+      if (await usedUp(client, await uses(), before.length) === undefined) return reservation;
+      // The replica may already count some of the earlier reservations. After they have ended the counts are exact.
+      await Promise.all(before.map(({ ended }) => ended));
+      const quota = await usedUp(client, await uses(), 0);
+      if (quota === undefined) return reservation;
+      onRefused(quota);
+      throw new Refusal(
+        "too_many",
+        `This client has ${most[quota]} ${quota}, as many as ${SETTINGS[quota]} lets it have; end some first`,
+      );
+    } catch (error) {
+      reservation.end();
+      throw error;
+    }
+  }
+
   return {
-    async take(client, makes) {
-      if (client === undefined || QUOTAS.every((quota) => most[quota] === 0)) return FREE;
-      const name = countNameOf("topics", client);
-      const others = underWay.get(name) ?? new Map<object, Promise<void>>();
-      underWay.set(name, others);
-      const before = [...others.values()];
-      const { promise, resolve } = Promise.withResolvers<void>();
-      const room: Room = {
-        appended: (stream, shard, offset) =>
-          void replica.reached(stream, shard, offset + 1, COUNTED_WITHIN_MS).finally(() => room.giveBack()),
-        giveBack() {
-          others.delete(room);
-          if (others.size === 0 && underWay.get(name) === others) underWay.delete(name);
-          resolve();
-        },
-      };
-      others.set(room, promise);
+    async appendWithin({ client, uses, countedIn, append }) {
+      if (client === undefined || QUOTAS.every((quota) => most[quota] === 0)) return await append();
+      const reservation = await reserve(client, uses);
       try {
-        if (await short(client, await makes(), before.length) === undefined) return room;
-        // Some of those may be counted already: after them it is known.
-        await Promise.all(before);
-        const quota = await short(client, await makes(), 0);
-        if (quota === undefined) return room;
-        onRefused(quota);
-        throw new Refusal(
-          "too_many",
-          `This client has ${most[quota]} ${quota}, as many as ${NAMES[quota]} lets it have; end some first`,
-        );
+        const at = await append();
+        void replica.reached(countedIn, at.partition, at.offset + 1, COUNTED_WITHIN_MS).finally(reservation.end);
+        return at;
       } catch (error) {
-        room.giveBack();
+        reservation.end();
         throw error;
       }
     },

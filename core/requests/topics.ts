@@ -78,23 +78,22 @@ export function createTopics({ log, replica, quotas, clock }: TopicsOptions): To
   async function make(name: string, topic: Topic, operation: string, maker: Maker): Promise<void> {
     if (await find(topic) !== undefined) return;
     const client = "client" in maker ? maker.client : await maker.makerOf();
-    const makes = async () => "client" in maker && await live(topic) === undefined ? ["topics" as const] : [];
-    const room = await quotas.take(client, makes);
-    try {
-      const event = {
-        type: "register",
-        id: `${operation}+topic`,
-        time: clock(),
-        topic: name,
-        end: await log.end("messages", topic.partition),
-        ...(client === undefined ? {} : { client }),
-      } as const;
-      const { partition, offset } = await log.append("events", { key: topic.id, value: encodeEvent(event) });
-      room.appended("topics", partition, offset);
-    } catch (error) {
-      room.giveBack();
-      throw error;
-    }
+    await quotas.appendWithin({
+      client,
+      uses: async () => "client" in maker && await live(topic) === undefined ? ["topics"] : [],
+      countedIn: "topics",
+      append: async () => {
+        const event = {
+          type: "register",
+          id: `${operation}+topic`,
+          time: clock(),
+          topic: name,
+          end: await log.end("messages", topic.partition),
+          ...(client === undefined ? {} : { client }),
+        } as const;
+        return await log.append("events", { key: topic.id, value: encodeEvent(event) });
+      },
+    });
   }
 
   return {

@@ -1,6 +1,4 @@
 // For tests of what a topic is, not of how many there may be.
 import type { Quotas } from "../../../core/requests/quotas.ts";
 
-export const NO_QUOTAS: Quotas = {
-  take: () => Promise.resolve({ appended: () => {}, giveBack: () => {} }),
-};
+export const NO_QUOTAS: Quotas = { appendWithin: ({ append }) => append() };
