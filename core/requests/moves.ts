@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { IDEMPOTENCY_KEY, type MoveOperation, type SubscriptionStatus } from "../../shared/core-api.ts";
 import { type AckEvent, encodeEvent, type ReplayEvent, type ResumeEvent } from "../state/events.ts";
 import { MOST_REQUESTS, requestKeyOf } from "../state/fold-subscription.ts";
-import { clientKeyOf } from "../state/ids.ts";
+import { clientKeyOf, KEYS_KEPT_MS } from "../state/ids.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { findDeadLetters, waitForEvents } from "./accepted.ts";
@@ -30,8 +30,6 @@ export type Move = (operation: MoveOperation) => Promise<SubscriptionStatus>;
 /** A signed request can be sent again by whoever saw it, for as long as its timestamp counts; twice that is remembered. */
 const SIGNED_KEPT_MS = 600_000;
 const RETRIES_KEPT_MS = 120_000;
-/** How long an Idempotency-Key of a replay is remembered (A3.8). */
-const KEYS_KEPT_MS = 86_400_000;
 const text = v.pipe(v.string(), v.maxLength(256));
 const MOVE = v.variant("kind", [
   v.object({ kind: v.literal("ack"), ...HEAD, ...PAIR, caller: CALLER, cursor: text }),

@@ -6,14 +6,12 @@ import { Addresses } from "../delivery/lane/addresses.ts";
 import { Delivery, type DeliveryDependencies } from "../delivery/delivery.ts";
 import type { LaneOwner } from "../delivery/lane/lane-owner.ts";
 import type { Log } from "../log/log.ts";
+import { KEYS_KEPT_MS } from "../state/ids.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Effects } from "./owed.ts";
 import { createOwnership, type Ownership } from "./ownership.ts";
 import type { Shard, ShardOptions } from "./shard.ts";
 import { reportGap, takeShard } from "./take.ts";
-
-/** How long an idempotency key is remembered at most (A4.4). */
-export const KEYS_KEPT_MS = 86_400_000;
 
 export interface ConsolidatorOptions {
   readonly log: Log;

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
+import { KEYS_KEPT_MS } from "./ids.ts";
 
 interface EventHead {
   /** The operation's id: a second copy of it changes nothing (A3.8). */
@@ -125,7 +126,7 @@ const OFFSET = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const REASON = v.pipe(v.string(), v.check((text) => text.isWellFormed()));
 const head = { id: v.pipe(v.string(), v.minLength(1)), time: DATE_MS, topic: TOPIC_NAME };
 
-const KEPT_MS = v.pipe(v.number(), v.minValue(0), v.maxValue(86_400_000));
+const KEPT_MS = v.pipe(v.number(), v.minValue(0), v.maxValue(KEYS_KEPT_MS));
 
 const EVENT = v.variant("type", [
   v.object({ type: v.literal("register"), ...head, end: OFFSET, client: v.exactOptional(CLIENT) }),

@@ -18,6 +18,9 @@ export function isSameClient(one: ClientIdentity | undefined, other: ClientIdent
   return clientKeyOf(one) === clientKeyOf(other);
 }
 
+/** An Idempotency-Key is remembered for at most this long, ms: that of a message (A4.4) and that of a replay (A3.8). */
+export const KEYS_KEPT_MS = 86_400_000;
+
 /** "msg_" and base64url(SHA-256(topic id NUL key NUL client)): the id of a message with an idempotency key (A4.4). */
 export function keyedMessageIdOf(client: string, topicId: string, key: string): string {
   return `msg_${createHash("sha256").update(`${topicId}\0${key}\0${client}`).digest("base64url")}`;
