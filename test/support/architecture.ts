@@ -47,6 +47,8 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "core/state",
     "core/keys",
     "core/log/kafka",
+    "core/log/kafka/cluster",
+    "core/log/kafka/protocol",
     "core/log/libsql",
     "core/log",
     "core/sqlite",

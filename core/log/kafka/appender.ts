@@ -6,11 +6,11 @@
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../../shared/pause.ts";
 import { LogError, type NewRecord } from "../log.ts";
-import type { Cluster } from "./cluster.ts";
-import { CODE, failOn, isPassingCode, KafkaError, nameOf, NoAnswer } from "./kafka-error.ts";
-import { produce, type ProduceResult } from "./produce.ts";
-import { encodeBatch, sizeOf } from "./record-batch.ts";
-import { initProducerId } from "./requests.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { CODE, failOn, isPassingCode, KafkaError, nameOf, NoAnswer } from "./protocol/kafka-error.ts";
+import { produce, type ProduceResult } from "./protocol/produce.ts";
+import { encodeBatch, sizeOf } from "./protocol/record-batch.ts";
+import { initProducerId } from "./protocol/requests.ts";
 
 export interface Appended {
   readonly offset: number;

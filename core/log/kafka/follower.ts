@@ -3,9 +3,9 @@
 import { getLogger } from "@logtape/logtape";
 import { aborted, pause } from "../../../shared/pause.ts";
 import type { Batch, Follower, Stream } from "../log.ts";
-import type { Cluster } from "./cluster.ts";
-import { committed, fetch, type FetchResult } from "./fetch.ts";
-import { CODE, isPassingCode, nameOf } from "./kafka-error.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { committed, fetch, type FetchResult } from "./protocol/fetch.ts";
+import { CODE, isPassingCode, nameOf } from "./protocol/kafka-error.ts";
 import { END, type Offsets, START } from "./offsets.ts";
 
 export interface FollowedPartition {

@@ -10,7 +10,7 @@ import { getLogger } from "@logtape/logtape";
 import { aborted, pause } from "../../../shared/pause.ts";
 import { LogError, type Member, type Membership } from "../log.ts";
 import { assignShards } from "./assign.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster } from "./cluster/cluster.ts";
 import {
   heartbeat,
   heldOf,
@@ -20,8 +20,8 @@ import {
   SESSION_MS,
   shardsOf,
   syncGroup,
-} from "./group-requests.ts";
-import { CODE, isForbidden, isPassing, KafkaError, nameOf } from "./kafka-error.ts";
+} from "./protocol/group-requests.ts";
+import { CODE, isForbidden, isPassing, KafkaError, nameOf } from "./protocol/kafka-error.ts";
 
 export interface GroupOptions {
   readonly groupId: string;

@@ -1,7 +1,7 @@
 // What a start asks of a cluster: again for as long as nobody answers, so that a core may be started before its brokers. What no
 // patience will change (a password, a certificate, TLS where there is none, a refusal) stops the start at once, with a sentence.
 import { LogError } from "../log.ts";
-import { KafkaError, NotAdmitted, TurnedAway } from "./kafka-error.ts";
+import { KafkaError, NotAdmitted, TurnedAway } from "./protocol/kafka-error.ts";
 import { persist } from "./persist.ts";
 
 /** `what` follows "Cannot ". @throws {LogError} "misconfigured", "closed" once the start is to end */

@@ -5,16 +5,16 @@ import { randomUUID } from "node:crypto";
 import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
 import { type Follower, type Log, LogError, type Membership, type NewRecord, type Stream } from "../log.ts";
 import { createAppender } from "./appender.ts";
-import { type Cluster, type ClusterOptions, createCluster } from "./cluster.ts";
+import { type Cluster, type ClusterOptions, createCluster } from "./cluster/cluster.ts";
 import { createMembership } from "./group.ts";
 import { createFollower, type FollowedPartition } from "./follower.ts";
 import { checkKafkasOwn, type Durability, prepareKafkaTopics, topicsToKnow } from "./kafka-topics.ts";
 import { createOffsets, END, START } from "./offsets.ts";
 import { createInsist } from "./insist.ts";
-import type { KafkaSecurity } from "./security.ts";
+import type { KafkaSecurity } from "./cluster/security.ts";
 import { persist } from "./persist.ts";
 import { createRead } from "./reader.ts";
-import { overheadOf } from "./record-batch.ts";
+import { overheadOf } from "./protocol/record-batch.ts";
 import { openShardWriter } from "./writer.ts";
 
 export interface KafkaLogOptions {

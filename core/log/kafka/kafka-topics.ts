@@ -2,9 +2,9 @@
 // start with a sentence, because what it breaks shows only when data is lost.
 import { getLogger } from "@logtape/logtape";
 import { COMPACTED, LogError, type Stream, STREAMS } from "../log.ts";
-import type { Cluster } from "./cluster.ts";
-import { CODE, failOn, KafkaError } from "./kafka-error.ts";
-import { createTopics, describeTopics, type MetadataAnswer } from "./requests.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { CODE, failOn, KafkaError } from "./protocol/kafka-error.ts";
+import { createTopics, describeTopics, type MetadataAnswer } from "./protocol/requests.ts";
 
 export interface TopicPlan {
   readonly kafkaTopicOf: (stream: Stream) => string;

@@ -2,9 +2,9 @@
 // request to each leader, and while that is on its way the next ones gather (A3.6, A3.11).
 import { pause } from "../../../shared/pause.ts";
 import { LogError } from "../log.ts";
-import type { Cluster } from "./cluster.ts";
-import { CODE, isPassingCode, KafkaError } from "./kafka-error.ts";
-import { listOffsets } from "./requests.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { CODE, isPassingCode, KafkaError } from "./protocol/kafka-error.ts";
+import { listOffsets } from "./protocol/requests.ts";
 
 /** Asked for instead of a time. */
 export const END = -1;

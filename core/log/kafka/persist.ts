@@ -2,7 +2,7 @@
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../../shared/pause.ts";
 import { LogError } from "../log.ts";
-import { isPassing, NoAnswer } from "./kafka-error.ts";
+import { isPassing, NoAnswer } from "./protocol/kafka-error.ts";
 
 export interface Persistence {
   /** Follows "Cannot ", for people. */

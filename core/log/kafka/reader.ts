@@ -1,8 +1,8 @@
 // One read: a chunk of one partition, now, without waiting for what is not there yet.
 import { type Chunk, type LogRecord, type ReadLimits } from "../log.ts";
-import type { Cluster } from "./cluster.ts";
-import { committed, fetch, type FetchResult } from "./fetch.ts";
-import { CODE, failOn, isPassing, NoAnswer } from "./kafka-error.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { committed, fetch, type FetchResult } from "./protocol/fetch.ts";
+import { CODE, failOn, isPassing, NoAnswer } from "./protocol/kafka-error.ts";
 import { END, type Offsets, START } from "./offsets.ts";
 import { persist } from "./persist.ts";
 

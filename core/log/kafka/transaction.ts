@@ -1,12 +1,12 @@
 // One transactional producer: an identity that the coordinator gave, and transactions with it, one after the other. Any error
 // leaves it unusable; whoever holds it makes another (A3.1).
 import { LogError, type NewRecord } from "../log.ts";
-import type { Cluster } from "./cluster.ts";
-import { CODE, failOn, KafkaError, NoAnswer } from "./kafka-error.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { CODE, failOn, KafkaError, NoAnswer } from "./protocol/kafka-error.ts";
 import { persist } from "./persist.ts";
-import { produce, type ProducePart } from "./produce.ts";
-import { encodeBatch, sizeOf } from "./record-batch.ts";
-import { addPartitionsToTransaction, endTransaction, initProducerId, type InTransaction } from "./requests.ts";
+import { produce, type ProducePart } from "./protocol/produce.ts";
+import { encodeBatch, sizeOf } from "./protocol/record-batch.ts";
+import { addPartitionsToTransaction, endTransaction, initProducerId, type InTransaction } from "./protocol/requests.ts";
 
 export interface PlacedRecord {
   readonly kafkaTopic: string;

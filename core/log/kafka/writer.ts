@@ -3,8 +3,8 @@
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../../shared/pause.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter, type Stream } from "../log.ts";
-import type { Cluster } from "./cluster.ts";
-import { isForbidden } from "./kafka-error.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import { isForbidden } from "./protocol/kafka-error.ts";
 import { InDoubt, isFenced, takeTransactionalId, type TransactionalProducer } from "./transaction.ts";
 
 export interface WriterOptions {

@@ -2,8 +2,8 @@
 // readable a little after its commit was acknowledged and at each partition for itself, a producer is fenced by its
 // successor's InitProducerId and by nothing earlier, and a transaction left open is ended after its timeout.
 import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
-import { CODE } from "../../../core/log/kafka/kafka-error.ts";
-import type { MetadataAnswer } from "../../../core/log/kafka/requests.ts";
+import { CODE } from "../../../core/log/kafka/protocol/kafka-error.ts";
+import type { MetadataAnswer } from "../../../core/log/kafka/protocol/requests.ts";
 import type { Machine, Task } from "../machine.ts";
 import type { Random } from "../random.ts";
 import { Group } from "./group.ts";

@@ -1,9 +1,9 @@
-// A simulated process's connections to the simulated brokers, behind the port of core/log/kafka/cluster.ts. On each of them
+// A simulated process's connections to the simulated brokers, behind the port of core/log/kafka/cluster/cluster.ts. On each of them
 // requests arrive, and answers come back, in turn and after a while; it can be cut, and then nobody knows what was done.
-import type { Cluster, ClusterOptions } from "../../../core/log/kafka/cluster.ts";
-import { decodeBatches } from "../../../core/log/kafka/record-batch.ts";
-import { NoAnswer } from "../../../core/log/kafka/kafka-error.ts";
-import type { KafkaRequest, MetadataAnswer } from "../../../core/log/kafka/requests.ts";
+import type { Cluster, ClusterOptions } from "../../../core/log/kafka/cluster/cluster.ts";
+import { decodeBatches } from "../../../core/log/kafka/protocol/record-batch.ts";
+import { NoAnswer } from "../../../core/log/kafka/protocol/kafka-error.ts";
+import type { KafkaRequest, MetadataAnswer } from "../../../core/log/kafka/protocol/requests.ts";
 import type { Machine, SimProcess, Task } from "../machine.ts";
 import type { Random } from "../random.ts";
 import type { Broker } from "./broker.ts";

@@ -1,7 +1,7 @@
 // One partition as a broker keeps it: batches in the order of their offsets, markers among them, transactions that are not
 // decided yet, and what compaction leaves.
-import { decodeBatches } from "../../../core/log/kafka/record-batch.ts";
-import { Writer } from "../../../core/log/kafka/wire.ts";
+import { decodeBatches } from "../../../core/log/kafka/protocol/record-batch.ts";
+import { Writer } from "../../../core/log/kafka/protocol/wire.ts";
 import type { LogRecord } from "../../../core/log/log.ts";
 
 interface Batch {

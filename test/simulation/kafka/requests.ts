@@ -1,6 +1,6 @@
 // What a core sends to a broker, read back from its bytes: the requests of core/log/kafka, at the versions it speaks.
-import { Reader } from "../../../core/log/kafka/wire.ts";
-import type { KafkaRequest } from "../../../core/log/kafka/requests.ts";
+import { Reader } from "../../../core/log/kafka/protocol/wire.ts";
+import type { KafkaRequest } from "../../../core/log/kafka/protocol/requests.ts";
 
 export interface Place {
   readonly topic: string;

@@ -3,8 +3,8 @@ import oauthBearer from "kafkajs/src/broker/saslAuthenticator/oauthBearer.js";
 import plain from "kafkajs/src/broker/saslAuthenticator/plain.js";
 import scram256 from "kafkajs/src/broker/saslAuthenticator/scram256.js";
 import scram512 from "kafkajs/src/broker/saslAuthenticator/scram512.js";
-import { CODE, nameOf, NoAnswer, NotAdmitted } from "./kafka-error.ts";
-import { type KafkaRequest, saslAuthenticate, saslHandshake } from "./requests.ts";
+import { CODE, nameOf, NoAnswer, NotAdmitted } from "../protocol/kafka-error.ts";
+import { type KafkaRequest, saslAuthenticate, saslHandshake } from "../protocol/requests.ts";
 import type { KafkaSasl } from "./security.ts";
 
 type Send = <Answer>(request: KafkaRequest<Answer>) => Promise<Answer>;

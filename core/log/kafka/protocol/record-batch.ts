@@ -1,7 +1,7 @@
 // Kafka's record batches, format 2, uncompressed: what is appended and what a fetch brings. kafkajs's decoder forgets a
 // batch's header where compaction left no records in it; here the header counts, so that a reader always knows what is next.
 import crc32C from "kafkajs/src/protocol/recordBatch/crc32C/index.js";
-import type { LogRecord, NewRecord } from "../log.ts";
+import type { LogRecord, NewRecord } from "../../log.ts";
 import { Reader, Writer } from "./wire.ts";
 
 /** Who appends: a batch with the same id, epoch and sequence is written once, however often it is sent. */

@@ -2,11 +2,11 @@
 // when told to close, and a fetch waits there for the requests before it. Any failure ends this one; a new one is opened.
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { NoAnswer, NotAdmitted, TurnedAway } from "./kafka-error.ts";
+import { NoAnswer, NotAdmitted, TurnedAway } from "../protocol/kafka-error.ts";
 import { authenticate } from "./sasl.ts";
 import type { KafkaSasl, KafkaSecurity, KafkaTls } from "./security.ts";
-import type { KafkaRequest } from "./requests.ts";
-import { Writer } from "./wire.ts";
+import type { KafkaRequest } from "../protocol/requests.ts";
+import { Writer } from "../protocol/wire.ts";
 
 export interface Connection {
   /** @throws {NoAnswer} if the connection ends, or nothing comes within `timeoutMs` (which ends it) */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { produce } from "../../../../core/log/kafka/produce.ts";
-import { Reader, Writer } from "../../../../core/log/kafka/wire.ts";
+import { produce } from "../../../../../core/log/kafka/protocol/produce.ts";
+import { Reader, Writer } from "../../../../../core/log/kafka/protocol/wire.ts";
 
 describe("Kafka's primitive types", () => {
   it("are read as they were written, also where the buffer grows at any of them", () => {

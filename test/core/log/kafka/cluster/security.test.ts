@@ -6,23 +6,23 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import kafkajs from "kafkajs";
-import { openConnection } from "../../../../core/log/kafka/connection.ts";
-import { metadata } from "../../../../core/log/kafka/requests.ts";
-import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
-import { createOAuthTokens } from "../../../../core/log/kafka/oauth-token.ts";
-import type { KafkaSasl, KafkaSecurity, KafkaTls } from "../../../../core/log/kafka/security.ts";
-import { type Log, LogError } from "../../../../core/log/log.ts";
-import { type Certificate, type Certificates, openCertificates } from "../../../support/servers/certificates.ts";
-import { eventually, pause } from "../../../support/eventually.ts";
-import { freePort } from "../../../support/hub/hub.ts";
-import { runChild } from "../../../support/hub/child.ts";
-import { startKafka, whyNoKafka } from "../../../support/kafka/kafka.ts";
-import type { Kafka } from "../../../support/kafka/node.ts";
-import { openStallingProxy } from "../../../support/kafka/stalling-proxy.ts";
+import { openConnection } from "../../../../../core/log/kafka/cluster/connection.ts";
+import { metadata } from "../../../../../core/log/kafka/protocol/requests.ts";
+import { openKafkaLog } from "../../../../../core/log/kafka/kafka-log.ts";
+import { createOAuthTokens } from "../../../../../core/log/kafka/cluster/oauth-token.ts";
+import type { KafkaSasl, KafkaSecurity, KafkaTls } from "../../../../../core/log/kafka/cluster/security.ts";
+import { type Log, LogError } from "../../../../../core/log/log.ts";
+import { type Certificate, type Certificates, openCertificates } from "../../../../support/servers/certificates.ts";
+import { eventually, pause } from "../../../../support/eventually.ts";
+import { freePort } from "../../../../support/hub/hub.ts";
+import { runChild } from "../../../../support/hub/child.ts";
+import { startKafka, whyNoKafka } from "../../../../support/kafka/kafka.ts";
+import type { Kafka } from "../../../../support/kafka/node.ts";
+import { openStallingProxy } from "../../../../support/kafka/stalling-proxy.ts";
 
 const USER = { username: "alice", password: "alice-s3cret" };
 const SCRAM: KafkaSasl = { mechanism: "scram-sha-512", ...USER };
-const CORE = new URL("../../../../core/main.ts", import.meta.url);
+const CORE = new URL("../../../../../core/main.ts", import.meta.url);
 /** Far below what a test takes, so that nobody stays known by its first word. */
 const REAUTHENTICATE_MS = 1_500;
 

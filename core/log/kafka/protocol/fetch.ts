@@ -1,5 +1,5 @@
 // The Fetch request (version 11), read-committed, and what follows from its answer for a reader: the records, and what is next.
-import type { LogRecord } from "../log.ts";
+import type { LogRecord } from "../../log.ts";
 import { decodeBatches } from "./record-batch.ts";
 import type { KafkaRequest } from "./requests.ts";
 import { Reader, Writer } from "./wire.ts";

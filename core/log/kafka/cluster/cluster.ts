@@ -2,8 +2,8 @@
 // connection in turn, so whoever waits in a long fetch, and whoever must be quick, has a cluster object of its own.
 import { getLogger } from "@logtape/logtape";
 import { type Connection, openConnection } from "./connection.ts";
-import { findGroupCoordinator } from "./group-requests.ts";
-import { CODE, failOn, NoAnswer, NotAdmitted } from "./kafka-error.ts";
+import { findGroupCoordinator } from "../protocol/group-requests.ts";
+import { CODE, failOn, NoAnswer, NotAdmitted } from "../protocol/kafka-error.ts";
 import type { KafkaSecurity } from "./security.ts";
 import {
   type Address,
@@ -11,7 +11,7 @@ import {
   type KafkaRequest,
   metadata,
   type MetadataAnswer,
-} from "./requests.ts";
+} from "../protocol/requests.ts";
 
 export interface Cluster {
   /** What was last learned; asks if nothing was. @throws {NoAnswer} if no broker answers */

@@ -1,5 +1,5 @@
 // Access tokens for SASL OAUTHBEARER by client credentials (RFC 6749 §4.4). The token's URL is the operator's: no guard.
-import { NoAnswer } from "./kafka-error.ts";
+import { NoAnswer } from "../protocol/kafka-error.ts";
 
 export interface OAuthClient {
   readonly tokenUrl: string;

@@ -1,8 +1,8 @@
 // What a fetch's bytes mean to a reader: pure, on batches made here.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { committed, type FetchResult } from "../../../../core/log/kafka/fetch.ts";
-import { encodeBatch } from "../../../../core/log/kafka/record-batch.ts";
+import { committed, type FetchResult } from "../../../../../core/log/kafka/protocol/fetch.ts";
+import { encodeBatch } from "../../../../../core/log/kafka/protocol/record-batch.ts";
 
 const APPENDED = { producerId: 7, producerEpoch: 0, firstSequence: 0, transactional: false };
 const NOW = 1_700_000_000_000;
