@@ -10,7 +10,7 @@ import type { Cluster } from "./cluster/cluster.ts";
 import { CODE, failOn, isPassingCode, KafkaError, nameOf, NoAnswer } from "./protocol/kafka-error.ts";
 import { produce, type ProduceResult } from "./protocol/produce.ts";
 import { encodeBatch, sizeOf } from "./protocol/record-batch.ts";
-import { initProducerId } from "./protocol/requests.ts";
+import { initProducerId } from "./protocol/transaction-requests.ts";
 
 export interface Appended {
   readonly offset: number;
@@ -154,9 +154,9 @@ export function createAppender(
 
   async function giveProducer(lane: Lane, node: number): Promise<void> {
     if (lane.producer !== undefined) return;
-    const answer = await cluster.send(node, initProducerId({ transactionalId: null, transactionTimeout: 60_000 }));
+    const answer = await cluster.send(node, initProducerId({ transactionalId: null, transactionTimeoutMs: 60_000 }));
     failOn(answer.errorCode, "Cannot get a producer id");
-    lane.producer = { id: Number(answer.producerId), epoch: answer.producerEpoch, sequence: 0 };
+    lane.producer = { id: answer.producerId, epoch: answer.producerEpoch, sequence: 0 };
   }
 
   /** The batches of one request; lanes beyond its size wait for the next one. */

@@ -6,7 +6,8 @@ import type { Batch, Follower, Stream } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { committed, fetch, type FetchResult } from "./protocol/fetch.ts";
 import { CODE, isPassingCode, nameOf } from "./protocol/kafka-error.ts";
-import { END, type Offsets, START } from "./offsets.ts";
+import { END, START } from "./protocol/topic-requests.ts";
+import type { Offsets } from "./offsets.ts";
 
 export interface FollowedPartition {
   readonly stream: Stream;

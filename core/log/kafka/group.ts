@@ -13,12 +13,12 @@ import { assignShards } from "./assign.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import {
   heartbeat,
-  heldOf,
+  heldIn,
   joinGroup,
   leaveGroup,
   REBALANCE_MS,
   SESSION_MS,
-  shardsOf,
+  shardsIn,
   syncGroup,
 } from "./protocol/group-requests.ts";
 import { CODE, isForbidden, isPassing, KafkaError, nameOf } from "./protocol/kafka-error.ts";
@@ -96,7 +96,7 @@ export function createMembership(options: GroupOptions): Membership {
     if (predecessor === undefined) return;
     try {
       const node = await joining.coordinatorOf("group", groupId);
-      await joining.send(node, leaveGroup({ groupId, memberId: predecessor }), LEAVE_WITHIN_MS);
+      await joining.send(node, leaveGroup(groupId, predecessor), LEAVE_WITHIN_MS);
     } catch (error) {
       logger.debug("the member before stays until its session is over: {reason}", { reason: (error as Error).message });
     }
@@ -119,13 +119,17 @@ export function createMembership(options: GroupOptions): Membership {
       fail(joined.errorCode);
       if (generation < 0) member.joinedAs?.(joined.memberId);
       memberId = joined.memberId;
-      const { generationId, leaderId, members } = joined;
+      const { leaderId, members } = joined;
       const assignment = leaderId === memberId
-        ? assignShards(members.map((one) => ({ id: one.memberId, held: heldOf(one) })), options.shards)
+        ? assignShards(members.map((one) => ({ id: one.memberId, held: heldIn(one.subscription) })), options.shards)
         : new Map<string, number[]>();
       const sentAt = now();
       const synced = await orPutOut(
-        joining.send(node, syncGroup({ groupId, generationId, memberId, kafkaTopic, assignment }), JOIN_WITHIN_MS),
+        joining.send(
+          node,
+          syncGroup({ groupId, generation: joined.generation, memberId }, kafkaTopic, assignment),
+          JOIN_WITHIN_MS,
+        ),
       );
       if (synced.errorCode === CODE.REBALANCE_IN_PROGRESS) continue;
       if (synced.errorCode === CODE.UNKNOWN_MEMBER_ID || synced.errorCode === CODE.ILLEGAL_GENERATION) {
@@ -134,9 +138,9 @@ export function createMembership(options: GroupOptions): Membership {
       }
       fail(synced.errorCode);
       if (signal.aborted) return;
-      generation = generationId;
+      generation = joined.generation;
       confirmed = atRest = Math.max(confirmed, sentAt);
-      const shards = shardsOf(synced.memberAssignment, kafkaTopic);
+      const shards = shardsIn(synced.assignment, kafkaTopic);
       logger.debug("generation {generation} of the group: this process has {shards}", { generation, shards });
       member.assigned(shards);
       return;
@@ -181,7 +185,7 @@ export function createMembership(options: GroupOptions): Membership {
       const sentAt = now();
       const { errorCode } = await beating.send(
         node,
-        heartbeat({ groupId, generationId: of, memberId }),
+        heartbeat({ groupId, generation: of, memberId }),
         BEAT_WITHIN_MS,
       );
       if (of !== generation) return true;
@@ -227,7 +231,7 @@ export function createMembership(options: GroupOptions): Membership {
   async function sayGoodBye(): Promise<void> {
     try {
       const node = await beating.coordinatorOf("group", groupId);
-      const { errorCode } = await beating.send(node, leaveGroup({ groupId, memberId }));
+      const { errorCode } = await beating.send(node, leaveGroup(groupId, memberId));
       if (errorCode !== CODE.NONE) logger.debug("leaving the group: {error}", { error: nameOf(errorCode) });
     } catch (error) {
       logger.debug("leaving the group: {reason}", { reason: (error as Error).message });

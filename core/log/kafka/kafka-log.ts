@@ -2,14 +2,15 @@
 // so there is one consumer group only, which says who has which shard (group.ts). Spoken to by kafkajs's codecs over connections
 // of our own (connection.ts says why).
 import { randomUUID } from "node:crypto";
-import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
 import { type Follower, type Log, LogError, type Membership, type NewRecord, type Stream } from "../log.ts";
 import { createAppender } from "./appender.ts";
 import { type Cluster, type ClusterOptions, createCluster } from "./cluster/cluster.ts";
 import { createMembership } from "./group.ts";
 import { createFollower, type FollowedPartition } from "./follower.ts";
 import { checkKafkasOwn, type Durability, prepareKafkaTopics, topicsToKnow } from "./kafka-topics.ts";
-import { createOffsets, END, START } from "./offsets.ts";
+import { partitionOfKey } from "./protocol/key-hash.ts";
+import { END, START } from "./protocol/topic-requests.ts";
+import { createOffsets } from "./offsets.ts";
 import { createInsist } from "./insist.ts";
 import type { KafkaSecurity } from "./cluster/security.ts";
 import { persist } from "./persist.ts";
@@ -101,7 +102,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   const followers = new Set<Follower>();
   const memberships = new Set<Membership>();
   const at = (stream: Stream, partition: number, time: number) => offsets.at(kafkaTopicOf(stream), partition, time);
-  const partitionOf = (_stream: Stream, key: string) => (murmur2(key) & 0x7fffffff) % partitions;
+  const partitionOf = (_stream: Stream, key: string) => partitionOfKey(key, partitions);
   let transactionsChecked: Promise<void> | undefined;
 
   function checkSize(record: NewRecord): void {

@@ -4,7 +4,8 @@ import { getLogger } from "@logtape/logtape";
 import { COMPACTED, LogError, type Stream, STREAMS } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { CODE, failOn, KafkaError } from "./protocol/kafka-error.ts";
-import { createTopics, describeTopics, type MetadataAnswer } from "./protocol/requests.ts";
+import type { ClusterMetadata } from "./protocol/cluster-requests.ts";
+import { createTopics, describeTopics } from "./protocol/topic-requests.ts";
 
 export interface TopicPlan {
   readonly kafkaTopicOf: (stream: Stream) => string;
@@ -136,40 +137,40 @@ async function create(
   node: number,
 ): Promise<void> {
   const topics = missing.map((stream) => ({
-    topic: plan.kafkaTopicOf(stream),
-    numPartitions: plan.partitions,
-    replicationFactor: durability.replication,
-    configEntries: settingsOf(stream, plan, durability).filter(({ unset }) => !unset),
+    kafkaTopic: plan.kafkaTopicOf(stream),
+    partitions: plan.partitions,
+    replication: durability.replication,
+    settings: settingsOf(stream, plan, durability).filter(({ unset }) => !unset),
   }));
-  const { topicErrors } = await cluster.send(node, createTopics(topics, 10_000), 15_000);
-  for (const { topic, errorCode, errorMessage } of topicErrors) {
+  const created = await cluster.send(node, createTopics(topics, 10_000), 15_000);
+  for (const { kafkaTopic, errorCode, errorMessage } of created) {
     if (errorCode === CODE.INVALID_REPLICATION_FACTOR) {
       throw new LogError(
         "misconfigured",
-        `Cannot create ${topic} with ${durability.replication} replicas: ${errorMessage}`,
+        `Cannot create ${kafkaTopic} with ${durability.replication} replicas: ${errorMessage}`,
       );
     }
     // Another core may have been quicker.
-    if (errorCode !== CODE.TOPIC_ALREADY_EXISTS) failOn(errorCode, `Cannot create ${topic}`, errorMessage);
+    if (errorCode !== CODE.TOPIC_ALREADY_EXISTS) failOn(errorCode, `Cannot create ${kafkaTopic}`, errorMessage);
   }
 }
 
-function exists(metadata: MetadataAnswer, kafkaTopic: string): boolean {
-  const found = metadata.topicMetadata.find(({ topic }) => topic === kafkaTopic);
-  return found !== undefined && found.topicErrorCode !== CODE.UNKNOWN_TOPIC_OR_PARTITION;
+function exists(metadata: ClusterMetadata, kafkaTopic: string): boolean {
+  const found = metadata.kafkaTopics.find((one) => one.kafkaTopic === kafkaTopic);
+  return found !== undefined && found.errorCode !== CODE.UNKNOWN_TOPIC_OR_PARTITION;
 }
 
 function checkPlacement(
-  metadata: MetadataAnswer,
+  metadata: ClusterMetadata,
   kafkaTopic: string,
   { replication }: Durability,
   partitions?: number,
 ): void {
-  const found = metadata.topicMetadata.find(({ topic }) => topic === kafkaTopic);
-  const code = found?.topicErrorCode ?? CODE.UNKNOWN_TOPIC_OR_PARTITION;
+  const found = metadata.kafkaTopics.find((one) => one.kafkaTopic === kafkaTopic);
+  const code = found?.errorCode ?? CODE.UNKNOWN_TOPIC_OR_PARTITION;
   // Just made, and not known everywhere yet: asked again.
   if (code !== CODE.NONE) throw new KafkaError(code, `Cannot use ${kafkaTopic}`);
-  const placed = found!.partitionMetadata;
+  const placed = found!.partitions;
   if (partitions !== undefined && placed.length !== partitions) {
     refuse(kafkaTopic, "partitions", `exactly ${partitions}`, placed.length);
   }
@@ -194,11 +195,11 @@ async function describe(
   cluster: Cluster,
   kafkaTopics: readonly string[],
   node: number,
-): Promise<Map<string, Map<string, string>>> {
-  const { resources } = await cluster.send(node, describeTopics(kafkaTopics));
-  return new Map(resources.map(({ resourceName, errorCode, errorMessage, configEntries }) => {
-    failOn(errorCode, `Cannot read the settings of ${resourceName}`, errorMessage);
-    return [resourceName, new Map(configEntries.map((entry) => [entry.configName, entry.configValue ?? ""]))];
+): Promise<Map<string, ReadonlyMap<string, string>>> {
+  const described = await cluster.send(node, describeTopics(kafkaTopics));
+  return new Map(described.map(({ kafkaTopic, errorCode, errorMessage, settings }) => {
+    failOn(errorCode, `Cannot read the settings of ${kafkaTopic}`, errorMessage);
+    return [kafkaTopic, settings];
   }));
 }
 

@@ -4,11 +4,7 @@ import { pause } from "../../../shared/pause.ts";
 import { LogError } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { CODE, isPassingCode, KafkaError } from "./protocol/kafka-error.ts";
-import { listOffsets } from "./protocol/requests.ts";
-
-/** Asked for instead of a time. */
-export const END = -1;
-export const START = -2;
+import { listOffsets } from "./protocol/topic-requests.ts";
 
 export interface Offsets {
   /**
@@ -77,21 +73,12 @@ export function createOffsets(cluster: Cluster, closing: AbortSignal): Offsets {
     const failed: Question[] = [];
     let reason = "";
     try {
-      const byTopic = Map.groupBy(questions, (question) => question.kafkaTopic);
-      const topics = [...byTopic].map(([topic, ofTopic]) => ({
-        topic,
-        partitions: ofTopic.map(({ partition, time }) => ({ partition, timestamp: time })),
-      }));
-      const { responses } = await cluster.send(leader, listOffsets(topics));
-      const answers = new Map(
-        responses.flatMap(({ topic, partitions }) =>
-          partitions.map((answer) => [`${topic}/${answer.partition}`, answer] as const)
-        ),
-      );
+      const found = await cluster.send(leader, listOffsets(questions));
+      const answers = new Map(found.map((answer) => [`${answer.kafkaTopic}/${answer.partition}`, answer]));
       for (const question of questions) {
         const answer = answers.get(`${question.kafkaTopic}/${question.partition}`);
         if (answer === undefined || isPassingCode(answer.errorCode)) failed.push(question);
-        else if (answer.errorCode === CODE.NONE) question.answer.resolve(Number(answer.offset));
+        else if (answer.errorCode === CODE.NONE) question.answer.resolve(answer.offset);
         else refuse(question, "unavailable", new KafkaError(answer.errorCode, question.kafkaTopic).message);
       }
     } catch (error) {

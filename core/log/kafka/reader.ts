@@ -3,7 +3,8 @@ import { type Chunk, type LogRecord, type ReadLimits } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { committed, fetch, type FetchResult } from "./protocol/fetch.ts";
 import { CODE, failOn, isPassing, NoAnswer } from "./protocol/kafka-error.ts";
-import { END, type Offsets, START } from "./offsets.ts";
+import type { Offsets } from "./offsets.ts";
+import { END, START } from "./protocol/topic-requests.ts";
 import { persist } from "./persist.ts";
 
 export type Read = (kafkaTopic: string, partition: number, from: number, limits: ReadLimits) => Promise<Chunk>;

@@ -6,7 +6,12 @@ import { CODE, failOn, KafkaError, NoAnswer } from "./protocol/kafka-error.ts";
 import { persist } from "./persist.ts";
 import { produce, type ProducePart } from "./protocol/produce.ts";
 import { encodeBatch, sizeOf } from "./protocol/record-batch.ts";
-import { addPartitionsToTransaction, endTransaction, initProducerId, type InTransaction } from "./protocol/requests.ts";
+import {
+  addPartitionsToTransaction,
+  endTransaction,
+  initProducerId,
+  type TransactionalIdentity,
+} from "./protocol/transaction-requests.ts";
 
 export interface PlacedRecord {
   readonly kafkaTopic: string;
@@ -46,20 +51,19 @@ export async function takeTransactionalId(
   const patience = { what: `write as ${transactionalId}`, forMs: PATIENCE_MS, closing };
   const coordinator = await cluster.coordinatorOf("transaction", transactionalId);
   const { producerId, producerEpoch } = await persist(async () => {
-    const request = initProducerId({ transactionalId, transactionTimeout: TRANSACTION_TIMEOUT_MS });
+    const request = initProducerId({ transactionalId, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS });
     const answer = await cluster.send(coordinator, {
       ...request,
-      async encode() {
-        const body = await request.encode();
+      encode() {
         // A3.4: in the same tick as the send. Before there may have been a connection to wait for, or a sleep.
         if (!mayOpen()) throw new InDoubt(`Cannot take ${transactionalId}: others may have been given it meanwhile`);
-        return body;
+        return request.encode();
       },
     });
     failOn(answer.errorCode, `Cannot take ${transactionalId}`);
     return answer;
   }, { ...patience, what: `take ${transactionalId}` });
-  const identity: InTransaction = { transactionalId, producerId, producerEpoch };
+  const identity: TransactionalIdentity = { transactionalId, producerId, producerEpoch };
   const sequences = new Map<string, number>();
 
   /** Only an answered refusal is met with another try; without an answer the whole transaction is repeated. */
@@ -73,14 +77,11 @@ export async function takeTransactionalId(
     }, patience);
 
   async function add(parts: readonly PlacedRecord[]): Promise<void> {
-    const topics = [...Map.groupBy(parts, (part) => part.kafkaTopic)].map(([topic, ofTopic]) => ({
-      topic,
-      partitions: [...new Set(ofTopic.map((part) => part.partition))],
-    }));
+    const partitions = [...new Map(parts.map((part) => [`${part.kafkaTopic}/${part.partition}`, part])).values()];
     await settled(async () => {
-      const { errors } = await cluster.send(coordinator, addPartitionsToTransaction({ ...identity, topics }));
-      for (const { topic, partitionErrors } of errors) {
-        for (const { errorCode } of partitionErrors) failOn(errorCode, `Cannot write to ${topic} in a transaction`);
+      const added = await cluster.send(coordinator, addPartitionsToTransaction(identity, partitions));
+      for (const { kafkaTopic, errorCode } of added) {
+        failOn(errorCode, `Cannot write to ${kafkaTopic} in a transaction`);
       }
     });
   }
@@ -116,7 +117,7 @@ export async function takeTransactionalId(
           const sequence = sequences.get(place) ?? 0;
           sequences.set(place, (sequence + cut.length) % 2 ** 31);
           const stamp = {
-            producerId: Number(producerId),
+            producerId,
             producerEpoch,
             firstSequence: sequence,
             transactional: true,
@@ -127,7 +128,7 @@ export async function takeTransactionalId(
         await send(parts, first);
       }
       await settled(async () => {
-        const answer = await cluster.send(coordinator, endTransaction({ ...identity, transactionResult: true }));
+        const answer = await cluster.send(coordinator, endTransaction(identity, { commit: true }));
         failOn(answer.errorCode, `Cannot commit as ${transactionalId}`);
       });
       return first;

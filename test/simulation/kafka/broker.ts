@@ -1,9 +1,9 @@
 // Brokers with the semantics that the core has to live with (ARCHITECTURE §2): markers take offsets, what is written becomes
 // readable a little after its commit was acknowledged and at each partition for itself, a producer is fenced by its
 // successor's InitProducerId and by nothing earlier, and a transaction left open is ended after its timeout.
-import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
 import { CODE } from "../../../core/log/kafka/protocol/kafka-error.ts";
-import type { MetadataAnswer } from "../../../core/log/kafka/protocol/requests.ts";
+import { partitionOfKey } from "../../../core/log/kafka/protocol/key-hash.ts";
+import type { ClusterMetadata } from "../../../core/log/kafka/protocol/cluster-requests.ts";
 import type { Machine, Task } from "../machine.ts";
 import type { Random } from "../random.ts";
 import { Group } from "./group.ts";
@@ -62,7 +62,7 @@ export class Broker {
 
   /** The partition that Kafka's own hash gives a key. */
   shardOf(key: string, partitions: number): number {
-    return (murmur2(key) & 0x7fffffff) % partitions;
+    return partitionOfKey(key, partitions);
   }
 
   /** A node that answers nothing until then. */
@@ -79,19 +79,19 @@ export class Broker {
     return NODES[sum % NODES.length]!;
   }
 
-  metadata(asked: readonly string[]): MetadataAnswer {
+  metadata(asked: readonly string[]): ClusterMetadata {
     return {
       clusterId: "simulated",
       controllerId: NODES[0],
       brokers: NODES.map((nodeId) => ({ nodeId, host: `broker-${nodeId}`, port: 9092 })),
-      topicMetadata: asked.map((topic) => {
+      kafkaTopics: asked.map((topic) => {
         const found = this.#topics.get(topic);
         return {
-          topic,
-          topicErrorCode: found === undefined ? CODE.UNKNOWN_TOPIC_OR_PARTITION : CODE.NONE,
-          partitionMetadata: (found?.partitions ?? []).map(({ number, node }) => ({
-            partitionErrorCode: CODE.NONE,
-            partitionId: number,
+          kafkaTopic: topic,
+          errorCode: found === undefined ? CODE.UNKNOWN_TOPIC_OR_PARTITION : CODE.NONE,
+          partitions: (found?.partitions ?? []).map(({ number, node }) => ({
+            errorCode: CODE.NONE,
+            partition: number,
             leader: node,
             replicas: [...NODES],
           })),
@@ -109,10 +109,9 @@ export class Broker {
         return this.#groupOf(asked.groupId).sync(asked, respond);
       case "Heartbeat":
         return respond({ errorCode: this.#groupOf(asked.groupId).heartbeat(asked) });
-      case "LeaveGroup": {
-        const codes = asked.memberIds.map((memberId) => this.#groupOf(asked.groupId).leave(memberId));
-        return respond({ errorCode: CODE.NONE, members: codes.map((errorCode) => ({ errorCode })) });
-      }
+      case "LeaveGroup":
+        for (const memberId of asked.memberIds) this.#groupOf(asked.groupId).leave(memberId);
+        return respond({ errorCode: CODE.NONE });
       default:
         return respond(this.#answer(asked));
     }
@@ -130,16 +129,12 @@ export class Broker {
   #answer(asked: Exclude<Asked, { name: "Fetch" | "JoinGroup" | "SyncGroup" | "Heartbeat" | "LeaveGroup" }>): unknown {
     switch (asked.name) {
       case "ListOffsets":
-        return {
-          responses: [...Map.groupBy(asked.places, ({ topic }) => topic)].map(([topic, places]) => ({
-            topic,
-            partitions: places.map((place) => ({
-              partition: place.partition,
-              errorCode: CODE.NONE,
-              offset: String(this.#offsetOf(place, place.timestamp)),
-            })),
-          })),
-        };
+        return asked.places.map((place) => ({
+          kafkaTopic: place.topic,
+          partition: place.partition,
+          errorCode: CODE.NONE,
+          offset: this.#offsetOf(place, place.timestamp),
+        }));
       case "InitProducerId":
         return this.#initProducerId(asked.transactionalId, asked.timeoutMs);
       case "AddPartitionsToTxn":
@@ -157,23 +152,19 @@ export class Broker {
           };
         });
       case "CreateTopics":
-        return {
-          topicErrors: asked.topics.map(({ topic, partitions, settings }) => {
-            if (this.#topics.has(topic)) return { topic, errorCode: CODE.TOPIC_ALREADY_EXISTS, errorMessage: null };
-            this.#create(topic, partitions, settings);
-            return { topic, errorCode: CODE.NONE, errorMessage: null };
-          }),
-        };
+        return asked.topics.map(({ topic, partitions, settings }) => {
+          const isThere = this.#topics.has(topic);
+          if (!isThere) this.#create(topic, partitions, settings);
+          const errorCode = isThere ? CODE.TOPIC_ALREADY_EXISTS : CODE.NONE;
+          return { kafkaTopic: topic, errorCode, errorMessage: "" };
+        });
       case "DescribeConfigs":
-        return {
-          resources: asked.topics.map((resourceName) => ({
-            errorCode: CODE.NONE,
-            errorMessage: null,
-            resourceName,
-            configEntries: [...(this.#topics.get(resourceName)?.settings ?? [])]
-              .map(([configName, configValue]) => ({ configName, configValue })),
-          })),
-        };
+        return asked.topics.map((topic) => ({
+          kafkaTopic: topic,
+          errorCode: CODE.NONE,
+          errorMessage: "",
+          settings: this.#topics.get(topic)?.settings ?? new Map(),
+        }));
     }
   }
 
@@ -243,9 +234,9 @@ export class Broker {
   }
 
   #initProducerId(transactionalId: string | null, timeoutMs: number) {
-    const refused = (errorCode: number) => ({ errorCode, producerId: "-1", producerEpoch: -1 });
+    const refused = (errorCode: number) => ({ errorCode, producerId: -1, producerEpoch: -1 });
     if (transactionalId === null) {
-      return { errorCode: CODE.NONE, producerId: String(++this.#producerIds), producerEpoch: 0 };
+      return { errorCode: CODE.NONE, producerId: ++this.#producerIds, producerEpoch: 0 };
     }
     const key = this.#fences ? transactionalId : this.#keyOf(transactionalId, this.#producerIds + 1);
     let transactional = this.#transactional.get(key);
@@ -269,7 +260,7 @@ export class Broker {
       return refused(CODE.CONCURRENT_TRANSACTIONS);
     }
     const { producerId, epoch } = transactional;
-    return { errorCode: CODE.NONE, producerId: String(producerId), producerEpoch: epoch };
+    return { errorCode: CODE.NONE, producerId, producerEpoch: epoch };
   }
 
   #addPartitions(asked: Asked & { name: "AddPartitionsToTxn" }) {
@@ -285,8 +276,7 @@ export class Broker {
         });
       }
     }
-    const errors = asked.places.map(({ topic, partition }) => ({ topic, partitionErrors: [{ partition, errorCode }] }));
-    return { errors };
+    return asked.places.map(({ topic, partition }) => ({ kafkaTopic: topic, partition, errorCode }));
   }
 
   #endTransaction(asked: Asked & { name: "EndTxn" }): number {

@@ -3,7 +3,8 @@
 import type { Cluster, ClusterOptions } from "../../../core/log/kafka/cluster/cluster.ts";
 import { decodeBatches } from "../../../core/log/kafka/protocol/record-batch.ts";
 import { NoAnswer } from "../../../core/log/kafka/protocol/kafka-error.ts";
-import type { KafkaRequest, MetadataAnswer } from "../../../core/log/kafka/protocol/requests.ts";
+import type { ClusterMetadata } from "../../../core/log/kafka/protocol/cluster-requests.ts";
+import type { KafkaRequest } from "../../../core/log/kafka/protocol/request.ts";
 import type { Machine, SimProcess, Task } from "../machine.ts";
 import type { Random } from "../random.ts";
 import type { Broker } from "./broker.ts";
@@ -209,8 +210,8 @@ class Connection {
 
 export function createSimCluster(link: Link, { kafkaTopics }: Pick<ClusterOptions, "kafkaTopics">): Cluster {
   const connections = new Map<number, Connection>();
-  let last: MetadataAnswer | undefined;
-  let asking: Promise<MetadataAnswer> | undefined;
+  let last: ClusterMetadata | undefined;
+  let asking: Promise<ClusterMetadata> | undefined;
   let closed = false;
 
   function ask(node: number, question: Question, timeoutMs = REQUEST_TIMEOUT_MS): Promise<unknown> {
@@ -225,11 +226,11 @@ export function createSimCluster(link: Link, { kafkaTopics }: Pick<ClusterOption
     return connection.send(question, timeoutMs);
   }
 
-  async function metadata(): Promise<MetadataAnswer> {
+  async function metadata(): Promise<ClusterMetadata> {
     let failure: unknown;
     for (const node of NODES) {
       try {
-        return last = await ask(node, { name: "Metadata" }) as MetadataAnswer;
+        return last = await ask(node, { name: "Metadata" }) as ClusterMetadata;
       } catch (error) {
         failure = error;
       }
@@ -242,13 +243,13 @@ export function createSimCluster(link: Link, { kafkaTopics }: Pick<ClusterOption
     known: () => last === undefined ? refresh() : Promise.resolve(last),
     refresh,
     leaderOf: (kafkaTopic, partition) =>
-      last?.topicMetadata.find(({ topic }) => topic === kafkaTopic)?.partitionMetadata[partition]?.leader,
+      last?.kafkaTopics.find((one) => one.kafkaTopic === kafkaTopic)?.partitions[partition]?.leader,
     async coordinatorOf(_kept, id) {
       if (last === undefined) await refresh();
       return await ask(link.random.pick(NODES), { name: "FindCoordinator", id }) as number;
     },
     async send<Answer>(node: number, request: KafkaRequest<Answer>, timeoutMs?: number): Promise<Answer> {
-      return await ask(node, await readRequest(request), timeoutMs) as Answer;
+      return await ask(node, readRequest(request), timeoutMs) as Answer;
     },
     close() {
       closed = true;

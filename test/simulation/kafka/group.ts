@@ -49,7 +49,7 @@ export class Group {
   join(asked: Asked & { name: "JoinGroup" }, respond: Respond): void {
     const { memberId, metadata, sessionMs, rebalanceMs } = asked;
     const refuse = (errorCode: number, id = memberId) =>
-      respond({ errorCode, generationId: -1, leaderId: "", memberId: id, members: [] });
+      respond({ errorCode, generation: -1, leaderId: "", memberId: id, members: [] });
     if (memberId === "") {
       const id = `member-${++this.#ids}`;
       this.#promised.add(id);
@@ -77,7 +77,7 @@ export class Group {
     }
     member.metadata = metadata;
     // An earlier join of the same member, on a connection that it has given up.
-    member.join?.({ errorCode: CODE.unknownMember, generationId: -1, leaderId: "", memberId, members: [] });
+    member.join?.({ errorCode: CODE.unknownMember, generation: -1, leaderId: "", memberId, members: [] });
     member.join = respond;
     this.#heard(member);
     if (this.#state !== "preparing") this.#prepare();
@@ -86,12 +86,12 @@ export class Group {
 
   sync(asked: Asked & { name: "SyncGroup" }, respond: Respond): void {
     const member = this.#members.get(asked.memberId);
-    const refuse = (errorCode: number) => respond({ errorCode, memberAssignment: NOTHING });
+    const refuse = (errorCode: number) => respond({ errorCode, assignment: NOTHING });
     if (member === undefined) return refuse(CODE.unknownMember);
     if (asked.generation !== this.#generation) return refuse(CODE.illegalGeneration);
     this.#heard(member);
     if (this.#state === "preparing") return refuse(CODE.rebalanceInProgress);
-    if (this.#state === "stable") return respond({ errorCode: CODE.none, memberAssignment: member.assignment });
+    if (this.#state === "stable") return respond({ errorCode: CODE.none, assignment: member.assignment });
     member.sync = respond;
     if (asked.memberId !== this.#leader) return;
     this.#state = "stable";
@@ -100,7 +100,7 @@ export class Group {
       const answer = one.sync;
       one.sync = undefined;
       if (answer === undefined) continue;
-      answer({ errorCode: CODE.none, memberAssignment: one.assignment });
+      answer({ errorCode: CODE.none, assignment: one.assignment });
       this.#heard(one);
     }
   }
@@ -136,8 +136,8 @@ export class Group {
   #remove(member: Member): void {
     if (member.session !== undefined) member.session.cancelled = true;
     if (!this.#members.delete(member.id)) return;
-    member.join?.({ errorCode: CODE.unknownMember, generationId: -1, leaderId: "", memberId: member.id, members: [] });
-    member.sync?.({ errorCode: CODE.unknownMember, memberAssignment: NOTHING });
+    member.join?.({ errorCode: CODE.unknownMember, generation: -1, leaderId: "", memberId: member.id, members: [] });
+    member.sync?.({ errorCode: CODE.unknownMember, assignment: NOTHING });
     if (this.#state === "preparing") this.#completeIfAllJoined();
     else this.#prepare();
   }
@@ -148,7 +148,7 @@ export class Group {
     for (const member of this.#members.values()) {
       const answer = member.sync;
       member.sync = undefined;
-      answer?.({ errorCode: CODE.rebalanceInProgress, memberAssignment: NOTHING });
+      answer?.({ errorCode: CODE.rebalanceInProgress, assignment: NOTHING });
     }
     if (this.#waits !== undefined) this.#waits.cancelled = true;
     this.#mayComplete = !first;
@@ -192,7 +192,7 @@ export class Group {
   #joined({ id }: Member) {
     const members = id !== this.#leader
       ? []
-      : [...this.#members.values()].map((one) => ({ memberId: one.id, memberMetadata: one.metadata }));
-    return { errorCode: CODE.none, generationId: this.#generation, leaderId: this.#leader, memberId: id, members };
+      : [...this.#members.values()].map((one) => ({ memberId: one.id, subscription: one.metadata }));
+    return { errorCode: CODE.none, generation: this.#generation, leaderId: this.#leader, memberId: id, members };
   }
 }

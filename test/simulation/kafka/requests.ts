@@ -1,6 +1,6 @@
 // What a core sends to a broker, read back from its bytes: the requests of core/log/kafka, at the versions it speaks.
 import { Reader } from "../../../core/log/kafka/protocol/wire.ts";
-import type { KafkaRequest } from "../../../core/log/kafka/protocol/requests.ts";
+import type { KafkaRequest } from "../../../core/log/kafka/protocol/request.ts";
 
 export interface Place {
   readonly topic: string;
@@ -57,8 +57,8 @@ export interface InTransaction {
 }
 
 /** @throws {Error} if the simulated broker does not know the request */
-export async function readRequest(request: KafkaRequest<unknown>): Promise<Asked> {
-  const reader = new Reader(Buffer.concat(await request.encode()));
+export function readRequest(request: KafkaRequest<unknown>): Asked {
+  const reader = new Reader(Buffer.concat(request.encode()));
   const nullable = () => {
     const length = reader.int16();
     return length < 0 ? null : reader.text(length);
@@ -73,7 +73,6 @@ export async function readRequest(request: KafkaRequest<unknown>): Promise<Asked
     producerId: reader.int64(),
     epoch: reader.int16(),
   });
-  const bytes = () => Buffer.from(reader.copy(reader.int32()));
   switch (request.name) {
     case "ListOffsets":
       reader.int32();
@@ -84,7 +83,7 @@ export async function readRequest(request: KafkaRequest<unknown>): Promise<Asked
     case "AddPartitionsToTxn":
       return { name: "AddPartitionsToTxn", ...transaction(), places: places((place) => place) };
     case "EndTxn":
-      return { name: "EndTxn", ...transaction(), commit: reader.int8() !== 0 };
+      return { name: "EndTxn", ...transaction(), commit: reader.boolean() };
     case "Produce": {
       const transactionalId = nullable();
       reader.int16();
@@ -92,7 +91,7 @@ export async function readRequest(request: KafkaRequest<unknown>): Promise<Asked
       return {
         name: "Produce",
         transactionalId,
-        parts: places((place) => ({ ...place, batch: bytes() })),
+        parts: places((place) => ({ ...place, batch: reader.bytes() })),
       };
     }
     case "Fetch": {
@@ -139,7 +138,7 @@ export async function readRequest(request: KafkaRequest<unknown>): Promise<Asked
       reader.string();
       const [metadata] = reader.array(() => {
         reader.string();
-        return bytes();
+        return reader.bytes();
       });
       return { name: "JoinGroup", groupId, memberId, sessionMs, rebalanceMs, metadata: metadata ?? Buffer.alloc(0) };
     }
@@ -148,7 +147,7 @@ export async function readRequest(request: KafkaRequest<unknown>): Promise<Asked
       const generation = reader.int32();
       const memberId = reader.string();
       nullable();
-      const assignments = reader.array(() => ({ memberId: reader.string(), assignment: bytes() }));
+      const assignments = reader.array(() => ({ memberId: reader.string(), assignment: reader.bytes() }));
       return { name: "SyncGroup", groupId, generation, memberId, assignments };
     }
     case "Heartbeat":

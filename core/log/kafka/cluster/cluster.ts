@@ -2,26 +2,26 @@
 // connection in turn, so whoever waits in a long fetch, and whoever must be quick, has a cluster object of its own.
 import { getLogger } from "@logtape/logtape";
 import { type Connection, openConnection } from "./connection.ts";
-import { findGroupCoordinator } from "../protocol/group-requests.ts";
 import { CODE, failOn, NoAnswer, NotAdmitted } from "../protocol/kafka-error.ts";
 import type { KafkaSecurity } from "./security.ts";
+import type { KafkaRequest } from "../protocol/request.ts";
 import {
   type Address,
-  findTransactionCoordinator,
-  type KafkaRequest,
+  type ClusterMetadata,
+  type Coordinated,
+  findCoordinator,
   metadata,
-  type MetadataAnswer,
-} from "../protocol/requests.ts";
+} from "../protocol/cluster-requests.ts";
 
 export interface Cluster {
   /** What was last learned; asks if nothing was. @throws {NoAnswer} if no broker answers */
-  known(): Promise<MetadataAnswer>;
+  known(): Promise<ClusterMetadata>;
   /** Asks again; calls at the same time are one question. @throws {NoAnswer} if no broker answers */
-  refresh(): Promise<MetadataAnswer>;
+  refresh(): Promise<ClusterMetadata>;
   /** The node that leads a partition, as last learned. */
   leaderOf(kafkaTopic: string, partition: number): number | undefined;
   /** The node that keeps a transactional id, or a group. @throws {KafkaError} {NoAnswer} */
-  coordinatorOf(kept: "transaction" | "group", id: string): Promise<number>;
+  coordinatorOf(kind: Coordinated, id: string): Promise<number>;
   /** @throws {NoAnswer} if the node is not known or not reached, or does not answer in time */
   send<Answer>(node: number, request: KafkaRequest<Answer>, timeoutMs?: number): Promise<Answer>;
   /** At once: what waits rejects with NoAnswer. */
@@ -46,8 +46,8 @@ export function createCluster({ brokers, clientId, security, kafkaTopics }: Clus
   const addresses = new Map<number, Address>();
   const connections = new Map<string, Promise<Connection>>();
   const leaders = new Map<string, number[]>();
-  let last: MetadataAnswer | undefined;
-  let asking: Promise<MetadataAnswer> | undefined;
+  let last: ClusterMetadata | undefined;
+  let asking: Promise<ClusterMetadata> | undefined;
   let closed = false;
 
   function connection(host: string, port: number): Promise<Connection> {
@@ -78,7 +78,7 @@ export function createCluster({ brokers, clientId, security, kafkaTopics }: Clus
     return await open.send(request, timeoutMs);
   }
 
-  async function ask(): Promise<MetadataAnswer> {
+  async function ask(): Promise<ClusterMetadata> {
     const candidates = [...addresses.values(), ...brokers.map(parseBroker)];
     // Who is connected answers without delay.
     candidates.sort((a, b) => rank(b) - rank(a));
@@ -98,23 +98,23 @@ export function createCluster({ brokers, clientId, security, kafkaTopics }: Clus
     return connections.has(`${host}:${port}`) ? 1 : 0;
   }
 
-  function learn(answer: MetadataAnswer): MetadataAnswer {
+  function learn(answer: ClusterMetadata): ClusterMetadata {
     // A broker that just started may not know the others yet.
     if (answer.brokers.length === 0) throw new NoAnswer("the broker knows no broker yet");
     addresses.clear();
     for (const address of answer.brokers) addresses.set(address.nodeId, address);
     leaders.clear();
-    for (const { topic, partitionMetadata } of answer.topicMetadata) {
+    for (const { kafkaTopic, partitions } of answer.kafkaTopics) {
       const ofTopic: number[] = [];
-      for (const { partitionId, leader, partitionErrorCode } of partitionMetadata) {
-        if (partitionErrorCode !== CODE.LEADER_NOT_AVAILABLE && leader >= 0) ofTopic[partitionId] = leader;
+      for (const { partition, leader, errorCode } of partitions) {
+        if (errorCode !== CODE.LEADER_NOT_AVAILABLE && leader >= 0) ofTopic[partition] = leader;
       }
-      leaders.set(topic, ofTopic);
+      leaders.set(kafkaTopic, ofTopic);
     }
     return last = answer;
   }
 
-  function refresh(): Promise<MetadataAnswer> {
+  function refresh(): Promise<ClusterMetadata> {
     return asking ??= ask().finally(() => asking = undefined);
   }
 
@@ -122,13 +122,13 @@ export function createCluster({ brokers, clientId, security, kafkaTopics }: Clus
     known: () => last === undefined ? refresh() : Promise.resolve(last),
     refresh,
     leaderOf: (kafkaTopic, partition) => leaders.get(kafkaTopic)?.[partition],
-    async coordinatorOf(kept, id) {
+    async coordinatorOf(kind, id) {
       if (last === undefined) await refresh();
       const any = [...addresses.values()].sort((a, b) => rank(b) - rank(a))[0];
       if (any === undefined) throw new NoAnswer("no broker is known");
       let answer;
       try {
-        answer = await sendTo(any, kept === "group" ? findGroupCoordinator(id) : findTransactionCoordinator(id));
+        answer = await sendTo(any, findCoordinator(kind, id));
       } catch (error) {
         // That broker may be gone for good: the next try is to know the others.
         await refresh();

@@ -5,7 +5,7 @@ import { connect as connectTls } from "node:tls";
 import { NoAnswer, NotAdmitted, TurnedAway } from "../protocol/kafka-error.ts";
 import { authenticate } from "./sasl.ts";
 import type { KafkaSasl, KafkaSecurity, KafkaTls } from "./security.ts";
-import type { KafkaRequest } from "../protocol/requests.ts";
+import type { KafkaRequest } from "../protocol/request.ts";
 import { Writer } from "../protocol/wire.ts";
 
 export interface Connection {
@@ -103,7 +103,7 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
   notConnected = undefined;
 
   async function send<Answer>(request: KafkaRequest<Answer>, timeoutMs: number): Promise<Answer> {
-    const chunks = await request.encode();
+    const chunks = request.encode();
     if (ended !== undefined) throw new NoAnswer(`${where}: ${ended}`);
     const id = correlation = (correlation + 1) & 0x7fffffff;
     const answer = new Promise<Buffer>((resolve, reject) => waiting.set(id, { resolve, reject }));
@@ -115,7 +115,7 @@ export async function openConnection(options: ConnectionOptions): Promise<Connec
     } finally {
       clearTimeout(late);
     }
-    return await request.decode(body);
+    return request.decode(body);
   }
 
   let knownUntil = Infinity;

@@ -1,20 +1,43 @@
-// SASL on a connection (Kafka's SaslHandshake and SaslAuthenticate, KIP-152, KIP-368). The mechanisms are kafkajs's own.
+// SASL on a connection (Kafka's SaslHandshake and SaslAuthenticate, KIP-152, KIP-368). The mechanisms (SCRAM, PLAIN, OAUTHBEARER)
+// are kafkajs's. This is the only file that imports from inside kafkajs, and it checks what it gets from there.
 import oauthBearer from "kafkajs/src/broker/saslAuthenticator/oauthBearer.js";
 import plain from "kafkajs/src/broker/saslAuthenticator/plain.js";
 import scram256 from "kafkajs/src/broker/saslAuthenticator/scram256.js";
 import scram512 from "kafkajs/src/broker/saslAuthenticator/scram512.js";
+import * as v from "valibot";
+import { saslAuthenticate, saslHandshake } from "../protocol/cluster-requests.ts";
 import { CODE, nameOf, NoAnswer, NotAdmitted } from "../protocol/kafka-error.ts";
-import { type KafkaRequest, saslAuthenticate, saslHandshake } from "../protocol/requests.ts";
+import type { KafkaRequest } from "../protocol/request.ts";
+import { Writer } from "../protocol/wire.ts";
 import type { KafkaSasl } from "./security.ts";
 
 type Send = <Answer>(request: KafkaRequest<Answer>) => Promise<Answer>;
 
-// What kafkajs would log as errors is thrown as well, and said where it is caught.
+const MECHANISMS: Readonly<Record<KafkaSasl["mechanism"], unknown>> = {
+  plain,
+  "scram-sha-256": scram256,
+  "scram-sha-512": scram512,
+  oauthbearer: oauthBearer,
+};
+
+// A mechanism is called with the credentials, then with the connection, and gives an authenticator. That one hands out messages to
+// be sent, each with the codec of its answer, if it reads one.
+const Callable = v.function();
+const Authenticator = v.object({ authenticate: Callable });
+const Message = v.object({
+  request: v.object({ encode: Callable }),
+  response: v.optional(v.object({ decode: Callable, parse: Callable })),
+});
+const Bytes = v.instance(Uint8Array);
+/** kafkajs frames a message as in Kafka 0.10: its length, then its bytes. */
+const LENGTH_BYTES = 4;
+
+// What kafkajs would log as an error it also throws, and the thrower's caller logs it.
 const QUIET = { debug: () => {}, error: () => {} };
 
 /**
- * Says who we are. Returns for how long that counts, ms; 0: as long as the connection.
- * @throws {NotAdmitted} if the broker does not take it @throws {NoAnswer}
+ * Tells the broker who we are. Returns for how long that counts, ms; 0: as long as the connection.
+ * @throws {NotAdmitted} if the broker refuses the mechanism or the credentials @throws {NoAnswer}
  */
 export async function authenticate(
   sasl: KafkaSasl,
@@ -29,23 +52,22 @@ export async function authenticate(
   }
   let lifetimeMs = 0;
   let silent: NoAnswer | undefined;
+  async function exchange(message: unknown): Promise<unknown> {
+    const { request, response } = v.parse(Message, message);
+    const framed = v.parse(Bytes, await request.encode());
+    const answer = await send(saslAuthenticate(framed.subarray(LENGTH_BYTES))).catch((error: unknown) => {
+      if (error instanceof NoAnswer) silent = error;
+      throw error;
+    });
+    if (answer.errorCode !== CODE.NONE) throw new Error(answer.errorMessage || nameOf(answer.errorCode));
+    lifetimeMs = answer.sessionLifetimeMs;
+    if (response === undefined) return undefined;
+    return await response.parse(await response.decode(new Writer(256).bytes(answer.authBytes).take()));
+  }
   try {
-    await providerOf(sasl)({
-      ...where,
-      logger: QUIET,
-      async saslAuthenticate({ request, response }) {
-        const authBytes = await request.encode();
-        const answer = await send(saslAuthenticate(authBytes)).catch((error: unknown) => {
-          if (error instanceof NoAnswer) silent = error;
-          throw error;
-        });
-        if (answer.errorCode !== CODE.NONE) throw new Error(answer.errorMessage || nameOf(answer.errorCode));
-        lifetimeMs = Number(answer.sessionLifetimeMs);
-        return response === undefined ? undefined : response.parse(await response.decode(answer.authBytes));
-      },
-    }).authenticate();
+    await authenticatorOf(sasl, { ...where, logger: QUIET, saslAuthenticate: exchange }).authenticate();
   } catch (error) {
-    // The connection ended under it, or the issuer of tokens is away: that says nothing of the password.
+    // The connection ended, or the issuer of tokens is away: that does not mean that the credentials are wrong.
     if (silent !== undefined) throw silent;
     if (error instanceof NoAnswer) throw error;
     throw new NotAdmitted((error as Error).message, { cause: error });
@@ -53,15 +75,10 @@ export async function authenticate(
   return lifetimeMs;
 }
 
-function providerOf(sasl: KafkaSasl) {
-  switch (sasl.mechanism) {
-    case "plain":
-      return plain(sasl);
-    case "scram-sha-256":
-      return scram256(sasl);
-    case "scram-sha-512":
-      return scram512(sasl);
-    case "oauthbearer":
-      return oauthBearer({ oauthBearerProvider: async () => ({ value: await sasl.token() }) });
-  }
+function authenticatorOf(sasl: KafkaSasl, connection: object): v.InferOutput<typeof Authenticator> {
+  const credentials = sasl.mechanism === "oauthbearer"
+    ? { oauthBearerProvider: async () => ({ value: await sasl.token() }) }
+    : sasl;
+  const connect = v.parse(Callable, v.parse(Callable, MECHANISMS[sasl.mechanism])(credentials));
+  return v.parse(Authenticator, connect(connection));
 }

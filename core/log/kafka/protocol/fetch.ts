@@ -1,8 +1,8 @@
 // The Fetch request (version 11), read-committed, and what follows from its answer for a reader: the records, and what is next.
 import type { LogRecord } from "../../log.ts";
 import { decodeBatches } from "./record-batch.ts";
-import type { KafkaRequest } from "./requests.ts";
-import { Reader, Writer } from "./wire.ts";
+import { type KafkaRequest, readByTopic, throttledRequest, writeByTopic } from "./request.ts";
+import type { Reader } from "./wire.ts";
 
 export interface FetchPart {
   readonly kafkaTopic: string;
@@ -26,47 +26,35 @@ export interface FetchResult {
 export function fetch(
   parts: readonly FetchPart[],
   { maxWaitMs, maxBytes }: { maxWaitMs: number; maxBytes: number },
-): KafkaRequest<{ errorCode: number; results: FetchResult[] }> {
-  return {
-    name: "Fetch",
-    apiKey: 1,
-    apiVersion: 11,
-    encode: () => {
-      const writer = new Writer(64 + parts.length * 64);
+): KafkaRequest<{ readonly errorCode: number; readonly results: readonly FetchResult[] }> {
+  return throttledRequest(
+    { name: "Fetch", apiKey: 1, apiVersion: 11 },
+    (writer) => {
       // An ordinary client, 1 byte is enough, read-committed, and no fetch session.
       writer.int32(-1).int32(maxWaitMs).int32(1).int32(maxBytes).int8(1).int32(0).int32(-1);
-      const byTopic = Map.groupBy(parts, (part) => part.kafkaTopic);
-      writer.array([...byTopic], ([kafkaTopic, ofTopic]) => {
-        writer.string(kafkaTopic).array(ofTopic, (part) => {
-          writer.int32(part.partition).int32(-1).int64(part.offset).int64(-1).int32(part.maxBytes);
-        });
+      writeByTopic(writer, parts, (part) => {
+        writer.int32(part.partition).int32(-1).int64(part.offset).int64(-1).int32(part.maxBytes);
       });
-      return Promise.resolve([writer.int32(0).string("").take()]);
+      // Nothing is left out of a session, and no rack.
+      writer.int32(0).string("");
     },
-    decode: (body) => {
-      const reader = new Reader(body);
-      reader.int32();
+    (reader) => {
       const errorCode = reader.int16();
-      reader.int32();
-      const results = reader.array(() => {
-        const kafkaTopic = reader.string();
-        return reader.array(() => decodePartition(reader, kafkaTopic));
-      }).flat();
-      return { errorCode, results };
+      reader.int32(); // session
+      return { errorCode, results: readByTopic(reader, (kafkaTopic) => readPartition(reader, kafkaTopic)) };
     },
-  };
+  );
 }
 
-function decodePartition(reader: Reader, kafkaTopic: string): FetchResult {
+function readPartition(reader: Reader, kafkaTopic: string): FetchResult {
   const partition = reader.int32();
   const errorCode = reader.int16();
-  reader.int64();
+  reader.int64(); // high watermark
   const lastStableOffset = reader.int64();
-  reader.int64();
+  reader.int64(); // log start
   const aborted = reader.array(() => ({ producerId: reader.int64(), firstOffset: reader.int64() }));
-  reader.int32();
-  const bytes = reader.view(Math.max(reader.int32(), 0));
-  return { kafkaTopic, partition, errorCode, lastStableOffset, aborted, bytes };
+  reader.int32(); // preferred replica
+  return { kafkaTopic, partition, errorCode, lastStableOffset, aborted, bytes: reader.bytes() };
 }
 
 /**

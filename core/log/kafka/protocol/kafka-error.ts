@@ -1,5 +1,4 @@
 // Kafka's error codes, as far as something here depends on which it was.
-import errors from "kafkajs/src/protocol/error.js";
 
 export const CODE = {
   NONE: 0,
@@ -115,8 +114,40 @@ export function isForbidden(error: unknown): error is KafkaError {
   );
 }
 
-const NEWER: Readonly<Record<number, string>> = { [CODE.PRODUCER_FENCED]: "PRODUCER_FENCED" };
+/** Kafka's names of the other codes that our requests may be answered with, for people. */
+const OTHER_NAMES: Readonly<Record<number, string>> = {
+  [-1]: "UNKNOWN_SERVER_ERROR",
+  2: "CORRUPT_MESSAGE",
+  8: "BROKER_NOT_AVAILABLE",
+  17: "INVALID_TOPIC_EXCEPTION",
+  21: "INVALID_REQUIRED_ACKS",
+  23: "INCONSISTENT_GROUP_PROTOCOL",
+  24: "INVALID_GROUP_ID",
+  26: "INVALID_SESSION_TIMEOUT",
+  32: "INVALID_TIMESTAMP",
+  33: "UNSUPPORTED_SASL_MECHANISM",
+  34: "ILLEGAL_SASL_STATE",
+  35: "UNSUPPORTED_VERSION",
+  37: "INVALID_PARTITIONS",
+  39: "INVALID_REPLICA_ASSIGNMENT",
+  40: "INVALID_CONFIG",
+  42: "INVALID_REQUEST",
+  43: "UNSUPPORTED_FOR_MESSAGE_FORMAT",
+  44: "POLICY_VIOLATION",
+  46: "DUPLICATE_SEQUENCE_NUMBER",
+  48: "INVALID_TXN_STATE",
+  50: "INVALID_TRANSACTION_TIMEOUT",
+  54: "SECURITY_DISABLED",
+  55: "OPERATION_NOT_ATTEMPTED",
+  58: "SASL_AUTHENTICATION_FAILED",
+  76: "UNSUPPORTED_COMPRESSION_TYPE",
+  81: "GROUP_MAX_SIZE_REACHED",
+  82: "FENCED_INSTANCE_ID",
+  87: "INVALID_RECORD",
+  89: "THROTTLING_QUOTA_EXCEEDED",
+};
 
 export function nameOf(code: number): string {
-  return errors.errorCodes.find((error) => error.code === code)?.type ?? NEWER[code] ?? `Kafka error ${code}`;
+  const ours = Object.entries(CODE).find(([, value]) => value === code);
+  return ours?.[0] ?? OTHER_NAMES[code] ?? `Kafka error ${code}`;
 }

@@ -1,5 +1,5 @@
 // The Produce request (version 7): one batch each for some partitions, every one with its own producer and its own answer.
-import type { KafkaRequest } from "./requests.ts";
+import { type KafkaRequest, readByTopic } from "./request.ts";
 import { Reader, Writer } from "./wire.ts";
 
 export interface ProducePart {
@@ -22,7 +22,7 @@ export interface ProduceResult {
 export function produce(
   parts: readonly ProducePart[],
   { transactionalId, timeoutMs }: { transactionalId: string | null; timeoutMs: number },
-): KafkaRequest<ProduceResult[]> {
+): KafkaRequest<readonly ProduceResult[]> {
   return {
     name: "Produce",
     apiKey: 0,
@@ -41,24 +41,21 @@ export function produce(
           head = new Writer(64);
         }
       }
-      return Promise.resolve(chunks);
+      return chunks;
     },
     decode: (body) => {
       const reader = new Reader(body);
-      return reader.array(() => {
-        const kafkaTopic = reader.string();
-        return reader.array(() => {
-          const result = {
-            kafkaTopic,
-            partition: reader.int32(),
-            errorCode: reader.int16(),
-            baseOffset: reader.int64(),
-            time: reader.int64(),
-          };
-          reader.int64();
-          return result;
-        });
-      }).flat();
+      return readByTopic(reader, (kafkaTopic) => {
+        const result = {
+          kafkaTopic,
+          partition: reader.int32(),
+          errorCode: reader.int16(),
+          baseOffset: reader.int64(),
+          time: reader.int64(),
+        };
+        reader.int64(); // log start
+        return result;
+      });
     },
   };
 }

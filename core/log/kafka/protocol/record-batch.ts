@@ -1,7 +1,7 @@
 // Kafka's record batches, format 2, uncompressed: what is appended and what a fetch brings. kafkajs's decoder forgets a
 // batch's header where compaction left no records in it; here the header counts, so that a reader always knows what is next.
-import crc32C from "kafkajs/src/protocol/recordBatch/crc32C/index.js";
 import type { LogRecord, NewRecord } from "../../log.ts";
+import { crc32c } from "./crc32c.ts";
 import { Reader, Writer } from "./wire.ts";
 
 /** Who appends: a batch with the same id, epoch and sequence is written once, however often it is sent. */
@@ -56,7 +56,7 @@ export function encodeBatch(records: readonly NewRecord[], stamp: ProducerStamp,
   }
   const bytes = body.take();
   const head = new Writer(BODY_AT).int64(0).int32(bytes.length + BODY_AT - PREFIX_BYTES).int32(-1).int8(2);
-  return Buffer.concat([head.uint32(crc32C(bytes)).take(), bytes]);
+  return Buffer.concat([head.uint32(crc32c(bytes)).take(), bytes]);
 }
 
 function encodeRecord(record: NewRecord, delta: number): Buffer {

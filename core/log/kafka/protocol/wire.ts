@@ -1,4 +1,4 @@
-// Kafka's primitive types (big endian), for the two requests that carry records. Offsets fit a double: 2^53 is enough.
+// Kafka's primitive types, big endian. A 64-bit integer is a number here: offsets, times and producer ids stay below 2^53.
 
 const TWO_32 = 2 ** 32;
 
@@ -15,7 +15,7 @@ export class Writer {
     return this.#length;
   }
 
-  /** What was written; it is not to be written on afterwards. */
+  /** What was written. Nothing may be written afterwards. */
   take(): Buffer {
     return this.#buffer.subarray(0, this.#length);
   }
@@ -24,6 +24,10 @@ export class Writer {
     const at = this.#room(1);
     this.#buffer.writeInt8(value, at);
     return this;
+  }
+
+  boolean(value: boolean): this {
+    return this.int8(value ? 1 : 0);
   }
 
   int16(value: number): this {
@@ -52,7 +56,7 @@ export class Writer {
     return this;
   }
 
-  /** Zigzag, as in records. */
+  /** Zigzag, as records have it. */
   varint(value: number): this {
     let rest = ((value << 1) ^ (value >> 31)) >>> 0;
     while (rest >= 0x80) {
@@ -67,19 +71,24 @@ export class Writer {
     return this.int16(Buffer.byteLength(value)).raw(Buffer.from(value));
   }
 
+  /** Bytes with their length before them. */
+  bytes(bytes: Uint8Array): this {
+    return this.int32(bytes.byteLength).raw(bytes);
+  }
+
   raw(bytes: Uint8Array): this {
     const at = this.#room(bytes.byteLength);
     this.#buffer.set(bytes, at);
     return this;
   }
 
-  array<T>(items: readonly T[], write: (item: T) => void): this {
+  array<T>(items: readonly T[], write: (item: T) => unknown): this {
     this.int32(items.length);
     for (const item of items) write(item);
     return this;
   }
 
-  /** Where to write so many bytes. Asked before the buffer is: it may be another one afterwards. */
+  /** Makes room for so many bytes and returns where they go. It may replace the buffer, so callers call it first. */
   #room(bytes: number): number {
     const at = this.#length;
     this.#length += bytes;
@@ -114,6 +123,10 @@ export class Reader {
     return this.#buffer.readInt8(this.#step(1));
   }
 
+  boolean(): boolean {
+    return this.int8() !== 0;
+  }
+
   int16(): number {
     return this.#buffer.readInt16BE(this.#step(2));
   }
@@ -136,8 +149,14 @@ export class Reader {
     while (this.#buffer.readUInt8(this.#step(1)) >= 0x80);
   }
 
+  /** Null reads as empty. */
   string(): string {
     return this.text(this.int16());
+  }
+
+  /** Bytes with their length before them, sharing the buffer's memory. Null reads as empty. */
+  bytes(): Buffer {
+    return this.view(Math.max(this.int32(), 0));
   }
 
   text(length: number): string {
@@ -151,7 +170,7 @@ export class Reader {
     return this.#buffer.subarray(at, at + length);
   }
 
-  /** Bytes of their own, so that a small record does not keep a large answer in memory. */
+  /** A copy, so that a small record does not keep a large answer in memory. */
   copy(length: number): Uint8Array {
     const bytes = new Uint8Array(length);
     bytes.set(this.view(length));

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import murmur2 from "kafkajs/src/producer/partitioners/default/murmur2.js";
 import { subscriptionIdOf } from "../../../../core/state/ids.ts";
 import { assignShards, type Candidate } from "../../../../core/log/kafka/assign.ts";
+import { partitionOfKey } from "../../../../core/log/kafka/protocol/key-hash.ts";
 
 const member = (id: string, ...held: number[]): Candidate => ({ id, held });
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
@@ -75,7 +75,7 @@ describe("A3.3 the assigner", () => {
   });
 
   it("A3.3 of 1,000 subscriptions no core of three has more than 1.3 × the mean", () => {
-    const shardOf = (id: string) => (murmur2(id) & 0x7fffffff) % 16;
+    const shardOf = (id: string) => partitionOfKey(id, 16);
     const held = [...assignShards([member("a"), member("b"), member("c")], 16).values()];
     for (let topic = 0; topic < 20; topic++) {
       const ids = range(0, 1_000).map((n) =>

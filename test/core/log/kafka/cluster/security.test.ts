@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import kafkajs from "kafkajs";
 import { openConnection } from "../../../../../core/log/kafka/cluster/connection.ts";
-import { metadata } from "../../../../../core/log/kafka/protocol/requests.ts";
+import { metadata } from "../../../../../core/log/kafka/protocol/cluster-requests.ts";
 import { openKafkaLog } from "../../../../../core/log/kafka/kafka-log.ts";
 import { createOAuthTokens } from "../../../../../core/log/kafka/cluster/oauth-token.ts";
 import type { KafkaSasl, KafkaSecurity, KafkaTls } from "../../../../../core/log/kafka/cluster/security.ts";
