@@ -9,7 +9,7 @@ import { createAppendKeyed, type KeyedMarks, type KeyedOptions } from "./idempot
 import { waitForMessages } from "./accepted.ts";
 import { refuseStale } from "./operation.ts";
 import { Refusal } from "./refusal.ts";
-import type { Topic, Topics } from "./topics.ts";
+import type { Registration, Topic, Topics } from "./topics.ts";
 
 export interface Content {
   readonly id: string;
@@ -30,7 +30,7 @@ export interface Content {
 export interface PublishOptions {
   readonly log: Log;
   readonly topics: Topics;
-  readonly registration: "automatic" | "required";
+  readonly registration: Registration;
   readonly recentIds: RecentIds;
   readonly index: KeyedOptions["index"];
   readonly tail: Pick<Tail, "passed">;
@@ -57,8 +57,8 @@ export function createPublish(options: PublishOptions): Publish {
     refuseStale(content, clock());
     if (options.registration === "automatic") {
       await topics.ensure(content.topic, topic, content.id, { client: content.client });
-    } else if (await topics.find(topic) === undefined) {
-      throw new Refusal("not_found", `hub.topic "${content.topic}" is not registered; register it first`);
+    } else {
+      await topics.refuseUnregistered(content.topic, topic);
     }
     const { key, client, body } = content;
     if (key !== undefined) {

@@ -7,6 +7,10 @@ import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { waitForAccepted } from "./accepted.ts";
 import type { Quotas } from "./quotas.ts";
+import { Refusal } from "./refusal.ts";
+
+/** TOPIC_REGISTRATION. */
+export type Registration = "automatic" | "required";
 
 export interface Topic {
   readonly id: string;
@@ -28,6 +32,8 @@ export interface Topics {
    * @throws {Refusal} "too_many"
    */
   ensure(name: string, topic: Topic, operation: string, maker: Maker): Promise<void>;
+  /** @throws {Refusal} "not_found", "unavailable": for publishes and pings under TOPIC_REGISTRATION=required */
+  refuseUnregistered(name: string, topic: Topic): Promise<void>;
   /** Forgets a positive answer: the topic was just deregistered here. */
   forget(topic: Topic): void;
 }
@@ -122,6 +128,10 @@ export function createTopics({ log, replica, quotas, clock }: TopicsOptions): To
         making.set(key, made);
       }
       await made;
+    },
+    async refuseUnregistered(name, topic) {
+      if (await find(topic) !== undefined) return;
+      throw new Refusal("not_found", `hub.topic "${name}" is not registered; register it first`);
     },
     forget: (topic) => void positive.delete(topic.id),
   };

@@ -1,0 +1,42 @@
+// deregister: the topic and its subscriptions end at this point of the log (WIRE §1, A3.9).
+import type { DeregisterOperation } from "../../shared/core-api.ts";
+import type { Log } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import { encodeEvent } from "../state/events.ts";
+import { ACCEPTED_WITHIN_MS } from "./accepted.ts";
+import { Refusal } from "./refusal.ts";
+import type { Topic, Topics } from "./topics.ts";
+
+export interface DeregisterOptions {
+  readonly log: Pick<Log, "append" | "partitions" | "partitionOf">;
+  readonly replica: Pick<Replica, "topic" | "reached">;
+  readonly topics: Topics;
+  /** Wall clock, ms. */
+  readonly clock: () => number;
+}
+
+/** Durable in every shard when it resolves. @throws {Refusal} "not_found", "unavailable" @throws {LogError} */
+export type Deregister = (operation: DeregisterOperation) => Promise<void>;
+
+export function createDeregister({ log, replica, topics, clock }: DeregisterOptions): Deregister {
+  /** A second try of a deregister whose first try is already folded gets the answer of the first. */
+  async function wasDeregisteredBy(topic: Topic, operation: string): Promise<boolean> {
+    const record = await replica.topic(topic.id);
+    return record?.operations.some(([id]) => id === operation) ?? false;
+  }
+
+  return async ({ id, topic: name }) => {
+    const topic = topics.identify(name);
+    if (await topics.latest(topic) === undefined && !await wasDeregisteredBy(topic, id)) {
+      throw new Refusal("not_found", `hub.topic "${name}" is not registered`);
+    }
+    const value = encodeEvent({ type: "deregister", id, time: clock(), topic: name });
+    // A3.9: its subscriptions may be in any shard.
+    const shards = Array.from({ length: log.partitions("events") }, (_, shard) => shard);
+    const places = await Promise.all(shards.map((shard) => log.append("events", { key: topic.id, value }, shard)));
+    topics.forget(topic);
+    // The next question about the topic, or publish to it, finds that it has ended. After the wait it is just as durable.
+    const shard = log.partitionOf("events", topic.id);
+    await replica.reached("topics", shard, places[shard]!.offset + 1, ACCEPTED_WITHIN_MS);
+  };
+}

@@ -1,0 +1,150 @@
+// intent: a subscribe or unsubscribe that is to be verified (WIRE §2). It is durable before its 202; the fold says what comes of
+// it (A3.6).
+import type { ClientIdentity, IntentOperation, OperationAnswer } from "../../shared/core-api.ts";
+import { SecretError, type Secrets } from "../keys/secrets.ts";
+import type { Log, Position } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import { encodeEvent, type IntentEvent } from "../state/events.ts";
+import { isLive, MOST_PENDING } from "../state/fold-subscription.ts";
+import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
+import type { TopicRecord } from "../state/records.ts";
+import { HUB_START, offsetOf, parsePosition } from "./position.ts";
+import type { Quota, Quotas } from "./quotas.ts";
+import { Refusal } from "./refusal.ts";
+import type { Registration, Topic, Topics } from "./topics.ts";
+
+export interface IntentOptions {
+  readonly log: Pick<Log, "append" | "start" | "end" | "positionAt">;
+  readonly replica: Pick<Replica, "subscription">;
+  readonly topics: Topics;
+  readonly quotas: Quotas;
+  readonly registration: Registration;
+  /** AUTO_VERIFY: whether an edge's mark counts at all. */
+  readonly autoVerify: boolean;
+  readonly secrets: Pick<Secrets, "examine">;
+  /** Wall clock, ms. */
+  readonly clock: () => number;
+}
+
+/** Durable when it resolves. @throws {Refusal | LogError} */
+export type Intent = (operation: IntentOperation) => Promise<OperationAnswer>;
+
+/** What the core adds to an operation. */
+interface Additions extends Pick<IntentEvent, "time" | "end"> {
+  readonly start: number | undefined;
+  readonly denied: string | undefined;
+  readonly marked: boolean;
+}
+
+export function createIntent(options: IntentOptions): Intent {
+  const { log, replica, topics, quotas, registration, clock } = options;
+
+  /** What the topic means for a subscribe: the offset of its `hub.start`, and why it is denied. */
+  async function onTopic(topic: Topic, { topic: name, start }: IntentOperation) {
+    // Read only where it matters: to deny under `required`, and to know how far back a start may reach.
+    if (registration !== "required" && start === undefined) return { start: undefined, denied: undefined };
+    // An older record of a topic that began anew a moment ago would hand out messages of its life before.
+    const record = await (start === undefined ? topics.find(topic) : topics.latest(topic));
+    const denied = registration === "required" && record === undefined
+      ? `topic "${name}" is not registered`
+      : undefined;
+    return { start: start === undefined ? undefined : await startOf(start, topic, record), denied };
+  }
+
+  /** The offset that `hub.start` names (WIRE §2); undefined for `latest`. Never before the topic's own beginning. */
+  async function startOf(text: string, topic: Topic, record: TopicRecord | undefined): Promise<number | undefined> {
+    const position = parsePosition(HUB_START, text, topic, clock());
+    if (position.kind === "latest") return undefined;
+    const beginning = Math.max(record?.start ?? 0, await log.start("messages", topic.partition));
+    const offset = await offsetOf(position, topic, log);
+    // A new topic has no earlier messages: those of a deregistered topic of the same name are not its own.
+    return record === undefined ? undefined : Math.max(beginning, offset);
+  }
+
+  /** Which quotas of its client a subscribe uses; a renewal uses none. */
+  async function quotasOf(client: ClientIdentity | undefined, topic: Topic, id: string): Promise<readonly Quota[]> {
+    const record = await replica.subscription(id);
+    const isTheirs = record !== undefined &&
+      ((isLive(record.phase) && isSameClient(record.client, client)) ||
+        record.pending.some((intent) => intent.mode === "subscribe" && isSameClient(intent.client, client)));
+    if (isTheirs) return [];
+    const makesTopic = registration === "automatic" && await topics.live(topic) === undefined;
+    return makesTopic ? ["subscriptions", "topics"] : ["subscriptions"];
+  }
+
+  async function append(event: IntentEvent, topic: Topic, subscriptionId: string): Promise<Position> {
+    const write = () => log.append("events", { key: subscriptionId, value: encodeEvent(event) });
+    if (event.mode === "unsubscribe" || event.denied !== undefined) return await write();
+    const { client } = event;
+    return await quotas.appendWithin({
+      client,
+      uses: () => quotasOf(client, topic, subscriptionId),
+      countedIn: "subscriptions",
+      append: async () => {
+        // The fold may take a marked subscribe as verified, and a verified one makes its topic (WIRE §1).
+        if (event.marked && registration === "automatic") {
+          await topics.ensure(event.topic, topic, event.id, { makerOf: () => Promise.resolve(client) });
+        }
+        return await write();
+      },
+    });
+  }
+
+  return async (operation) => {
+    const topic = topics.identify(operation.topic);
+    const subscriptionId = subscriptionIdOf(operation.topic, operation.callback);
+    if (operation.secret !== undefined) examineSecret(options.secrets, operation.secret, subscriptionId);
+    const pending = (await replica.subscription(subscriptionId))?.pending ?? [];
+    const repeated = pending.find(({ id }) => id === operation.id);
+    if (repeated !== undefined) {
+      return { kind: "intent", offset: repeated.offset, verify: repeated.marked === undefined };
+    }
+    if (pending.length >= MOST_PENDING) {
+      throw new Refusal("too_many", "This topic and callback have 4 requests waiting to be verified; wait for them");
+    }
+    // §5.2: unsubscribe never depends on the topic.
+    const { start, denied } = operation.mode === "subscribe"
+      ? await onTopic(topic, operation)
+      : { start: undefined, denied: undefined };
+    // A3.6: the end before the intent is in the log, so that nothing published after the subscriber's yes is missed.
+    const end = await log.end("messages", topic.partition);
+    const marked = options.autoVerify && operation.marked === true && denied === undefined;
+    const event = eventOf(operation, { time: clock(), end, start, denied, marked });
+    const { offset } = await append(event, topic, subscriptionId);
+    // Whether a mark counts is the fold's to say; if it does not, the owner sends the challenge at once (WIRE §2).
+    return { kind: "intent", offset, verify: denied === undefined && !marked };
+  };
+}
+
+/** A secret that is sealed for another subscription, or to a key of another hub, never gets into the log. @throws {Refusal} */
+function examineSecret(secrets: IntentOptions["secrets"], sealed: string, subscriptionId: string): void {
+  try {
+    secrets.examine(sealed, subscriptionId);
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error;
+    // The edge sealed to a key that this core no longer has: a new session brings it the present ones.
+    const code = error.code === "unknown_key" ? "no_session" : "invalid_request";
+    throw new Refusal(code, `The operation's secret is wrong: ${error.message}`);
+  }
+}
+
+function eventOf(operation: IntentOperation, { time, end, start, denied, marked }: Additions): IntentEvent {
+  const { id, mode, topic, callback, leaseMs, secret, verifyToken, concurrency, client } = operation;
+  return {
+    type: "intent",
+    id,
+    time,
+    mode,
+    topic,
+    callback,
+    end,
+    ...(start === undefined ? {} : { start }),
+    ...(leaseMs === undefined ? {} : { leaseMs }),
+    ...(secret === undefined ? {} : { secret }),
+    ...(verifyToken === undefined ? {} : { verifyToken }),
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(client === undefined ? {} : { client }),
+    ...(marked ? { marked } : {}),
+    ...(denied === undefined ? {} : { denied }),
+  };
+}
