@@ -146,7 +146,7 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
       // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
       if (answer.kind === "intent" && answer.verify) {
         toVerify = true;
-        verifier.take({ ...intent, id, offset: answer.offset, acceptedAt: options.now() });
+        verifier.enqueue({ ...intent, id, offset: answer.offset, acceptedAt: options.now() });
       }
     } finally {
       if (!toVerify) limits.verifications.giveBack(host);

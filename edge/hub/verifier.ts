@@ -1,25 +1,17 @@
-// Verifying intents in the background (WIRE §2): one GET in flight per pair, in log order; bounded in all and per callback
-// origin. What does not fit, or waits too long, is left to the core, which takes whatever has no result after 60 s (A3.6).
+// Verifying intents in the background (WIRE §2), bounded in all and per callback origin. The core takes over whatever has no
+// result after 60 s (A3.6), so what does not fit here, or waits too long, is left to it.
 
 import { getLogger } from "@logtape/logtape";
-import { parseHttpUrl } from "../../shared/http-url.ts";
-import { identityOf } from "../../shared/identity.ts";
-import type { Metrics } from "../../shared/metrics.ts";
+import type { Counter, Metrics } from "../../shared/metrics.ts";
 import { pause } from "../../shared/pause.ts";
 import { verifyIntent } from "../../shared/outbound/verification.ts";
-import type { VerifiableIntent, VerificationPorts } from "../../shared/outbound/verification.ts";
+import type { VerifiableIntent, Verification, VerificationPorts } from "../../shared/outbound/verification.ts";
 import type { CoreClient } from "../core/core-client.ts";
-
-/** An accepted intent: its operation's id, its place in the log, and when it was accepted (`now()`). */
-export interface PendingIntent extends VerifiableIntent {
-  readonly id: string;
-  readonly offset: number;
-  readonly acceptedAt: number;
-}
+import { type AcceptedIntent, type Pair, VerificationQueue } from "./verification-queue.ts";
 
 export interface Verifier {
-  /** Takes an intent to verify soon. Never throws and never waits. */
-  take(intent: PendingIntent): void;
+  /** Queues an intent to be verified soon. Never throws and never waits. */
+  enqueue(intent: AcceptedIntent): void;
   /** Starts nothing more; what is in flight may end until `deadlineMs`, then it is cut. */
   close(deadlineMs: number): Promise<void>;
 }
@@ -31,129 +23,113 @@ export interface VerifierOptions extends Omit<VerificationPorts, "signal"> {
   readonly maxConcurrent?: number;
   /** In flight at once to one origin. Default 32. */
   readonly maxPerOrigin?: number;
-  /** Told of each intent that its callback confirmed. */
+  /** Called for each intent that its callback confirmed. */
   readonly onVerified?: (intent: VerifiableIntent) => void;
   /** Waiting. Default 10,000. */
   readonly maxWaiting?: number;
 }
 
-/** WIRE §2: an edge starts none later than this after the 202. */
+/** WIRE §2: an edge starts a verification no later than this after the 202. */
 const START_WITHIN_MS = 20_000;
 
-/** The intents of one pair, in log order; `running` while one of them is being verified. */
-interface Pair {
-  readonly key: string;
-  readonly origin: Origin;
-  readonly waiting: PendingIntent[];
-  running: boolean;
-}
-/** One callback origin: the pairs that could start. */
-interface Origin {
-  readonly key: string;
-  readonly startable: Pair[];
-  running: number;
-}
-
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { maxConcurrent = 256, maxPerOrigin = 32, maxWaiting = 10_000, metrics, now } = options;
-  const log = getLogger(["tidings", "edge", "verifier"]);
-  const outcomes = metrics.counter("tidings_verifications_total", "Intents by what came of them", ["outcome"]);
-  metrics.gauge(
-    "tidings_verifications_waiting",
-    "Intents waiting for their verification",
-    [],
-    (gauge) => gauge.set(waiting),
-  );
+  return new BackgroundVerifier(options);
+}
 
-  const pairs = new Map<string, Pair>();
-  const origins = new Map<string, Origin>();
-  /** Origins with something to start and room to start it, in turn. */
-  const turn = new Set<Origin>();
-  const stop = new AbortController();
-  const running = new Set<Promise<void>>();
-  let waiting = 0;
-  let closed = false;
+class BackgroundVerifier implements Verifier {
+  readonly #options: VerifierOptions;
+  readonly #maxConcurrent: number;
+  readonly #maxWaiting: number;
+  readonly #outcomes: Counter;
+  readonly #logger = getLogger(["tidings", "edge", "verifier"]);
+  readonly #queue: VerificationQueue;
+  readonly #running = new Set<Promise<void>>();
+  /** Cuts what is in flight. */
+  readonly #stop = new AbortController();
+  #closed = false;
 
-  function take(intent: PendingIntent): void {
+  constructor(options: VerifierOptions) {
+    const { metrics, maxConcurrent = 256, maxPerOrigin = 32, maxWaiting = 10_000 } = options;
+    this.#options = options;
+    this.#maxConcurrent = maxConcurrent;
+    this.#maxWaiting = maxWaiting;
+    this.#queue = new VerificationQueue(maxPerOrigin);
+    this.#outcomes = metrics.counter("tidings_verifications_total", "Intents by what came of them", ["outcome"]);
+    metrics.gauge(
+      "tidings_verifications_waiting",
+      "Intents waiting for their verification",
+      [],
+      (gauge) => gauge.set(this.#queue.waiting),
+    );
+  }
+
+  enqueue(intent: AcceptedIntent): void {
     // A3.6: where addresses cannot be pinned, the core verifies.
-    if (closed || waiting >= maxWaiting || !options.outbound.supports.pinning) {
-      outcomes.inc({ outcome: "left" });
+    if (this.#closed || this.#queue.waiting >= this.#maxWaiting || !this.#options.outbound.supports.pinning) {
+      this.#outcomes.inc({ outcome: "left" });
       return;
     }
-    const pair = pairOf(intent);
-    // Answers of the core may overtake each other; the log's order is what counts.
-    const at = pair.waiting.findIndex((other) => other.offset > intent.offset);
-    pair.waiting.splice(at === -1 ? pair.waiting.length : at, 0, intent);
-    waiting++;
-    if (!pair.running && pair.waiting.length === 1) makeStartable(pair);
-    startWhatFits();
+    this.#queue.add(intent);
+    this.#startWhatFits();
   }
 
-  function pairOf({ topic, callback }: VerifiableIntent): Pair {
-    // §5.1.1: two spellings of a pair are one pair.
-    const key = `${identityOf(topic)}\0${identityOf(callback)}`;
-    let pair = pairs.get(key);
-    if (pair === undefined) {
-      const originKey = parseHttpUrl(callback).origin;
-      let origin = origins.get(originKey);
-      if (origin === undefined) origins.set(originKey, origin = { key: originKey, startable: [], running: 0 });
-      pairs.set(key, pair = { key, origin, waiting: [], running: false });
-    }
-    return pair;
+  async close(deadlineMs: number): Promise<void> {
+    this.#closed = true;
+    const ended = new AbortController();
+    const all = async () => {
+      while (this.#running.size > 0) await Promise.all(this.#running);
+      ended.abort();
+    };
+    await Promise.race([all(), pause(deadlineMs, ended.signal)]);
+    this.#stop.abort();
   }
 
-  function makeStartable(pair: Pair): void {
-    pair.origin.startable.push(pair);
-    if (pair.origin.running < maxPerOrigin) turn.add(pair.origin);
-  }
-
-  function startWhatFits(): void {
-    while (running.size < maxConcurrent) {
-      const [origin] = turn;
-      if (origin === undefined) return;
-      turn.delete(origin);
-      const pair = origin.startable.shift();
-      if (pair === undefined) continue;
-      origin.running++;
-      pair.running = true;
-      // Back to the end of the turn: no origin is served twice while another waits.
-      if (origin.startable.length > 0 && origin.running < maxPerOrigin) turn.add(origin);
-      const ended = run(pair).catch((error: unknown) => log.error("A verification failed: {error}", { error }))
+  #startWhatFits(): void {
+    while (this.#running.size < this.#maxConcurrent) {
+      const pair = this.#queue.start();
+      if (pair === undefined) return;
+      const ended = this.#run(pair)
+        .catch((error: unknown) => this.#logger.error("A verification failed: {error}", { error }))
         .then(() => {
-          running.delete(ended);
-          finish(pair);
+          this.#running.delete(ended);
+          this.#queue.end(pair);
+          this.#startWhatFits();
         });
-      running.add(ended);
+      this.#running.add(ended);
     }
   }
 
   /** Verifies the first intent of a pair that is still in time. */
-  async function run(pair: Pair): Promise<void> {
-    for (let intent = pair.waiting.shift(); intent !== undefined; intent = pair.waiting.shift()) {
-      waiting--;
-      if (!closed && now() - intent.acceptedAt <= START_WITHIN_MS) return await verify(intent, pair);
-      outcomes.inc({ outcome: "left" });
+  async #run(pair: Pair): Promise<void> {
+    for (let intent = this.#queue.shift(pair); intent !== undefined; intent = this.#queue.shift(pair)) {
+      const isInTime = this.#options.now() - intent.acceptedAt <= START_WITHIN_MS;
+      if (!this.#closed && isInTime) return await this.#verify(intent, pair);
+      this.#outcomes.inc({ outcome: "left" });
     }
   }
 
-  async function verify(intent: PendingIntent, pair: Pair): Promise<void> {
-    const result = await verifyIntent(intent, { ...options, signal: stop.signal });
-    if (result.kind === "aborted") return outcomes.inc({ outcome: "left" });
-    const outcome = result.verified ? "verified" : result.forbidden ? "forbidden" : "refused";
-    outcomes.inc({ outcome });
-    if (result.verified) options.onVerified?.(intent);
+  async #verify(intent: AcceptedIntent, pair: Pair): Promise<void> {
+    const result = await verifyIntent(intent, { ...this.#options, signal: this.#stop.signal });
+    if (result.kind === "aborted") return this.#outcomes.inc({ outcome: "left" });
+    this.#outcomes.inc({ outcome: result.verified ? "verified" : result.forbidden ? "forbidden" : "refused" });
+    if (result.verified) this.#options.onVerified?.(intent);
     else {
-      log.info("Intent {id} ({mode}) was not verified: {reason}", {
-        id: intent.id,
-        mode: intent.mode,
-        reason: result.reason,
-      });
+      const { id, mode } = intent;
+      this.#logger.info("Intent {id} ({mode}) was not verified: {reason}", { id, mode, reason: result.reason });
     }
-    const { id, mode, topic, callback } = intent;
-    const reason = result.reason === undefined ? {} : { reason: result.reason };
-    const { verified, challengedAt } = result;
+    await this.#report(intent, result);
+    if (!result.verified) return;
+    // A3.6: verified cancels older ones; their answers would count for nothing.
+    const dropped = this.#queue.dropOlder(pair, intent.offset);
+    if (dropped > 0) this.#outcomes.inc({ outcome: "superseded" }, dropped);
+  }
+
+  async #report(
+    { id, mode, topic, callback }: AcceptedIntent,
+    { verified, reason, challengedAt }: Extract<Verification, { kind: "result" }>,
+  ): Promise<void> {
     try {
-      await options.core.report({
+      await this.#options.core.report({
         kind: "result",
         intent: id,
         mode,
@@ -161,46 +137,11 @@ export function createVerifier(options: VerifierOptions): Verifier {
         callback,
         verified,
         challengedAt,
-        ...reason,
+        ...(reason === undefined ? {} : { reason }),
       });
     } catch (error) {
-      // The core asks again itself: the intent is still pending there.
-      log.warn("The result of intent {id} did not reach the core: {error}", { id, error });
+      // The intent is still pending in the core, which will ask the callback itself.
+      this.#logger.warn("The result of intent {id} did not reach the core: {error}", { id, error });
     }
-    // A3.6: verified cancels older ones; their answers would count for nothing.
-    if (verified) dropOlder(pair, intent.offset);
   }
-
-  function dropOlder(pair: Pair, offset: number): void {
-    const kept = pair.waiting.filter((other) => other.offset > offset);
-    const dropped = pair.waiting.length - kept.length;
-    waiting -= dropped;
-    if (dropped > 0) outcomes.inc({ outcome: "superseded" }, dropped);
-    pair.waiting.splice(0, Infinity, ...kept);
-  }
-
-  function finish(pair: Pair): void {
-    const { origin } = pair;
-    pair.running = false;
-    origin.running--;
-    if (pair.waiting.length > 0) origin.startable.push(pair);
-    else pairs.delete(pair.key);
-    if (origin.startable.length > 0) turn.add(origin);
-    else if (origin.running === 0) origins.delete(origin.key);
-    startWhatFits();
-  }
-
-  return {
-    take,
-    close: async (deadlineMs) => {
-      closed = true;
-      const ended = new AbortController();
-      const all = async () => {
-        while (running.size > 0) await Promise.all(running);
-        ended.abort();
-      };
-      await Promise.race([all(), pause(deadlineMs, ended.signal)]);
-      stop.abort();
-    },
-  };
 }

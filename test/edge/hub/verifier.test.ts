@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import type { VerificationReport } from "../../../edge/core/core-client.ts";
 import { createVerifier } from "../../../edge/hub/verifier.ts";
-import type { PendingIntent, Verifier, VerifierOptions } from "../../../edge/hub/verifier.ts";
+import type { AcceptedIntent } from "../../../edge/hub/verification-queue.ts";
+import type { Verifier, VerifierOptions } from "../../../edge/hub/verifier.ts";
 import type { Labels, Metrics } from "../../../shared/metrics.ts";
 import { pause } from "../../../shared/pause.ts";
 import { createChallenge } from "../../../shared/random.ts";
@@ -51,7 +52,7 @@ function verifying(options: Partial<VerifierOptions> = {}): {
 }
 
 let operations = 0;
-const intent = (callback: Callback, more: Partial<PendingIntent> = {}): PendingIntent => ({
+const intent = (callback: Callback, more: Partial<AcceptedIntent> = {}): AcceptedIntent => ({
   id: `op_${operations += 1}`,
   offset: operations,
   acceptedAt: performance.now(),
@@ -70,7 +71,7 @@ describe("WIRE §2 the edge's verifier", () => {
     const { verifier, reported, outcomes } = verifying();
     const before = performance.now();
     const taken = intent(callback, { verifyToken: "v" });
-    verifier.take(taken);
+    verifier.enqueue(taken);
     const [report] = await reported(1);
     const { challengedAt, ...result } = report!;
     assert.deepEqual(result, {
@@ -98,7 +99,7 @@ describe("WIRE §2 the edge's verifier", () => {
     wrong.onChallenge = answer(200, "nonsense");
     failing.onChallenge = script(answer(500), cut(), answer(503));
     late.onChallenge = script(cut(), echo());
-    for (const callback of [wrong, failing, late]) verifier.take(intent(callback));
+    for (const callback of [wrong, failing, late]) verifier.enqueue(intent(callback));
     const byCallback = new Map((await reported(3)).map((report) => [report.callback, report]));
     assert.equal(byCallback.get(wrong.url)?.verified, false);
     assert.match(byCallback.get(wrong.url)?.reason ?? "", /not the challenge/);
@@ -123,7 +124,7 @@ describe("WIRE §2 the edge's verifier", () => {
       response.writeHead(404).end();
     };
     for (const [offset, verifyToken] of [[1, "a"], [4, "d"], [2, "b"], [3, "c"]] as const) {
-      verifier.take(intent(callback, { offset, verifyToken }));
+      verifier.enqueue(intent(callback, { offset, verifyToken }));
     }
     await reported(4);
     assert.equal(most, 1);
@@ -144,7 +145,7 @@ describe("WIRE §2 the edge's verifier", () => {
       response.writeHead(404).end();
     };
     for (const name of ["~me", "%7Eme", "%7eme"]) {
-      verifier.take(intent(callback, { topic: `http://topics.example/${name}` }));
+      verifier.enqueue(intent(callback, { topic: `http://topics.example/${name}` }));
     }
     await reported(3);
     assert.equal(most, 1);
@@ -160,10 +161,10 @@ describe("WIRE §2 the edge's verifier", () => {
       await new Promise<void>((resolve) => answered = resolve);
       await echo()(request, response);
     };
-    verifier.take(intent(callback, { offset: 9 }));
+    verifier.enqueue(intent(callback, { offset: 9 }));
     await eventually("the challenge", () => callback.challenges.length === 1);
     // The core's answers overtook each other: this one stands before it in the log.
-    verifier.take(intent(callback, { offset: 8 }));
+    verifier.enqueue(intent(callback, { offset: 8 }));
     answered();
     await reported(1);
     await eventually("the older one to be dropped", () => outcomes.includes("superseded"));
@@ -175,9 +176,9 @@ describe("WIRE §2 the edge's verifier", () => {
     const { verifier, reported } = verifying();
     const [hanging, good] = [server.callback(), server.callback()];
     hanging.onChallenge = hang();
-    verifier.take(intent(hanging));
-    verifier.take(intent(good));
-    verifier.take(intent(hanging, { topic: "other" }));
+    verifier.enqueue(intent(hanging));
+    verifier.enqueue(intent(good));
+    verifier.enqueue(intent(hanging, { topic: "other" }));
     assert.equal((await reported(1))[0]?.callback, good.url);
     await verifier.close(0);
   });
@@ -211,7 +212,7 @@ describe("WIRE §2 the edge's verifier", () => {
         return callback;
       });
     const callbacks = [...open(one), ...open(two)];
-    for (const callback of callbacks) verifier.take(intent(callback));
+    for (const callback of callbacks) verifier.enqueue(intent(callback));
     const reports = await reported(16);
     assert.equal(flights.get("all")?.most, most);
     assert.equal(flights.get(one.origin)?.most, 2);
@@ -231,11 +232,11 @@ describe("WIRE §2 the edge's verifier", () => {
       await new Promise<void>((resolve) => answered = resolve);
       await echo()(request, response);
     };
-    verifier.take(intent(first, { acceptedAt: 0 }));
+    verifier.enqueue(intent(first, { acceptedAt: 0 }));
     await eventually("the first challenge", () => first.challenges.length === 1);
-    verifier.take(intent(late, { acceptedAt: 0 }));
-    verifier.take(intent(fresh, { acceptedAt: 10_000 }));
-    verifier.take(intent(over, { acceptedAt: 10_000 }));
+    verifier.enqueue(intent(late, { acceptedAt: 0 }));
+    verifier.enqueue(intent(fresh, { acceptedAt: 10_000 }));
+    verifier.enqueue(intent(over, { acceptedAt: 10_000 }));
     assert.deepEqual(outcomes, ["left"]);
     time = 20_001;
     answered();
@@ -250,7 +251,7 @@ describe("WIRE §2 the edge's verifier", () => {
     const callback = server.callback();
     const unpinned = { ...outbound, supports: { pinning: false } };
     const { verifier, reports, outcomes } = verifying({ outbound: unpinned });
-    verifier.take(intent(callback));
+    verifier.enqueue(intent(callback));
     await never("a challenge or a result", () => callback.challenges.length + reports.length, 100);
     assert.deepEqual(outcomes, ["left"]);
   });
@@ -259,10 +260,10 @@ describe("WIRE §2 the edge's verifier", () => {
     await using server = await openCallbackServer();
     const callback = server.callback();
     const { verifier } = verifying({ core: { report: () => Promise.reject(new Error("away")) } });
-    verifier.take(intent(callback, { topic: "a" }));
+    verifier.enqueue(intent(callback, { topic: "a" }));
     await callback.challenged(1);
-    verifier.take(intent(callback, { topic: "a" }));
-    verifier.take(intent(callback, { topic: "b" }));
+    verifier.enqueue(intent(callback, { topic: "a" }));
+    verifier.enqueue(intent(callback, { topic: "b" }));
     await callback.challenged(3);
     assert.deepEqual(topicsOf(callback).filter((topic) => topic === "a").length, 2);
   });
@@ -276,12 +277,12 @@ describe("WIRE §2 the edge's verifier", () => {
       await echo()(request, response);
     };
     hanging.onChallenge = hang();
-    for (const callback of [slow, hanging, waiting]) verifier.take(intent(callback));
+    for (const callback of [slow, hanging, waiting]) verifier.enqueue(intent(callback));
     await eventually("two in flight", () => slow.challenges.length + hanging.challenges.length === 2);
     const begun = performance.now();
     await verifier.close(400);
     assert.ok(performance.now() - begun < 2_000);
-    verifier.take(intent(waiting));
+    verifier.enqueue(intent(waiting));
     await eventually("the cut", () => hanging.challenges[0]?.endedAt !== undefined, { deadlineMs: 2_000 });
     await never("another challenge", () => waiting.challenges.length, 100);
     assert.deepEqual(reports.map(({ callback }) => callback), [slow.url]);
