@@ -1,0 +1,121 @@
+// What each request to the hub endpoint asks of the core, and its answer (WIRE §1, §2).
+
+import { parseHttpUrl } from "../../shared/http-url.ts";
+import { identityOf } from "../../shared/identity.ts";
+import { createTraceparent, parseTraceparent } from "../../shared/trace.ts";
+import { accepted, empty } from "../answers/answers.ts";
+import { HubError } from "../answers/hub-error.ts";
+import { identityOfClient } from "../auth/access.ts";
+import type { Client } from "../auth/client.ts";
+import type { CoreClient } from "../core/core-client.ts";
+import type { Limits } from "../limits/limits.ts";
+import type { HubRequest } from "../syntax/hub-request.ts";
+import { idempotencyKey } from "../syntax/idempotency-key.ts";
+import { publisherHeaders } from "../syntax/publisher-headers.ts";
+import type { SubscribeRequest } from "../syntax/subscribe-request.ts";
+import { isMarked, type OnIntent } from "./auto-verify.ts";
+import { compactJson } from "./compact-json.ts";
+import type { Verifier } from "./verifier.ts";
+
+export interface HubActionsOptions {
+  readonly core: CoreClient;
+  readonly verifier: Verifier;
+  readonly limits: Pick<Limits, "verifications" | "count">;
+  /** Topics whose JSON loses its whitespace (COMPACT_JSON). */
+  readonly compactJson: readonly string[];
+  /** AUTO_VERIFY: whether a mark of the hooks below counts (WIRE §2). Default false. */
+  readonly autoVerify?: boolean;
+  /** Each looks at a request that was admitted, and may mark it as verified. */
+  readonly onSubscription?: OnIntent;
+  readonly onUnsubscription?: OnIntent;
+  /** Monotonic ms, the verifier's clock. */
+  readonly now: () => number;
+}
+
+type ContentRequest = Extract<HubRequest, { kind: "content" }>;
+
+export class HubActions {
+  readonly #options: HubActionsOptions;
+  readonly #compacted: ReadonlySet<string>;
+
+  constructor(options: HubActionsOptions) {
+    this.#options = options;
+    this.#compacted = new Set(options.compactJson.map(identityOf));
+  }
+
+  /**
+   * Does what an admitted request asks for; `client` is undefined where nobody has to show who it is.
+   * @throws {HubError} "too_many"; {CoreError}
+   */
+  async act(parsed: HubRequest, { headers }: Request, client: Client | undefined): Promise<Response> {
+    const { core } = this.#options;
+    const by = client === undefined ? {} : { client: identityOfClient(client) };
+    switch (parsed.kind) {
+      case "content":
+        return await this.#publish(parsed, headers, client);
+      case "ping":
+        await core.operate({ kind: "ping", topics: parsed.topics, ...by });
+        // Debian's and WordPress's publisher library takes nothing but 204, Ballerina's nothing but 200.
+        return parsed.quiet ? empty(204) : accepted(200);
+      case "register":
+        await core.operate({ kind: "register", topic: parsed.topic, ...by });
+        return accepted(200);
+      case "deregister":
+        await core.operate({ kind: "deregister", topic: parsed.topic });
+        return accepted(200);
+      case "subscribe":
+      case "unsubscribe":
+        return await this.#intend(parsed, client);
+    }
+  }
+
+  async #publish(parsed: ContentRequest, headers: Headers, client: Client | undefined): Promise<Response> {
+    const { id } = await this.#options.core.publish({
+      topic: parsed.topic,
+      client: client === undefined ? null : identityOfClient(client),
+      key: idempotencyKey(headers),
+      contentType: parsed.contentType,
+      headers: publisherHeaders(headers),
+      traceparent: parseTraceparent(headers.get("traceparent")) ?? createTraceparent(),
+      body: this.#compacted.has(identityOf(parsed.topic)) ? compactJson(parsed.body) : parsed.body,
+    });
+    return accepted(200, { "webhook-id": id });
+  }
+
+  async #intend({ kind, ...pair }: SubscribeRequest, client: Client | undefined): Promise<Response> {
+    const { core, verifier, limits, onSubscription, onUnsubscription, autoVerify, now } = this.#options;
+    const intent = { mode: kind, ...pair };
+    const { host } = parseHttpUrl(pair.callback);
+    if (!limits.verifications.take(host)) {
+      limits.count("verifications");
+      throw new HubError("too_many", "hub.callback's host has too many unconfirmed requests; wait a minute.");
+    }
+    let toVerify = false;
+    try {
+      const hook = kind === "subscribe" ? onSubscription : onUnsubscription;
+      const marked = await isMarked(verifiable(intent, client), hook, autoVerify === true);
+      const { id, answer } = await core.operate({
+        kind: "intent",
+        ...intent,
+        ...(client === undefined ? {} : { client: identityOfClient(client) }),
+        ...(marked ? { marked } : {}),
+      });
+      // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
+      if (answer.kind === "intent" && answer.verify) {
+        toVerify = true;
+        verifier.enqueue({ ...intent, id, offset: answer.offset, acceptedAt: now() });
+      }
+    } finally {
+      if (!toVerify) limits.verifications.giveBack(host);
+    }
+    return accepted(202);
+  }
+}
+
+/** What a hook sees of an intent: all but the secret. */
+function verifiable(
+  { mode, topic, callback, leaseMs }: { mode: "subscribe" | "unsubscribe" } & Omit<SubscribeRequest, "kind">,
+  client: Client | undefined,
+) {
+  return Object.freeze({ mode, topic, callback, ...(leaseMs === undefined ? {} : { leaseMs }), client });
+}
