@@ -7,14 +7,13 @@ import { sentence } from "./answers/answers.ts";
 import { guidePage, prefersHtml } from "./hub/guide.ts";
 import { createHubEndpoint } from "./hub/endpoint.ts";
 import type { HubEndpointOptions } from "./hub/endpoint.ts";
-import { createMissedEndpoints } from "./subscriber/endpoints.ts";
-import type { MissedEndpointsOptions } from "./subscriber/endpoints.ts";
+import { createMoveEndpoints } from "./subscriber/moves.ts";
+import { createReadEndpoints, type ReadOptions } from "./subscriber/reads.ts";
 import type { Exchange } from "../shared/serve.ts";
 import { createOperating } from "./operating.ts";
 import { allowOf, type HandlerName, ROUTES } from "./routes.ts";
 
-export interface EdgeOptions
-  extends HubEndpointOptions, Pick<MissedEndpointsOptions, "stallMs" | "silenceMs" | "clock"> {
+export interface EdgeOptions extends HubEndpointOptions, Pick<ReadOptions, "stallMs" | "silenceMs" | "clock"> {
   /** HUB_URL, for the page that browsers get. */
   readonly hubUrl: string;
 }
@@ -34,13 +33,14 @@ type Handler = (request: Request, exchange: Exchange) => Response | Promise<Resp
 const ALLOW = { allow: "POST, OPTIONS" };
 
 export function createEdge(options: EdgeOptions): Edge {
-  const log = getLogger(["tidings", "edge", "http"]);
-  const missed = createMissedEndpoints(options);
+  const logger = getLogger(["tidings", "edge", "http"]);
+  const closing = new AbortController();
   const handlers: Readonly<Record<HandlerName, Handler>> = {
     hub: createHubEndpoint(options),
     options: () => new Response(null, { status: 204, headers: ALLOW }),
     guide: (request) => guide(request, options.hubUrl),
-    ...missed,
+    ...createReadEndpoints(options, closing.signal),
+    ...createMoveEndpoints(options),
     ...createOperating(options.core, options.metrics),
   };
 
@@ -56,14 +56,14 @@ export function createEdge(options: EdgeOptions): Edge {
   }
   app.notFound(() => sentence(404, "There is nothing here; the hub is at /hub."));
   app.onError((error) => {
-    log.error("A request failed: {error}", { error });
+    logger.error("A request failed: {error}", { error });
     return sentence(500, "Something went wrong in the hub; send the request again a little later.");
   });
 
   return {
     fetch: (request, exchange = {}) => options.limits.refusal(request, exchange) ?? app.fetch(request, exchange),
     routes: app.routes,
-    endStreams: () => missed.close(),
+    endStreams: () => closing.abort(),
     close: (deadlineMs) => options.verifier.close(deadlineMs),
   };
 }

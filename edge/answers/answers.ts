@@ -32,7 +32,12 @@ export function empty(status: 204, headers: HeaderMap = {}): Response {
 }
 
 export function json(status: number, value: unknown): Response {
-  return new Response(JSON.stringify(value), { status, headers: { "content-type": "application/json", ...UNSTORED } });
+  return new Response(JSON.stringify(value), { status, headers: JSON_HEADERS });
+}
+
+/** 200 with JSON as the core sent it. */
+export function jsonOfCore(body: Uint8Array): Response {
+  return new Response(body as BodyInit, { headers: JSON_HEADERS });
 }
 
 /** The answer for what a handler threw: our own refusals and the core's. Anything else is thrown on. */
@@ -51,9 +56,23 @@ export function hubRefusalOf(error: unknown): Response {
   return status === 401 || status === 403 ? denied(status, error.message, HUB_HEADERS[error.code]) : refusalOf(error);
 }
 
+/** The same for what is asked about a subscription. */
+export function subscriberRefusalOf(error: unknown): Response {
+  if (!(error instanceof CoreError)) return refusalOf(error);
+  if (error.code === "not_found") return sentence(404, error.message);
+  if (error.code === "unavailable") {
+    return sentence(503, "The hub cannot look this up now; ask again a little later.", {
+      "retry-after": RETRY_AFTER_S,
+    });
+  }
+  return refusalOf(error);
+}
+
 const FORM = "application/x-www-form-urlencoded";
 const PLAIN: HeaderMap = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" };
-const UNSTORED: HeaderMap = { "cache-control": "no-store" };
+/** Of answers about subscriptions: no cache keeps them. */
+export const UNSTORED: HeaderMap = { "cache-control": "no-store" };
+const JSON_HEADERS: HeaderMap = { "content-type": "application/json", ...UNSTORED };
 
 /** RFC 6750: the only scheme there is a name for; a subscriber's signature has none. */
 const CHALLENGE: HeaderMap = { "www-authenticate": "Bearer" };

@@ -1,26 +1,8 @@
-// What a subscriber asks about its own subscription (WIRE §5): which one, and how it shows that it may.
+// How a subscriber shows without a token that it may ask about its own subscription (WIRE §5): it signs the request.
 
 import type { Caller } from "../../shared/core-api.ts";
 import { hexOf } from "../../shared/encoding.ts";
-import type { Parameters } from "../syntax/form.ts";
 import { HubError } from "../answers/hub-error.ts";
-import { fitsInBytes, parseTopic } from "../syntax/topic.ts";
-
-export interface Pair {
-  readonly topic: string;
-  readonly callback: string;
-}
-
-/** Reads `topic` and `callback`. @throws {HubError} "invalid_request", naming the parameter */
-export function parsePair(parameters: Parameters): Pair {
-  const topic = parseTopic("topic", parameters.first("topic"));
-  const callback = parameters.first("callback") ?? "";
-  if (callback === "") {
-    throw new HubError("invalid_request", "callback is missing; send the callback of the subscription.");
-  }
-  if (!fitsInBytes(callback, 2_048)) throw new HubError("invalid_request", "callback is longer than 2048 bytes.");
-  return { topic, callback };
-}
 
 const TIMESTAMP = "X-Subscriber-Timestamp";
 const SIGNATURE = "X-Subscriber-Signature";

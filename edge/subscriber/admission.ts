@@ -1,0 +1,39 @@
+// What all requests about one subscription have in common (WIRE §5): who asks is found out, and held to its client's limit.
+
+import type { Exchange } from "../../shared/serve.ts";
+import { subscriberRefusalOf } from "../answers/answers.ts";
+import type { Access, Asker } from "../auth/access.ts";
+import type { ClientRoute, Limits } from "../limits/limits.ts";
+
+/** A signature is over the exchange's target. */
+export type Endpoint = (request: Request, exchange: Exchange) => Promise<Response>;
+
+export interface AdmissionPorts {
+  readonly access: Pick<Access, "callerOf">;
+  readonly limits: Pick<Limits, "admitClient">;
+}
+
+/** Who asks about a subscription to `topic`; `body` is what a signature covers. @throws {HubError} */
+export async function admit(
+  { access, limits }: AdmissionPorts,
+  { method, headers, url }: Request,
+  { target = url }: Exchange,
+  { topic, body, route }: { readonly topic: string; readonly body: Uint8Array; readonly route: ClientRoute },
+): Promise<Asker> {
+  const asker = await access.callerOf({ method, target, headers, body }, topic);
+  const { caller } = asker;
+  // Only the core can tell whose signature it is; signed requests are limited by their address.
+  if (caller.kind === "client" || caller.kind === "operator") limits.admitClient(caller, route);
+  return asker;
+}
+
+/** The endpoint, with what it throws turned into an answer. */
+export function answering(endpoint: Endpoint): Endpoint {
+  return async (request, exchange) => {
+    try {
+      return await endpoint(request, exchange);
+    } catch (error) {
+      return subscriberRefusalOf(error);
+    }
+  };
+}
