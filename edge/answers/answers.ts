@@ -1,7 +1,7 @@
 // What the edge answers with (WIRE §1): `hub.*` answers are form-encoded, others one sentence of text/plain.
 
 import type { RefusalCode } from "../../shared/core-api.ts";
-import { CoreError } from "../core/core-client.ts";
+import { CoreError } from "../core/core-answers.ts";
 import { HUB_ERRORS, HubError } from "./hub-error.ts";
 import type { HubErrorCode } from "./hub-error.ts";
 

@@ -1,10 +1,11 @@
-// The edge's sessions with its cores (ARCHITECTURE §5): opened when one is needed, opened again when it is over or the core is
-// another one.
+// The edge's sessions with its cores (ARCHITECTURE §5). One is opened when a request needs it, and opened anew when it is over or
+// the core no longer knows it.
+
 import { getLogger } from "@logtape/logtape";
 import { importJWK, SignJWT } from "jose";
 import { CORE_PATHS } from "../../shared/core-api.ts";
+import { createWebDigests, type Digests } from "../../shared/digests.ts";
 import { bytesOfBase64Url } from "../../shared/encoding.ts";
-import type { Digests } from "../../shared/digests.ts";
 import type { HttpClient } from "../../shared/http-client.ts";
 import { type EdgeKey, parseSealingKeys } from "../../shared/jwks.ts";
 import { randomToken } from "../../shared/random.ts";
@@ -16,6 +17,7 @@ import {
   sessionText,
   writeTicket,
 } from "../../shared/session-api.ts";
+import { parseObject } from "./core-answers.ts";
 
 /** A request to the core, before it is signed. */
 export interface CoreRequest {
@@ -44,14 +46,15 @@ export class SessionError extends Error {
 export interface Sessions {
   /** The session with this core, opened if there is none. @throws {SessionError} */
   with(origin: string, timeoutMs: number): Promise<Session>;
-  /** The core knows it no more: the next call opens another. */
+  /** The core no longer knows this session: the next call opens another. */
   forget(origin: string, session: Session): void;
 }
 
 export interface SessionsOptions {
   readonly http: Pick<HttpClient, "send">;
   readonly key: EdgeKey;
-  readonly digests: Digests;
+  /** Makes the MAC of each request. Default: WebCrypto's, which every runtime has. */
+  readonly digests?: Digests;
   /** ms since 1970. */
   readonly clock: () => number;
 }
@@ -59,62 +62,102 @@ export interface SessionsOptions {
 interface Entry {
   readonly opening: Promise<Session>;
   session: Session | undefined;
+  /** ms since 1970. */
   endsAt: number;
+}
+
+interface Opened {
+  readonly session: Session;
+  readonly expiresInMs: number;
 }
 
 /** A session is opened anew this long before the core ends it. */
 const BEFORE_END_MS = 30_000;
 
-export function createSessions({ http, key, digests, clock }: SessionsOptions): Sessions {
-  const open = new Map<string, Entry>();
-  const failures = new Map<string, string>();
-  const log = getLogger(["tidings", "edge", "session"]);
-  let privateKey: ReturnType<typeof importJWK> | undefined;
+export function createSessions(options: SessionsOptions): Sessions {
+  return new CoreSessions(options);
+}
 
-  async function token(): Promise<string> {
-    privateKey ??= importJWK(key, SESSION_ALGORITHM);
-    return await new SignJWT()
-      .setProtectedHeader({ alg: SESSION_ALGORITHM, kid: key.kid })
-      .setAudience(SESSION_AUDIENCE)
-      .setIssuedAt(Math.floor(clock() / 1_000))
-      .setJti(randomToken(16))
-      .sign(await privateKey);
+class CoreSessions implements Sessions {
+  readonly #http: SessionsOptions["http"];
+  readonly #key: EdgeKey;
+  readonly #digests: Digests;
+  readonly #clock: () => number;
+  readonly #logger = getLogger(["tidings", "edge", "session"]);
+  /** By the core's origin. */
+  readonly #entries = new Map<string, Entry>();
+  /** Why the last opening failed, by origin. */
+  readonly #failures = new Map<string, string>();
+  #privateKey: ReturnType<typeof importJWK> | undefined;
+
+  constructor({ http, key, digests = createWebDigests(), clock }: SessionsOptions) {
+    this.#http = http;
+    this.#key = key;
+    this.#digests = digests;
+    this.#clock = clock;
   }
 
-  /** Each reason once: requests try again and again. */
-  function complain(origin: string, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
-    if (failures.get(origin) === message) return;
-    failures.set(origin, message);
-    log.warn("No session with the core at {origin}: {message}", { origin, message });
+  async with(origin: string, timeoutMs: number): Promise<Session> {
+    const known = this.#entries.get(origin);
+    if (known !== undefined && known.endsAt > this.#clock()) return await known.opening;
+    const opening = this.#open(origin, timeoutMs);
+    const entry: Entry = { opening: opening.then(({ session }) => session), session: undefined, endsAt: Infinity };
+    this.#entries.set(origin, entry);
+    // Callers that wait for it hear of a failure; often there is only the one below.
+    entry.opening.catch(() => {});
+    try {
+      const { session, expiresInMs } = await opening;
+      entry.session = session;
+      entry.endsAt = this.#clock() + expiresInMs - Math.min(BEFORE_END_MS, expiresInMs / 2);
+      this.#failures.delete(origin);
+      return session;
+    } catch (error) {
+      if (this.#entries.get(origin) === entry) this.#entries.delete(origin);
+      this.#complain(origin, error);
+      throw error;
+    }
   }
 
-  async function openSession(origin: string, timeoutMs: number): Promise<{ session: Session; inMs: number }> {
-    const headers = { authorization: `Bearer ${await token()}` };
+  forget(origin: string, session: Session): void {
+    if (this.#entries.get(origin)?.session === session) this.#entries.delete(origin);
+  }
+
+  async #open(origin: string, timeoutMs: number): Promise<Opened> {
+    const headers = { authorization: `Bearer ${await this.#token()}` };
     let reply;
     try {
-      reply = await http.send({ method: "POST", origin, path: CORE_PATHS.session, headers, timeoutMs });
+      reply = await this.#http.send({ method: "POST", origin, path: CORE_PATHS.session, headers, timeoutMs });
     } catch (cause) {
       throw new SessionError("The core did not answer", { cause });
     }
-    const answer = parse(reply.body);
+    const answer = parseObject(reply.body);
     if (reply.status !== 200) {
       const { message } = answer;
       const reason = typeof message === "string" ? message : `status ${reply.status}`;
       throw new SessionError(`The core opens no session: ${reason}`);
     }
-    const { session, key: encoded, expiresInMs, jwks } = answer;
-    if (typeof session !== "string" || typeof encoded !== "string" || typeof expiresInMs !== "number") {
+    const { session, key, expiresInMs, jwks } = answer;
+    const macKey = typeof key === "string" ? bytesOfBase64Url(key) : null;
+    if (typeof session !== "string" || macKey === null || typeof expiresInMs !== "number") {
       throw new SessionError("The core's answer is no session");
     }
-    const macKey = bytesOfBase64Url(encoded);
-    if (macKey === null) throw new SessionError("The core's answer is no session");
     const sealer = await createSealer(parseSealingKeys(jwks)[0]!);
-    return { session: { sealer, sign: signing(session, macKey) }, inMs: expiresInMs };
+    return { session: { sealer, sign: this.#signing(session, macKey) }, expiresInMs };
   }
 
-  function signing(session: string, key: Uint8Array): Session["sign"] {
-    const hmac = digests.hmac(key);
+  async #token(): Promise<string> {
+    this.#privateKey ??= importJWK(this.#key, SESSION_ALGORITHM);
+    return await new SignJWT()
+      .setProtectedHeader({ alg: SESSION_ALGORITHM, kid: this.#key.kid })
+      .setAudience(SESSION_AUDIENCE)
+      .setIssuedAt(Math.floor(this.#clock() / 1_000))
+      .setJti(randomToken(16))
+      .sign(await this.#privateKey);
+  }
+
+  #signing(session: string, key: Uint8Array): Session["sign"] {
+    const hmac = this.#digests.hmac(key);
+    const clock = this.#clock;
     let numbers = 0;
     return async ({ method, path, headers, body }) => {
       const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body ?? new Uint8Array(0);
@@ -130,39 +173,11 @@ export function createSessions({ http, key, digests, clock }: SessionsOptions): 
     };
   }
 
-  return {
-    async with(origin, timeoutMs) {
-      const known = open.get(origin);
-      if (known !== undefined && known.endsAt > clock()) return await known.opening;
-      const opening = openSession(origin, timeoutMs);
-      const entry: Entry = { opening: opening.then(({ session }) => session), session: undefined, endsAt: Infinity };
-      open.set(origin, entry);
-      // Who waits for it hears of a failure; often that is nobody but us, below.
-      entry.opening.catch(() => {});
-      try {
-        const { session, inMs } = await opening;
-        entry.session = session;
-        entry.endsAt = clock() + inMs - Math.min(BEFORE_END_MS, inMs / 2);
-        failures.delete(origin);
-        return session;
-      } catch (error) {
-        if (open.get(origin) === entry) open.delete(origin);
-        complain(origin, error);
-        throw error;
-      }
-    },
-    forget(origin, session) {
-      if (open.get(origin)?.session === session) open.delete(origin);
-    },
-  };
-}
-
-function parse(body: Uint8Array): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(body));
-    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
-  } catch {
-    // Whatever it is, it is not a core's.
+  /** Logs each reason once: requests try again and again. */
+  #complain(origin: string, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    if (this.#failures.get(origin) === message) return;
+    this.#failures.set(origin, message);
+    this.#logger.warn("No session with the core at {origin}: {message}", { origin, message });
   }
-  return {};
 }

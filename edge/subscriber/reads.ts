@@ -3,7 +3,8 @@
 import { createPacedBody } from "../../shared/paced-body.ts";
 import type { Exchange } from "../../shared/serve.ts";
 import { jsonOfCore, UNSTORED } from "../answers/answers.ts";
-import type { CoreClient, Question } from "../core/core-client.ts";
+import type { CoreClient } from "../core/core-client.ts";
+import type { Question } from "../core/core-requests.ts";
 import type { ClientRoute } from "../limits/limits.ts";
 import { parseQuery, rawQueryOf } from "../syntax/form.ts";
 import { parseSubscriptionPair } from "../syntax/subscription-pair.ts";

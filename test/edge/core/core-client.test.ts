@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type ContentHead, openFrame } from "../../../shared/content-frame.ts";
-import { CoreError, createCoreClient, retryPause } from "../../../edge/core/core-client.ts";
+import { CoreError } from "../../../edge/core/core-answers.ts";
+import { retryPause } from "../../../edge/core/core-calls.ts";
+import { createCoreClient } from "../../../edge/core/core-client.ts";
 import type { CoreClient, CoreClientOptions } from "../../../edge/core/core-client.ts";
 import { createSessions } from "../../../edge/core/session.ts";
 import { makeEdgeKey } from "../../../shared/jwks.ts";

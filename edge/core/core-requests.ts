@@ -1,0 +1,62 @@
+// What the edge asks of a core, as requests (shared/core-api.ts).
+
+import { frameContent } from "../../shared/content-frame.ts";
+import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
+import type { Caller, ClientIdentity, MoveOperation, Operation, OperationHead } from "../../shared/core-api.ts";
+import { sealingSubject, subscriptionIdByWebCrypto } from "../../shared/sealed-secret.ts";
+import type { CoreRequest, Session } from "./session.ts";
+
+export interface Content {
+  readonly topic: string;
+  /** Who publishes; null: the anonymous client. */
+  readonly client: ClientIdentity | null;
+  /** Idempotency-Key; null if none. */
+  readonly key: string | null;
+  readonly contentType: string;
+  /** Allow-listed headers of the publisher, lower-case names; null if none. */
+  readonly headers: Readonly<Record<string, string>> | null;
+  readonly traceparent: string;
+  readonly body: Uint8Array;
+}
+
+/** What is asked about one subscription, and by whom (WIRE §5). */
+export interface Question {
+  readonly pair: { readonly topic: string; readonly callback: string };
+  readonly caller: Caller;
+  /** Parameters for the core to read, as they came. */
+  readonly given: readonly (readonly [name: string, value: string])[];
+}
+
+/** ARCHITECTURE §5: a secret leaves the edge sealed, to the newest key of the very core that is asked. */
+export async function sealedRequest(operation: Operation, { sealer }: Session): Promise<CoreRequest> {
+  if (operation.kind !== "intent" || operation.secret === undefined) return operationRequest(operation);
+  const subject = sealingSubject(await subscriptionIdByWebCrypto(operation.topic, operation.callback));
+  return operationRequest({ ...operation, secret: await sealer.seal(operation.secret, subject) });
+}
+
+export function operationRequest(
+  operation: Operation | MoveOperation,
+  path: string = CORE_PATHS.operations,
+): CoreRequest {
+  const headers = { "content-type": "application/json" };
+  return { method: "POST", path, headers, body: JSON.stringify(operation) };
+}
+
+export function contentRequest({ client, key, headers, body, ...fields }: Content, head: OperationHead): CoreRequest {
+  const framed = frameContent({
+    ...head,
+    ...fields,
+    ...(client === null ? {} : { client }),
+    ...(key === null ? {} : { key }),
+    ...(headers === null ? {} : { headers }),
+  }, body);
+  return { method: "POST", path: CORE_PATHS.messages, headers: {}, body: framed };
+}
+
+export function questionRequest(path: string, { pair, caller, given }: Question, accept: string): CoreRequest {
+  // The target is signed: it must be one that no URL parser writes in another way.
+  const query = [["topic", pair.topic], ["callback", pair.callback], ...given]
+    .map(([name, value]) => `${name}=${encodeURIComponent(value!).replaceAll("'", "%27")}`).join("&");
+  const headers = { accept, [CALLER_HEADER]: encodeURIComponent(JSON.stringify(caller)) };
+  return { method: "GET", path: `${path}?${query}`, headers };
+}
