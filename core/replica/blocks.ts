@@ -1,15 +1,21 @@
-// The replica's copy of `blocks`: what the block index looks up once it has been followed (ARCHITECTURE A4.2, A4.4).
+// The replica's copy of `blocks`: the block index looks up here what has been followed (A4.2, A4.4).
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { BLOCK_OFFSETS, decodeBlock, type Keyed, type TopicInBlock } from "../messages/block.ts";
+import type { BlockStore } from "../messages/block-store.ts";
 import type { Batch } from "../log/log.ts";
 import { and, desc, eq, gte, inArray, isNotNull, lt, sql } from "./drizzle.ts";
 import { blocks, blockTopics, keyed } from "./schema.ts";
 import { nextTurn } from "../../shared/turn.ts";
 
+/** Rows of one statement. */
 const ROWS = 500;
+/** Ids of one query. */
 const IDS = 500;
 
-/** The statements that add a batch of the stream; a second time they change nothing. `withTopics`: where the log has no index. */
+/**
+ * The statements that add a batch of the stream; a second time they change nothing. `withTopics`: also the topics of each block,
+ * for a log without an index by key.
+ */
 export function blockInserts(db: LibSQLDatabase, { partition, records }: Batch, withTopics: boolean) {
   const found = records.flatMap(({ value }) => value === null ? [] : decodeBlock(value));
   const ofKeyed = found.flatMap((block) =>
@@ -37,71 +43,82 @@ export function blockInserts(db: LibSQLDatabase, { partition, records }: Batch, 
   return statements;
 }
 
-/** The blocks of a batch, by number. */
-export function blocksOf({ records }: Batch): number[] {
-  return records.flatMap(({ value }) => value === null ? [] : decodeBlock(value).number);
-}
+/** The blocks of a replica's file. */
+export class StoredBlocks implements BlockStore {
+  readonly #db: LibSQLDatabase;
+  readonly #listeners = new Set<(partition: number, block: number) => void>();
 
-export async function newestBlock(db: LibSQLDatabase, partition: number): Promise<number | undefined> {
-  const [row] = await db.select({ block: blocks.block }).from(blocks).where(eq(blocks.partition, partition))
-    .orderBy(desc(blocks.block)).limit(1);
-  return row?.block;
-}
-
-export async function keyedWith(db: LibSQLDatabase, partition: number, ids: readonly string[]): Promise<Keyed[]> {
-  const found: Keyed[] = [];
-  for (let i = 0; i < ids.length; i += IDS) {
-    const rows = await db.select().from(keyed)
-      .where(and(eq(keyed.partition, partition), inArray(keyed.id, ids.slice(i, i + IDS))));
-    for (const { partition: _, first, ...rest } of rows) found.push({ ...rest, first: first ?? undefined });
+  constructor(db: LibSQLDatabase) {
+    this.#db = db;
   }
-  return found;
-}
 
-export async function repeatsIn(db: LibSQLDatabase, partition: number, from: number, to: number): Promise<number[]> {
-  const rows = await db.select({ offset: keyed.offset }).from(keyed)
-    .where(
-      and(eq(keyed.partition, partition), gte(keyed.offset, from), lt(keyed.offset, to), isNotNull(keyed.first)),
-    );
-  return rows.map(({ offset }) => offset);
-}
+  /** Tells the listeners which blocks a batch brought, after it was written. */
+  written({ partition, records }: Batch): void {
+    if (this.#listeners.size === 0) return;
+    for (const { value } of records) {
+      if (value === null) continue;
+      const { number } = decodeBlock(value);
+      for (const listener of this.#listeners) listener(partition, number);
+    }
+  }
 
-export async function countRepeats(
-  db: LibSQLDatabase,
-  partition: number,
-  { topicId, from, before }: { topicId: string; from: number; before: number },
-): Promise<number> {
-  const [row] = await db.select({ count: sql<number>`count(*)` }).from(keyed)
-    .where(and(
-      eq(keyed.partition, partition),
-      gte(keyed.offset, from),
-      lt(keyed.offset, before),
-      eq(keyed.topicId, topicId),
-      isNotNull(keyed.first),
-    ));
-  return Number(row!.count);
-}
+  onBlock(listener: (partition: number, block: number) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
 
-export async function placesOf(
-  db: LibSQLDatabase,
-  partition: number,
-  { topicId, fromBlock, limit }: { topicId: string; fromBlock: number; limit: number },
-): Promise<TopicInBlock[]> {
-  const rows = await db.select({ block: blockTopics.block, offsets: blockTopics.offsets }).from(blockTopics)
-    .where(
-      and(eq(blockTopics.partition, partition), eq(blockTopics.topicId, topicId), gte(blockTopics.block, fromBlock)),
-    )
-    .orderBy(blockTopics.block).limit(limit);
-  return rows.map(({ block, offsets }) => ({
-    block,
-    offsets: offsets === null ? undefined : JSON.parse(offsets) as number[],
-  }));
-}
+  async newestBlock(partition: number): Promise<number | undefined> {
+    const [row] = await this.#db.select({ block: blocks.block }).from(blocks).where(eq(blocks.partition, partition))
+      .orderBy(desc(blocks.block)).limit(1);
+    return row?.block;
+  }
 
-export async function topicsFrom(db: LibSQLDatabase, partition: number, fromBlock: number): Promise<string[]> {
-  const rows = await db.selectDistinct({ topicId: blockTopics.topicId }).from(blockTopics)
-    .where(and(eq(blockTopics.partition, partition), gte(blockTopics.block, fromBlock)));
-  return rows.map(({ topicId }) => topicId);
+  async keyed(partition: number, ids: readonly string[]): Promise<Keyed[]> {
+    const found: Keyed[] = [];
+    for (let i = 0; i < ids.length; i += IDS) {
+      const rows = await this.#db.select().from(keyed)
+        .where(and(eq(keyed.partition, partition), inArray(keyed.id, ids.slice(i, i + IDS))));
+      for (const { partition: _, first, ...rest } of rows) found.push({ ...rest, first: first ?? undefined });
+    }
+    return found;
+  }
+
+  async repeats(partition: number, from: number, to: number): Promise<number[]> {
+    const rows = await this.#db.select({ offset: keyed.offset }).from(keyed)
+      .where(
+        and(eq(keyed.partition, partition), gte(keyed.offset, from), lt(keyed.offset, to), isNotNull(keyed.first)),
+      );
+    return rows.map(({ offset }) => offset);
+  }
+
+  async countRepeats(partition: number, topicId: string, from: number, before: number): Promise<number> {
+    const [row] = await this.#db.select({ count: sql<number>`count(*)` }).from(keyed)
+      .where(and(
+        eq(keyed.partition, partition),
+        gte(keyed.offset, from),
+        lt(keyed.offset, before),
+        eq(keyed.topicId, topicId),
+        isNotNull(keyed.first),
+      ));
+    return Number(row!.count);
+  }
+
+  async places(partition: number, topicId: string, fromBlock: number, limit: number): Promise<TopicInBlock[]> {
+    const { block, offsets } = blockTopics;
+    const rows = await this.#db.select({ block, offsets }).from(blockTopics)
+      .where(and(eq(blockTopics.partition, partition), eq(blockTopics.topicId, topicId), gte(block, fromBlock)))
+      .orderBy(block).limit(limit);
+    return rows.map((row) => ({
+      block: row.block,
+      offsets: row.offsets === null ? undefined : JSON.parse(row.offsets) as number[],
+    }));
+  }
+
+  async topicsFrom(partition: number, fromBlock: number): Promise<string[]> {
+    const rows = await this.#db.selectDistinct({ topicId: blockTopics.topicId }).from(blockTopics)
+      .where(and(eq(blockTopics.partition, partition), gte(blockTopics.block, fromBlock)));
+    return rows.map(({ topicId }) => topicId);
+  }
 }
 
 const SLICE_BLOCKS = 16;

@@ -1,4 +1,4 @@
-// The replica's copy of `dead-letters`, by subscription: on Kafka there is no other index to read them by (WIRE §5).
+// The replica's copy of `dead-letters`, indexed by subscription: Kafka has no such index (WIRE §5).
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { Batch } from "../log/log.ts";
 import type { DeadLetter } from "../state/records.ts";
@@ -6,19 +6,22 @@ import { and, eq, gt, gte, inArray, sql } from "./drizzle.ts";
 import { deadLetters } from "./schema.ts";
 import { nextTurn } from "../../shared/turn.ts";
 
-/** As the stream has it: `core/shards/shard.ts` writes it. */
-export interface DeadLetterRecord extends DeadLetter {
-  /** Of the subscription that gave it up. */
+/** Rows of one statement. */
+const ROWS = 500;
+
+/** A dead letter as the stream has it. */
+interface DeadLetterRecord extends DeadLetter {
+  /** The life of the subscription that gave the message up. */
   readonly life: number;
 }
 
-/** Of a letter that was sent again and taken: it is one no more. */
-export interface ReplayedRecord {
-  /** Its place in the partition. */
+/** The record of a dead letter that was delivered after all, so that it is no longer one. */
+interface ReplayedRecord {
+  /** The dead letter's offset in its partition of `dead-letters`. */
   readonly replayed: number;
 }
 
-/** A dead letter and its place in its partition of `dead-letters`. */
+/** A dead letter, and its offset in its partition of `dead-letters`. */
 export interface KeptDeadLetter extends DeadLetterRecord {
   readonly place: number;
 }
@@ -26,18 +29,18 @@ export interface KeptDeadLetter extends DeadLetterRecord {
 export interface DeadLetterQuery {
   readonly subscriptionId: string;
   readonly life: number;
-  /** The first place wanted. */
+  /** The first offset in `dead-letters` that is wanted. */
   readonly from: number;
-  /** Only those of messages after this offset; -1: of all. */
+  /** Only dead letters of messages after this offset in `messages`; -1 for all. */
   readonly afterMessage: number;
-  /** Only those with this message id. */
+  /** Only dead letters of the message with this id. */
   readonly messageId?: string;
-  /** Nothing that was given up before, ms since 1970. */
+  /** Only messages that were given up after this time, ms since 1970. */
   readonly since: number;
   readonly limit: number;
 }
 
-/** Of a subscription's life, in the order in which they were given up. */
+/** Dead letters of a subscription's life, in the order in which their messages were given up. */
 export async function readDeadLetters(
   db: LibSQLDatabase,
   { subscriptionId, life, from, afterMessage, messageId, since, limit }: DeadLetterQuery,
@@ -55,7 +58,7 @@ export async function readDeadLetters(
   return rows.map(({ place, record }) => ({ ...JSON.parse(record) as DeadLetterRecord, place }));
 }
 
-/** The statements that a batch of the stream makes; a second time they change nothing. */
+/** The statements that write a batch of the stream; a second time they change nothing. */
 export function deadLetterStatements(db: LibSQLDatabase, { partition, records }: Batch) {
   const replayed: number[] = [];
   const rows = records.flatMap(({ key, offset, time, value }) => {
@@ -70,13 +73,13 @@ export function deadLetterStatements(db: LibSQLDatabase, { partition, records }:
     return [{ partition, offset, subscriptionId: key, life, message, time, record }];
   });
   const statements = [];
-  for (let i = 0; i < rows.length; i += 500) {
-    statements.push(db.insert(deadLetters).values(rows.slice(i, i + 500)).onConflictDoNothing());
+  for (let i = 0; i < rows.length; i += ROWS) {
+    statements.push(db.insert(deadLetters).values(rows.slice(i, i + ROWS)).onConflictDoNothing());
   }
-  for (let i = 0; i < replayed.length; i += 500) {
+  for (let i = 0; i < replayed.length; i += ROWS) {
     statements.push(
       db.delete(deadLetters).where(
-        and(eq(deadLetters.partition, partition), inArray(deadLetters.offset, replayed.slice(i, i + 500))),
+        and(eq(deadLetters.partition, partition), inArray(deadLetters.offset, replayed.slice(i, i + ROWS))),
       ),
     );
   }
@@ -85,7 +88,7 @@ export function deadLetterStatements(db: LibSQLDatabase, { partition, records }:
 
 const SLICE_ROWS = 1_000;
 
-/** Deletes what was given up before a time (ms since 1970), in slices. */
+/** Deletes the dead letters of messages that were given up before a time (ms since 1970), in slices. */
 export async function sweepDeadLetters(db: LibSQLDatabase, before: number): Promise<void> {
   for (let deleted = SLICE_ROWS; deleted === SLICE_ROWS;) {
     const { rowsAffected } = await db.delete(deadLetters).where(

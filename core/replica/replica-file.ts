@@ -1,33 +1,31 @@
-// The replica's file: opened as it is if it may be used, else thrown away and begun anew (A3.12).
+// Opening the replica's file: it is used as it is if it may be, or thrown away and begun anew (A3.12).
 import { rm } from "node:fs/promises";
 import { getLogger } from "@logtape/logtape";
 import { type Database, isCode, openDatabase } from "../sqlite/database.ts";
 import type { Log } from "../log/log.ts";
 import { drizzle } from "./drizzle.ts";
+import { FOLLOWED, type FollowedStream, isPast, type Offsets } from "./progress.ts";
 import { createStatements, origin, positions, SCHEMA_VERSION } from "./schema.ts";
-import { STATES, type StateStream } from "./states.ts";
 
 const logger = getLogger(["tidings", "core", "replica"]);
 
-/** The streams a replica follows. */
-export type FollowedStream = StateStream | "dead-letters" | "blocks";
-const FOLLOWED: readonly FollowedStream[] = [...STATES, "dead-letters", "blocks"];
-/** A2.3 keeps tombstones for 7 days: a replica older than this may have missed one and would resurrect what ended (A3.12). */
+/** Tombstones are kept for 7 days (A2.3): an older replica may have missed one, and would resurrect what ended (A3.12). */
 const STALE_AFTER_MS = 6 * 86_400_000;
 
-/** A replica file that may be used, and where it stands. */
-export interface Opened {
+/** A replica file that may be used. */
+export interface ReplicaFile {
   readonly database: Database;
-  readonly next: Map<FollowedStream, number[]>;
-  /** What it must have read to be as young as its clock says; empty if it is new. */
-  readonly ends: ReadonlyMap<FollowedStream, readonly number[]>;
+  /** The next offset to read of each partition. */
+  readonly next: ReadonlyMap<FollowedStream, number[]>;
+  /** The log's ends at the opening: a replica that has read them is up to date. Empty if the file is new. */
+  readonly ends: Offsets;
 }
 
-/** Opens the file, or a new one in its place. */
-export async function openFresh(path: string, log: Log, clock: () => number): Promise<Opened> {
+/** Opens the file, or a new one in its place. `clock`: wall clock, ms. */
+export async function openReplicaFile(path: string, log: Log, clock: () => number): Promise<ReplicaFile> {
   for (let attempt = 0;; attempt++) {
     const found = await openFile(path, log, clock).catch((error: unknown) => {
-      // It can be rebuilt, so that a damaged one is no reason not to start.
+      // A replica can be rebuilt, so a damaged file does not stop the start.
       if (attempt > 0 || !isDamage(error)) throw error;
       return "it is damaged";
     });
@@ -37,8 +35,8 @@ export async function openFresh(path: string, log: Log, clock: () => number): Pr
   }
 }
 
-/** The file as it is, or why it may not be used. */
-async function openFile(path: string, log: Log, clock: () => number): Promise<Opened | string> {
+/** Opens the file as it is; a text says why it may not be used. */
+async function openFile(path: string, log: Log, clock: () => number): Promise<ReplicaFile | string> {
   const identity = `${log.identity} v${SCHEMA_VERSION}`;
   const database = await openDatabase(path, "NORMAL");
   try {
@@ -68,7 +66,7 @@ async function openFile(path: string, log: Log, clock: () => number): Promise<Op
   }
 }
 
-/** Why a replica file may not be used, if it may not (A3.12). */
+/** Why a replica file may not be used (A3.12); undefined if it may. */
 function staleness(
   from: { identity: string; followedAt: number },
   identity: string,
@@ -79,22 +77,12 @@ function staleness(
   return isPast(ends, next) ? undefined : "it is beyond the log's end";
 }
 
-/** Per stream, the next offset of each partition. */
-export type Offsets = ReadonlyMap<FollowedStream, readonly number[]>;
-
-/** Whether no position is before its end. */
-export function isPast(positions: Offsets, ends: Offsets): boolean {
-  return [...ends].every(([stream, offsets]) =>
-    offsets.every((offset, partition) => positions.get(stream)![partition]! >= offset)
-  );
-}
-
-/** drizzle wraps what libsql throws. */
+/** As `isCode`; drizzle wraps what libsql throws. */
 function isCodeOf(error: unknown, code: string): boolean {
   return isCode(error, code) || (error instanceof Error && isCode(error.cause, code));
 }
 
-/** The disk had no room for a statement. */
+/** Whether a statement failed because the disk is full. */
 export function isFull(error: unknown): boolean {
   return isCodeOf(error, "SQLITE_FULL");
 }

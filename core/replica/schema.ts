@@ -12,7 +12,7 @@ export const records = sqliteTable("records", {
   record: text("record").notNull(),
   /** Of a subscription: its topic's id. */
   topicId: text("topic_id"),
-  /** JSON: the names in `counts` that it is part of (counts.ts). */
+  /** JSON: the names in `counts` that it is part of (states.ts). */
   counted: text("counted"),
 }, (table) => [
   primaryKey({ columns: [table.stream, table.partition, table.key] }),

@@ -1,34 +1,37 @@
-// The consolidated state in the replica: a row a record, written as the compacted streams say, loaded by a shard's owner.
+// The consolidated state in the replica: one row for each record of the compacted streams, read by requests and loaded by a
+// shard's owner.
+import { createHash } from "node:crypto";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { CursorRecord, ShardRecordState, SubscriptionRecord, TopicRecord } from "../state/records.ts";
 import { OWNER_KEY, SHARD_KEY } from "../state/records.ts";
 import { withoutOldOperations } from "../state/recent-operations.ts";
 import { Subscriptions } from "../state/subscriptions.ts";
-import { topicIdOf } from "../state/ids.ts";
+import { isLive } from "../state/fold-subscription.ts";
+import { clientKeyOf, topicIdOf } from "../state/ids.ts";
+import type { ClientIdentity } from "../../shared/core-api.ts";
 import { rowsOf, type Statement } from "../sqlite/database.ts";
 import type { Batch } from "../log/log.ts";
-import { countedOfSubscription, countedOfTopic } from "./counts.ts";
 import { and, eq, gt, ne, sql } from "./drizzle.ts";
-import { records } from "./schema.ts";
+import { counts, records } from "./schema.ts";
 import { nextTurn } from "../../shared/turn.ts";
 
 /** The streams whose state a replica keeps. */
 export type StateStream = "topics" | "subscriptions" | "cursors";
 export const STATES: readonly StateStream[] = ["topics", "subscriptions", "cursors"];
 
-/** Of one statement. */
+/** Rows of one statement. */
 const ROWS = 500;
 
 /** What a shard's owner loads. */
 export interface ShardState {
   readonly topics: ReadonlyMap<string, TopicRecord>;
-  /** Of whoever loads it: they are kept in it from then on. */
+  /** The loader owns them: it keeps its changes in them. */
   readonly subscriptions: Subscriptions;
   readonly cursors: ReadonlyMap<string, CursorRecord>;
   readonly shard: { readonly topics?: ShardRecordState; readonly cursors?: ShardRecordState };
 }
 
-/** What a batch of a stream of state changes: as text, because to build 500 rows by drizzle takes longer than to write them. */
+/** What a batch of a stream of state changes. It is raw SQL: drizzle takes longer to build 500 rows than SQLite to write them. */
 export function stateStatements(stream: StateStream, batch: Batch): Statement[] {
   // Of several records of a key in one batch only the last counts.
   const newest = new Map(batch.records.map((record) => [record.key, record]));
@@ -63,16 +66,83 @@ function upsertOf(rows: number): string {
     DO UPDATE SET record = excluded.record, topic_id = excluded.topic_id, counted = excluded.counted`;
 }
 
-/** `topic_id` and `counted`. */
+/** The columns `topic_id` and `counted` of a record. */
 function columnsOf(stream: StateStream, key: string, record: string): [string | null, string | null] {
-  // Marks are no records.
+  // An owner's marks and positions are not records of a topic or subscription.
   if (stream === "cursors" || key.startsWith("~")) return [null, null];
   if (stream === "topics") return [null, countedOfTopic(JSON.parse(record) as TopicRecord)];
   const subscription = JSON.parse(record) as SubscriptionRecord;
   return [topicIdOf(subscription.topic), countedOfSubscription(subscription)];
 }
 
-/** All that a shard's owner begins with; `now`: wall clock, ms. */
+/**
+ * What is counted of the state for each client. A row's `counted` names the sums that it is part of, and triggers of the replica's
+ * file keep the sums in the transaction that writes the row. `subscriptions`: pairs that are live or wait for verification;
+ * `pending`: pairs that wait for verification; `topics`: topics that are registered.
+ */
+type Counted = "subscriptions" | "pending" | "topics";
+
+/** The name of a client's sum. */
+export function countNameOf(counted: Counted, client: ClientIdentity): string {
+  return `${counted} ${createHash("sha256").update(clientKeyOf(client)).digest("base64url")}`;
+}
+
+/** The sums that a pair is part of, as JSON; null for none. It counts for its client, and for each client that asks for it. */
+function countedOfSubscription({ phase, client, pending }: SubscriptionRecord): string | null {
+  const names = new Set<string>();
+  if (isLive(phase) && client !== undefined) names.add(countNameOf("subscriptions", client));
+  for (const intent of pending) {
+    if (intent.mode !== "subscribe" || intent.client === undefined) continue;
+    names.add(countNameOf("subscriptions", intent.client)).add(countNameOf("pending", intent.client));
+  }
+  return names.size === 0 ? null : JSON.stringify([...names]);
+}
+
+function countedOfTopic({ client, endedAt }: TopicRecord): string | null {
+  return client === undefined || endedAt !== undefined ? null : JSON.stringify([countNameOf("topics", client)]);
+}
+
+/** One of a client's sums, by its name. */
+export async function readCount(db: LibSQLDatabase, name: string): Promise<number> {
+  const [row] = await db.select({ count: counts.count }).from(counts).where(eq(counts.name, name));
+  return row?.count ?? 0;
+}
+
+export async function readRecord<T>(
+  db: LibSQLDatabase,
+  stream: StateStream,
+  partition: number,
+  key: string,
+): Promise<T | undefined> {
+  const [row] = await db.select({ record: records.record }).from(records).where(
+    and(eq(records.stream, stream), eq(records.partition, partition), eq(records.key, key)),
+  );
+  return row === undefined ? undefined : JSON.parse(row.record) as T;
+}
+
+/** Whether a topic has any subscription that is active, parked, expired or waits for verification. */
+export async function hasSubscriptions(db: LibSQLDatabase, topicId: string): Promise<boolean> {
+  // The first row decides, so that a ping costs the same for one subscription and for a hundred thousand.
+  const rows = await db.select({ key: records.key }).from(records).where(and(
+    eq(records.topicId, topicId),
+    sql`(json_extract(${records.record}, '$.phase') IN ('active', 'expired')
+      OR json_array_length(${records.record}, '$.pending') > 0)`,
+  )).limit(1);
+  return rows.length > 0;
+}
+
+/** The shards' own records of a stream, by shard. */
+export async function readShardRecords(
+  db: LibSQLDatabase,
+  stream: StateStream,
+): Promise<(readonly [shard: number, state: ShardRecordState])[]> {
+  const rows = await db.select({ partition: records.partition, record: records.record }).from(records).where(
+    and(eq(records.stream, stream), eq(records.key, SHARD_KEY)),
+  );
+  return rows.map(({ partition, record }) => [partition, JSON.parse(record) as ShardRecordState]);
+}
+
+/** Loads what a shard's owner begins with. `now`: wall clock, ms. */
 export async function loadShard(db: LibSQLDatabase, shard: number, now: number): Promise<ShardState> {
   const topics = new Map<string, TopicRecord>();
   const subscriptions = new Subscriptions();
@@ -98,7 +168,7 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
       }
       if (page.last === undefined) break;
       after = page.last;
-      // Each page lets the event loop breathe (ARCHITECTURE §4).
+      // The event loop has its turn between pages (ARCHITECTURE §4).
       await nextTurn();
     }
   }
@@ -107,18 +177,18 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
 
 interface Page {
   readonly rows: readonly (readonly [key: string, record: unknown])[];
-  /** The row after which the next one begins; undefined if there is none. */
+  /** The row after which the next page begins; undefined if this is the last page. */
   readonly last: number | undefined;
 }
 
 const PAGE = 1_000;
-/** SQLite's own number of a row; one that is written again keeps it. */
+/** SQLite's own number of a row. A row that is written again keeps it. */
 const ROW = sql<number>`${records}.rowid`;
 
-/** A page as one text of JSON: a row of the driver's for each record would cost more than to parse them all. */
+/** Reads a page as one JSON text: one row of the driver's for each record would cost more than parsing the text. */
 async function readPage(db: LibSQLDatabase, stream: StateStream, shard: number, after: number): Promise<Page> {
   const page = db.select({ row: ROW.as("row"), key: records.key, record: records.record }).from(records)
-    // An owner's mark is no record, and no JSON.
+    // An owner's mark is not JSON.
     .where(and(
       eq(records.stream, stream),
       eq(records.partition, shard),
@@ -127,7 +197,7 @@ async function readPage(db: LibSQLDatabase, stream: StateStream, shard: number, 
     ))
     .orderBy(ROW).limit(PAGE).as("page");
   const [found] = await db.select({
-    // Keys are ids and `~`: none needs an escape.
+    // Keys are ids and `~`: no key needs an escape.
     rows: sql<string>`'[' || coalesce(group_concat('["' || ${page.key} || '",' || ${page.record} || ']'), '') || ']'`,
     last: sql<number | null>`max(${page.row})`,
     count: sql<number>`count(*)`,

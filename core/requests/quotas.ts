@@ -2,9 +2,8 @@
 // replica keeps with the state. Clients without a token cannot be told apart, and are not counted.
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { Position } from "../log/log.ts";
-import { countNameOf } from "../replica/counts.ts";
 import type { Replica } from "../replica/replica.ts";
-import type { StateStream } from "../replica/states.ts";
+import { countNameOf, type StateStream } from "../replica/states.ts";
 import { Refusal } from "./refusal.ts";
 
 export type Quota = "subscriptions" | "topics";
