@@ -8,10 +8,9 @@ import type { Gap, Log } from "../log/log.ts";
 import { Attempts } from "./sending/attempts.ts";
 import { Beside } from "./sending/beside.ts";
 import { createCounts } from "./sending/counts.ts";
-import type { Lane } from "./lane/lane.ts";
+import type { Lane, LaneTerms } from "./lane/lane.ts";
 import { LaneMemory } from "./reading/lane-memory.ts";
-import { type FailureSettings, LaneOutcomes } from "./sending/lane-outcomes.ts";
-import type { LaneOwner } from "./lane/lane-owner.ts";
+import { type FailureSettings, LaneOutcomes, type LaneOwner } from "./sending/lane-outcomes.ts";
 import { Lanes } from "./reading/lanes.ts";
 import { Limits } from "./sending/limits.ts";
 import type { Message } from "../messages/message.ts";
@@ -120,48 +119,43 @@ export class Delivery {
       const { clock, random, settings } = this.#dependencies;
       this.#pauses.add(lane, clock() + random() * settings.probeIntervalMs);
     } else {
-      lane.notBefore = 0;
-      if (this.#reading.hasNothing(lane, quiet)) {
-        lane.onTail = true;
-        lane.apply("caughtUp");
-        return;
-      }
+      if (this.#reading.hasNothing(lane, quiet)) return lane.joinTail();
       this.#attempts.resume(lane);
     }
     this.#attempts.pump();
   }
 
   /** Renewed: what waits is tried at once, under the new secret. */
-  renewed(lane: Lane): void {
-    lane.apply("renewed");
-    lane.renewals++;
-    lane.notBefore = 0;
+  renew(lane: Lane, terms: LaneTerms): void {
+    lane.renew(terms);
     this.#attempts.resume(lane);
     this.#attempts.pump();
   }
 
   /** The subscriber has everything before this offset: it is not sent any more (WIRE §5, ack). */
   advance(lane: Lane, next: number): void {
-    for (const message of lane.advance(next)) this.#memory.release(message);
-    this.#memory.settle(lane);
+    this.#memory.free(lane, lane.advance(next));
     this.#attempts.goOn(lane);
     this.#attempts.pump();
   }
 
   /** Push again, at once, from this offset or from where the lane stands (WIRE §5, resume). */
   rewind(lane: Lane, from: number | undefined): void {
-    if (from !== undefined) {
-      this.#memory.drop(lane);
-      lane.rewind(from);
-    }
+    if (from !== undefined) this.#memory.free(lane, lane.rewind(from));
     if (lane.state === "expired") return;
-    lane.recovered();
-    this.renewed(lane);
+    lane.resume();
+    this.#attempts.resume(lane);
+    this.#attempts.pump();
   }
 
-  /** Nothing more starts; what is in flight may still land. `ended` lanes forget its outcome, `expired` ones keep it. */
-  remove(lane: Lane, how: "leaseOver" | "end"): void {
-    this.#lanes.remove(lane, how);
+  /** The lease is over: nothing more starts; the outcomes of attempts in flight still count. */
+  expire(lane: Lane): void {
+    this.#lanes.expire(lane);
+  }
+
+  /** The subscription ended: nothing more starts, and the outcomes of attempts in flight move nothing. */
+  end(lane: Lane): void {
+    this.#lanes.end(lane);
   }
 
   /** One attempt with a message beside the lane; see `Beside`. */
@@ -176,7 +170,7 @@ export class Delivery {
 
   /** The lanes of a shard that is not here any more: whatever comes of their attempts moves nothing. */
   forget(shard: number, lanes: Iterable<Lane>): void {
-    for (const lane of lanes) this.remove(lane, "end");
+    for (const lane of lanes) this.end(lane);
     this.#underWay.forget(shard);
   }
 
@@ -201,7 +195,6 @@ export class Delivery {
       this.#attempts.makeReady(lane);
     } else {
       lane.leaveTail(message.offset);
-      lane.apply("overflow");
       this.#attempts.goOn(lane);
     }
     this.#owner.moved(lane);

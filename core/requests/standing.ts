@@ -29,7 +29,7 @@ export function createStandingOf({ log, replica, consolidator }: StandingOptions
       return {
         position: lane.position(consolidator.delivery.tail.next(topic.partition)),
         parked: lane.state === "parked",
-        lastError: lane.lastError === "" ? null : lane.lastError,
+        lastError: lane.health.lastError === "" ? null : lane.health.lastError,
         gaps: lane.gaps,
       };
     }

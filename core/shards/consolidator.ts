@@ -4,7 +4,7 @@ import { aborted } from "../../shared/pause.ts";
 import { type BlockIndex, openBlockIndex } from "../messages/block-index.ts";
 import { Addresses } from "../delivery/lane/addresses.ts";
 import { Delivery, type DeliveryDependencies } from "../delivery/delivery.ts";
-import type { LaneOwner } from "../delivery/lane/lane-owner.ts";
+import type { LaneOwner } from "../delivery/sending/lane-outcomes.ts";
 import type { Log } from "../log/log.ts";
 import { KEYS_KEPT_MS } from "../state/ids.ts";
 import type { Replica } from "../replica/replica.ts";

@@ -2,9 +2,9 @@
 // is behind it (A4.3).
 import type { Addresses } from "../delivery/lane/addresses.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import { Lane } from "../delivery/lane/lane.ts";
+import { Lane, type LaneTerms } from "../delivery/lane/lane.ts";
 import type { Quiet } from "../delivery/reading/reading.ts";
-import { createTarget, type Target, type TargetOptions } from "../delivery/lane/target.ts";
+import { createTarget, type TargetOptions } from "../delivery/lane/target.ts";
 import { topicIdOf } from "../state/ids.ts";
 import type { ShardRecord } from "../log/log.ts";
 import { PositionRecords } from "./position-records.ts";
@@ -100,8 +100,7 @@ export class LaneBook {
     const settling = this.#lanes.get(id);
     if (settling !== undefined && settling.life === subscription.life) {
       // Its lease was over while an attempt was under way: the same lane goes on, so that nothing is sent twice.
-      this.#follow(settling, subscription);
-      settling.apply("renewed");
+      settling.renew(this.#termsOf(id, subscription));
       this.#delivery!.add(settling);
       return;
     }
@@ -114,9 +113,7 @@ export class LaneBook {
       topicId,
       partition,
       life: subscription.life,
-      target: this.#targetOf(id),
-      concurrency: subscription.concurrency,
-      expiresAt: subscription.expiresAt,
+      ...this.#termsOf(id, subscription),
       // Done up to the watermark if there is no record, but never from before its own start.
       position: Math.max(this.#watermarks[partition] ?? 0, subscription.start),
     });
@@ -130,26 +127,19 @@ export class LaneBook {
 
   /** Renewed while it runs: new secret, lease and concurrency at once, the position stays. */
   renew(lane: Lane, subscription: SubscriptionRecord): void {
-    this.#follow(lane, subscription);
-    this.#delivery!.renewed(lane);
+    this.#delivery!.renew(lane, this.#termsOf(lane.id, subscription));
   }
 
-  #follow(lane: Lane, subscription: SubscriptionRecord): void {
-    lane.target = this.#targetOf(lane.id);
-    lane.concurrency = subscription.concurrency;
-    lane.expiresAt = subscription.expiresAt;
-  }
-
-  #targetOf(subscriptionId: string): Target {
+  #termsOf(subscriptionId: string, { concurrency, expiresAt }: SubscriptionRecord): LaneTerms {
     const { addresses, recipientOf } = this.#options;
-    return createTarget({ addresses, subscriptionId, recipientOf });
+    return { target: createTarget({ addresses, subscriptionId, recipientOf }), concurrency, expiresAt };
   }
 
   /** The lease is over: the lane stops, its position is kept. Returns the record for the batch that says so. */
   expire(id: string): ShardRecord[] {
     const lane = this.#lanes.get(id);
     if (lane === undefined) return [];
-    this.#delivery!.remove(lane, "leaseOver");
+    this.#delivery!.expire(lane);
     const records = this.#compose(lane);
     this.#forgetIfOver(lane);
     return records;
@@ -159,7 +149,7 @@ export class LaneBook {
   end(id: string): ShardRecord[] {
     const lane = this.#lanes.get(id);
     if (lane !== undefined) {
-      this.#delivery?.remove(lane, "end");
+      this.#delivery?.end(lane);
       this.#forget(lane);
     }
     return this.#written.remove(id);

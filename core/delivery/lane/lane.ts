@@ -1,402 +1,375 @@
-// A lane: one subscription's place in its topic's log, and what it holds of it. The scheduler moves it, this file keeps its
-// books: what was read, what is in flight, what waits to be repeated, and from where on nothing is done yet.
-import type { CursorRecord, LaneHealth } from "../../state/records.ts";
+// A lane: one subscription's delivery. It is a closed machine: the verbs below are the only way to change it, and lane-state.ts has the
+// diagram of its states. It knows how far it has read, what it has in hand (backlog.ts) and how it fares (health.ts). The scheduler
+// (reading/, sending/) decides when to read and to send, and says what came of it.
+// Over 300 lines: many verbs of a few lines each.
+import type { CursorRecord } from "../../state/records.ts";
 import { type LaneEvent, type LaneState, nextState } from "./lane-state.ts";
 import type { Message } from "../../messages/message.ts";
+import type { Gap } from "../../log/log.ts";
+import { Backlog, type BacklogView, EMPTY_BACKLOG, type Flight, type Repeat } from "./backlog.ts";
+import { afterFailure, changed, decodeHealth, type Health, recovered, WELL } from "./health.ts";
+import { recordOf, withGap } from "./lane-record.ts";
+import type { Failure } from "./outcome.ts";
 import type { Target } from "./target.ts";
-import {
-  createTrouble,
-  type Failed,
-  isNone,
-  NO_OFFSETS,
-  NO_REPEATS,
-  NONE,
-  type Repeat,
-  type Trouble,
-} from "./trouble.ts";
 
-export interface Flight extends Repeat {
-  /** The lane's epoch when it began: an outcome from before a resume or an end moves nothing (A4.3). */
-  readonly epoch: number;
+/** What a renewal may change. */
+export interface LaneTerms {
+  readonly target: Target;
+  /** Attempts in flight at most. */
+  readonly concurrency: number;
+  /** When the lease is over, ms since 1970. */
+  readonly expiresAt: number;
 }
 
-/** Offsets done beyond the contiguous prefix; with more the lane waits for the prefix (A4.3). */
-export const MOST_BEYOND = 256;
-
-/** Kept of a lane's gaps. */
-export const MOST_GAPS = 256;
-
-const NO_MESSAGES: (Message | undefined)[] = [];
-const NO_FLIGHTS: Flight[] = [];
+export interface LaneOptions extends LaneTerms {
+  /** The subscription's id. */
+  readonly id: string;
+  readonly shard: number;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly life: number;
+  /** Everything before this offset is done. */
+  readonly position: number;
+}
 
 export class Lane {
   readonly id: string;
-  /** The partition of its subscription's id: who writes its position. */
+  /** The partition of the subscription's id: its owner writes the lane's position. */
   readonly shard: number;
   readonly topicId: string;
   /** Of `messages`. */
   readonly partition: number;
   readonly life: number;
-  target: Target;
-  concurrency: number;
-  expiresAt: number;
+  #target: Target;
+  #concurrency: number;
+  #expiresAt: number;
 
-  state: LaneState = "catchingUp";
-  /** The next offset to read, unless the tail offers it. Offers before it are not for this lane. */
-  readFrom: number;
-  /** The tail offers this lane every record from its `next` on. */
-  onTail = false;
-  epoch = 0;
-  /** How often it was renewed or resumed while it ran. */
-  renewals = 0;
-  /** It has no record of its own: everything before its position is done, and nothing else is known of it. */
-  fresh = true;
-  /** In one of the scheduler's queues. */
-  waiting = false;
-  wantsReading = false;
+  #state: LaneState = "catchingUp";
+  #readFrom: number;
+  #onTail = false;
+  #epoch = 0;
+  #renewals = 0;
+  #fresh = true;
+  #isWaiting = false;
+  #backlog: Backlog = EMPTY_BACKLOG;
+  #health: Health = WELL;
+  #gaps: readonly Gap[] | undefined;
 
-  /** Its first `#head` places are empty: what departed is not held here. */
-  #queue: (Message | undefined)[] = NO_MESSAGES;
-  #head = 0;
-  #flights: Flight[] = NO_FLIGHTS;
-  #trouble: Trouble = NONE;
-
-  constructor(
-    { id, shard, topicId, partition, life, target, concurrency, expiresAt, position }: {
-      id: string;
-      shard: number;
-      topicId: string;
-      partition: number;
-      life: number;
-      target: Target;
-      concurrency: number;
-      expiresAt: number;
-      position: number;
-    },
-  ) {
+  constructor(options: LaneOptions) {
+    const { id, shard, topicId, partition, life, target, concurrency, expiresAt, position } = options;
     this.id = id;
     this.shard = shard;
     this.topicId = topicId;
     this.partition = partition;
     this.life = life;
-    this.target = target;
-    this.concurrency = concurrency;
-    this.expiresAt = expiresAt;
-    this.readFrom = position;
+    this.#target = target;
+    this.#concurrency = concurrency;
+    this.#expiresAt = expiresAt;
+    this.#readFrom = position;
   }
 
-  get failures(): number {
-    return this.#trouble.failures;
+  get target(): Target {
+    return this.#target;
   }
-  set failures(value: number) {
-    this.#set("failures", value);
+  get expiresAt(): number {
+    return this.#expiresAt;
   }
-  get failingSince(): number {
-    return this.#trouble.failingSince;
+  get state(): LaneState {
+    return this.#state;
   }
-  set failingSince(value: number) {
-    this.#set("failingSince", value);
+  /** The next offset to read, unless the tail offers it. Offers before it are not for this lane. */
+  get readFrom(): number {
+    return this.#readFrom;
   }
-  get lastError(): string {
-    return this.#trouble.lastError;
+  /** The tail offers this lane every record from its `next` on. */
+  get onTail(): boolean {
+    return this.#onTail;
   }
-  set lastError(value: string) {
-    this.#set("lastError", value);
+  /** How often the lane was renewed or resumed while it ran. */
+  get renewals(): number {
+    return this.#renewals;
   }
-  /** No attempt before this time, ms, while backing off or parked. */
-  get notBefore(): number {
-    return this.#trouble.notBefore;
+  /** The lane had no record of its own: everything before its position is done, and nothing else is known of it. */
+  get fresh(): boolean {
+    return this.#fresh;
   }
-  set notBefore(value: number) {
-    this.#set("notBefore", value);
+  /** The lane waits for its turn to send. */
+  get isWaiting(): boolean {
+    return this.#isWaiting;
   }
-  /** The last attempt failed or was slow: the lane shares a bounded part of the limits with its like. */
-  get suspect(): boolean {
-    return this.#trouble.suspect;
+  get health(): Readonly<Health> {
+    return this.#health;
   }
-  set suspect(value: boolean) {
-    this.#set("suspect", value);
+  get gaps(): readonly Gap[] | undefined {
+    return this.#gaps;
   }
-  get gaps(): readonly { readonly from: number; readonly to: number }[] | undefined {
-    return this.#trouble.gaps;
-  }
-
-  get #repeats(): Repeat[] {
-    return this.#trouble.repeats;
-  }
-  set #repeats(value: Repeat[]) {
-    this.#set("repeats", value.length === 0 ? NO_REPEATS : value);
-  }
-  get #beyond(): number[] {
-    return this.#trouble.beyond;
-  }
-  set #beyond(value: number[]) {
-    this.#set("beyond", value.length === 0 ? NO_OFFSETS : value);
-  }
-  get #failed(): Failed | undefined {
-    return this.#trouble.failed;
-  }
-  set #failed(value: Failed | undefined) {
-    this.#set("failed", value);
-  }
-
-  #set<Name extends keyof Trouble>(name: Name, value: Trouble[Name]): void {
-    if (this.#trouble[name] === value) return;
-    if (this.#trouble === NONE) this.#trouble = createTrouble();
-    this.#trouble[name] = value;
-    if (value === NONE[name] && isNone(this.#trouble)) this.#trouble = NONE;
-  }
-
-  apply(event: LaneEvent): void {
-    this.state = nextState(this.state, event);
-  }
-
-  get queued(): number {
-    return this.#queue.length - this.#head;
+  get backlog(): BacklogView {
+    return this.#backlog;
   }
   get inFlight(): number {
-    return this.#flights.length;
+    return this.#backlog.inFlight;
   }
-  get repeating(): boolean {
-    return this.#repeats.length > 0;
-  }
-  /** Anything read and not done. */
+  /** Messages are in hand. */
   get busy(): boolean {
-    return this.queued > 0 || this.#flights.length > 0 || this.#repeats.length > 0;
+    return this.#backlog.size > 0;
   }
+  /** Nothing starts any more, unless an expired lane is renewed. */
+  get isOver(): boolean {
+    return this.#state === "ended" || this.#state === "expired";
+  }
+
+  // ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Takes a message that was read; false if this lane has had it, or has it in hand. */
   take(message: Message): boolean {
     const { offset } = message;
-    if (offset < this.readFrom) return false;
-    this.readFrom = offset + 1;
-    // After a dropped queue the log is read again from the prefix on: not what is done, in flight or in hand beyond it.
-    const isIt = (one: Repeat) => one.message.offset === offset;
-    if (this.#beyond.includes(offset) || this.#flights.some(isIt) || this.#repeats.some(isIt)) return false;
-    if (this.#queue === NO_MESSAGES) this.#queue = [];
-    this.#queue.push(message);
+    if (offset < this.#readFrom) return false;
+    this.#readFrom = offset + 1;
+    // After a dropped queue the lane reads again from its position: it skips what is done or in hand beyond that.
+    if (this.#backlog.knows(offset)) return false;
+    this.#own().push(message);
     return true;
   }
 
-  /** The next message to send, now in flight; undefined if there is none in hand. */
-  depart(now: number): Flight | undefined {
-    let repeat: Repeat;
-    // In the order of the log, also where what follows a dropped message failed before that was read again.
-    if (this.#repeats.length > 0 && this.#repeats[0]!.message.offset < this.#headOffset) {
-      repeat = this.#repeats[0]!;
-      this.#repeats = this.#repeats.slice(1);
-    } else {
-      const message = this.#queue[this.#head];
-      if (message === undefined) return undefined;
-      this.#queue[this.#head++] = undefined;
-      if (this.#head === this.#queue.length) {
-        this.#queue = NO_MESSAGES;
-        this.#head = 0;
-      } else if (this.#head > 64 && this.#head * 2 > this.#queue.length) {
-        this.#queue = this.#queue.slice(this.#head);
-        this.#head = 0;
-      }
-      const known = this.#failed?.offset === message.offset ? this.#failed : undefined;
-      repeat = {
-        message,
-        attempts: known?.attempts ?? 0,
-        refusals: known?.refusals ?? 0,
-        firstAt: known?.firstAt ?? now,
-      };
-    }
-    const { message, attempts, refusals, firstAt } = repeat;
-    const flight: Flight = { message, attempts, refusals, firstAt, epoch: this.epoch };
-    if (this.#flights === NO_FLIGHTS) this.#flights = [];
-    this.#flights.push(flight);
-    return flight;
+  /** The lane has read everything before this offset. */
+  readUpTo(offset: number): void {
+    this.#readFrom = Math.max(this.#readFrom, offset);
   }
 
-  /** The flight is over and its message done: delivered, or given up. */
-  done(flight: Flight): void {
-    this.#land(flight);
-    if (this.#failed?.offset === flight.message.offset) this.#failed = undefined;
-    const first = this.#firstOutstanding();
-    // A lane that reads the log may stand right before it: then it is done, but will be read again.
-    if (flight.message.offset >= first) {
-      if (this.#beyond === NO_OFFSETS) this.#beyond = [flight.message.offset];
-      else this.#beyond.push(flight.message.offset);
-    } else if (this.#beyond.length > 0) {
-      this.#beyond = this.#beyond.filter((offset) => offset >= first);
-    }
+  /** The lane has read up to the tail's next offset: from there on the tail offers it every record. */
+  joinTail(): void {
+    this.#onTail = true;
+    this.#apply("caughtUp");
   }
 
-  /** The flight is over and its message is to be sent again. */
-  failed(flight: Flight, refused: boolean): Repeat {
-    this.#land(flight);
-    const { message, firstAt } = flight;
-    const repeat = {
-      message,
-      firstAt,
-      attempts: flight.attempts + 1,
-      refusals: flight.refusals + (refused ? 1 : 0),
-    };
-    this.#repeats = [...this.#repeats, repeat].sort((one, other) => one.message.offset - other.message.offset);
-    this.#failed = { offset: message.offset, attempts: repeat.attempts, refusals: repeat.refusals, firstAt };
-    return repeat;
-  }
-
-  /** Room for one more attempt, as far as order and concurrency go. */
-  get hasRoom(): boolean {
-    if (this.#flights.length >= this.concurrency) return false;
-    if (this.#beyond.length + this.#flights.length < MOST_BEYOND) return true;
-    // Full beyond the prefix: only what the prefix waits for may go.
-    const next = Math.min(this.#headOffset, this.#repeats[0]?.message.offset ?? Infinity);
-    return next < Infinity && next <= this.#firstOutstanding();
-  }
-
-  /** Everything before this offset is done, whatever is in hand of it. Returns what was held; flights before it count no more. */
-  advance(next: number): Message[] {
-    const queued: Message[] = [];
-    for (let index = this.#head; index < this.#queue.length; index++) queued.push(this.#queue[index]!);
-    const before = (offset: number) => offset < next;
-    const freed = [...this.#repeats.map(({ message }) => message), ...queued].filter(({ offset }) => before(offset));
-    this.#queue = queued.filter(({ offset }) => !before(offset));
-    this.#head = 0;
-    this.#repeats = this.#repeats.filter(({ message }) => !before(message.offset));
-    this.#flights = this.#flights.filter(({ message }) => !before(message.offset));
-    this.#beyond = this.#beyond.filter((offset) => !before(offset));
-    this.readFrom = Math.max(this.readFrom, next);
-    if (this.#failed !== undefined && before(this.#failed.offset)) this.#failed = undefined;
-    return freed;
-  }
-
-  /** After a drop: reads again from this offset, whatever was done or is in flight. */
-  rewind(from: number): void {
-    this.epoch++;
-    this.#flights = NO_FLIGHTS;
-    this.#beyond = NO_OFFSETS;
-    this.#failed = undefined;
-    this.readFrom = from;
-  }
-
-  /** Whether an attempt still counts: not begun before a rewind or an end, not acknowledged meanwhile (A4.3). */
-  holds(flight: Flight): boolean {
-    return flight.epoch === this.epoch && this.#flights.includes(flight);
-  }
-
-  /** Leaves the tail, which offers `tailNext` next: from here on the lane reads the log. */
+  /** The queue is full: the lane reads the log from the tail's next offset on. */
   leaveTail(tailNext: number): void {
-    if (this.onTail) this.readFrom = Math.max(this.readFrom, tailNext);
-    this.onTail = false;
+    if (this.#onTail) this.readUpTo(tailNext);
+    this.#onTail = false;
+    this.#apply("overflow");
   }
 
-  /** Lets go of all that is not in flight; it is read again from the log. Returns what was held. */
+  /** Lets go of everything that is not in flight; it is read again from the log. Returns the messages that were held. */
   drop(tailNext: number): Message[] {
     this.leaveTail(tailNext);
-    const held = this.#repeats.map((repeat) => repeat.message);
-    for (let index = this.#head; index < this.#queue.length; index++) held.push(this.#queue[index]!);
-    for (const { offset } of held) this.readFrom = Math.min(this.readFrom, offset);
-    this.#repeats = NO_REPEATS;
-    this.#queue = NO_MESSAGES;
-    this.#head = 0;
+    const held = this.#backlog.drop();
+    for (const { offset } of held) this.#readFrom = Math.min(this.#readFrom, offset);
+    this.#disown();
     return held;
   }
 
-  /** Notes what retention took before the lane had it (A4.5); neighbouring gaps are one. */
-  addGap(gap: { from: number; to: number }): void {
-    const gaps = [...this.gaps ?? []];
-    const last = gaps.at(-1);
-    if (last !== undefined && gap.from <= last.to) {
-      gaps[gaps.length - 1] = { from: Math.min(last.from, gap.from), to: Math.max(last.to, gap.to) };
-    } else gaps.push(gap);
-    // The record stays small: what lies between the two oldest is then told as missed.
-    if (gaps.length > MOST_GAPS) gaps.splice(0, 2, { from: gaps[0]!.from, to: gaps[1]!.to });
-    this.#set("gaps", gaps);
+  /** Notes what retention removed before the lane had it (A4.5); neighbouring gaps become one. */
+  addGap(gap: Gap): void {
+    this.#gaps = withGap(this.#gaps, gap);
   }
 
-  /** Everything before this offset is done. `tailNext` is what the tail will offer next. */
+  // ── sending ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  startWaiting(): void {
+    this.#isWaiting = true;
+  }
+  stopWaiting(): void {
+    this.#isWaiting = false;
+  }
+
+  /** Whether order and concurrency allow one more attempt. */
+  get hasRoom(): boolean {
+    return this.#backlog.hasRoom(this.#concurrency, this.#unread);
+  }
+
+  /** Whether a failure still holds the lane back. A parked lane is probed with one message at a time. */
+  isPausing(now: number): boolean {
+    if (!this.#isFailing) return false;
+    return this.#health.notBefore > now || (this.#state === "parked" && this.inFlight > 0);
+  }
+
+  /** Takes out the next message to send, which is in flight from now on; undefined if there is none in hand. */
+  depart(now: number): Flight | undefined {
+    const flight = this.#backlog.depart(now, this.#epoch, this.#health.failed);
+    if (flight === undefined) return undefined;
+    // The pause is over, though no tick has said so yet: a success now is to end the failing.
+    if (this.#state === "backingOff") {
+      this.#apply("due");
+      if (this.#onTail) this.#apply("caughtUp");
+    }
+    this.#apply("record");
+    return flight;
+  }
+
+  /** Whether an attempt still counts: it began after the last rewind, and its message was not acknowledged meanwhile (A4.3). */
+  holds(flight: Flight): boolean {
+    return flight.epoch === this.#epoch && this.#backlog.has(flight);
+  }
+
+  /** The flight is over and its message was delivered. `isSlow`: the attempt took so long that the lane is a suspect. */
+  delivered(flight: Flight, isSlow: boolean): void {
+    this.done(flight);
+    this.#change("isSuspect", isSlow || this.#backlog.repeating > 0);
+    this.#proceed();
+  }
+
+  /** The flight is over and its message is given up: it becomes a dead letter. */
+  gaveUp(flight: Flight, { reason }: Failure): void {
+    this.#change("lastError", reason);
+    this.#change("isSuspect", true);
+    this.done(flight);
+    this.#proceed();
+  }
+
+  /** The flight is over and its message needs no other attempt. */
+  done(flight: Flight): void {
+    this.#own().done(flight, this.#unread);
+    this.#disown();
+    if (this.#health.failed?.offset === flight.message.offset) this.#change("failed", undefined);
+  }
+
+  /** The flight is over and its message is to be sent again; `park` or `backOff` follows. */
+  failed(flight: Flight, { kind, reason }: Failure, now: number): Repeat {
+    const repeat = this.#own().repeat(flight, kind === "refused");
+    this.#health = afterFailure(this.#health, repeat, reason, now);
+    return repeat;
+  }
+
+  backOff(): void {
+    this.#apply("failed");
+  }
+  /** The lane has failed for PARK_AFTER; or it is parked, and its probe failed. */
+  park(): void {
+    this.#apply(this.#state === "parked" ? "failed" : "exhausted");
+  }
+  /** The lane is a suspect before its attempt is over: the attempt is slow. */
+  suspect(): void {
+    this.#change("isSuspect", true);
+  }
+
+  /** No attempt starts before this time, or before the time that was set already. */
+  pauseUntil(time: number): void {
+    this.#change("notBefore", Math.max(this.#health.notBefore, time));
+  }
+  /** The clock was set back: the pause is as long as it was meant to be. */
+  shortenPause(byMs: number): void {
+    this.#change("notBefore", this.#health.notBefore - byMs);
+  }
+  /** Ends the pause of a lane that fails, if it is over. */
+  endPause(now: number): boolean {
+    if (!this.#isFailing || this.#health.notBefore > now) return false;
+    this.#apply("due");
+    return true;
+  }
+
+  // ── what its subscription says ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** The subscription was verified again: its new terms hold at once, and the next attempt is due. An expired lane goes on. */
+  renew({ target, concurrency, expiresAt }: LaneTerms): void {
+    this.#target = target;
+    this.#concurrency = concurrency;
+    this.#expiresAt = expiresAt;
+    this.#hasten();
+  }
+
+  /** The subscriber asks for attempts again: the failures are forgotten, and the next attempt is due. */
+  resume(): void {
+    this.#health = recovered(this.#health);
+    this.#hasten();
+  }
+
+  /** The lane reads again from this offset, whatever was done or is in flight. Returns the messages that were held. */
+  rewind(from: number): Message[] {
+    const held = this.#backlog.drop();
+    this.#backlog = EMPTY_BACKLOG;
+    this.#epoch++;
+    this.#change("failed", undefined);
+    this.#onTail = false;
+    this.#readFrom = from;
+    return held;
+  }
+
+  /** Everything before this offset is done. Returns the messages that were held; flights before it count no longer. */
+  advance(next: number): Message[] {
+    const freed = this.#backlog.advance(next);
+    this.#disown();
+    this.readUpTo(next);
+    const { failed } = this.#health;
+    if (failed !== undefined && failed.offset < next) this.#change("failed", undefined);
+    return freed;
+  }
+
+  /** The lease is over: nothing starts any more; the outcomes of attempts in flight still count. */
+  expire(): void {
+    this.#apply("leaseOver");
+  }
+  /** The subscription ended: nothing starts any more, and the outcomes of attempts in flight move nothing. */
+  end(): void {
+    this.#apply("end");
+    this.#epoch++;
+  }
+
+  // ── its position, and its record ───────────────────────────────────────────────────────────────────────────────────
+
+  /** Everything before this offset is done. `tailNext`: the offset that the tail offers next. */
   position(tailNext: number): number {
-    return Math.min(this.#firstOutstanding(), this.onTail ? Math.max(tailNext, this.readFrom) : this.readFrom);
+    const read = this.#onTail ? Math.max(tailNext, this.#readFrom) : this.#readFrom;
+    return Math.min(read, this.#backlog.first);
   }
 
-  get #headOffset(): number {
-    return this.#queue[this.#head]?.offset ?? Infinity;
-  }
-
-  #firstOutstanding(): number {
-    let first = Math.min(this.onTail ? Infinity : this.readFrom, this.#headOffset);
-    if (this.#repeats.length > 0) first = Math.min(first, this.#repeats[0]!.message.offset);
-    for (const flight of this.#flights) first = Math.min(first, flight.message.offset);
-    return first;
-  }
-
-  /** The oldest message in hand that is not done. */
-  oldest(): Message | undefined {
-    let oldest: Message | undefined = this.#queue[this.#head];
-    for (const { message } of this.#repeats) {
-      if (oldest === undefined || message.offset < oldest.offset) oldest = message;
-    }
-    for (const { message } of this.#flights) {
-      if (oldest === undefined || message.offset < oldest.offset) oldest = message;
-    }
-    return oldest;
-  }
-
-  /** Messages in hand. */
-  get held(): number {
-    return this.queued + this.#flights.length + this.#repeats.length;
-  }
-
-  /**
-   * The record of a lane that is not done up to the watermark; undefined if the watermark says all there is to say (A4.3).
-   * Only a process that has just begun may have a watermark that is ahead of its tail.
-   */
+  /** The lane's record; undefined if the watermark says everything. See `recordOf`. */
   record(tailNext: number, watermark = tailNext): CursorRecord | undefined {
-    const position = this.position(tailNext);
-    const beyond = this.#beyond.filter((offset) => offset >= position);
-    const health = this.#health();
-    const quiet = this.onTail && position === watermark && beyond.length === 0;
-    if (quiet && health === undefined && this.gaps === undefined && this.state !== "expired") return undefined;
-    return {
-      life: this.life,
-      position,
-      ...(beyond.length === 0 ? {} : { beyond }),
-      ...(this.gaps === undefined ? {} : { gaps: this.gaps }),
-      ...(health === undefined ? {} : { health }),
-    };
-  }
-
-  #health(): LaneHealth | undefined {
-    if (this.failures === 0) return undefined;
-    const failed = this.#failed ?? { offset: -1, attempts: 0, refusals: 0, firstAt: 0 };
-    const { failingSince, failures, lastError } = this;
-    return { ...(this.state === "parked" ? { parked: true } : {}), failingSince, failures, lastError, ...failed };
+    return recordOf(this, tailNext, watermark);
   }
 
   /** Takes up where a record of the same life left off. */
-  restore(record: CursorRecord): void {
-    this.fresh = false;
-    this.readFrom = record.position;
-    this.#beyond = record.beyond === undefined ? NO_OFFSETS : [...record.beyond];
-    if (record.gaps !== undefined) this.#set("gaps", record.gaps);
-    const health = record.health;
+  restore({ position, beyond, gaps, health }: CursorRecord): void {
+    this.#fresh = false;
+    this.#readFrom = position;
+    if (beyond !== undefined && beyond.length > 0) this.#own().restore(beyond);
+    this.#gaps = gaps;
     if (health === undefined) return;
-    this.failures = health.failures;
-    this.failingSince = health.failingSince;
-    this.lastError = health.lastError;
-    this.suspect = true;
-    const { offset, attempts, refusals, firstAt } = health;
-    if (offset >= 0) this.#failed = { offset, attempts, refusals, firstAt };
-    if (health.parked === true) this.apply("exhausted");
+    this.#health = decodeHealth(health);
+    if (health.parked === true) this.park();
   }
 
-  /** A success: what failed before is forgotten. */
-  recovered(): void {
-    this.failures = 0;
-    this.failingSince = 0;
-    this.lastError = "";
-    this.suspect = false;
+  // ── its parts ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get #isFailing(): boolean {
+    return this.#state === "backingOff" || this.#state === "parked";
   }
 
-  #land(flight: Flight): void {
-    const index = this.#flights.indexOf(flight);
-    if (index < 0) return;
-    if (this.#flights.length === 1) this.#flights = NO_FLIGHTS;
-    else this.#flights.splice(index, 1);
+  #apply(event: LaneEvent): void {
+    this.#state = nextState(this.#state, event);
+  }
+
+  /** After a message that was delivered or given up. */
+  #proceed(): void {
+    const isParked = this.#state === "parked";
+    // While another message of this lane pauses, the lane is failing (concurrency above 1).
+    if (isParked || (this.#state !== "backingOff" && this.#backlog.repeating === 0)) {
+      if (this.#health.failures > 0) this.#health = recovered(this.#health);
+      this.#change("notBefore", 0);
+    }
+    if (isParked || !this.busy) this.#apply("delivered");
+  }
+
+  #hasten(): void {
+    if (this.#state !== "expired") this.#renewals++;
+    this.#apply("renewed");
+    this.#change("notBefore", 0);
+  }
+
+  #change<Name extends keyof Health>(name: Name, value: Health[Name]): void {
+    this.#health = changed(this.#health, name, value);
+  }
+
+  /** The lane's own backlog, to be written to. */
+  #own(): Backlog {
+    if (this.#backlog === EMPTY_BACKLOG) this.#backlog = new Backlog();
+    return this.#backlog;
+  }
+  #disown(): void {
+    if (this.#backlog.isEmpty) this.#backlog = EMPTY_BACKLOG;
+  }
+
+  /** What the lane is still to read from the log begins here; Infinity on the tail. */
+  get #unread(): number {
+    return this.#onTail ? Infinity : this.#readFrom;
   }
 }

@@ -8,6 +8,9 @@ export type Outcome =
   /** Refused for what it is: retried a few times, then given up (a dead letter). */
   | { readonly kind: "refused"; readonly reason: string; readonly status: number };
 
+/** The message is to be sent again, or given up. */
+export type Failure = Extract<Outcome, { readonly kind: "retry" | "refused" }>;
+
 const DELIVERED: Outcome = { kind: "delivered" };
 const GONE: Outcome = { kind: "gone" };
 const REFUSED: ReadonlySet<number> = new Set([400, 413, 415, 422]);
@@ -24,7 +27,7 @@ export function outcomeOf(status: number, retryAfter: string | undefined, now: n
 }
 
 /** The outcome of an attempt that brought no complete answer. */
-export function failureOf(reason: string): Outcome {
+export function failureOf(reason: string): Failure {
   return { kind: "retry", reason, status: 0 };
 }
 

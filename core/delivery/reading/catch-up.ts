@@ -43,7 +43,6 @@ export class CatchUp {
   /** The lane is to be read to from its `readFrom`; `arrived` follows. Asking twice is asking once. */
   want(lane: Lane): void {
     if (this.#closed) return;
-    lane.wantsReading = true;
     this.#waiting.add(lane);
     this.#behind.add(lane);
     this.#start();
@@ -58,13 +57,13 @@ export class CatchUp {
 
   /** The lane is at the tail, or ended: it is not read to any more, and `arrived` does not follow. */
   forget(lane: Lane): void {
-    this.#served(lane);
+    this.#waiting.delete(lane);
     this.#behind.delete(lane);
   }
 
-  #served(lane: Lane): void {
-    lane.wantsReading = false;
-    this.#waiting.delete(lane);
+  /** Whether the lane has asked, and was not read to since. */
+  isWaiting(lane: Lane): boolean {
+    return this.#waiting.has(lane);
   }
 
   async close(): Promise<void> {
@@ -109,7 +108,7 @@ export class CatchUp {
   async #serve(first: Lane): Promise<void> {
     // What has room no more by its turn asks again when it has.
     if (!this.#options.mayTake(first)) {
-      this.#served(first);
+      this.#waiting.delete(first);
       return this.#options.arrived(first);
     }
     const from = first.readFrom;
@@ -134,7 +133,7 @@ export class CatchUp {
       if (!this.#behind.has(lane) || lane.partition !== partition || !keys.has(lane.topicId)) continue;
       if (lane.readFrom < from || lane.readFrom > chunk.next) continue;
       if (!this.#waiting.has(lane) && (lane.readFrom === chunk.next || !this.#options.mayTake(lane))) continue;
-      this.#served(lane);
+      this.#waiting.delete(lane);
       this.#feed(lane, byTopic.get(lane.topicId) ?? [], chunk.next, chunk.gap);
       if (performance.now() - turn < TURN_MS) continue;
       await nextTurn();
@@ -146,14 +145,14 @@ export class CatchUp {
     // Retention overtook the lane: what it can never have is recorded (A4.5).
     if (gap !== undefined && lane.readFrom < gap.to) {
       this.#options.gap(lane, { from: lane.readFrom, to: gap.to });
-      lane.readFrom = gap.to;
+      lane.readUpTo(gap.to);
     }
     for (const message of messages) {
       if (message.offset < lane.readFrom) continue;
       if (!this.#options.mayTake(lane)) return this.#options.arrived(lane);
       this.#options.offer(lane, message);
     }
-    lane.readFrom = Math.max(lane.readFrom, next);
+    lane.readUpTo(next);
     this.#options.arrived(lane);
   }
 }

@@ -50,13 +50,18 @@ export class LaneMemory {
 
   /** A lane let go of something: it counts no more if only what is in flight is left. */
   settle(lane: Lane): void {
-    if (lane.held === lane.inFlight) this.#holding.delete(lane);
+    if (!lane.backlog.hasNext) this.#holding.delete(lane);
   }
 
   /** The lane lets go of all that is not in flight; it is read again from the log. */
   drop(lane: Lane): void {
-    for (const message of lane.drop(this.#options.tailNext(lane.partition))) this.release(message);
-    this.#holding.delete(lane);
+    this.free(lane, lane.drop(this.#options.tailNext(lane.partition)));
+  }
+
+  /** The lane has let go of these. */
+  free(lane: Lane, messages: readonly Message[]): void {
+    for (const message of messages) this.release(message);
+    this.settle(lane);
   }
 
   /** The lane waits for memory to read on. */
@@ -83,7 +88,6 @@ export class LaneMemory {
     for (const lane of this.#holding) {
       if (this.#bytes <= enough) break;
       this.drop(lane);
-      lane.apply("overflow");
       dropped.push(lane);
     }
     return dropped;

@@ -33,11 +33,20 @@ export class Lanes {
     lanes.add(lane);
   }
 
-  /** Nothing more starts; what is in flight may still land. `ended` lanes forget its outcome, `expired` ones keep it. */
-  remove(lane: Lane, how: "leaseOver" | "end"): void {
+  /** The lease is over: nothing more starts; the outcomes of attempts in flight still count. */
+  expire(lane: Lane): void {
+    lane.expire();
+    this.#remove(lane);
+  }
+
+  /** The subscription ended: nothing more starts, and the outcomes of attempts in flight move nothing. */
+  end(lane: Lane): void {
+    lane.end();
+    this.#remove(lane);
+  }
+
+  #remove(lane: Lane): void {
     const { memory, reading } = this.#options;
-    lane.apply(how);
-    if (how === "end") lane.epoch++;
     memory.drop(lane);
     reading.forget(lane);
     const lanes = this.#byTopic.get(lane.topicId);

@@ -66,18 +66,18 @@ export class Reading {
 
   /** Whether a lane on the tail has room in its queue. */
   hasRoom(lane: Lane): boolean {
-    return lane.queued < MOST_QUEUED;
+    return lane.backlog.queued < MOST_QUEUED;
   }
 
   /** Whether a lane has so little in hand that it is to read on. */
   isLow(lane: Lane): boolean {
-    return lane.queued < REFILL_BELOW;
+    return lane.backlog.queued < REFILL_BELOW;
   }
 
   /** Goes on reading where the lane stopped, or waits for the memory to do so. */
   resume(lane: Lane): void {
-    if (lane.onTail) return lane.apply("caughtUp");
-    if (lane.wantsReading || !this.#mayRead(lane)) return;
+    if (lane.onTail) return lane.joinTail();
+    if (this.#catchUp.isWaiting(lane) || !this.#mayRead(lane)) return;
     if (this.#memory.isShort) this.#memory.wait(lane);
     else this.#read(lane);
   }
@@ -114,30 +114,29 @@ export class Reading {
         return false;
       case "parked":
         // It holds the one message it is probed with.
-        return lane.held === 0 && lane.notBefore <= this.#options.clock();
+        return !lane.busy && lane.health.notBefore <= this.#options.clock();
       default:
         return this.hasRoom(lane);
     }
   }
 
   #read(lane: Lane): void {
-    if (lane.onTail || lane.wantsReading || !this.#mayRead(lane)) return;
+    if (lane.onTail || this.#catchUp.isWaiting(lane) || !this.#mayRead(lane)) return;
     const recent = this.#tail.recent(lane.partition, lane.readFrom);
     if (recent === undefined) return this.#catchUp.want(lane);
     for (const message of recent) {
       if (message.topicId !== lane.topicId || message.offset < lane.readFrom) continue;
       if (!this.#mayTake(lane)) {
         // Stops before this one: what is left is read when there is room.
-        lane.readFrom = message.offset;
+        lane.readUpTo(message.offset);
         if (this.#mayRead(lane)) this.#memory.wait(lane);
         return;
       }
       this.#memory.take(lane, message);
     }
     // One synchronous step: all before the tail's next offset is in hand or done, and all from it on will be offered.
-    lane.onTail = true;
+    lane.joinTail();
     this.#catchUp.forget(lane);
-    lane.apply("caughtUp");
     this.#options.moved(lane);
   }
 }

@@ -1,5 +1,6 @@
 // One attempt of a lane, as the transport sees it.
-import type { Flight, Lane } from "../lane/lane.ts";
+import type { Flight } from "../lane/backlog.ts";
+import type { Lane } from "../lane/lane.ts";
 import { failureOf, type Outcome, outcomeOf } from "../lane/outcome.ts";
 import type { Timed } from "./timers.ts";
 import type { Post } from "./transport.ts";
@@ -35,7 +36,7 @@ export class Attempt implements Post, Timed {
     this.headers = headers;
     this.startedAt = startedAt;
     this.renewals = lane.renewals;
-    this.isSuspect = lane.suspect;
+    this.isSuspect = lane.health.isSuspect;
     this.url = lane.target.url;
   }
   get body(): Buffer {

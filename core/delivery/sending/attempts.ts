@@ -4,8 +4,7 @@ import { SecretError } from "../../keys/secrets.ts";
 import { Attempt, type Attempting } from "./attempt.ts";
 import type { Lane } from "../lane/lane.ts";
 import type { LaneMemory } from "../reading/lane-memory.ts";
-import { type LaneOutcomes, SLOW_MS } from "./lane-outcomes.ts";
-import type { LaneOwner } from "../lane/lane-owner.ts";
+import { type LaneOutcomes, type LaneOwner, SLOW_MS } from "./lane-outcomes.ts";
 import type { Lanes } from "../reading/lanes.ts";
 import type { Limits } from "./limits.ts";
 import type { Outcome } from "../lane/outcome.ts";
@@ -82,8 +81,8 @@ export class Attempts implements Attempting {
 
   /** The lane waits for its turn, if it may start an attempt. */
   makeReady(lane: Lane): void {
-    if (lane.waiting || !this.#mayStart(lane)) return;
-    lane.waiting = true;
+    if (lane.isWaiting || !this.#mayStart(lane)) return;
+    lane.startWaiting();
     this.#ready.push(lane);
   }
 
@@ -103,7 +102,8 @@ export class Attempts implements Attempting {
     const now = this.clock();
     const { pauses, memory } = this.#options;
     for (const attempt of this.#slowing.due(now)) {
-      attempt.isSuspect = attempt.lane.suspect = true;
+      attempt.isSuspect = true;
+      attempt.lane.suspect();
       this.#limits.slow(attempt.url.origin);
     }
     for (const lane of pauses.due(now)) this.#onDue(lane);
@@ -117,7 +117,7 @@ export class Attempts implements Attempting {
   /** Lanes that the limits kept may try again. */
   again(lanes: readonly Lane[]): void {
     for (const lane of lanes) {
-      lane.waiting = false;
+      lane.stopWaiting();
       this.goOn(lane);
     }
   }
@@ -150,25 +150,21 @@ export class Attempts implements Attempting {
   }
 
   #onDue(lane: Lane): void {
-    if (lane.notBefore > this.clock()) return;
-    if (lane.state !== "backingOff" && lane.state !== "parked") return;
-    lane.apply("due");
-    this.resume(lane);
+    if (lane.endPause(this.clock())) this.resume(lane);
   }
 
   #mayStart(lane: Lane): boolean {
-    if (lane.state === "ended" || lane.state === "expired" || !lane.hasRoom) return false;
+    if (lane.isOver || !lane.hasRoom) return false;
     if (this.#underWay.isLeaving(lane.shard)) return false;
-    if (!lane.repeating && lane.queued === 0) return false;
+    if (!lane.backlog.hasNext) return false;
     const now = this.clock();
     if (now >= lane.expiresAt) {
       // §5.3.1: nothing is sent after the lease, even if the sweep has not come by yet.
-      this.#options.lanes.remove(lane, "leaseOver");
+      this.#options.lanes.expire(lane);
       this.#options.owner.leaseOver(lane);
       return false;
     }
-    const paused = lane.state === "backingOff" || lane.state === "parked";
-    return !paused || (lane.notBefore <= now && (lane.state !== "parked" || lane.inFlight === 0));
+    return !lane.isPausing(now);
   }
 
   #start(): void {
@@ -178,11 +174,11 @@ export class Attempts implements Attempting {
       // Of many that only begin to wait for their origin, the rest has its turn with the next answer or tick.
       if ((looked & 63) === 0 && performance.now() - begun > TURN_MS) return;
       const lane = this.#ready.shift()!;
-      if (!this.#mayStart(lane)) lane.waiting = false;
+      if (!this.#mayStart(lane)) lane.stopWaiting();
       // Kept by the limits until a place is free.
       else if (!this.#limits.enter(lane)) continue;
       else {
-        lane.waiting = false;
+        lane.stopWaiting();
         this.#attempt(lane);
       }
       // Also one that has nothing in hand any more: it may have let go of it while it waited.
@@ -192,13 +188,7 @@ export class Attempts implements Attempting {
 
   #attempt(lane: Lane): void {
     const now = this.clock();
-    // The pause is over, though no tick has said so yet: a success now is to end the failing.
-    if (lane.state === "backingOff") {
-      lane.apply("due");
-      if (lane.onTail) lane.apply("caughtUp");
-    }
     const flight = lane.depart(now)!;
-    lane.apply("record");
     const headers = this.#options.headersOf(lane.target, flight.message, now);
     const attempt = new Attempt(this, lane, flight, headers instanceof SecretError ? [] : headers, now);
     if (!attempt.isSuspect) this.#slowing.add(attempt, now);

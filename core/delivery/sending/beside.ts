@@ -39,7 +39,7 @@ export class Beside {
     const { transport, headersOf, limits, underWay, attempts, clock } = this.#options;
     const { target } = lane;
     // Also between two attempts of a lane that fails: what is replayed would only be one failure more.
-    const fails = lane.failures > 0 || lane.notBefore > clock();
+    const fails = lane.health.failures > 0 || lane.health.notBefore > clock();
     const mayGo = !attempts.isStopped && !underWay.isLeaving(lane.shard) && attempts.mayGo(lane);
     if (!mayGo || fails || clock() >= lane.expiresAt || !limits.enterBeside(target.url.origin)) return undefined;
     const headers = headersOf(target, message, clock());

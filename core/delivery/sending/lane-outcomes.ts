@@ -3,10 +3,10 @@ import type { Attempt } from "./attempt.ts";
 import type { DeliveryCounts } from "./counts.ts";
 import type { Lane } from "../lane/lane.ts";
 import type { LaneMemory } from "../reading/lane-memory.ts";
-import type { LaneOwner } from "../lane/lane-owner.ts";
+import type { DeadLetter } from "../../state/records.ts";
 import type { Lanes } from "../reading/lanes.ts";
 import type { Limits } from "./limits.ts";
-import { backoffMs, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
+import { backoffMs, type Failure, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
 import type { Pauses } from "./pauses.ts";
 
 /** An attempt that takes longer makes its lane a suspect, while it lasts already. */
@@ -30,6 +30,18 @@ export interface LaneOutcomesOptions {
   readonly random: () => number;
 }
 
+/** The owner of a lane's shard writes what must be durable. It is called in the middle of a step: it notes the call and acts later. */
+export interface LaneOwner {
+  /** The lane's position or health may have changed. */
+  moved(lane: Lane): void;
+  /** The subscriber answered 410. */
+  gone(lane: Lane): void;
+  /** The lease was over when an attempt was to start. */
+  leaseOver(lane: Lane): void;
+  /** A message was given up: the position moves past it in the same batch that writes the letter. */
+  deadLetter(lane: Lane, letter: DeadLetter): void;
+}
+
 export class LaneOutcomes {
   readonly #options: LaneOutcomesOptions;
 
@@ -46,10 +58,10 @@ export class LaneOutcomes {
       memory.release(flight.message);
     } else if (outcome.kind === "retry" || outcome.kind === "refused") this.#onFailure(attempt, outcome, now);
     else {
-      lane.done(flight);
       memory.release(flight.message);
-      if (outcome.kind === "gone") this.gone(lane);
-      else this.#onDelivered(attempt, now);
+      if (outcome.kind === "delivered") return this.#onDelivered(attempt, now);
+      lane.done(flight);
+      this.gone(lane);
     }
   }
 
@@ -57,7 +69,7 @@ export class LaneOutcomes {
   gone(lane: Lane): void {
     const { counts, lanes, owner } = this.#options;
     counts.gone++;
-    lanes.remove(lane, "end");
+    lanes.end(lane);
     owner.gone(lane);
   }
 
@@ -67,58 +79,43 @@ export class LaneOutcomes {
     counts.delivered++;
     counts.delaySum += (now - flight.message.publishedAt) / 1_000;
     limits.trust(attempt.url.origin);
-    lane.suspect = lane.repeating || now - attempt.startedAt > SLOW_MS;
-    this.#onDone(lane);
+    lane.delivered(flight, now - attempt.startedAt > SLOW_MS);
   }
 
-  /** A message is done, delivered or given up. */
-  #onDone(lane: Lane): void {
-    // While another message of this lane pauses, the lane is failing (concurrency above 1).
-    if (lane.state === "parked" || (lane.state !== "backingOff" && !lane.repeating)) {
-      if (lane.failures > 0) lane.recovered();
-      lane.notBefore = 0;
-    }
-    if (lane.state === "parked" || !lane.busy) lane.apply("delivered");
-  }
-
-  #onFailure(attempt: Attempt, outcome: Outcome & { kind: "retry" | "refused" }, now: number): void {
+  #onFailure(attempt: Attempt, failure: Failure, now: number): void {
     const { lane, flight } = attempt;
     const { settings, counts, memory, pauses, random } = this.#options;
-    const refusals = flight.refusals + (outcome.kind === "refused" ? 1 : 0);
-    lane.lastError = outcome.reason;
-    lane.suspect = true;
-    if (outcome.kind === "refused" && refusals >= settings.deadLetterAttempts) {
-      return this.#giveUp(attempt, outcome, now);
+    const refusals = flight.refusals + (failure.kind === "refused" ? 1 : 0);
+    if (failure.kind === "refused" && refusals >= settings.deadLetterAttempts) {
+      return this.#giveUp(attempt, failure, now);
     }
     counts.retried++;
-    const repeat = lane.failed(flight, outcome.kind === "refused");
-    lane.failures++;
-    if (lane.failingSince === 0) lane.failingSince = now;
-    const asked = outcome.kind === "retry" ? Math.min(outcome.notBefore ?? 0, now + settings.retry.maxMs) : 0;
-    if (lane.state === "ended" || lane.state === "expired") return memory.drop(lane);
+    const repeat = lane.failed(flight, failure, now);
+    if (lane.isOver) return memory.drop(lane);
     memory.keeps(lane);
+    const asked = failure.kind === "retry" ? Math.min(failure.notBefore ?? 0, now + settings.retry.maxMs) : 0;
     // What was tried before a renewal says nothing about how it is now: the next attempt is due at once (WIRE §4).
     const outdated = attempt.renewals !== lane.renewals;
-    if (lane.state === "parked" || now - lane.failingSince >= settings.parkAfterMs) {
-      lane.apply(lane.state === "parked" ? "failed" : "exhausted");
+    if (lane.state === "parked" || now - lane.health.failingSince >= settings.parkAfterMs) {
+      lane.park();
       // Parked, it holds nothing: the next probe reads its message again.
       memory.drop(lane);
       pauses.add(lane, outdated ? now : Math.max(asked, now + settings.probeIntervalMs));
       return;
     }
-    lane.apply("failed");
+    lane.backOff();
     const pause = backoffMs(settings.retry, repeat.attempts - 1, random());
     pauses.add(lane, outdated ? now : Math.max(asked, now + pause));
   }
 
-  #giveUp({ lane, flight }: Attempt, { reason, status }: { reason: string; status: number }, now: number): void {
+  #giveUp({ lane, flight }: Attempt, failure: Failure, now: number): void {
     const { counts, memory, owner } = this.#options;
     const { message: { id, partition, offset }, firstAt } = flight;
-    lane.done(flight);
+    const { reason, status } = failure;
+    lane.gaveUp(flight, failure);
     memory.release(flight.message);
     counts.deadLettered++;
     const attempts = flight.attempts + 1;
     owner.deadLetter(lane, { id, partition, offset, reason, status, attempts, firstAt, lastAt: now });
-    this.#onDone(lane);
   }
 }

@@ -42,7 +42,7 @@ export class Limits {
   /** Takes a place for one attempt; false if there is none now: the lane is kept, and comes back from `leave`. */
   enter(lane: Lane): boolean {
     const key = lane.target.url.origin;
-    const { suspect } = lane;
+    const suspect = lane.health.isSuspect;
     if (suspect && this.#suspects >= SUSPECTS_IN_FLIGHT) {
       this.#waiting.push(lane);
       return false;

@@ -18,8 +18,8 @@ export class Pauses {
 
   /** No attempt of the lane before this time, ms, or before what it waits for already. */
   add(lane: Lane, until: number): void {
-    lane.notBefore = Math.max(lane.notBefore, until);
-    this.#wheel.add(lane, lane.notBefore);
+    lane.pauseUntil(until);
+    this.#wheel.add(lane, lane.health.notBefore);
   }
 
   /** Lanes whose pause is over, or was: each is to look. */
@@ -36,8 +36,8 @@ export class Pauses {
     const pausing = new Set(this.#wheel.clear());
     this.#wheel.due(now);
     for (const lane of pausing) {
-      lane.notBefore -= back;
-      this.#wheel.add(lane, lane.notBefore);
+      lane.shortenPause(back);
+      this.#wheel.add(lane, lane.health.notBefore);
     }
   }
 }

@@ -5,7 +5,7 @@ import { SecretError } from "../../../core/keys/secrets.ts";
 import { createSigners } from "../../../core/keys/signers.ts";
 import { at, numbers, openDeliveryRig, type Sent, TOPIC } from "../../support/rigs/delivery-rig.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
-import { targetOf } from "../../support/rigs/lanes.ts";
+import { targetOf, termsOf } from "../../support/rigs/lanes.ts";
 
 describe("ends", () => {
   it("§7 after a 410 nothing is sent any more, and the owner hears of it once", async () => {
@@ -16,7 +16,7 @@ describe("ends", () => {
     await eventually("the owner to hear", () => rig.gone.length > 0);
     await rig.publish(TOPIC, "5");
     await rig.followed();
-    rig.delivery.remove(lane, "end");
+    rig.delivery.end(lane);
     await pause(40);
     assert.deepEqual(rig.bodies("/gone"), ["0", "1"]);
     assert.deepEqual(rig.gone, [lane]);
@@ -48,12 +48,12 @@ describe("ends", () => {
       const lane = rig.add({ ...at("leased"), concurrency: 2 });
       for (const body of numbers(4)) await rig.publish(TOPIC, body);
       await rig.received("/leased", 2);
-      rig.delivery.remove(lane, "leaseOver");
+      rig.delivery.expire(lane);
       await rig.publish(TOPIC, "4");
       await rig.followed();
       rig.sent[1]!.post.answered(outcome, undefined);
       assert.equal(lane.record(5)?.position, 0);
-      lane.apply("renewed");
+      lane.renew(termsOf(lane, { concurrency: 2 }));
       rig.answer = () => 204;
       rig.delivery.add(lane);
       await eventually("the rest to be sent", () => rig.bodies("/leased").includes("4"));
@@ -71,7 +71,7 @@ describe("ends", () => {
     const lanes = [204, 500, 400, 410].map((status) => ({ status, lane: rig.add(at(`ended${status}`)) }));
     await rig.publish(TOPIC, "a");
     await eventually("four attempts", () => rig.sent.length === 4);
-    for (const { lane } of lanes) rig.delivery.remove(lane, "end");
+    for (const { lane } of lanes) rig.delivery.end(lane);
     for (const { status } of lanes) {
       rig.sent.find(({ to }) => to === `/ended${status}`)!.post.answered(status, undefined);
     }
@@ -92,7 +92,7 @@ describe("ends", () => {
     await rig.publish(TOPIC, "a");
     await rig.received("/hangs", 1);
     const lost = rig.add({ ...at("lost"), secret: "lost" });
-    await eventually("it to fail", () => lost.failures > 0);
+    await eventually("it to fail", () => lost.health.failures > 0);
     assert.equal(lost.shard, shard);
     let released = false;
     const release = rig.delivery.hold(shard, 10_000).then(() => released = true);
@@ -110,10 +110,10 @@ describe("ends", () => {
     await rig.publish(TOPIC, "a");
     await rig.received("/signed", 1);
     const signature = ({ post }: Sent) => post.headers[post.headers.indexOf("x-hub-signature") + 1];
-    lane.target = targetOf({ ...lane.target.recipient, secret: "new" }, lane.id);
+    const target = targetOf({ ...lane.target.recipient, secret: "new" }, lane.id);
     status = 204;
     const before = rig.sent.length;
-    rig.delivery.renewed(lane);
+    rig.delivery.renew(lane, termsOf(lane, { target }));
     await eventually("it to be delivered", () => lane.state === "idle");
     assert.equal(rig.sent.length, before + 1);
     assert.notEqual(signature(rig.sent.at(-1)!), signature(rig.sent[0]!));

@@ -6,9 +6,10 @@ import fc from "fast-check";
 import { LaneBook } from "../../../core/shards/lane-book.ts";
 import type { CursorRecord } from "../../../core/state/records.ts";
 import type { Delivery } from "../../../core/delivery/delivery.ts";
-import type { Flight, Lane } from "../../../core/delivery/lane/lane.ts";
+import type { Flight } from "../../../core/delivery/lane/backlog.ts";
+import type { Lane } from "../../../core/delivery/lane/lane.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
-import { ADDRESSES, messageAt } from "../../support/rigs/lanes.ts";
+import { ADDRESSES, FAILED, messageAt } from "../../support/rigs/lanes.ts";
 
 const LANES = 4;
 
@@ -92,9 +93,8 @@ class Model {
   /** What a lane lacks is in hand in the same step (A4.1). */
   join(lane: Lane): void {
     for (const offset of this.published) lane.take(messageAt(offset));
-    lane.readFrom = Math.max(lane.readFrom, this.tail);
-    lane.onTail = true;
-    lane.apply("caughtUp");
+    lane.readUpTo(this.tail);
+    lane.joinTail();
   }
 
   step(step: Step): void {
@@ -145,11 +145,10 @@ class Model {
     this.flights.set(lane, flying);
     if (flight === undefined || !lane.holds(flight)) return;
     if (outcome === "failed") {
-      lane.failed(flight, false);
-      lane.failures++;
+      lane.failed(flight, FAILED, 1);
     } else {
       lane.done(flight);
-      lane.recovered();
+      lane.resume();
       this.doneOf(lane).add(flight.message.offset);
     }
     if (outcome === "letter") this.book.owe(lane);
@@ -204,7 +203,7 @@ describe("checkpoints in parts", () => {
         for (const lane of model.book.lanes()) model.assertNoRepeats(lane);
         for (const lane of model.book.lanes()) {
           while (lane.busy) model.attempt(lane, "done");
-          lane.recovered();
+          lane.resume();
           model.book.moved(lane);
         }
         // One that is ahead of the watermark is looked at until the tail has passed it.

@@ -104,7 +104,7 @@ describe("A4.3 lanes over a restart", () => {
       await using rig = await openCoreRig({ directory, transport, parkAfterMs: 30 });
       const lane = rig.consolidator.shards[0]!.book.lane(ID)!;
       assert.equal(lane.state, "parked");
-      assert.equal(lane.lastError, "connection refused");
+      assert.equal(lane.health.lastError, "connection refused");
       await attempts(rig, 1);
       transport.answer = () => 204;
       await settled(rig);

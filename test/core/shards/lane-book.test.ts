@@ -217,7 +217,7 @@ describe("the lane book", () => {
     const book = bookOf(rig, { watermark: 1, cursors: { down: { life: 1, position: 0, health } } });
     book.open("down", subscription("down"));
     const lane = book.lane("down")!;
-    assert.deepEqual([lane.state, lane.failures, lane.lastError], ["parked", 7, "answered 500"]);
+    assert.deepEqual([lane.state, lane.health.failures, lane.health.lastError], ["parked", 7, "answered 500"]);
     assert.deepEqual(said(book.checkpoint()), {});
     assert.equal(rig.sent.length, 0);
     rig.advance(150_000);

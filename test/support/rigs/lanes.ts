@@ -1,6 +1,7 @@
 // Lanes and messages for tests of the delivery half, made without a log.
 import { Addresses, type Recipient } from "../../../core/delivery/lane/addresses.ts";
-import { Lane } from "../../../core/delivery/lane/lane.ts";
+import { Lane, type LaneTerms } from "../../../core/delivery/lane/lane.ts";
+import type { Failure } from "../../../core/delivery/lane/outcome.ts";
 import type { Message } from "../../../core/messages/message.ts";
 import { createTarget, type Target } from "../../../core/delivery/lane/target.ts";
 
@@ -30,6 +31,15 @@ export function messageAt(offset: number, more: Partial<Message> = {}): Message 
 /** The target of a subscription that stays as it is. */
 export function targetOf(recipient: Recipient, subscriptionId = "id"): Target {
   return createTarget({ addresses: ADDRESSES, subscriptionId, recipientOf: () => recipient });
+}
+
+/** Outcomes of attempts: the message is to be sent again; it was refused for what it is. */
+export const FAILED: Failure = { kind: "retry", reason: "answered 500", status: 500 };
+export const REFUSED: Failure = { kind: "refused", reason: "answered 422", status: 422 };
+
+/** The terms of a renewal that changes nothing but what it is told. */
+export function termsOf({ target, expiresAt }: Lane, changes: Partial<LaneTerms> = {}): LaneTerms {
+  return { target, concurrency: 1, expiresAt, ...changes };
 }
 
 export interface LaneOptions {

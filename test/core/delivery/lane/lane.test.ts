@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type Flight, type Lane, MOST_BEYOND } from "../../../../core/delivery/lane/lane.ts";
-import { laneOf, messageAt } from "../../../support/rigs/lanes.ts";
+import { EMPTY_BACKLOG, type Flight, MOST_BEYOND } from "../../../../core/delivery/lane/backlog.ts";
+import type { Lane } from "../../../../core/delivery/lane/lane.ts";
+import { FAILED, laneOf, messageAt, REFUSED } from "../../../support/rigs/lanes.ts";
 
 type Step =
   | { readonly kind: "publish"; readonly gap: number }
@@ -64,7 +65,7 @@ class Model {
           this.lane.done(flight);
           this.done.add(flight.message.offset);
         } else {
-          const repeat = this.lane.failed(flight, step.kind === "refused");
+          const repeat = this.lane.failed(flight, step.kind === "refused" ? REFUSED : FAILED, 0);
           assert.equal(repeat.attempts, flight.attempts + 1);
           assert.equal(repeat.refusals, flight.refusals + (step.kind === "refused" ? 1 : 0));
         }
@@ -91,12 +92,12 @@ class Model {
       if (room-- <= 0) return;
       this.lane.take(messageAt(offset));
     }
-    this.lane.readFrom = Math.max(this.lane.readFrom, this.tail);
-    this.lane.onTail = true;
+    this.lane.readUpTo(this.tail);
+    this.lane.joinTail();
   }
 
   depart(): boolean {
-    if (!this.lane.hasRoom || (!this.lane.repeating && this.lane.queued === 0)) return false;
+    if (!this.lane.hasRoom || !this.lane.backlog.hasNext) return false;
     const flight = this.lane.depart(0)!;
     const { offset } = flight.message;
     assert.ok(!this.done.has(offset), `${offset} is done and departs again`);
@@ -122,6 +123,7 @@ class Model {
     const first = this.log.find((offset) => !this.done.has(offset)) ?? Infinity;
     const position = this.lane.position(this.tail);
     assert.ok(position <= first, `the position ${position} passes ${first}, which is not done`);
+    assert.ok(EMPTY_BACKLOG.isEmpty, "what all quiet lanes share was written to");
   }
 
   /** Everything left is delivered; a lane that stalls fails here. */
@@ -154,7 +156,7 @@ describe("the lane's books", () => {
 
   it("A4.3 at most 256 offsets are done beyond the prefix, however many are in flight", () => {
     const lane = laneOf({ concurrency: 64 });
-    lane.onTail = true;
+    lane.joinTail();
     for (let offset = 0; offset < 1_000; offset++) lane.take(messageAt(offset));
     const first = lane.depart(0)!;
     for (let round = 0; round < 20; round++) {
@@ -173,12 +175,12 @@ describe("the lane's books", () => {
   for (const how of ["dropped", "restored"] as const) {
     it(`A4.3 a lane that is full beyond the prefix goes on with the prefix after it was ${how}`, () => {
       let lane = laneOf({ concurrency: 64 });
-      lane.onTail = true;
+      lane.joinTail();
       for (let offset = 0; offset < 400; offset++) lane.take(messageAt(offset));
       const first = lane.depart(0)!;
       while (lane.hasRoom) lane.done(lane.depart(0)!);
       const { beyond = [] } = lane.record(400)!;
-      lane.failed(first, false);
+      lane.failed(first, FAILED, 0);
       lane.drop(400);
       if (how === "restored") {
         const record = lane.record(400)!;
@@ -186,7 +188,7 @@ describe("the lane's books", () => {
         lane.restore(record);
       }
       for (let offset = 0; offset < 400; offset++) lane.take(messageAt(offset));
-      lane.onTail = true;
+      lane.joinTail();
       assert.equal(lane.hasRoom, true);
       const again = lane.depart(0)!;
       assert.equal(again.message.offset, 0);
@@ -197,9 +199,9 @@ describe("the lane's books", () => {
 
   it("what failed is repeated before what follows, and keeps its attempts and refusals", () => {
     const lane = laneOf();
-    lane.onTail = true;
+    lane.joinTail();
     for (const offset of [3, 4]) lane.take(messageAt(offset));
-    lane.failed(lane.depart(10)!, true);
+    lane.failed(lane.depart(10)!, REFUSED, 10);
     const again = lane.depart(20)!;
     assert.deepEqual(
       { offset: again.message.offset, attempts: again.attempts, refusals: again.refusals, firstAt: again.firstAt },
@@ -209,11 +211,9 @@ describe("the lane's books", () => {
 
   it("a message that is read again after a drop or a restart keeps its attempts and refusals", () => {
     const lane = laneOf();
-    lane.onTail = true;
+    lane.joinTail();
     lane.take(messageAt(7));
-    lane.failed(lane.depart(10)!, true);
-    lane.failures = 1;
-    lane.failingSince = 10;
+    lane.failed(lane.depart(10)!, REFUSED, 10);
     lane.drop(8);
     const restored = laneOf();
     restored.restore(lane.record(8)!);
@@ -227,20 +227,20 @@ describe("the lane's books", () => {
 
   it("a drop hands out what was held once, and not what is in flight", () => {
     const lane = laneOf({ concurrency: 2 });
-    lane.onTail = true;
+    lane.joinTail();
     for (const offset of [1, 2, 3, 4]) lane.take(messageAt(offset));
     const failing = lane.depart(0)!;
     lane.depart(0);
-    lane.failed(failing, false);
+    lane.failed(failing, FAILED, 0);
     assert.deepEqual(lane.drop(5).map(({ offset }) => offset), [1, 3, 4]);
-    assert.equal(lane.held, 1);
+    assert.equal(lane.backlog.size, 1);
     assert.equal(lane.readFrom, 1);
     assert.deepEqual(lane.drop(5), []);
   });
 
   it("A4.3 a quiet lane that is done up to the watermark needs no record", () => {
     const lane = laneOf({ position: 5 });
-    lane.onTail = true;
+    lane.joinTail();
     assert.equal(lane.record(9), undefined);
     lane.take(messageAt(9));
     assert.deepEqual(lane.record(10), { life: 1, position: 9 });
@@ -250,22 +250,9 @@ describe("the lane's books", () => {
 
   it("A4.3 an expired lane keeps its record, at the position it stopped at", () => {
     const lane = laneOf({ position: 5 });
-    lane.onTail = true;
-    lane.apply("leaseOver");
+    lane.joinTail();
+    lane.expire();
     lane.drop(12);
     assert.deepEqual(lane.record(20), { life: 1, position: 12 });
-  });
-
-  it("the oldest message in hand is found wherever it is", () => {
-    const lane = laneOf({ concurrency: 3 });
-    lane.onTail = true;
-    assert.equal(lane.oldest(), undefined);
-    for (const offset of [1, 2, 3]) lane.take(messageAt(offset));
-    assert.equal(lane.oldest()?.offset, 1);
-    const [first, second] = [lane.depart(0)!, lane.depart(0)!];
-    lane.failed(second, false);
-    assert.equal(lane.oldest()?.offset, 1);
-    lane.done(first);
-    assert.equal(lane.oldest()?.offset, 2);
   });
 });

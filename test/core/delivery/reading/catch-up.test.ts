@@ -19,7 +19,7 @@ function openReader(read: ReadMessages = endless) {
       reads.push(from);
       return read(partition, from, limits);
     },
-    mayTake: (lane) => lane.queued < ROOM,
+    mayTake: (lane) => lane.backlog.queued < ROOM,
     offer: (lane, message) => void lane.take(message),
     arrived: (lane) => void arrived.push(lane),
     gap: (lane, gap) => lane.addGap(gap),
@@ -27,7 +27,7 @@ function openReader(read: ReadMessages = endless) {
   /** Reads to a lane, and resolves when that is done. */
   const want = async (...lanes: Lane[]) => {
     for (const lane of lanes) catchUp.want(lane);
-    await eventually("it to be read", () => lanes.every((lane) => !lane.wantsReading));
+    await eventually("it to be read", () => !lanes.some((lane) => catchUp.isWaiting(lane)));
   };
   return { catchUp, reads, arrived, want };
 }
@@ -50,7 +50,7 @@ describe("the catch-up reader", () => {
     deliver(fast, CHUNK);
     await want(fast);
     assert.deepEqual(reads, [0, CHUNK], "one read for both, each time");
-    assert.deepEqual([fast.queued, slow.queued], [CHUNK, 2 * CHUNK]);
+    assert.deepEqual([fast.backlog.queued, slow.backlog.queued], [CHUNK, 2 * CHUNK]);
     deliver(slow, CHUNK);
     assert.equal(slow.depart(0)!.message, fast.depart(0)!.message);
   });

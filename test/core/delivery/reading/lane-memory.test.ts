@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { append, type DeliveryRig, openDeliveryRig } from "../../../support/rigs/delivery-rig.ts";
-import { MOST_GAPS } from "../../../../core/delivery/lane/lane.ts";
+import { MOST_GAPS } from "../../../../core/delivery/lane/lane-record.ts";
 import type { Log } from "../../../../core/log/log.ts";
 import { laneOf } from "../../../support/rigs/lanes.ts";
 import { eventually } from "../../../support/eventually.ts";
@@ -115,7 +115,7 @@ describe("what a subscriber has already", () => {
     rig.answer = () => "hang";
     const lane = rig.add(at("acking", "one"));
     await rig.received("/acking", 1);
-    await eventually("it to hold some", () => lane.queued > 0);
+    await eventually("it to hold some", () => lane.backlog.queued > 0);
     rig.answer = () => 204;
     rig.delivery.advance(lane, lane.readFrom);
     await eventually("the rest to come", () => brief(rig.bodies("/acking")).at(-1) === "199");

@@ -34,7 +34,7 @@ describe("memory of the delivery half", () => {
 
   it("§6.7 a lane refers to nothing that it delivered", async () => {
     const lane = laneOf();
-    lane.onTail = true;
+    lane.joinTail();
     const references: WeakRef<object>[] = [];
     for (let offset = 0; offset < 60; offset++) {
       const message = messageAt(offset);
@@ -43,6 +43,6 @@ describe("memory of the delivery half", () => {
     }
     for (let offset = 0; offset < 50; offset++) lane.done(lane.depart(0)!);
     assert.equal(await alive(references), 10);
-    assert.equal(lane.queued, 10);
+    assert.equal(lane.backlog.queued, 10);
   });
 });

@@ -60,7 +60,7 @@ describe("joining the tail", () => {
       await Promise.all(numbers(300, round * 300).map((body) => rig.publish(TOPIC, body)));
       await rig.followed();
       states.add(lane.state);
-      assert.ok(lane.queued <= 1_024, `${lane.queued} in its queue`);
+      assert.ok(lane.backlog.queued <= 1_024, `${lane.backlog.queued} in its queue`);
     }
     assert.ok(states.has("catchingUp"), "it never overflowed");
     slow = false;

@@ -130,7 +130,7 @@ describe("isolation", () => {
     rig.answer = ({ to }) => to === "/busy" ? { status: 503, retryAfter: "86400" } : to === "/other" ? 204 : "hang";
     const busy = rig.add({ ...at("busy"), callback: "http://one.example/busy" });
     await rig.publish(TOPIC, "a");
-    await eventually("it to ask for a pause", () => busy.failures > 0);
+    await eventually("it to ask for a pause", () => busy.health.failures > 0);
     for (let index = 0; index < 300; index++) {
       rig.add({ ...at(`same${index}`), callback: `http://one.example/same${index}` });
     }

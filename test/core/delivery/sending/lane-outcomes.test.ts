@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { at, numbers, openDeliveryRig, TOPIC } from "../../../support/rigs/delivery-rig.ts";
 import { eventually, never } from "../../../support/eventually.ts";
+import { termsOf } from "../../../support/rigs/lanes.ts";
 
 describe("failing, parking, giving up", () => {
   it("§4 fails, parks, is probed, recovers, and goes on in order without a new publish", async () => {
@@ -38,14 +39,14 @@ describe("failing, parking, giving up", () => {
     rig.answer = () => status;
     const lane = rig.add(at("down"));
     await rig.publish(TOPIC, "a");
-    await eventually("it to fail", () => lane.failures > 0);
+    await eventually("it to fail", () => lane.health.failures > 0);
     rig.advance(900_000);
     await eventually("it to be parked", () => lane.state === "parked");
     const before = rig.sent.length;
-    rig.delivery.renewed(lane);
+    rig.delivery.renew(lane, termsOf(lane));
     await eventually("a probe", () => rig.sent.length === before + 1);
     status = 204;
-    rig.delivery.renewed(lane);
+    rig.delivery.renew(lane, termsOf(lane));
     await eventually("it to be at rest", () => lane.state === "idle");
     assert.equal(rig.sent.length, before + 2);
   });
@@ -57,7 +58,7 @@ describe("failing, parking, giving up", () => {
     const lane = rig.add({ ...at("down"), concurrency: 2 });
     await rig.publish(TOPIC, "slow");
     await rig.publish(TOPIC, "a");
-    await eventually("it to fail", () => lane.failures > 0);
+    await eventually("it to fail", () => lane.health.failures > 0);
     rig.advance(900_000);
     await eventually("it to be parked", () => lane.state === "parked");
     // An attempt from before succeeds: the callback is there again. The next failure is a first one.
@@ -120,7 +121,7 @@ describe("failing, parking, giving up", () => {
     rig.delivery.advance(lane, 0);
     assert.equal(rig.sent.length, length + 1);
     await eventually("it to be at rest", () => lane.state === "idle");
-    assert.equal(lane.failures, 0);
+    assert.equal(lane.health.failures, 0);
     assert.equal(lane.record(1), undefined);
   });
 

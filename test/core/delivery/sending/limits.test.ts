@@ -14,7 +14,7 @@ import { laneOf } from "../../../support/rigs/lanes.ts";
 
 function laneAt(origin: string, suspect = false): Lane {
   const lane = laneOf({ callback: `http://${origin}.example/` });
-  lane.suspect = suspect;
+  if (suspect) lane.suspect();
   return lane;
 }
 const keyOf = (lane: Lane) => lane.target.url.origin;
@@ -161,7 +161,7 @@ describe("limits of what is in flight", () => {
           } else {
             const lane = ready.shift();
             if (lane === undefined) continue;
-            if (limits.enter(lane)) inside.push({ lane, wasSuspect: lane.suspect });
+            if (limits.enter(lane)) inside.push({ lane, wasSuspect: lane.health.isSuspect });
             else waiting.add(lane);
           }
           assert.equal(limits.inFlight, inside.length);

@@ -1,0 +1,228 @@
+// A lane's backlog: the messages that the lane has read and that are not done. Each is queued, in flight, or waits to be sent again.
+// With concurrency above 1, messages are also done out of order: the backlog notes their offsets.
+import type { Message } from "../../messages/message.ts";
+
+/** A message that failed and waits to be sent again. */
+export interface Repeat {
+  readonly message: Message;
+  /** Attempts so far. */
+  readonly attempts: number;
+  /** The attempts that the subscriber refused for what the message is. */
+  readonly refusals: number;
+  /** When the first attempt began, ms since 1970. */
+  readonly firstAt: number;
+}
+
+/** A message in flight; `attempts` counts those before this one. */
+export interface Flight extends Repeat {
+  /** The lane's epoch when the attempt began: an outcome from before a resume or an end moves nothing (A4.3). */
+  readonly epoch: number;
+}
+
+/** What is known of a message's earlier attempts; the message itself may have been dropped since. */
+export interface Tried {
+  readonly offset: number;
+  readonly attempts: number;
+  readonly refusals: number;
+  readonly firstAt: number;
+}
+
+/** The most offsets that are done beyond the contiguous prefix; the lane then waits for the prefix (A4.3). */
+export const MOST_BEYOND = 256;
+
+/** Departed messages leave empty places at the front of the queue; the queue is cut when it has more than these. */
+const MOST_EMPTY = 64;
+
+const NO_MESSAGES: (Message | undefined)[] = [];
+const NO_FLIGHTS: Flight[] = [];
+const NO_REPEATS: Repeat[] = [];
+const NO_OFFSETS: number[] = [];
+
+/** What others see of a lane's backlog. */
+export type BacklogView = Pick<Backlog, "queued" | "inFlight" | "repeating" | "size" | "hasNext" | "beyond">;
+
+export class Backlog {
+  /** The first `#head` places are empty: a message that departed is not referred to from here. */
+  #queue: (Message | undefined)[] = NO_MESSAGES;
+  #head = 0;
+  #flights: Flight[] = NO_FLIGHTS;
+  /** In the order of the log. */
+  #repeats: Repeat[] = NO_REPEATS;
+  /** Offsets that are done beyond the contiguous prefix. */
+  #beyond: number[] = NO_OFFSETS;
+
+  get queued(): number {
+    return this.#queue.length - this.#head;
+  }
+  get inFlight(): number {
+    return this.#flights.length;
+  }
+  /** Messages that wait to be sent again. */
+  get repeating(): number {
+    return this.#repeats.length;
+  }
+  /** Messages that are not done. */
+  get size(): number {
+    return this.queued + this.#flights.length + this.#repeats.length;
+  }
+  /** A message is not in flight, and so may be sent. */
+  get hasNext(): boolean {
+    return this.#queue.length > this.#head || this.#repeats.length > 0;
+  }
+  get isEmpty(): boolean {
+    return this.size === 0 && this.#beyond.length === 0;
+  }
+  get beyond(): readonly number[] {
+    return this.#beyond;
+  }
+
+  /** The offset of the first message that is not done; Infinity if there is none. */
+  get first(): number {
+    let first = Math.min(this.#headOffset, this.#repeatOffset);
+    for (const flight of this.#flights) first = Math.min(first, flight.message.offset);
+    return first;
+  }
+
+  /** Whether the message at this offset is done, in flight or waits to be sent again. The queue is not asked. */
+  knows(offset: number): boolean {
+    const isIt = (one: Repeat) => one.message.offset === offset;
+    return this.#beyond.includes(offset) || this.#flights.some(isIt) || this.#repeats.some(isIt);
+  }
+
+  push(message: Message): void {
+    if (this.#queue === NO_MESSAGES) this.#queue = [message];
+    else this.#queue.push(message);
+  }
+
+  /**
+   * Whether one more message may depart, as far as order and concurrency go. `unread`: the lane is still to read the log from this
+   * offset on; Infinity on the tail.
+   */
+  hasRoom(concurrency: number, unread: number): boolean {
+    if (this.#flights.length >= concurrency) return false;
+    if (this.#beyond.length + this.#flights.length < MOST_BEYOND) return true;
+    // Full beyond the prefix: only the message that the prefix waits for may go.
+    const next = Math.min(this.#headOffset, this.#repeatOffset);
+    return next < Infinity && next <= Math.min(unread, this.first);
+  }
+
+  /** Takes out the next message to send, which is in flight from now on; undefined if there is none. */
+  depart(now: number, epoch: number, tried: Tried | undefined): Flight | undefined {
+    let flight: Flight;
+    // In the order of the log: a message may have failed before an earlier one was read again.
+    if (this.#repeatOffset < this.#headOffset) {
+      const { message, attempts, refusals, firstAt } = this.#repeats[0]!;
+      this.#repeats = some(this.#repeats.slice(1), NO_REPEATS);
+      flight = { message, attempts, refusals, firstAt, epoch };
+    } else {
+      const message = this.#queue[this.#head];
+      if (message === undefined) return undefined;
+      this.#shift();
+      const known = tried?.offset === message.offset ? tried : undefined;
+      const { attempts = 0, refusals = 0, firstAt = now } = known ?? NOTHING;
+      flight = { message, attempts, refusals, firstAt, epoch };
+    }
+    if (this.#flights === NO_FLIGHTS) this.#flights = [flight];
+    else this.#flights.push(flight);
+    return flight;
+  }
+
+  #shift(): void {
+    this.#queue[this.#head++] = undefined;
+    if (this.#head === this.#queue.length) {
+      this.#queue = NO_MESSAGES;
+      this.#head = 0;
+    } else if (this.#head > MOST_EMPTY && this.#head * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#head = 0;
+    }
+  }
+
+  has(flight: Flight): boolean {
+    return this.#flights.includes(flight);
+  }
+
+  /** The flight is over and its message is done. `unread`: as in `hasRoom`. */
+  done(flight: Flight, unread: number): void {
+    this.#land(flight);
+    const prefixEnd = Math.min(unread, this.first);
+    const { offset } = flight.message;
+    // A lane that reads the log may stand right before the message: it is done, but will be read again.
+    if (offset >= prefixEnd) {
+      if (this.#beyond === NO_OFFSETS) this.#beyond = [offset];
+      else this.#beyond.push(offset);
+    } else if (this.#beyond.length > 0) {
+      this.#beyond = some(this.#beyond.filter((beyond) => beyond >= prefixEnd), NO_OFFSETS);
+    }
+  }
+
+  /** The flight is over and its message is to be sent again. */
+  repeat(flight: Flight, isRefused: boolean): Repeat {
+    this.#land(flight);
+    const { message, firstAt } = flight;
+    const repeat = {
+      message,
+      firstAt,
+      attempts: flight.attempts + 1,
+      refusals: flight.refusals + (isRefused ? 1 : 0),
+    };
+    this.#repeats = [...this.#repeats, repeat].sort((one, other) => one.message.offset - other.message.offset);
+    return repeat;
+  }
+
+  /** Drops everything before an offset. Returns the messages that were held; those in flight are not among them. */
+  advance(next: number): Message[] {
+    const isOver = ({ offset }: Message) => offset < next;
+    const queued = this.#queuedMessages();
+    const freed = [...this.#repeats.map(({ message }) => message), ...queued].filter(isOver);
+    this.#queue = some(queued.filter((message) => !isOver(message)), NO_MESSAGES);
+    this.#head = 0;
+    this.#repeats = some(this.#repeats.filter(({ message }) => !isOver(message)), NO_REPEATS);
+    this.#flights = some(this.#flights.filter(({ message }) => !isOver(message)), NO_FLIGHTS);
+    this.#beyond = some(this.#beyond.filter((offset) => offset >= next), NO_OFFSETS);
+    return freed;
+  }
+
+  /** Drops everything that is not in flight. Returns the messages that were held. */
+  drop(): Message[] {
+    const held = [...this.#repeats.map(({ message }) => message), ...this.#queuedMessages()];
+    this.#repeats = NO_REPEATS;
+    this.#queue = NO_MESSAGES;
+    this.#head = 0;
+    return held;
+  }
+
+  /** Takes over the offsets that a record says are done. */
+  restore(beyond: readonly number[]): void {
+    this.#beyond = some([...beyond], NO_OFFSETS);
+  }
+
+  get #headOffset(): number {
+    return this.#queue[this.#head]?.offset ?? Infinity;
+  }
+  get #repeatOffset(): number {
+    return this.#repeats.length === 0 ? Infinity : this.#repeats[0]!.message.offset;
+  }
+
+  #queuedMessages(): Message[] {
+    // The places from `#head` on are taken.
+    return this.#queue.slice(this.#head) as Message[];
+  }
+
+  #land(flight: Flight): void {
+    const index = this.#flights.indexOf(flight);
+    if (index < 0) return;
+    if (this.#flights.length === 1) this.#flights = NO_FLIGHTS;
+    else this.#flights.splice(index, 1);
+  }
+}
+
+/** Shared by all lanes that have nothing in hand, so that a million quiet ones hold no backlog; it is never written to. */
+export const EMPTY_BACKLOG = new Backlog();
+
+const NOTHING: Partial<Tried> = {};
+
+/** The list, or the shared empty one in its place. */
+function some<T>(list: T[], none: T[]): T[] {
+  return list.length === 0 ? none : list;
+}
