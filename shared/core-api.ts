@@ -68,17 +68,29 @@ export interface PingOperation extends OperationHead {
 }
 export type Operation = RegisterOperation | DeregisterOperation | IntentOperation | ResultOperation | PingOperation;
 
+interface MoveHead extends OperationHead {
+  readonly topic: string;
+  readonly callback: string;
+  readonly caller: Caller;
+}
+export interface AckOperation extends MoveHead {
+  readonly kind: "ack";
+  readonly cursor: string;
+}
+export interface ResumeOperation extends MoveHead {
+  readonly kind: "resume";
+  /** As sent: earliest, an ISO-8601 time or a cursor. */
+  readonly from?: string;
+}
+export interface ReplayOperation extends MoveHead {
+  readonly kind: "replay";
+  /** The request's Idempotency-Key. */
+  readonly key: string;
+  /** A message id; without it, all dead letters that there are. */
+  readonly letter?: string;
+}
 /** A position moved, or dead letters sent again, from outside (WIRE §5); answered with the status after it. */
-export type MoveOperation =
-  & OperationHead
-  & { readonly topic: string; readonly callback: string; readonly caller: Caller }
-  & (
-    | { readonly kind: "ack"; readonly cursor: string }
-    /** `from` as sent: earliest, an ISO-8601 time or a cursor. */
-    | { readonly kind: "resume"; readonly from?: string }
-    /** `key`: the request's Idempotency-Key. `letter`: a message id; without it, all dead letters that there are. */
-    | { readonly kind: "replay"; readonly key: string; readonly letter?: string }
-  );
+export type MoveOperation = AckOperation | ResumeOperation | ReplayOperation;
 
 /** Paths of the core's ingest, all on `CORE_LISTEN`. */
 export const CORE_PATHS = {

@@ -1,7 +1,7 @@
 // GET /dead-letters: the messages that were given up for a subscription (WIRE §3, §5).
 import type { Caller, DeadLetters } from "../../shared/core-api.ts";
 import { CursorError, encodeCursor } from "../messages/cursor.ts";
-import { type Admit, type Known, refuseEnded } from "../requests/admission.ts";
+import { type Admit, type KnownSubscription, refuseEnded } from "../requests/admission.ts";
 import { Refusal } from "../requests/refusal.ts";
 import { findDeadLetters } from "../requests/accepted.ts";
 import type { Log } from "../log/log.ts";
@@ -57,7 +57,7 @@ export function createReadDeadLetters({ log, replica, admit }: DeadLettersOption
  * `after` is a `next` of this list, or a message's cursor, which means every message after it.
  * @throws {Refusal} "invalid_request"
  */
-function parseAfter(after: string | null, { id, topic }: Known, partition: number) {
+function parseAfter(after: string | null, { id, topic }: KnownSubscription, partition: number) {
   if (after === null) return { from: 0, afterMessage: -1 };
   try {
     return { from: offsetAfter(after, { id, partition }), afterMessage: -1 };

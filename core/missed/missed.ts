@@ -3,7 +3,7 @@ import { createPacedBody } from "../../shared/paced-body.ts";
 import type { Caller } from "../../shared/core-api.ts";
 import type { Tail } from "../messages/tail.ts";
 import { waitForMessages } from "../requests/accepted.ts";
-import { type Admit, type Known, refuseEnded } from "../requests/admission.ts";
+import { type Admit, type KnownSubscription, refuseEnded } from "../requests/admission.ts";
 import { isSameClient } from "../state/ids.ts";
 import type { Secrets } from "../keys/secrets.ts";
 import { Refusal } from "../requests/refusal.ts";
@@ -136,7 +136,7 @@ export function createMissed(options: MissedOptions): Missed {
   }
 
   /** WIRE §5: a stream closes when its subscription ends, gets another secret, or becomes another client's. */
-  async function isAsOpened({ id, record: { life, secret, client } }: Known): Promise<boolean> {
+  async function isAsOpened({ id, record: { life, secret, client } }: KnownSubscription): Promise<boolean> {
     const record = await replica.subscription(id);
     return (record?.phase === "active" || record?.phase === "expired") && record.life === life &&
       options.secrets.isSame(record.secret, secret, id) && isSameClient(record.client, client);

@@ -15,14 +15,14 @@ export function parseLimit(text: string | null): number {
 }
 
 /**
- * Reads `after` and `since`, the later of which counts; `lastEventId` overrides both. `now` is ms since 1970.
+ * Reads `after` and `since`, the later of which counts; `lastEventId` overrides both. `time` is ms since 1970.
  * @throws {Refusal} "invalid_request" naming the parameter
  */
-export function parseFrom(query: URLSearchParams, topic: Topic, now: number): NamedPosition[] {
+export function parseFrom(query: URLSearchParams, topic: Topic, time: number): NamedPosition[] {
   const last = query.get("lastEventId");
-  if (last !== null) return [parsePosition(LAST_EVENT_ID, last, topic, now)];
+  if (last !== null) return [parsePosition(LAST_EVENT_ID, last, topic, time)];
   return [AFTER, SINCE].flatMap((parameter) => {
     const text = query.get(parameter.name);
-    return text === null ? [] : [parsePosition(parameter, text, topic, now)];
+    return text === null ? [] : [parsePosition(parameter, text, topic, time)];
   });
 }

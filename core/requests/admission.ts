@@ -12,7 +12,7 @@ import { wrongSignature } from "./subscriber-signature.ts";
 import type { Topic, Topics } from "./topics.ts";
 
 /** A subscription that was verified at least once: live, or ended and remembered. */
-export interface Known {
+export interface KnownSubscription {
   readonly id: string;
   readonly topic: Topic;
   readonly record: SubscriptionRecord & { readonly phase: Exclude<SubscriptionPhase, "pending"> };
@@ -31,7 +31,7 @@ export interface AdmissionOptions {
  * Finds the subscription, if the caller may ask about it.
  * @throws {Refusal} "unauthorized"; "not_found" for a pair never known, or never verified yet; "unavailable"
  */
-export type Admit = (topic: string, callback: string, caller: Caller) => Promise<Known>;
+export type Admit = (topic: string, callback: string, caller: Caller) => Promise<KnownSubscription>;
 
 export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionOptions): Admit {
   return async (name, callback, caller) => {
@@ -65,7 +65,7 @@ export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionO
 }
 
 /** WIRE §5: of a subscription that has ended only the status is told. @throws {Refusal} "gone" */
-export function refuseEnded({ record: { phase } }: Known): void {
+export function refuseEnded({ record: { phase } }: KnownSubscription): void {
   if (phase === "active" || phase === "expired") return;
   throw new Refusal("gone", `The subscription has ended (${phase}); subscribe again to begin a new one`);
 }

@@ -46,7 +46,7 @@ export type NamedPosition =
   | CursorPosition;
 
 /**
- * Reads a parameter's value. `now` is ms since 1970.
+ * Reads a parameter's value at `time`, ms since 1970.
  * @throws {Refusal} "invalid_request": none of the parameter's forms, a time that does not exist or is in the future, or a cursor
  * of another topic
  */
@@ -54,12 +54,12 @@ export function parsePosition(
   { name, forms }: PositionParameter,
   text: string,
   topic: Topic,
-  now: number,
+  time: number,
 ): NamedPosition {
   if (text === "latest" && forms.includes("latest")) return { kind: "latest" };
   if (text === "earliest" && forms.includes("earliest")) return { kind: "earliest" };
   if (forms.includes("time") && (isIsoTime(text) || !forms.includes("cursor"))) {
-    return { kind: "time", time: pastTime(name, text, now) };
+    return { kind: "time", time: pastTime(name, text, time) };
   }
   return parseCursor({ name, forms }, text, topic);
 }
@@ -111,12 +111,12 @@ export function offsetAfter(cursor: string, { id, partition }: Topic): number {
 }
 
 /** @throws {Refusal} "invalid_request" */
-function pastTime(parameter: string, text: string, now: number): number {
+function pastTime(parameter: string, text: string, present: number): number {
   const subject = `${parameter} ${quoted(text)}`;
   if (!isIsoTime(text)) throw new Refusal("invalid_request", `${subject} must be an ISO-8601 time with Z or an offset`);
   const time = parseIsoTime(text);
   if (Number.isNaN(time)) throw new Refusal("invalid_request", `${subject} is a time that does not exist`);
-  if (time > now + CLOCK_SKEW_MS) throw new Refusal("invalid_request", `${subject} is in the future`);
+  if (time > present + CLOCK_SKEW_MS) throw new Refusal("invalid_request", `${subject} is in the future`);
   return time;
 }
 

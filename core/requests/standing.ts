@@ -3,7 +3,7 @@ import type { Consolidator } from "../shards/consolidator.ts";
 import type { CursorRecord } from "../state/records.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
-import type { Known } from "./admission.ts";
+import type { KnownSubscription } from "./admission.ts";
 
 export interface Standing {
   /** Everything before this offset of the topic's partition is done. */
@@ -20,7 +20,7 @@ export interface StandingOptions {
 }
 
 /** The standing of a subscription that is active or expired. */
-export type StandingOf = (subscription: Known) => Promise<Standing>;
+export type StandingOf = (subscription: KnownSubscription) => Promise<Standing>;
 
 export function createStandingOf({ log, replica, consolidator }: StandingOptions): StandingOf {
   return async ({ id, topic, record }) => {

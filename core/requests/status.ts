@@ -3,7 +3,7 @@ import type { Caller, SubscriptionState, SubscriptionStatus } from "../../shared
 import type { BlockIndex } from "../messages/block-index.ts";
 import { encodeCursor } from "../messages/cursor.ts";
 import type { Log } from "../log/log.ts";
-import type { Admit, Known } from "./admission.ts";
+import type { Admit, KnownSubscription } from "./admission.ts";
 import type { StandingOf } from "./standing.ts";
 import type { Topic } from "./topics.ts";
 
@@ -57,7 +57,7 @@ export function createReadStatus({ log, admit, standingOf, index }: StatusOption
   }
 }
 
-function tombstone({ topic, callback }: Known["record"], state: SubscriptionState): SubscriptionStatus {
+function tombstone({ topic, callback }: KnownSubscription["record"], state: SubscriptionState): SubscriptionStatus {
   return {
     topic,
     callback,

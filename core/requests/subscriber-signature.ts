@@ -11,11 +11,11 @@ export function signedText({ method, path, query, timestamp, bodySha256 }: Omit<
   return [method, path, query, timestamp, bodySha256].join("\n");
 }
 
-/** Why a signature does not count, for its sender, or undefined if it is right. `now` is ms since 1970. */
-export function wrongSignature(request: SignedRequest, secret: string | undefined, now: number): string | undefined {
+/** Why a signature does not count, for its sender, or undefined if it is right. `time` is ms since 1970. */
+export function wrongSignature(request: SignedRequest, secret: string | undefined, time: number): string | undefined {
   const { timestamp, signature } = request;
   if (!/^[0-9]{1,12}$/.test(timestamp)) return "X-Subscriber-Timestamp must be the time in whole seconds since 1970";
-  if (Math.abs(now - Number(timestamp) * 1_000) > SKEW_MS) {
+  if (Math.abs(time - Number(timestamp) * 1_000) > SKEW_MS) {
     return "X-Subscriber-Timestamp is more than 300 s off; sign the request anew";
   }
   const encoded = /^v1=([A-Za-z0-9+/]{43}=)$/.exec(signature)?.[1];

@@ -1,0 +1,59 @@
+// replay: dead letters are to be sent again, once for each Idempotency-Key (WIRE §5, A3.8). core/effects/replay-letter.ts sends them.
+import type { ReplayOperation } from "../../shared/core-api.ts";
+import type { Log } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import type { ReplayEvent } from "../state/events.ts";
+import { requestKeyOf } from "../state/fold-subscription.ts";
+import { clientKeyOf, KEYS_KEPT_MS } from "../state/ids.ts";
+import { findDeadLetters } from "./accepted.ts";
+import type { KnownSubscription } from "./admission.ts";
+import { clientOf } from "./caller.ts";
+import { Refusal } from "./refusal.ts";
+import { refuseTooMany, rememberedIds, requestHash } from "./remembered.ts";
+
+export interface ReplayParts {
+  readonly log: Pick<Log, "end" | "partitionOf">;
+  readonly replica: Pick<Replica, "deadLetters">;
+  /** ms since 1970. */
+  readonly time: number;
+}
+
+/**
+ * The event of a replay; undefined if a replay with this key has acted already.
+ * @throws {Refusal} "conflict" if the key was used for another letter; "too_many"; "not_found"; "unavailable"
+ */
+export async function replayEvent(
+  { topic, callback, caller, key, letter }: ReplayOperation,
+  subscription: KnownSubscription,
+  parts: ReplayParts,
+): Promise<ReplayEvent | undefined> {
+  const { time } = parts;
+  const remembered = rememberedIds(subscription.record, time);
+  const name = `replay_${requestHash(`${clientKeyOf(clientOf(caller))}\n${subscription.id}\n${key}`)}`;
+  const id = `${name}.${requestHash(letter ?? "").slice(0, 8)}`;
+  const before = remembered.find((other) => requestKeyOf(other) === name);
+  if (before === id) return undefined;
+  if (before !== undefined) {
+    throw new Refusal("conflict", "This Idempotency-Key was used with another id; use a new one for another request");
+  }
+  refuseTooMany(remembered);
+  const letters = await lettersOf(letter, subscription, parts);
+  return { type: "replay", id, time, topic, callback, keptMs: KEYS_KEPT_MS, ...letters };
+}
+
+/** Where the letters stand: the one of this message id, or all that there are now. */
+async function lettersOf(
+  letter: string | undefined,
+  { id: subscriptionId, record: { life } }: KnownSubscription,
+  { log, replica }: ReplayParts,
+): Promise<{ from: number; end: number }> {
+  if (letter === undefined) {
+    return { from: 0, end: await log.end("dead-letters", log.partitionOf("dead-letters", subscriptionId)) };
+  }
+  const query = { subscriptionId, life, from: 0, afterMessage: -1, messageId: letter, limit: 1 };
+  const [found] = await findDeadLetters(replica, query);
+  if (found === undefined) {
+    throw new Refusal("not_found", `id "${letter}" is not the id of a dead letter of this subscription`);
+  }
+  return { from: found.place, end: found.place + 1 };
+}

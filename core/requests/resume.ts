@@ -1,0 +1,33 @@
+// resume: push again at once, from where the subscription stands or from a named position (WIRE §5).
+import type { ResumeOperation } from "../../shared/core-api.ts";
+import type { Log } from "../log/log.ts";
+import type { ResumeEvent } from "../state/events.ts";
+import type { KnownSubscription } from "./admission.ts";
+import { FROM, offsetOf, parsePosition } from "./position.ts";
+import { refuseTooMany, rememberedIds, requestHash } from "./remembered.ts";
+
+/** A signed request can be replayed by anyone who saw it as long as its timestamp counts; it is remembered for twice that. */
+const SIGNED_KEPT_MS = 600_000;
+const RETRIES_KEPT_MS = 120_000;
+
+/**
+ * The event of a resume; `time` is ms since 1970.
+ * @throws {Refusal} "invalid_request" naming `from`; "too_many"
+ */
+export async function resumeEvent(
+  operation: ResumeOperation,
+  { topic: { id, partition }, record }: KnownSubscription,
+  { log, time }: { readonly log: Pick<Log, "end" | "positionAt">; readonly time: number },
+): Promise<ResumeEvent> {
+  refuseTooMany(rememberedIds(record, time));
+  const { topic, callback, caller } = operation;
+  // A POST's signature acts once (WIRE §5).
+  const once = caller.kind === "signature"
+    ? { id: `sig_${requestHash(caller.signature)}`, keptMs: SIGNED_KEPT_MS }
+    : { id: operation.id, keptMs: RETRIES_KEPT_MS };
+  const resume = { type: "resume", time, topic, callback, ...once } as const;
+  if (operation.from === undefined) return resume;
+  const position = parsePosition(FROM, operation.from, { id, partition }, time);
+  // WIRE §5: never before the subscription's start.
+  return { ...resume, from: Math.max(record.start, await offsetOf(position, { id, partition }, log)) };
+}
