@@ -1,4 +1,4 @@
-// The secrets of subscriptions, sealed everywhere but here (ARCHITECTURE §5).
+// The secrets of subscriptions: only this room opens them (ARCHITECTURE §5).
 import { createPrivateKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { type CoreKey, publicHalf, type SealingKey } from "../../shared/jwks.ts";
@@ -8,7 +8,7 @@ import { openSealed, sealedHeaderOf } from "./open-sealed.ts";
 
 const logger = getLogger(["tidings", "core", "keys"]);
 
-/** A secret that cannot be opened here; the message says why, and nothing of the secret. */
+/** A secret that cannot be opened here. The message says why, and nothing of the secret. */
 export class SecretError extends Error {
   readonly code: "unknown_key" | "not_sealed" | "other_subscription" | "damaged";
   constructor(code: SecretError["code"], message: string) {
@@ -19,37 +19,37 @@ export class SecretError extends Error {
 }
 
 export interface Secrets {
-  /** What edges seal to: the first one. */
+  /** The public keys of this core. Edges seal to the first one. */
   readonly sealingKeys: readonly SealingKey[];
   readonly counts: { opened: number; unopened: number; resealed: number };
-  /** @throws {SecretError} counted and logged */
+  /** Opens a sealed secret; a failure is counted and logged. @throws {SecretError} */
   open(sealed: string, subscriptionId: string): string;
   /**
-   * The secret that a subscriber's signature is checked with; undefined where there is none, which takes as long to find.
+   * Opens the secret that a subscriber's signature is checked with; undefined if there is none. Both take equally long (WIRE §5).
    * @throws {SecretError}
    */
   forSignature(sealed: string | undefined, subscriptionId: string): string | undefined;
-  /** Whether two sealed secrets of a subscription are the same secret; false if one cannot be opened. */
+  /** Whether two sealed secrets of a subscription hold the same secret; false if one cannot be opened. */
   isSame(one: string | undefined, other: string | undefined, subscriptionId: string): boolean;
-  /** Judges a sealed secret by what it says of itself. @throws {SecretError} */
+  /** Checks the header of a sealed secret without opening it. @throws {SecretError} if this core could not open it */
   examine(sealed: string, subscriptionId: string): void;
-  /** Whether it is sealed to the key that edges seal to now, or cannot be brought there. */
+  /** Whether a secret is sealed to the key that edges seal to now, or cannot be resealed to it. */
   isCurrent(sealed: string): boolean;
-  /** The same secret sealed to the first key. @throws {SecretError} */
+  /** Seals a secret to the first key. @throws {SecretError} if it cannot be opened */
   reseal(sealed: string, subscriptionId: string): Promise<string>;
 }
 
 const DECOY = "there is no such subscription";
-/** Keys that are not known are logged once each. */
+/** Each error text is logged once, and at most this many are. */
 const MOST_LOGGED = 100;
 
-/** @throws {Error} if a key is none */
+/** Edges seal to the first key; the others open older secrets. @throws {Error} if a key is not valid */
 export async function createSecrets(keys: readonly CoreKey[]): Promise<Secrets> {
   const privateKeys = new Map<string, KeyObject>();
   for (const { kid, ...jwk } of keys) privateKeys.set(kid, createPrivateKey({ key: jwk, format: "jwk" }));
   const sealingKeys = keys.map(publicHalf);
   const sealer: Sealer = await createSealer(sealingKeys[0]!);
-  // WIRE §5: nobody is to learn from the time it takes whether a pair is known.
+  // WIRE §5: the time that an answer takes must not show whether a pair is known.
   const decoy = await sealer.seal(randomToken(24), sealingSubject(DECOY));
   const counts = { opened: 0, unopened: 0, resealed: 0 };
   const logged = new Set<string>();
@@ -100,7 +100,7 @@ export async function createSecrets(keys: readonly CoreKey[]): Promise<Secrets> 
       return undefined;
     },
     isSame(one, other, subscriptionId) {
-      // Sealed anew it reads differently, and is the same.
+      // The same secret, sealed again, is another text.
       if (one === other) return true;
       if (one === undefined || other === undefined) return false;
       try {

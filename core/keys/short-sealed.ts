@@ -1,15 +1,15 @@
-// A sealed secret in half its length, for where a million are held: without what its header repeats of every other secret of this
-// hub and of its subscription's id (shared/sealed-secret.ts). The header is authenticated, so it comes back byte for byte.
+// A sealed secret in half its length, for a memory with a million of them. It leaves out what the header (shared/sealed-secret.ts)
+// shares with the hub's other secrets, and the subscription's id. The header is authenticated, so it must come back byte for byte.
 import { SEALING, sealingSubject } from "../../shared/sealed-secret.ts";
 
-/** Between a header and what follows, in a JWE without an encrypted key. */
+/** What separates the header from the rest in a JWE without an encrypted key. */
 const NO_KEY = "..";
 
-/** What follows differs from secret to secret: the key's id, and the ephemeral key. */
+/** A header as our edges write it. Only the key's id and the ephemeral key differ from secret to secret. */
 const HEADER =
   /^\{"alg":"ECDH-ES","enc":"A256GCM","kid":"([^"\\.]+)","sub":"[^"\\]+","epk":\{"x":"([A-Za-z0-9_-]+)","crv":"X25519","kty":"OKP"\}\}$/;
 
-/** The same secret, shorter; undefined if its header is not written as our edges write it. */
+/** Shortens a sealed secret; undefined if its header is not written as our edges write it. */
 export function shorten(sealed: string, subscriptionId: string): string | undefined {
   const end = sealed.indexOf(NO_KEY);
   if (end < 0) return undefined;
@@ -19,7 +19,7 @@ export function shorten(sealed: string, subscriptionId: string): string | undefi
   return `${kid}.${x}.${sealed.slice(end + NO_KEY.length)}`;
 }
 
-/** What `shorten` shortened. */
+/** The sealed secret that `shorten` shortened. */
 export function lengthen(short: string, subscriptionId: string): string {
   const [kid, x, ...rest] = short.split(".");
   return headerOf(kid!, x!, subscriptionId) + NO_KEY + rest.join(".");

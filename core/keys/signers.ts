@@ -1,9 +1,9 @@
-// What lanes sign with: each opens its secret at its first signed attempt and keeps it, never one per attempt; and only so many
-// are open at once, so that a million quiet subscriptions hold none.
+// What lanes sign with. A lane's secret is opened at its first signed attempt and stays open for the next ones; the number of open
+// secrets is bounded, so that a million quiet subscriptions cost no memory for them.
 import { encodedKeyOf } from "../../shared/standard-webhooks.ts";
 import type { Secrets } from "./secrets.ts";
 
-/** The keys of both signatures of a delivery (WIRE §3), as text: a native key object costs 1 KiB, and saves nothing at an attempt. */
+/** The keys of both signatures of a delivery (WIRE §3) as text: a native key object costs 1 KiB, and makes no attempt faster. */
 export interface Signing {
   /** X-Hub-Signature's key: the secret's bytes, UTF-8. */
   readonly hub: string;
@@ -12,7 +12,7 @@ export interface Signing {
   readonly encoding: "utf8" | "base64";
 }
 
-/** Where a subscription's secret is kept, sealed, and open once it was used. */
+/** A subscription's sealed secret, and the keys that it holds while it is open. */
 export interface Signer {
   readonly sealed: string;
   readonly subscriptionId: string;
@@ -20,11 +20,11 @@ export interface Signer {
 }
 
 export interface Signers {
-  /** @throws {SecretError} */
+  /** The keys of a signer; opens its secret if it is not open. @throws {SecretError} */
   of(signer: Signer): Signing;
 }
 
-/** About 16 MB of keys: those of a topic with 100,000 subscribers have room, and opening one takes longer than a delivery. */
+/** About 16 MB of keys: enough for a topic with 100,000 subscribers. Opening a secret takes longer than a delivery. */
 const MOST_OPEN = 131_072;
 
 export function createSigners(
@@ -38,7 +38,7 @@ export function createSigners(
       signer.signing = signing;
       if (open.length < most) open.push(signer);
       else {
-        // Any one, not the oldest: of a message for more lanes than this, the oldest would always be the one that is next.
+        // A random one is closed, not the oldest: if more lanes than this take turns, the oldest is always the one that is next.
         const at = Math.floor(random() * most);
         open[at]!.signing = undefined;
         open[at] = signer;

@@ -3,9 +3,9 @@ import { mkdir, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /**
- * Makes a directory and what is missing above it. Not Node's own `recursive`, which tries for ever (24.21) where the directory
- * above is there and takes none: in /proc, say.
- * @throws as `mkdir`, if there is none afterwards
+ * Makes a directory and what is missing above it. Node's own `recursive` (24.21) never ends where the directory above exists but
+ * allows no new ones, as in /proc.
+ * @throws as `mkdir`, if there is no directory afterwards
  */
 export async function makeDirectory(path: string): Promise<void> {
   const directory = resolve(path);
@@ -21,7 +21,7 @@ export async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-/** Another may have made it meanwhile; whatever else `mkdir` said of one that is there does not matter. */
+/** Ignores an error of `mkdir` if the directory is there: another process may have made it meanwhile. */
 async function mustBeThere(directory: string, error: unknown): Promise<void> {
   const found = await stat(directory).catch(() => undefined);
   if (found?.isDirectory() !== true) throw error;

@@ -1,7 +1,7 @@
-// One libSQL file, opened the way all of ours are: a writer and a reader, each one connection (ARCHITECTURE A2.5).
+// Opens a libSQL file the way all of ours are opened: one connection writes, one reads (A2.5).
 import { type Client, createClient, type InStatement, LibsqlError } from "@libsql/client/sqlite3";
 
-/** Another process holds the file. The message is a sentence for people. */
+/** Another process uses the file. The message is a sentence for people. */
 export class LockedError extends Error {
   override readonly name = "LockedError";
 }
@@ -14,15 +14,15 @@ export interface Database {
   close(): void;
 }
 
-/** Opens (or makes) a file. `synchronous` FULL makes a commit survive a power cut; NORMAL is for what can be rebuilt. */
+/** Opens or makes a file. With `synchronous` FULL a commit survives a power cut; NORMAL is for files that can be rebuilt. */
 export async function openDatabase(path: string, synchronous: "FULL" | "NORMAL"): Promise<Database> {
   const write = createClient({ url: urlOf(path), concurrency: 1 });
   try {
-    // Before the first table: freed pages can be given back after retention.
+    // Must come before the first table; lets retention give freed pages back.
     await write.execute("PRAGMA auto_vacuum = INCREMENTAL");
     await write.execute("PRAGMA journal_mode = WAL");
     await write.execute(`PRAGMA synchronous = ${synchronous}`);
-    // What one large batch has blown the WAL up to is given back when it starts anew.
+    // A WAL that one large batch has made longer shrinks to this when it starts anew.
     await write.execute(`PRAGMA journal_size_limit = ${WAL_BYTES}`);
     const read = createClient({ url: urlOf(path), concurrency: 1 });
     await read.execute("PRAGMA query_only = ON");
@@ -41,8 +41,8 @@ export async function openDatabase(path: string, synchronous: "FULL" | "NORMAL")
 }
 
 /**
- * Holds `lock.db` exclusively for life, so that a second process on the same directory is refused (A2.5).
- * @throws {LockedError} if another process holds it
+ * Locks `lock.db` until the returned function is called, so that a second process on the same directory is refused (A2.5).
+ * @throws {LockedError} if another process has locked it
  */
 export async function holdLock(path: string): Promise<() => Promise<void>> {
   const client = createClient({ url: urlOf(path), concurrency: 1, timeout: 300 });
@@ -52,20 +52,20 @@ export async function holdLock(path: string): Promise<() => Promise<void>> {
     await client.batch(["CREATE TABLE IF NOT EXISTS held (at INTEGER)", "DELETE FROM held"], "write");
     await client.execute({ sql: "INSERT INTO held VALUES (?)", args: [Date.now()] });
   } catch (error) {
-    await letGo(client).catch(() => {});
+    await release(client).catch(() => {});
     if (isCode(error, "SQLITE_BUSY") || isCode(error, "SQLITE_LOCKED")) {
       throw new LockedError(`Cannot open ${path}: another process is using this data directory`, { cause: error });
     }
     throw error;
   }
-  return () => letGo(client);
+  return () => release(client);
 }
 
 /**
- * Closing alone would let go of the lock only when the garbage collector has found every statement; it is given back at the
- * first read after the mode has changed.
+ * Releases the lock: SQLite does so at the first read after the mode has changed. A close alone would release it only after the
+ * garbage collector has found every statement.
  */
-async function letGo(client: Client): Promise<void> {
+async function release(client: Client): Promise<void> {
   try {
     await client.execute("PRAGMA locking_mode = NORMAL");
     await client.execute("SELECT 1 FROM sqlite_master");
@@ -74,19 +74,19 @@ async function letGo(client: Client): Promise<void> {
   }
 }
 
-/** The path as a file URL: what `%`, `?` and `#` mean in one must not be read into the name of a directory. */
+/** The path as a file URL. `%`, `?` and `#` in a directory's name are escaped, because they mean something in a URL. */
 function urlOf(path: string): string {
   return `file:${encodeURI(path).replaceAll("?", "%3F").replaceAll("#", "%23")}`;
 }
 
-/** Whether a libSQL error has this primary code, also as an extended one ("SQLITE_IOERR_FSYNC" has SQLITE_IOERR). */
+/** Whether an error of libSQL has this primary code; "SQLITE_IOERR_FSYNC" has SQLITE_IOERR, too. */
 export function isCode(error: unknown, code: string): boolean {
   return error instanceof LibsqlError && (error.code.startsWith(code) || (error.extendedCode ?? "").startsWith(code));
 }
 
 export type Statement = InStatement;
 
-/** `(?,?),(?,?)` for that many rows: multi-row inserts are 3 × faster than a batch of single ones. */
+/** Placeholders for many rows, as in `(?,?),(?,?)`: multi-row inserts are three times as fast as a batch of single ones. */
 export function rowsOf(count: number, columns: number): string {
   const row = `(${"?,".repeat(columns - 1)}?)`;
   return `${row},`.repeat(count - 1) + row;
