@@ -1,5 +1,5 @@
 // The log port. Publishing appends to it, delivering moves a cursor on it, recovery reads it back.
-// Two adapters pass one contract suite (test/contract/log.ts): libsql.ts (one file) and kafka/ (a real broker).
+// Two adapters pass one contract suite (test/contract/log.ts): libsql/ (one file) and kafka/ (a real broker).
 
 /** The streams of ARCHITECTURE §2. `messages` and `events` take appends from outside; the rest belong to a shard's writer. */
 export type Stream = AppendStream | ShardStream;
@@ -11,7 +11,7 @@ export const STREAMS: readonly Stream[] = ["messages", "events", ...SHARD_STREAM
 /** Streams that keep the newest record of each key; a null value is a tombstone. */
 export const COMPACTED: readonly Stream[] = ["topics", "subscriptions", "cursors", "blocks"];
 
-/** A place in a stream. `offset` names the record that stands there, or will. */
+/** A position in a stream. `offset` is that of the record which stands there, or will. */
 export interface Position {
   readonly partition: number;
   readonly offset: number;
@@ -32,26 +32,26 @@ export interface LogRecord extends Position {
   readonly time: number;
 }
 
-/** A record a shard's writer commits. Its partition is the shard's own, unless it says another (`blocks`). */
+/** A record that a shard's writer commits. Its partition is the shard's own, unless it names another (`blocks`). */
 export interface ShardRecord extends NewRecord {
   readonly stream: ShardStream;
   readonly partition?: number;
 }
 
-/** Records that were asked for but are no longer kept: `from` is what was asked, `to` is where the log now starts. */
+/** Records that were asked for but are no longer kept: `from` is the offset asked for, `to` is where the log starts now. */
 export interface Gap {
   readonly from: number;
   readonly to: number;
 }
 
-/** What one read brought. `next` is where to go on, beyond control records, compacted holes and records of other keys. */
+/** What one read brought. `next` is where to read on, beyond control records, compacted holes and records of other keys. */
 export interface Chunk {
   readonly records: readonly LogRecord[];
   readonly next: number;
   readonly gap?: Gap;
 }
 
-/** What a follower brought: as a Chunk, and where it is from. `records` may be empty where only `next` moved. */
+/** What a follower brought: a chunk, and where it is from. `records` is empty if only `next` moved. */
 export interface Batch extends Chunk {
   readonly stream: Stream;
   readonly partition: number;
@@ -66,66 +66,66 @@ export interface ReadLimits {
 
 /** A long-lived reader of several partitions. Handlers of one follower run one at a time, in order within a partition. */
 export interface Follower {
-  /** Follows one more partition, or this one from another place. */
+  /** Follows one more partition, or follows this one from another offset. */
   add(stream: Stream, partition: number, from: number): void;
-  /** No handler is called for this partition any more; one that runs ends. */
+  /** No handler is called for this partition from now on; one that is running ends. */
   remove(stream: Stream, partition: number): void;
   /** Stops reading; resolves after the running handler has ended. Idempotent. */
   close(): Promise<void>;
 }
 
-/** Where to begin following, per stream: the next offset wanted of each partition (index = partition). An empty one: `add` follows. */
+/** Where to begin following, per stream: the next offset wanted of each partition (index = partition). Empty if `add` says it. */
 export type FollowFrom = Partial<Record<Stream, readonly number[]>>;
 
-/** All that one owner writes for one shard, in one transaction after the other (A3.1). */
+/** Writes everything that one owner writes for one shard, one transaction after the other (A3.1). */
 export interface ShardWriter {
   /**
-   * Writes all records or none; resolves when they are durable, so that `follow` yields them. After an unclear failure the
-   * adapter repeats the commit itself (all shard records are whole states, so a second write changes nothing), until it is
-   * durable, the writer is closed, or another owner has taken the shard.
+   * Writes all records or none; resolves when they are durable, so that `follow` yields them. If the outcome of a commit is
+   * unknown, the adapter repeats it (all shard records are whole states, so a second write changes nothing) until it is durable,
+   * the writer is closed, or another owner has taken the shard.
    * @throws {LogError} "fenced", "closed", "full" (embedded log: no room on the disk), "too_large" (Kafka); nothing was written
    */
   commit(records: readonly ShardRecord[]): Promise<void>;
   close(): Promise<void>;
 }
 
-/** A process, as the group sees it that shares the shards out among processes (ARCHITECTURE §3). */
+/** A process as the group sees it: the group shares the shards among its processes (ARCHITECTURE §3). */
 export interface Member {
-  /** The shards that it has now, or is taking: told to whoever assigns, so that little moves (A3.3). */
+  /** The shards that it has now or is taking. The assigner gets them, so that few shards move (A3.3). */
   held(): readonly number[];
   /**
-   * These are its shards from now on: what it holds beyond them it releases, what it lacks it takes. Nobody awaits it, and every
-   * rebalance calls it, also with the same shards. An empty list also says that the group has put it out.
+   * Assigns the shards that are its own from now on: it releases the others that it holds, and takes those that it lacks. Every
+   * rebalance calls this, also with the same shards; nobody awaits it. An empty list may also mean that the group has put it out.
    */
   assigned(shards: readonly number[]): void;
-  /** What the process before this one in the same place was known as, if it is known to be dead: it leaves first. */
+  /** The id under which a dead process with the same data directory was a member: it leaves the group first. */
   readonly predecessor?: string | undefined;
-  /** What this process is known as from now on. */
+  /** Tells the id under which this process is a member from now on. */
   joinedAs?(id: string): void;
-  /** It may not join, and will not until somebody allows it; it tries on. */
+  /** The brokers do not allow it to join. It keeps trying until somebody allows it. */
   forbidden?(error: LogError): void;
 }
 
 export interface Membership {
   /**
-   * When the last Heartbeat or SyncGroup that was acknowledged was *sent*, ms of the monotonic clock (A3.4); -Infinity while it is
-   * no member. For 10 s from then on nobody else is given its shards, unless it was told so by `assigned`.
+   * When the last acknowledged Heartbeat or SyncGroup was *sent*, ms of the monotonic clock (A3.4); -Infinity while it is not a
+   * member. For 10 s from then on nobody else gets its shards, unless `assigned` has told it so.
    */
   confirmedAt(): number;
-  /** Joins anew, with what it holds now: `assigned` follows. For an owner that was fenced (A3.4). */
+  /** Joins again with the shards that it holds now; `assigned` follows. For an owner that was fenced (A3.4). */
   rejoin(): void;
-  /** Leaves, so that its shards move at once; `assigned` is not called any more. Never rejects. Idempotent. */
+  /** Leaves, so that its shards move at once; `assigned` is not called after it. Never rejects. Idempotent. */
   leave(): Promise<void>;
 }
 
 export interface Log {
   readonly kind: "libsql" | "kafka";
-  /** Names this very log for as long as it exists (cluster id and prefix; the file's own id), so that a copy of its state can tell. */
+  /** Identifies this log for as long as it exists (cluster id and prefix; the file's own id): a copy of its state names it. */
   readonly identity: string;
   readonly supports: {
     /** Reads by key use an index, so they cost what they return. */
     readonly keyIndex: boolean;
-    /** Several processes share its shards: `join` says who has which. Without it the one process that has it open has all. */
+    /** Several processes share its shards, and `join` says who has which. Otherwise the one process that has it open has all. */
     readonly group: boolean;
   };
 
@@ -135,13 +135,13 @@ export interface Log {
 
   /**
    * Appends one record; resolves when it is durable on all in-sync replicas (A2.1). Calls are batched.
-   * @throws {LogError} "too_large", "unavailable" (not known to be written: retry with the same id), "full", "closed"
+   * @throws {LogError} "too_large", "unavailable" (it may be written or not: retry with the same id), "full", "closed"
    */
   append(stream: AppendStream, record: NewRecord, partition?: number): Promise<Position & { readonly time: number }>;
 
   /** The offset of the oldest record kept, or of the next one if there is none. */
   start(stream: Stream, partition: number): Promise<number>;
-  /** The offset the next record will have (on Kafka the last stable offset). Calls of the same few ms are one question. */
+  /** The offset that the next record will have (on Kafka the last stable offset). Calls of the same few ms share one request. */
   end(stream: Stream, partition: number): Promise<number>;
   /** The offset of the first record at or after `time` (ms), or the end. */
   positionAt(stream: Stream, partition: number, time: number): Promise<number>;
@@ -152,7 +152,7 @@ export interface Log {
    */
   read(stream: Stream, partition: number, from: number, limits: ReadLimits): Promise<Chunk>;
 
-  /** Counts the records of a key from an offset on, and tells the time of the first; only where `supports.keyIndex`. */
+  /** Counts the records of a key from an offset on, and reads the time of the first; only with `supports.keyIndex`. */
   count?(
     stream: Stream,
     partition: number,
@@ -165,13 +165,14 @@ export interface Log {
 
   /**
    * Opens the writer of a shard: fences the one before it, writes the marks under `~owner`, and resolves when they can be read
-   * (A3.1, A3.2). `mayOpen` is asked right before each request that fences (A3.4): now, and after an unclear commit, which is
-   * repeated only when it says yes.
-   * @throws {LogError} "fenced": another has taken it meanwhile, or `mayOpen` said no; "unavailable", "closed", "misconfigured"
+   * (A3.1, A3.2). `mayOpen` is asked right before each request that fences (A3.4): now, and after a commit whose outcome is
+   * unknown, which is repeated only if it says yes.
+   * @throws {LogError} "fenced": another owner has taken it meanwhile, or `mayOpen` said no; "unavailable", "closed",
+   * "misconfigured"
    */
   openWriter(shard: number, mayOpen?: () => boolean): Promise<ShardWriter>;
 
-  /** Joins the group that shares the shards out, and stays in it until `leave`; only where `supports.group`. */
+  /** Joins the group that shares the shards, and stays in it until `leave`; only with `supports.group`. */
   join?(member: Member): Membership;
 
   /** Resolves if the log can be reached now. @throws {LogError} "unavailable", "closed" */
