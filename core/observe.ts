@@ -1,28 +1,28 @@
 // The core's own figures for /metrics (WIRE §8), counted where they happen and read at each scrape.
 import type { Metrics } from "../shared/metrics.ts";
-import type { Consolidator } from "./shards/consolidator.ts";
+import type { Engine } from "./engine.ts";
+import type { Ownership } from "./shards/ownership.ts";
 import type { Lane } from "./delivery/lane/lane.ts";
 import type { Secrets } from "./keys/secrets.ts";
 import type { Missed } from "./missed/missed.ts";
-import { nextTurn } from "../shared/turn.ts";
+import { nextTurn, TURN_MS } from "../shared/turn.ts";
 
-const TURN_MS = 20;
 const LOOKED_AT_ONCE = 256;
 
 export function observe(
   metrics: Metrics,
-  consolidator: Consolidator,
+  engine: Engine,
   missed: Pick<Missed, "open">,
   secrets: Pick<Secrets, "counts">,
 ): void {
-  const { delivery } = consolidator;
+  const { delivery, ownership } = engine;
   metrics.totals("tidings_secrets_total", "Secrets of subscriptions by what was done with them", ["what"], () => [
     [{ what: "opened" }, secrets.counts.opened],
     [{ what: "unopened" }, secrets.counts.unopened],
     [{ what: "resealed" }, secrets.counts.resealed],
   ]);
   const { counts } = delivery;
-  observeGroup(metrics, consolidator);
+  observeGroup(metrics, engine);
   metrics.totals("tidings_deliveries_total", "Attempts by outcome", ["outcome"], () => [
     [{ outcome: "delivered" }, counts.delivered],
     [{ outcome: "retried" }, counts.retried],
@@ -47,7 +47,7 @@ export function observe(
   metrics.gauge("tidings_lanes", "Lanes by state", ["state"], async (gauge) => {
     const states = new Map<string, number>();
     for (const state of ["idle", "inFlight", "catchingUp", "backingOff", "parked"]) states.set(state, 0);
-    await eachLane(consolidator, (lane) => void states.set(lane.state, (states.get(lane.state) ?? 0) + 1));
+    await eachLane(ownership, (lane) => void states.set(lane.state, (states.get(lane.state) ?? 0) + 1));
     for (const [state, count] of states) gauge.set(count, { state });
   });
   metrics.gauge(
@@ -56,7 +56,7 @@ export function observe(
     [],
     async (gauge) => {
       let lag = 0;
-      await eachLane(consolidator, (lane) => {
+      await eachLane(ownership, (lane) => {
         const tail = delivery.tail.next(lane.partition);
         lag = Math.max(lag, tail - lane.position(tail));
       });
@@ -67,21 +67,21 @@ export function observe(
     "tidings_subscriptions",
     "Subscriptions of every phase, and pairs that wait for verification",
     [],
-    (gauge) => gauge.set(consolidator.shards.reduce((sum, shard) => sum + shard.subscriptions, 0)),
+    (gauge) => gauge.set(ownership.shards.reduce((sum, shard) => sum + shard.subscriptions, 0)),
   );
   metrics.totals(
     "tidings_events_set_aside_total",
     "Events that could not be applied",
     [],
-    () => [[{}, consolidator.shards.reduce((sum, shard) => sum + shard.setAside, 0)]],
+    () => [[{}, ownership.shards.reduce((sum, shard) => sum + shard.setAside, 0)]],
   );
 }
 
 /** A million lanes are looked at in turns: deliveries and heartbeats go on in between (ARCHITECTURE §4). */
-async function eachLane({ shards }: Consolidator, look: (lane: Lane) => void): Promise<void> {
+async function eachLane(ownership: Ownership, look: (lane: Lane) => void): Promise<void> {
   let turn = performance.now();
   let looked = 0;
-  for (const shard of shards) {
+  for (const shard of ownership.shards) {
     for (const lane of shard.book.lanes()) {
       look(lane);
       if (++looked % LOOKED_AT_ONCE !== 0 || performance.now() - turn < TURN_MS) continue;
@@ -92,23 +92,23 @@ async function eachLane({ shards }: Consolidator, look: (lane: Lane) => void): P
 }
 
 /** How this process shares the shards with others (ARCHITECTURE §3). */
-function observeGroup(metrics: Metrics, consolidator: Consolidator): void {
+function observeGroup(metrics: Metrics, { ownership, consolidator }: Engine): void {
   metrics.gauge("tidings_shards", "Shards whose lanes run here", [], (gauge) => {
-    gauge.set(consolidator.shards.filter(({ isRunning }) => isRunning).length);
+    gauge.set(ownership.shards.filter(({ isRunning }) => isRunning).length);
   });
   metrics.totals("tidings_rebalances_total", "Assignments of shards to this process", [], () => [
-    [{}, consolidator.group.rebalances],
+    [{}, consolidator.counts.rebalances],
   ]);
-  metrics.totals("tidings_shards_taken_total", "Shards taken", [], () => [[{}, consolidator.group.taken]]);
+  metrics.totals("tidings_shards_taken_total", "Shards taken", [], () => [[{}, consolidator.counts.taken]]);
   metrics.totals("tidings_shards_fenced_total", "Shards lost to another process before they were let go of", [], () => [
-    [{}, consolidator.group.fenced],
+    [{}, consolidator.counts.fenced],
   ]);
   metrics.gauge(
     "tidings_session_age_seconds",
     "How long ago the heartbeat was sent that confirmed this process's shards last; above 8 it sends nothing",
     [],
     (gauge) => {
-      const { confirmedAgoMs } = consolidator.group;
+      const { confirmedAgoMs } = ownership;
       gauge.set(confirmedAgoMs === undefined || confirmedAgoMs === Infinity ? 0 : confirmedAgoMs / 1_000);
     },
   );

@@ -1,5 +1,6 @@
 // Where a live subscription stands: from memory if its lane runs here, else from what was checkpointed (A4.3).
-import type { Consolidator } from "../shards/consolidator.ts";
+import type { Ownership } from "../shards/ownership.ts";
+import type { Tail } from "../messages/tail.ts";
 import type { CursorRecord } from "../state/records.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -16,18 +17,19 @@ export interface Standing {
 export interface StandingOptions {
   readonly log: Log;
   readonly replica: Replica;
-  readonly consolidator: Consolidator;
+  readonly ownership: Pick<Ownership, "shardOf">;
+  readonly tail: Pick<Tail, "next">;
 }
 
 /** The standing of a subscription that is active or expired. */
 export type StandingOf = (subscription: KnownSubscription) => Promise<Standing>;
 
-export function createStandingOf({ log, replica, consolidator }: StandingOptions): StandingOf {
+export function createStandingOf({ log, replica, ownership, tail }: StandingOptions): StandingOf {
   return async ({ id, topic, record }) => {
-    const lane = consolidator.shardOf(id)?.book.lane(id);
+    const lane = ownership.shardOf(id)?.book.lane(id);
     if (lane !== undefined && lane.life === record.life) {
       return {
-        position: lane.position(consolidator.delivery.tail.next(topic.partition)),
+        position: lane.position(tail.next(topic.partition)),
         parked: lane.state === "parked",
         lastError: lane.health.lastError === "" ? null : lane.health.lastError,
         gaps: lane.gaps,

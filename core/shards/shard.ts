@@ -43,8 +43,11 @@ export interface ShardOptions {
   readonly onLost: (error: Error) => void;
 }
 
-export interface ReleaseLimits {
+/** How long the parts of a release may take, ms. */
+export interface ReleaseTimeouts {
+  /** Of attempts under way, to be answered. */
   readonly answersMs: number;
+  /** Of the last batch, to be durable. */
   readonly batchMs: number;
 }
 
@@ -220,7 +223,7 @@ export class Shard {
    * Lets go of the shard (A3.3): nothing new starts, attempts have `answersMs` to be answered, the last batch, which may take
    * `batchMs`, says where the lanes stand and that the shard is free. Then it is gone. Never rejects.
    */
-  async release({ answersMs, batchMs }: ReleaseLimits): Promise<void> {
+  async release({ answersMs, batchMs }: ReleaseTimeouts): Promise<void> {
     await this.#delivery?.hold(this.number, answersMs);
     this.#releasing = true;
     this.#stopped = true;

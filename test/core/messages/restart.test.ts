@@ -28,7 +28,7 @@ async function append(rig: CoreRig, from: number, to: number): Promise<void> {
 }
 
 async function check(rig: CoreRig, to: number): Promise<void> {
-  const { blocks, delivery: { tail } } = rig.consolidator;
+  const { blocks, delivery: { tail } } = rig.engine;
   assert.ok(await tail.passed(0, to, 10_000));
   assert.equal(blocks.reach(0), to);
   const expected = Array.from({ length: to }, (_, n) => n).filter((n) => n % 3 === 0 && n >= 1_500);

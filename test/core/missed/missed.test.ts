@@ -33,12 +33,12 @@ interface Asking {
 
 /** Missed messages over a rig, whose subscribers answer nothing: what is published stays missed. */
 function over(rig: CoreRig, more: Partial<MissedOptions> = {}): Asking {
-  const { log, replica, consolidator } = rig;
-  const { delivery: { tail }, blocks: index } = consolidator;
+  const { log, replica, engine } = rig;
+  const { ownership, delivery: { tail }, blocks: index } = engine;
   const clock = Date.now;
   const topics = createTopics({ log, replica, quotas: NO_QUOTAS, clock });
   const admit = createAdmit({ log, replica, topics, secrets: OPEN_SECRETS, clock });
-  const standingOf = createStandingOf({ log, replica, consolidator });
+  const standingOf = createStandingOf({ log, replica, ownership, tail });
   const read = createReadTopic({
     tail,
     readMessages: createReadMessages({ log, index, recentIds: new RecentIds(clock) }),
@@ -275,7 +275,7 @@ describe("WIRE §5 missed messages", () => {
           return Promise.resolve(false);
         },
         watch: () => () => {},
-        next: (partition: number) => rig.consolidator.delivery.tail.next(partition),
+        next: (partition: number) => rig.engine.delivery.tail.next(partition),
       };
       await rig.intend({ callback: CALLBACK, verified: true });
       await rig.publish(TOPIC, "one");

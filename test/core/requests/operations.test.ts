@@ -500,7 +500,7 @@ describe("§6.6 what comes in", { timeout: 60_000 }, () => {
       const { topic, callback } = pair();
       await core().subscribe(topic, callback);
       assert.equal(await stateOf(core(), topic, callback), "active");
-      assert.deepEqual(core().core.consolidator.shards.map(({ setAside }) => setAside), [0]);
+      assert.deepEqual(core().core.engine.ownership.shards.map(({ setAside }) => setAside), [0]);
     });
 
     it("other paths are 404, to an edge that is known", async () => {

@@ -102,7 +102,7 @@ describe("A4.3 lanes over a restart", () => {
       }
       const transport = createScriptedTransport(() => 503);
       await using rig = await openCoreRig({ directory, transport, parkAfterMs: 30 });
-      const lane = rig.consolidator.shards[0]!.book.lane(ID)!;
+      const lane = rig.engine.ownership.shards[0]!.book.lane(ID)!;
       assert.equal(lane.state, "parked");
       assert.equal(lane.health.lastError, "connection refused");
       await attempts(rig, 1);
@@ -149,7 +149,7 @@ describe("A4.3 lanes over a restart", () => {
         await using rig = await openCoreRig({ directory, clock });
         await publish(rig, "3");
         // The watermark passes what nobody is owed for now, when the tail has.
-        await rig.consolidator.delivery.tail.passed(0, 3, 10_000);
+        await rig.engine.delivery.tail.passed(0, 3, 10_000);
         clock.advance(60_000);
         rig.sweep();
         await eventually("the watermark", async () => await watermark(rig) === 3);

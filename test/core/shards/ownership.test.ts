@@ -1,7 +1,8 @@
 // A shard that moves between processes (A3.2 to A3.4), rule by rule; the whole on a real broker is test/scenario/cores.test.ts.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { createOwnership } from "../../../core/shards/ownership.ts";
+import { Claims } from "../../../core/shards/claims.ts";
+import { Ownership } from "../../../core/shards/ownership.ts";
 import { SHARD_KEY, type ShardRecordState } from "../../../core/state/records.ts";
 import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
@@ -27,7 +28,7 @@ async function withSubscription(rig: GroupRig, process: GroupProcess): Promise<v
   process.assign(0);
   await process.runs();
   await rig.intend(CALLBACK);
-  await eventually("its lane", () => process.consolidator.shards[0]?.book.lane(ID));
+  await eventually("its lane", () => process.engine.ownership.shards[0]?.book.lane(ID));
 }
 
 describe("a shard that moves", { timeout: 60_000 }, () => {
@@ -95,16 +96,16 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
     await inGroup(async (rig) => {
       const a = await rig.open("a");
       await withSubscription(rig, a);
-      const lane = a.consolidator.shards[0]!.book.lane(ID);
+      const lane = a.engine.ownership.shards[0]!.book.lane(ID);
       a.transport.answer = () => "hold";
       await rig.publish("1");
       await sent(a, 1);
       a.assign(0);
-      assert.equal(a.consolidator.shards[0]!.book.lane(ID), lane);
+      assert.equal(a.engine.ownership.shards[0]!.book.lane(ID), lane);
       a.transport.posts[0]!.post.answered(204, undefined);
       await rig.publish("2");
       await sent(a, 2);
-      assert.equal(a.consolidator.group.taken, 1);
+      assert.equal(a.engine.consolidator.counts.taken, 1);
     });
   });
 
@@ -150,7 +151,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       await withSubscription(rig, a);
       // It sleeps: nothing comes from it.
       b.assign(0);
-      await never("the taker before the time is over", () => b.consolidator.group.taken > 0, 1_000);
+      await never("the taker before the time is over", () => b.engine.consolidator.counts.taken > 0, 1_000);
       await b.runs();
     });
   });
@@ -181,7 +182,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       a.assign();
       await a.lets();
       b.assign(0);
-      await never("a shard from an old replica", () => b.consolidator.group.taken > 0, 2_000);
+      await never("a shard from an old replica", () => b.engine.consolidator.counts.taken > 0, 2_000);
       deaf.resolve();
       await b.runs();
       await rig.publish("2");
@@ -201,7 +202,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
         "the events",
         async () => await rig.log.end("events", 0) >= 1_502 && rig.log.end("events", 0),
       );
-      await a.consolidator.shards[0]!.foldedTo(end);
+      await a.engine.ownership.shards[0]!.foldedTo(end);
       const deaf = Promise.withResolvers<void>();
       let joined = false;
       const b = await rig.open("b", {
@@ -217,7 +218,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       await never("a join with an old replica", () => joined, 300);
       deaf.resolve();
       await eventually("the join", () => joined);
-      await eventually("its start", () => b.consolidator);
+      await eventually("its start", () => b.engine);
     });
   });
 
@@ -284,7 +285,7 @@ describe("a process in doubt", { timeout: 60_000 }, () => {
         callback: CALLBACK,
         reason: "x",
       });
-      await a.consolidator.shards[0]!.foldedTo(end + 1);
+      await a.engine.ownership.shards[0]!.foldedTo(end + 1);
       await never("a notice or a fetch in doubt", () => a.effects.notices.length + a.effects.fetches.length > 0, 200);
       a.sessionAgeMs = 0;
       await eventually("both", () => a.effects.notices.length === 1 && a.effects.fetches.length === 1);
@@ -317,12 +318,12 @@ describe("a process in doubt", { timeout: 60_000 }, () => {
     await inGroup(async (rig) => {
       const [a, b] = [await rig.open("a"), await rig.open("b")];
       await withSubscription(rig, a);
-      const shard = a.consolidator.shards[0]!;
+      const shard = a.engine.ownership.shards[0]!;
       b.assign(0);
       await b.runs();
       // The group says so, but it has not heard of it.
       await rig.publish("1");
-      await eventually("the fencing", () => a.consolidator.group.fenced >= 1);
+      await eventually("the fencing", () => a.engine.consolidator.counts.fenced >= 1);
       assert.ok(a.rejoins >= 1);
       assert.equal(shard.book.size, 0, "its lanes are gone");
       rig.beforeCommit = (name) => name === "a" ? Promise.reject(new Error("not yet")) : Promise.resolve();
@@ -343,9 +344,9 @@ describe("a process in doubt", { timeout: 60_000 }, () => {
       rig.beforeCommit = () =>
         failing ? Promise.reject(new Error("the broker said something unheard of")) : Promise.resolve();
       await rig.publish("1");
-      await eventually("it is lost", () => a.consolidator.shards[0]?.book.lane(ID) === undefined);
+      await eventually("it is lost", () => a.engine.ownership.shards[0]?.book.lane(ID) === undefined);
       failing = false;
-      await eventually("it is here again", () => a.consolidator.group.taken === 2);
+      await eventually("it is here again", () => a.engine.consolidator.counts.taken === 2);
       await rig.publish("2");
       await eventually("the next", () => bodies(a).includes("2"));
       assert.deepEqual(a.failures, []);
@@ -373,19 +374,27 @@ describe("a log whose settings are wrong", { timeout: 60_000 }, () => {
   it("A2.1 also when the start no longer waits for that shard", async () => {
     const taking = Promise.withResolvers<undefined>();
     const fatal = Promise.withResolvers<Error>();
-    const owned = createOwnership([0], {
-      take: () => taking.promise,
-      unfollow: () => {},
+    const log: Pick<Log, "join" | "partitionOf" | "partitions" | "supports"> = {
+      supports: { keyIndex: false, group: true },
+      partitions: () => 1,
+      partitionOf: () => 0,
       join: (member) => {
         queueMicrotask(() => member.assigned([0]));
         return { confirmedAt: () => 0, rejoin: () => {}, leave: () => Promise.resolve() };
       },
+    };
+    const claims = new Claims({
+      log,
+      ownership: new Ownership({ log, now: () => 0 }),
+      take: () => taking.promise,
+      unfollow: () => {},
       predecessor: undefined,
       joinedAs: () => {},
       random: Math.random,
       onFatal: fatal.resolve,
     });
-    await owned.settled(0);
+    claims.begin();
+    await claims.settled(0);
     const refusal = new LogError("misconfigured", "expected replicas to be at least 3, found 1");
     taking.reject(refusal);
     assert.equal(await fatal.promise, refusal);
@@ -397,7 +406,7 @@ describe("what a new owner goes on with", { timeout: 60_000 }, () => {
     await inGroup(async (rig) => {
       const a = await rig.open("a");
       await Promise.all(Array.from({ length: 1_001 }, (_, n) => rig.publish(String(n))));
-      await eventually("the tail at the end", () => a.consolidator.delivery.tail.next(0) === 1_001);
+      await eventually("the tail at the end", () => a.engine.delivery.tail.next(0) === 1_001);
       assert.equal(await rig.log.end("blocks", 0), 0);
       a.assign(0);
       await a.runs();
@@ -415,7 +424,7 @@ describe("what a new owner goes on with", { timeout: 60_000 }, () => {
         callbacks.map((callback, n) => rig.intend(callback, "subscribe", `https://example.com/${n}`)),
       );
       await rig.intend(CALLBACK);
-      await a.consolidator.shards[0]!.foldedTo(await rig.log.end("events", 0));
+      await a.engine.ownership.shards[0]!.foldedTo(await rig.log.end("events", 0));
       a.assign();
       await a.lets();
       await rig.publish("missed meanwhile");
@@ -423,14 +432,14 @@ describe("what a new owner goes on with", { timeout: 60_000 }, () => {
       const b = await rig.open("b");
       await eventually(
         "the tail at the end",
-        async () => b.consolidator.delivery.tail.next(0) === await rig.log.end("messages", 0),
+        async () => b.engine.delivery.tail.next(0) === await rig.log.end("messages", 0),
       );
       const before = b.reads;
       b.assign(0);
       await b.runs();
       await sent(b, 1);
       assert.deepEqual(bodies(b), ["missed meanwhile"]);
-      const [shard] = b.consolidator.shards;
+      const [shard] = b.engine.ownership.shards;
       assert.equal(shard!.book.size, 301);
       for (const lane of shard!.book.lanes()) assert.equal(lane.onTail, true);
       assert.ok(b.reads - before <= 1, `${b.reads - before} reads`);

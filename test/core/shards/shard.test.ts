@@ -99,12 +99,12 @@ describe("what a shard's owner writes", () => {
         for (const text of garbage) await rig.log.append("events", { key: "k", value: Buffer.from(text) });
         await rig.log.append("events", { key: "k", value: null });
         await rig.intend({ callback: CALLBACK, verified: true });
-        assert.equal(rig.consolidator.shards[0]!.setAside, garbage.length + 1);
+        assert.equal(rig.engine.ownership.shards[0]!.setAside, garbage.length + 1);
         assert.equal((await rig.subscription(CALLBACK))?.phase, "active");
         assert.deepEqual(rig.failures, []);
       }
       await using again = await openCoreRig({ directory });
-      assert.equal(again.consolidator.shards[0]!.setAside, 0, "they are behind the position");
+      assert.equal(again.engine.ownership.shards[0]!.setAside, 0, "they are behind the position");
       await again.publish(TOPIC, "one");
       await attempts(again, 1);
     });
@@ -119,7 +119,7 @@ describe("what a shard's owner writes", () => {
       await rig.intend({ callback: CALLBACK, verified: true, secret: "first" });
       await rig.intend({ callback: CALLBACK, verified: true, secret: "second" });
       await rig.intend({ mode: "unsubscribe", callback: CALLBACK, verified: true });
-      const shard = rig.consolidator.shards[0]!;
+      const shard = rig.engine.ownership.shards[0]!;
       const { records, next } = await rig.log.read("events", 0, 0, { maxBytes: 1e6 });
       const before = await rig.subscription(CALLBACK);
       clock.advance(130_000);

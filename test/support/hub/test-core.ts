@@ -180,7 +180,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
       await accepted(test.operate({ kind: "intent", id, mode: "unsubscribe", topic, callback }));
       await accepted(test.operate(resultOf(id, "unsubscribe", topic, callback, true)));
     },
-    sweep: () => core.consolidator.shards[0]!.sweep(),
+    sweep: () => core.engine.ownership.shards[0]!.sweep(),
     async stop() {
       if (stopped) return;
       stopped = true;

@@ -1,9 +1,9 @@
-// The state half of a core over a real log in a directory of its own: the consolidator and its replica, a transport and
-// effects that do as they are told, and a clock that is moved by hand. Crashed and opened again as often as a test wants.
+// The engine of a core over a real log in a directory of its own, with its replica, a transport and effects that do as they are
+// told, and a clock that is moved by hand. Crashed and opened again as often as a test wants.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Consolidator, startConsolidator } from "../../../core/shards/consolidator.ts";
+import { type Engine, startEngine } from "../../../core/engine.ts";
 import { encodeEvent, type HubEvent, type ResultEvent } from "../../../core/state/events.ts";
 import type { Notice, PendingIntent, SubscriptionRecord, TopicRecord } from "../../../core/state/records.ts";
 import { decodeRecord } from "../../../core/state/records.ts";
@@ -30,7 +30,7 @@ export interface CoreRig extends AsyncDisposable {
   readonly directory: string;
   readonly log: Log;
   readonly replica: Replica;
-  readonly consolidator: Consolidator;
+  readonly engine: Engine;
   readonly transport: ScriptedTransport;
   readonly effects: ScriptedEffects;
   /** What was committed since it was opened, transaction by transaction. */
@@ -136,7 +136,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
     onFatal,
     retentionMs,
   });
-  let running: Consolidator | undefined;
+  let running: Engine | undefined;
   let closed = false;
   const close = async () => {
     if (closed) return;
@@ -148,8 +148,8 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
     directory,
     log,
     replica,
-    get consolidator() {
-      if (running === undefined) throw new Error("The consolidator does not run yet");
+    get engine() {
+      if (running === undefined) throw new Error("The engine does not run yet");
       return running;
     },
     transport,
@@ -190,20 +190,20 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
       await rig.folded();
       return id;
     },
-    sweep: () => rig.consolidator.shards[0]!.sweep(),
+    sweep: () => rig.engine.ownership.shards[0]!.sweep(),
     async folded() {
       const end = await log.end("events", 0);
-      await rig.consolidator.shards[0]!.foldedTo(end);
+      await rig.engine.ownership.shards[0]!.foldedTo(end);
       if (!await replica.reached("subscriptions", 0, end, 5_000)) throw new Error("The replica does not follow");
     },
     subscription: (callback, topic = TOPIC) => replica.subscription(subscriptionIdOf(topic, callback)),
     async crash() {
       crashed = true;
-      await rig.consolidator.stop(0).catch(() => {});
+      await rig.engine.stop(0).catch(() => {});
       await close();
     },
     async stop() {
-      await rig.consolidator.stop(5_000);
+      await rig.engine.stop(5_000);
       await close();
     },
     async [Symbol.asyncDispose]() {
@@ -211,11 +211,10 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
     },
   };
   try {
-    running = await startConsolidator({
+    running = await startEngine({
       log: watched,
       replica,
       delivery: {
-        log,
         transport,
         recentIds: new RecentIds(clock.now),
         signers: OPEN_SIGNERS,
@@ -228,8 +227,6 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
           deadLetterAttempts: options.deadLetterAttempts ?? 5,
           laneMemoryBytes: 64 * 1024 * 1024,
         },
-        clock: clock.now,
-        random: Math.random,
       },
       effects,
       secrets: OPEN_SECRETS,
@@ -237,6 +234,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
       retentionMs,
       checkpointMs: options.checkpointMs ?? 20,
       clock: clock.now,
+      random: Math.random,
       onFatal,
     });
   } catch (error) {

@@ -1,7 +1,7 @@
 // Several processes of one group over one embedded log, in this process: who has the one shard, and how fresh each session is, the
 // test says. Writers fence each other as on Kafka; each process has its own replica, lanes and transport.
 import { join } from "node:path";
-import { type Consolidator, startConsolidator } from "../../../core/shards/consolidator.ts";
+import { type Engine, startEngine } from "../../../core/engine.ts";
 import { encodeEvent, type HubEvent } from "../../../core/state/events.ts";
 import { MESSAGE_HEADERS } from "../../../core/messages/message.ts";
 import { RecentIds } from "../../../core/messages/recent-ids.ts";
@@ -15,7 +15,7 @@ import { OPEN_SECRETS, OPEN_SIGNERS } from "../keys.ts";
 import { createScriptedTransport, type ScriptedTransport } from "./scripted-transport.ts";
 
 export interface GroupProcess {
-  readonly consolidator: Consolidator;
+  readonly engine: Engine;
   readonly replica: Replica;
   readonly transport: ScriptedTransport;
   readonly effects: ScriptedEffects;
@@ -128,12 +128,11 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
       const replica = await openReplica({ path: join(directory, `${name}.db`), log, clock, onFatal });
       const transport = createScriptedTransport();
       const effects = createScriptedEffects();
-      let running: Consolidator | undefined;
-      const starting = startConsolidator({
+      let running: Engine | undefined;
+      const starting = startEngine({
         log,
         replica,
         delivery: {
-          log,
           transport,
           recentIds: new RecentIds(clock),
           signers: OPEN_SIGNERS,
@@ -146,8 +145,6 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
             deadLetterAttempts: 5,
             laneMemoryBytes: 64 * 1024 * 1024,
           },
-          clock,
-          random: Math.random,
         },
         effects,
         secrets: OPEN_SECRETS,
@@ -155,11 +152,12 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
         retentionMs: 7 * 86_400_000,
         checkpointMs: 20,
         clock,
+        random: Math.random,
         signal,
         onFatal,
-      }).then((consolidator) => running = consolidator);
+      }).then((engine) => running = engine);
       const opened: GroupProcess = {
-        get consolidator() {
+        get engine() {
           if (running === undefined) throw new Error(`${name} does not run yet`);
           return running;
         },
@@ -187,10 +185,11 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
           assigned = shards;
           member?.assigned(shards);
         },
-        runs: async () => void await eventually(`${name} to have the shard`, () => running?.shards[0]?.isRunning),
-        lets: async () => void await eventually(`${name} to let go`, () => running?.shards.length === 0),
+        runs: async () =>
+          void await eventually(`${name} to have the shard`, () => running?.ownership.shards[0]?.isRunning),
+        lets: async () => void await eventually(`${name} to let go`, () => running?.ownership.shards.length === 0),
         async stop() {
-          await starting.then((consolidator) => consolidator.stop(5_000), () => {});
+          await starting.then((engine) => engine.stop(5_000), () => {});
           await replica.close();
         },
       };
