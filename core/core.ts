@@ -33,7 +33,7 @@ import { createMissed, type Missed } from "./missed/missed.ts";
 import { createReplayLetter } from "./effects/replay-letter.ts";
 import { createReadTopic } from "./missed/topic-messages.ts";
 import { type Engine, startEngine } from "./engine.ts";
-import { openPlace } from "./place.ts";
+import { openPlace } from "./member-file.ts";
 import { observe } from "./observe.ts";
 import { openReplica, type Replica } from "./replica/replica.ts";
 import { createTopicFetcher } from "./effects/topic-fetcher.ts";
