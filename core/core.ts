@@ -33,7 +33,7 @@ import { createMissed, type Missed } from "./missed/missed.ts";
 import { createReplayLetter } from "./effects/replay-letter.ts";
 import { createReadTopic } from "./missed/topic-messages.ts";
 import { type Engine, startEngine } from "./engine.ts";
-import { openPlace } from "./member-file.ts";
+import { openMemberFile } from "./member-file.ts";
 import { observe } from "./observe.ts";
 import { openReplica, type Replica } from "./replica/replica.ts";
 import { createTopicFetcher } from "./effects/topic-fetcher.ts";
@@ -156,7 +156,9 @@ function createEffectsOf(parts: Parts, operations: Operations): Effects {
 
 async function startEngineOf(parts: Parts, effects: Effects): Promise<Engine> {
   const { settings, log, replica, transport, secrets, recentIds, clock, random, signal, onFatal } = parts;
-  const place = log.supports.group ? await openPlace(join(settings.dataDir, "member.json"), log.identity) : undefined;
+  const memberFile = log.supports.group
+    ? await openMemberFile(join(settings.dataDir, "member.json"), log.identity)
+    : undefined;
   return await startEngine({
     log,
     replica,
@@ -182,8 +184,8 @@ async function startEngineOf(parts: Parts, effects: Effects): Promise<Engine> {
     clock,
     random,
     signal,
-    predecessor: place?.predecessor,
-    joinedAs: (id) => place?.joinedAs(id),
+    predecessor: memberFile?.predecessor,
+    joinedAs: (id) => memberFile?.joinedAs(id),
     onFatal,
   });
 }

@@ -1,23 +1,24 @@
-// What a process leaves in its data directory for the one that comes after it in the same place: the name under which the group
-// knew it. Whoever has the directory's lock knows that the one before is dead, and says good-bye for it (A3.3).
+// The file in the data directory that keeps the group's name for the process, for the next process in the same directory. That one
+// has the directory's lock, so it knows that the one before is dead, and leaves the group for it (A3.3).
 import { readFile, writeFile } from "node:fs/promises";
 import { getLogger } from "@logtape/logtape";
 
 const logger = getLogger(["tidings", "core", "process"]);
 
-export interface Place {
-  /** Of the process before, if it was a member of this log's group. */
+export interface MemberFile {
+  /** The group's name for the process before, if it was a member of this log's group. */
   readonly predecessor: string | undefined;
+  /** Writes the group's name for this process. */
   joinedAs(id: string): void;
 }
 
-/** `identity` is the log's: a member of another log's group is none of this one. */
-export async function openPlace(path: string, identity: string): Promise<Place> {
+/** `identity` is the log's: the name of a member of another log's group is ignored. */
+export async function openMemberFile(path: string, identity: string): Promise<MemberFile> {
   let writing = Promise.resolve();
   return {
     predecessor: await memberIn(path, identity),
     joinedAs(id) {
-      // Without it the next process waits for this one's session: no reason to stop.
+      // Without the name the next process waits for this one's session to end: that is no reason to stop.
       writing = writing.then(() => writeFile(path, JSON.stringify({ identity, id }))).catch((error: unknown) =>
         logger.warn("Cannot write {path}: {error}", { path, error })
       );
