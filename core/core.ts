@@ -15,7 +15,7 @@ import type { Effects } from "./shards/owed.ts";
 import type { Transport } from "./delivery/sending/transport.ts";
 import { loadRecentIds, RecentIds } from "./messages/recent-ids.ts";
 import { createEffects } from "./effects/effects.ts";
-import { createIngest } from "./face/app.ts";
+import { createApp } from "./face/app.ts";
 import { createMove } from "./requests/moves.ts";
 import { createOperations, type Operations } from "./requests/operations.ts";
 import { createQuotas, QUOTAS, type Quotas } from "./requests/quotas.ts";
@@ -207,7 +207,7 @@ function createFace(
     "reason",
   ]);
   for (const reason of DOOR_REASONS) refused.inc({ reason }, 0);
-  const fetch = createIngest({
+  const fetch = createApp({
     door: createDoor({
       edges: parts.edges,
       sealingKeys: secrets.sealingKeys,

@@ -92,7 +92,7 @@ export interface ReplayOperation extends MoveHead {
 /** A position moved, or dead letters sent again, from outside (WIRE §5); answered with the status after it. */
 export type MoveOperation = AckOperation | ResumeOperation | ReplayOperation;
 
-/** Paths of the core's ingest, all on `CORE_LISTEN`. */
+/** Paths of the core's HTTP app, all on `CORE_LISTEN`. */
 export const CORE_PATHS = {
   /** POST an `Operation` as JSON. 200 with an `OperationAnswer`. */
   operations: "/v1/operations",

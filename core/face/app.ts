@@ -17,9 +17,9 @@ import type { Publish } from "../requests/publish.ts";
 import { Refusal, refusalOf } from "../requests/refusal.ts";
 import type { ReadStatus } from "../requests/status.ts";
 
-const logger = getLogger(["tidings", "core", "ingest"]);
+const logger = getLogger(["tidings", "core", "face"]);
 
-export interface IngestOptions {
+export interface AppOptions {
   readonly door: Door;
   readonly operations: Operations;
   readonly publish: Publish;
@@ -40,7 +40,7 @@ const OPERATION_MAX_BYTES = 4 * 1024 * 1024;
 const RETRY_AFTER_SECONDS = "2";
 
 /** The core's `fetch`: every refusal is JSON, nothing that comes in can stop the process. */
-export function createIngest(options: IngestOptions): ServeOptions["fetch"] {
+export function createApp(options: AppOptions): ServeOptions["fetch"] {
   const { messageMaxBytes } = options;
   const app = new Hono<{ Bindings: Exchange }>();
   const requests = options.metrics.counter("tidings_requests_total", "Requests by route and status", [
@@ -55,7 +55,7 @@ export function createIngest(options: IngestOptions): ServeOptions["fetch"] {
       requests.inc({ route: name, status: String(response.status) });
       return response;
     };
-  // ARCHITECTURE §5: whatever it asks for, it comes in by the door.
+  // ARCHITECTURE §5: every request but a session's comes in by the door, also one to a path that does not exist.
   const route = (name: string, handle: Handler, maxBytes = OPERATION_MAX_BYTES) =>
     counted(name, async (request, exchange) => {
       const body = await options.door.admit(request, exchange.target, maxBytes);
