@@ -1,9 +1,9 @@
-// Which numbers of a session's requests were used: the newest ones exactly, everything older counts as used. As in IPsec
-// (RFC 4303 §3.4.3), so that memory is the same however long a session lives.
+// Which numbers of a session's requests were used: of the newest ones exactly, all older ones count as used. It is IPsec's
+// anti-replay window (RFC 4303 §3.4.3): its memory does not grow with the session's age.
 
 const BITS = 65_536;
 
-export class ReplayWindow {
+export class AntiReplayWindow {
   readonly #words = new Uint32Array(BITS / 32);
   #newest = 0;
 
@@ -14,9 +14,9 @@ export class ReplayWindow {
     return (this.#words[wordOf(number)]! & maskOf(number)) === 0;
   }
 
-  /** Uses it. */
+  /** Marks the number as used. */
   use(number: number): void {
-    // A jump clears what it passes; beyond the whole window that is everything.
+    // A jump ahead clears the numbers that it passes, at most the whole window.
     for (let at = Math.max(this.#newest + 1, number - BITS + 1); at <= number; at++) {
       this.#words[wordOf(at)]! &= ~maskOf(at);
     }

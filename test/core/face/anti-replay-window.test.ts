@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { ReplayWindow } from "../../../core/face/anti-replay-window.ts";
+import { AntiReplayWindow } from "../../../core/face/anti-replay-window.ts";
 
 const SIZE = 65_536;
 
@@ -15,7 +15,7 @@ describe("the numbers of a session's requests", () => {
     );
     fc.assert(
       fc.property(fc.array(jump, { minLength: 1, maxLength: 60 }), (numbers) => {
-        const window = new ReplayWindow();
+        const window = new AntiReplayWindow();
         const used = new Set<number>();
         let newest = 0;
         for (const number of [...numbers, ...numbers.map((n) => n + 32), ...numbers.map((n) => n + SIZE)]) {
