@@ -12,16 +12,17 @@ import { createHttpClient, type TlsHttpClient } from "../shared/runtime/http-cli
 import { edgeKey } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { serve } from "../shared/runtime/serve.ts";
-import { followTls, readPem, readTls, type TlsFiles, tlsFilesOf } from "../shared/runtime/tls-files.ts";
+import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import type { ClientTls } from "../shared/http-client.ts";
+import type { Metrics } from "../shared/metrics.ts";
 import type { Settings } from "../shared/settings/settings.ts";
 import { runTier } from "../shared/runtime/tier.ts";
-import { openAccess, publicAccess, tokenAccess } from "./auth/access.ts";
+import { type Access, openAccess, publicAccess, tokenAccess } from "./auth/access.ts";
 import { createTokenAccess } from "./auth/identity-provider.ts";
 import { createAutoVerify } from "./hub/auto-verify.ts";
-import { createCoreClient } from "./core/core-client.ts";
+import { type CoreClient, createCoreClient } from "./core/core-client.ts";
 import { createSessions } from "./core/session.ts";
-import { createEdge } from "./edge.ts";
+import { createEdge, type EdgeOptions } from "./edge.ts";
 import { createLimits } from "./limits/limits.ts";
 import { createVerifier } from "./hub/verifier.ts";
 
@@ -30,28 +31,15 @@ const REQUESTS_DEADLINE_MS = 8_000;
 const VERIFICATIONS_DEADLINE_MS = 3_000;
 
 await runTier("edge", async ({ settings, metrics }) => {
-  const now = () => performance.now();
-  const clock = () => Date.now();
+  const clocks = { now: () => performance.now(), clock: () => Date.now() };
+  const { now } = clocks;
   const guard = createOutboundGuard(settings.outboundAllow);
   const noteBlocked = createNoteBlocked(metrics, now);
   const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked: noteBlocked });
   const files = tlsFilesOf(settings.edgeTlsCert, settings.edgeTlsKey);
   const tls = files === undefined ? undefined : await readTls(files);
-  const toCore = await tlsToCore(settings);
-  const http = createHttpClient({ tls: toCore });
-  const { coreTlsCert, coreTlsKey } = settings;
-  const unfollowToCore = followOwn(tlsFilesOf(coreTlsCert, coreTlsKey), toCore, http);
-  const retries = metrics.counter("tidings_core_retries_total", "Requests to the core that were repeated");
-  const core = createCoreClient({
-    http,
-    sessions: createSessions({ http, key: await edgeKey(settings), digests: NODE_DIGESTS, clock }),
-    origins: settings.coreUrl,
-    clock,
-    now: now,
-    pause,
-    random: () => Math.random(),
-    onRetry: () => retries.inc(),
-  });
+  const { http, unfollow: unfollowToCore } = await openHttp(settings);
+  const core = await createCore(settings, metrics, http, clocks);
   const busy = watchBusy(now);
   const limits = createLimits(settings, metrics, { now, busyMs: busy.ms });
   const verifier = createVerifier({
@@ -62,29 +50,16 @@ await runTier("edge", async ({ settings, metrics }) => {
     challenge: createChallenge,
     pause,
     method: settings.verification === "ping"
-      ? { by: "ping", signature: settings.signature, clock }
+      ? { by: "ping", signature: settings.signature, clock: clocks.clock }
       : { by: "challenge" },
     onVerified: ({ callback }) => limits.verifications.giveBack(parseHttpUrl(callback).host),
   });
-  const access = {
-    open: () => openAccess,
-    public: () => publicAccess,
-    token: () => tokenAccess(createTokenAccess({ settings, http, metrics, clock, now: now })),
-  }[settings.access]();
-  // Settings name an issuer wherever there are several.
-  const origins = settings.autoVerifyOrigins.map(({ issuer = settings.issuer[0]!, ...client }) => ({
-    issuer,
-    ...client,
-  }));
-  const autoVerify = createAutoVerify(origins);
   const edge = createEdge({
     core,
     verifier,
-    access,
+    access: accessOf(settings, metrics, http, clocks),
     limits,
-    autoVerify: settings.autoVerify === "on",
-    // While it is off there is nothing to mark; a mark would be an error each time.
-    ...(settings.autoVerify === "on" ? { onSubscription: autoVerify, onUnsubscription: autoVerify } : {}),
+    ...autoVerifyOf(settings),
     metrics,
     rules: { ...settings, guard: noting(guard, noteBlocked) },
     messageMaxBytes: settings.messageMaxBytes,
@@ -119,16 +94,70 @@ await runTier("edge", async ({ settings, metrics }) => {
   };
 });
 
-/** What the core is shown, if it asks, is taken again when its files change. */
-function followOwn(files: TlsFiles | undefined, { cert, key, ca }: ClientTls, http: TlsHttpClient): () => void {
-  if (files === undefined || cert === undefined || key === undefined) return () => {};
-  const trusted = ca === undefined ? {} : { ca };
-  return followTls(files, { cert, key }, { useTls: (next) => http.useTls({ ...trusted, ...next }) });
+interface Clocks {
+  readonly clock: () => number;
+  readonly now: () => number;
 }
 
-/** Whom the edge trusts to be the core, and what it shows where the core asks for a certificate. */
+/** The client of the cores and of identity providers; it takes our own certificate again when its files change. */
+async function openHttp(settings: Settings): Promise<{ readonly http: TlsHttpClient; readonly unfollow: () => void }> {
+  const tls = await tlsToCore(settings);
+  const http = createHttpClient({ tls });
+  const files = tlsFilesOf(settings.coreTlsCert, settings.coreTlsKey);
+  const { ca, cert, key } = tls;
+  if (files === undefined || cert === undefined || key === undefined) return { http, unfollow: () => {} };
+  const trusted = ca === undefined ? {} : { ca };
+  return {
+    http,
+    unfollow: followTls(files, { cert, key }, { useTls: (next) => http.useTls({ ...trusted, ...next }) }),
+  };
+}
+
+/** Which authorities the edge trusts to certify the core, and what the edge shows if the core asks for a certificate. */
 async function tlsToCore({ coreCa, coreTlsCert, coreTlsKey }: Settings): Promise<ClientTls> {
   const ca = coreCa === undefined ? {} : { ca: await readPem("the core's authorities", coreCa) };
   const files = tlsFilesOf(coreTlsCert, coreTlsKey);
   return files === undefined ? ca : { ...ca, ...await readTls(files) };
+}
+
+async function createCore(
+  settings: Settings,
+  metrics: Metrics,
+  http: TlsHttpClient,
+  { clock, now }: Clocks,
+): Promise<CoreClient> {
+  const retries = metrics.counter("tidings_core_retries_total", "Requests to the core that were repeated");
+  return createCoreClient({
+    http,
+    sessions: createSessions({ http, key: await edgeKey(settings), digests: NODE_DIGESTS, clock }),
+    origins: settings.coreUrl,
+    clock,
+    now,
+    pause,
+    random: () => Math.random(),
+    onRetry: () => retries.inc(),
+  });
+}
+
+function accessOf(settings: Settings, metrics: Metrics, http: TlsHttpClient, clocks: Clocks): Access {
+  switch (settings.access) {
+    case "open":
+      return openAccess;
+    case "public":
+      return publicAccess;
+    case "token":
+      return tokenAccess(createTokenAccess({ settings, http, metrics, ...clocks }));
+  }
+}
+
+function autoVerifyOf(settings: Settings): Pick<EdgeOptions, "autoVerify" | "onSubscription" | "onUnsubscription"> {
+  // While it is off there is nothing to mark; a mark would be an error each time.
+  if (settings.autoVerify === "off") return { autoVerify: false };
+  // Settings name an issuer wherever there are several.
+  const origins = settings.autoVerifyOrigins.map(({ issuer = settings.issuer[0]!, ...client }) => ({
+    issuer,
+    ...client,
+  }));
+  const autoVerify = createAutoVerify(origins);
+  return { autoVerify: true, onSubscription: autoVerify, onUnsubscription: autoVerify };
 }
