@@ -6,7 +6,7 @@ import { commandLine, complain, exit, onFatal, onStop, say } from "../shared/run
 import { serve } from "../shared/runtime/serve.ts";
 import type { Served } from "../shared/serve.ts";
 import { describeDelivery, describeLease, printable } from "./description.ts";
-import { createListener, ListenerError } from "./listener.ts";
+import { createListener, type Listener, ListenerError } from "./listener.ts";
 
 const DEFAULT_HUB = "http://127.0.0.1:9191/hub";
 const VERIFY_DEADLINE_MS = 20_000;
@@ -30,7 +30,26 @@ try {
   exit(1);
 }
 
+interface Command {
+  readonly topic: string;
+  readonly hub: string;
+  readonly host: string;
+  readonly port: number;
+  /** Default: where this process listens. */
+  readonly callback: string | undefined;
+  readonly secret: string;
+  readonly leaseSeconds: number | undefined;
+}
+
 async function main(): Promise<number> {
+  const command = parseCommand();
+  if (command !== undefined) return await listen(command);
+  say(USAGE);
+  return 0;
+}
+
+/** What the command line asks for; undefined: help. @throws {Error} a sentence for people */
+function parseCommand(): Command | undefined {
   const { values, positionals } = parseArgs({
     args: commandLine(),
     allowPositionals: true,
@@ -44,34 +63,37 @@ async function main(): Promise<number> {
       help: { type: "boolean", short: "h" },
     },
   });
-  if (values.help) {
-    say(USAGE);
-    return 0;
-  }
+  if (values.help) return undefined;
   const [topic, ...more] = positionals;
   if (topic === undefined || more.length > 0) throw new Error(`Name one topic, not ${positionals.length}.\n${USAGE}`);
   const port = numberOf("--port", values.port, 0, 65_535);
   const leaseSeconds = values.lease === undefined ? undefined : numberOf("--lease", values.lease, 1, 2 ** 31);
   if (values.secret === "") throw new Error("--secret must not be empty");
-  for (const [name, url] of [["--hub", values.hub], ["--callback", values.callback]] as const) {
+  const { hub, host, callback, secret } = values;
+  for (const [name, url] of [["--hub", hub], ["--callback", callback]] as const) {
     if (url !== undefined && !/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
       throw new Error(`${name} must be an http or https URL, not "${url}"`);
     }
   }
+  return { topic, hub, host, port, callback, secret, leaseSeconds };
+}
 
+/** Subscribes, prints what comes, and unsubscribes on Ctrl-C; resolves to the exit code. */
+async function listen({ topic, hub, host, port, secret, leaseSeconds, ...command }: Command): Promise<number> {
   const ending = Promise.withResolvers<number>();
   // The port is open before the hub is asked, since the hub asks back at once; the callback may depend on the port.
   let answer: (request: Request) => Promise<Response> = async () => new Response(null, { status: 503 });
-  const served = await serve({ fetch: (request) => answer(request), hostname: values.host, port });
+  const served = await serve({ fetch: (request) => answer(request), hostname: host, port });
+  const callback = command.callback ?? `${served.url}/`;
   const listener = createListener({
-    hub: values.hub,
+    hub,
     topic,
-    callback: values.callback ?? `${served.url}/`,
-    secret: values.secret,
+    callback,
+    secret,
     ...(leaseSeconds === undefined ? {} : { leaseSeconds }),
     onDelivery: (delivery) => say(describeDelivery(delivery, new Date())),
     onDenied: (reason) => {
-      complain(`listen: the hub says that there is no subscription any more: ${printable(reason)}`);
+      complain(`listen: the hub says that there is no subscription: ${printable(reason)}`);
       ending.resolve(1);
     },
   });
@@ -80,23 +102,12 @@ async function main(): Promise<number> {
   let asked: Promise<number> | undefined;
   onStop(() => {
     say("Unsubscribing …");
-    // A subscribe that is still under way must not come after the unsubscribe.
-    const settled = asked?.then(() => {}, () => {}) ?? Promise.resolve();
-    settled.then(() => listener.unsubscribe(UNSUBSCRIBE_DEADLINE_MS)).then(
-      () => {
-        say("Unsubscribed.");
-        ending.resolve(0);
-      },
-      (error: unknown) => {
-        complain(`listen: ${error instanceof Error ? printable(error.message) : String(error)}`);
-        ending.resolve(1);
-      },
-    );
+    void unsubscribe(listener, asked).then(ending.resolve);
   });
   try {
     asked = listener.subscribe(VERIFY_DEADLINE_MS);
     const lease = await asked;
-    say(`Subscribed to ${topic} for ${describeLease(lease)}; the callback is ${values.callback ?? `${served.url}/`}`);
+    say(`Subscribed to ${topic} for ${describeLease(lease)}; the callback is ${callback}`);
     say("Ctrl-C unsubscribes.");
   } catch (error) {
     await close(served);
@@ -108,6 +119,19 @@ async function main(): Promise<number> {
   const code = await ending.promise;
   await close(served);
   return code;
+}
+
+/** Unsubscribes once a subscribe that is in flight has ended; resolves to the exit code. */
+async function unsubscribe(listener: Listener, asked: Promise<number> | undefined): Promise<number> {
+  await asked?.catch(() => {});
+  try {
+    await listener.unsubscribe(UNSUBSCRIBE_DEADLINE_MS);
+    say("Unsubscribed.");
+    return 0;
+  } catch (error) {
+    complain(`listen: ${error instanceof Error ? printable(error.message) : String(error)}`);
+    return 1;
+  }
 }
 
 function close(served: Served): Promise<void> {

@@ -67,6 +67,6 @@ describe("npm run listen", () => {
     const [, callback = ""] = await listen.says(/the callback is (\S+)/);
     await hub.challenge(callback, { "hub.mode": "denied", "hub.topic": "t", "hub.reason": "deregistered" });
     assert.equal((await listen.ended).code, 1);
-    assert.match(listen.stderr(), /no subscription any more: deregistered/);
+    assert.match(listen.stderr(), /there is no subscription: deregistered/);
   });
 });
