@@ -23,7 +23,7 @@ const WARN_EVERY_MS = 10_000;
 
 export function createIntrospect(options: IntrospectionOptions): Introspect {
   const { url, clientId, clientSecret, issuers, ask, maxConcurrent = 64 } = options;
-  const log = getLogger(["tidings", "edge", "auth"]);
+  const logger = getLogger(["tidings", "edge", "auth"]);
   const authorization = basic(clientId, clientSecret);
   let asking = 0;
   let warnedAt = -Infinity;
@@ -32,7 +32,7 @@ export function createIntrospect(options: IntrospectionOptions): Introspect {
   function warn(error: unknown): void {
     if (performance.now() - warnedAt < WARN_EVERY_MS) return;
     warnedAt = performance.now();
-    log.warn("Tokens cannot be introspected: {error}", { error });
+    logger.warn("Tokens cannot be introspected: {error}", { error });
   }
 
   async function answerTo(token: string): Promise<Claims> {

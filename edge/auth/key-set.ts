@@ -24,7 +24,7 @@ const FIRST_COOLDOWN_MS = 1_000;
 /** Finds the key of a token. @throws {HubError} "unavailable" if the issuer cannot be asked; {errors.JWKSNoMatchingKey} */
 export function createKeySet(options: KeySetOptions): JWTVerifyGetKey {
   const { issuer, load, now, maxAgeMs = 600_000, cooldownMs = 10_000 } = options;
-  const log = getLogger(["tidings", "edge", "auth"]);
+  const logger = getLogger(["tidings", "edge", "auth"]);
   let keys: JWTVerifyGetKey | undefined;
   let loadedAt = -Infinity;
   let triedAt = -Infinity;
@@ -39,7 +39,7 @@ export function createKeySet(options: KeySetOptions): JWTVerifyGetKey {
       away = false;
     } catch (error) {
       away = true;
-      log.warn("The keys of issuer {issuer} could not be fetched: {error}", { issuer, error });
+      logger.warn("The keys of issuer {issuer} could not be fetched: {error}", { issuer, error });
     } finally {
       loading = undefined;
     }

@@ -18,7 +18,7 @@ export type NoteBlocked = (blocked: BlockedCall) => void;
 
 /** Counts and logs, at most `LOGGED_A_MINUTE` lines a minute: who can cause them must not fill a disk. */
 export function createNoteBlocked(metrics: Metrics, now: () => number): NoteBlocked {
-  const log = getLogger(["tidings", "guard"]);
+  const logger = getLogger(["tidings", "guard"]);
   const blocked = metrics.counter(
     "tidings_outbound_blocked_total",
     "Calls that the outbound guard refused, by what they were for and why",
@@ -33,8 +33,8 @@ export function createNoteBlocked(metrics: Metrics, now: () => number): NoteBloc
     const rest = logged === LOGGED_A_MINUTE ? " (more are only counted, for a minute)" : "";
     const properties = { host: host.slice(0, 253), path, reason, rest };
     // A URL that says it itself is a client's mistake, told as 400; a name that turns out so is worth a warning.
-    if (path === "request") log.info("Not taken: {host}: {reason}{rest}", properties);
-    else log.warn("Not called: {host}, for a {path}: {reason}{rest}", properties);
+    if (path === "request") logger.info("Not taken: {host}: {reason}{rest}", properties);
+    else logger.warn("Not called: {host}, for a {path}: {reason}{rest}", properties);
   };
 }
 

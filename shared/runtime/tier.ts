@@ -43,22 +43,22 @@ export async function runTier(
     exit(1);
   }
   configureLogging(settings.logLevel);
-  const log = getLogger(["tidings", tier, "process"]);
-  onFatal((error, origin) => log.fatal("Ending after an {origin}: {error}", { origin, error: describe(error) }));
+  const logger = getLogger(["tidings", tier, "process"]);
+  onFatal((error, origin) => logger.fatal("Ending after an {origin}: {error}", { origin, error: describe(error) }));
   const stopping = new AbortController();
   const stopped = new Promise<void>((resolve) => {
     onStop((reason) => {
-      log.info("Stopping: {reason}", { reason });
+      logger.info("Stopping: {reason}", { reason });
       stopping.abort(new Error(`${name} is stopping: ${reason}`));
       setTimeout(() => {
-        log.error("Did not stop within {seconds} s, ending", { seconds: STOP_DEADLINE_MS / 1000 });
+        logger.error("Did not stop within {seconds} s, ending", { seconds: STOP_DEADLINE_MS / 1000 });
         exit(1);
       }, STOP_DEADLINE_MS).unref();
       resolve();
     });
   });
   const fail = (error: unknown): never => {
-    log.fatal("Ending: {error}", { error: describe(error) });
+    logger.fatal("Ending: {error}", { error: describe(error) });
     exit(1);
   };
 
@@ -68,18 +68,18 @@ export async function runTier(
   } catch (error) {
     if (stopping.signal.aborted) exit(0);
     complain(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-    log.debug("The start failed: {error}", { error: describe(error) });
+    logger.debug("The start failed: {error}", { error: describe(error) });
     exit(1);
   }
   announceReady({ url: running.url, name });
-  log.info("Ready at {url}", { url: running.url });
+  logger.info("Ready at {url}", { url: running.url });
   await stopped;
   try {
     await running.stop();
   } catch (error) {
     fail(error);
   }
-  log.info("Stopped");
+  logger.info("Stopped");
   exit(0);
 }
 
