@@ -1,7 +1,7 @@
 // Sending dead letters again (WIRE §5): one letter of a replay at a time, beside the subscription's lane, whose order and
 // position it does not touch. It waits while the lane pauses: what a callback does not take now is not forced on it.
 import { ACCEPTED_WITHIN_MS } from "../requests/accepted.ts";
-import type { OwedReplay, ReplayResult } from "../shards/owed.ts";
+import type { OwedReplay, ReplayResult } from "../shards/owed-effects.ts";
 import { type Message, toMessage } from "../messages/message.ts";
 import { backoffMs, type RetryPolicy } from "../delivery/lane/outcome.ts";
 import { type Log, LogError } from "../log/log.ts";

@@ -3,7 +3,7 @@ import type { Tail } from "../messages/tail.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { encodeRecord, type RecentOperations, SHARD_KEY, type ShardRecordState } from "../state/records.ts";
-import type { ShardRecords } from "./shard-records.ts";
+import type { ShardRecords } from "./folded-state.ts";
 
 export interface BatchComposerOptions {
   readonly book: LaneBook;

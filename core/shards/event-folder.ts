@@ -7,10 +7,10 @@ import { foldDeregistered, foldSubscription, isLive } from "../state/fold-subscr
 import { foldTopic } from "../state/fold-topic.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { hasOperation, withOperation } from "../state/recent-operations.ts";
-import type { Owed } from "./owed.ts";
+import type { Owed } from "./owed-effects.ts";
 import type { RecentOperations } from "../state/records.ts";
-import { MOST_ENDED, type ShardLanes } from "./shard-lanes.ts";
-import type { ShardRecords } from "./shard-records.ts";
+import { MOST_ENDED, type ShardLanes } from "./shard-fold.ts";
+import type { ShardRecords } from "./folded-state.ts";
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
 

@@ -7,7 +7,7 @@ import type { Quiet } from "../delivery/reading/reading.ts";
 import { createTarget, type TargetOptions } from "../delivery/lane/target.ts";
 import { topicIdOf } from "../state/ids.ts";
 import type { ShardRecord } from "../log/log.ts";
-import { PositionRecords } from "./position-records.ts";
+import { PositionRecords } from "./checkpoint.ts";
 import type { CursorRecord, SubscriptionRecord } from "../state/records.ts";
 
 export interface LaneBookOptions {

@@ -1,7 +1,7 @@
 // After a rotation of keys, what was sealed to an older one is sealed to the first, by the shard's owner, in its transaction
 // (ARCHITECTURE §5). Slowly: it never hurries, and deliveries must not feel it.
 import { SecretError, type Secrets } from "../keys/secrets.ts";
-import type { ShardRecords } from "./shard-records.ts";
+import type { ShardRecords } from "./folded-state.ts";
 
 export interface ResealingOptions {
   readonly records: ShardRecords;

@@ -14,11 +14,11 @@ import { BatchComposer } from "./batch-composer.ts";
 import { DueIndex } from "./due-index.ts";
 import { EventFolder } from "./event-folder.ts";
 import { LaneBook } from "./lane-book.ts";
-import { type Effects, Owed } from "./owed.ts";
+import { type Effects, Owed } from "./owed-effects.ts";
 import { type DeadLetter, encodeRecord } from "../state/records.ts";
 import { Resealing, type ResealingOptions } from "./resealing.ts";
-import { ShardLanes } from "./shard-lanes.ts";
-import { ShardRecords } from "./shard-records.ts";
+import { ShardLanes } from "./shard-fold.ts";
+import { ShardRecords } from "./folded-state.ts";
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
 

@@ -6,7 +6,7 @@ import type { ResultEvent } from "../state/events.ts";
 import { foldOwnResult, foldReplayed } from "../state/fold-subscription.ts";
 import { foldFetched } from "../state/fold-topic.ts";
 import type { Fetched, Notice, PendingIntent, Replay, SubscriptionRecord, TopicRecord } from "../state/records.ts";
-import { type ShardRecords, TAKEOVER_MS } from "./shard-records.ts";
+import { type ShardRecords, TAKEOVER_MS } from "./folded-state.ts";
 
 /** What runs after a commit; each reports back by a finding, and may run twice. */
 export interface Effects {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { SubscriptionRecord } from "../../../core/state/records.ts";
 import { DueIndex } from "../../../core/shards/due-index.ts";
-import { ShardRecords } from "../../../core/shards/shard-records.ts";
+import { ShardRecords } from "../../../core/shards/folded-state.ts";
 import { Subscriptions } from "../../../core/state/subscriptions.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 

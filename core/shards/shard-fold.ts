@@ -9,9 +9,9 @@ import type { ShardRecord } from "../log/log.ts";
 import { nextTurn } from "../../shared/turn.ts";
 import { ended, isLive } from "../state/fold-subscription.ts";
 import type { LaneBook } from "./lane-book.ts";
-import type { Owed } from "./owed.ts";
+import type { Owed } from "./owed-effects.ts";
 import type { SubscriptionRecord } from "../state/records.ts";
-import type { ShardRecords } from "./shard-records.ts";
+import type { ShardRecords } from "./folded-state.ts";
 
 export interface ShardLanesOptions {
   readonly kept: ShardRecords;
