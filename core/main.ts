@@ -15,7 +15,6 @@ import { startCore } from "./core.ts";
 import { makeDirectory } from "./sqlite/data-directory.ts";
 import { PER_ORIGIN } from "./delivery/sending/limits.ts";
 import { createUndiciTransport } from "./delivery/sending/undici-transport.ts";
-import { countAppends } from "./log/counted.ts";
 import { createOAuthTokens } from "./log/kafka/cluster/oauth-token.ts";
 import type { KafkaSasl, KafkaTls } from "./log/kafka/cluster/security.ts";
 import { openKafkaLog } from "./log/kafka/kafka-log.ts";
@@ -23,6 +22,7 @@ import { holdLock } from "./sqlite/database.ts";
 import { openLibsqlLog } from "./log/libsql/libsql-log.ts";
 import type { Log } from "./log/log.ts";
 import { bePatient } from "./log/patient.ts";
+import { countAppends } from "./observe.ts";
 
 /** Of the 15 s that a tier has to stop. */
 const REQUESTS_DEADLINE_MS = 3_000;

@@ -3,6 +3,7 @@ import type { Metrics } from "../shared/metrics.ts";
 import type { Engine } from "./engine.ts";
 import type { Ownership } from "./shards/ownership.ts";
 import type { Lane } from "./delivery/lane/lane.ts";
+import type { AppendStream, Log } from "./log/log.ts";
 import type { Secrets } from "./keys/secrets.ts";
 import type { Missed } from "./missed/missed.ts";
 import { nextTurn, TURN_MS } from "../shared/turn.ts";
@@ -112,4 +113,32 @@ function observeGroup(metrics: Metrics, { ownership, consolidator }: Engine): vo
       gauge.set(confirmedAgoMs === undefined || confirmedAgoMs === Infinity ? 0 : confirmedAgoMs / 1_000);
     },
   );
+}
+
+/** The same log; `tidings_appends_total` counts its appends by stream and by whether they became durable. */
+export function countAppends(log: Log, metrics: Metrics): Log {
+  const counts = new Map<string, { readonly stream: AppendStream; readonly result: string; total: number }>();
+  for (const stream of ["messages", "events"] as const) {
+    for (const result of ["durable", "refused"]) counts.set(`${stream} ${result}`, { stream, result, total: 0 });
+  }
+  metrics.totals(
+    "tidings_appends_total",
+    "Records appended, by stream and whether they became durable",
+    ["stream", "result"],
+    () => [...counts.values()].map(({ stream, result, total }) => [{ stream, result }, total] as const),
+  );
+  const count = (stream: AppendStream, result: string) => counts.get(`${stream} ${result}`)!.total++;
+  return {
+    ...log,
+    async append(stream, record, partition) {
+      try {
+        const at = await log.append(stream, record, partition);
+        count(stream, "durable");
+        return at;
+      } catch (error) {
+        count(stream, "refused");
+        throw error;
+      }
+    },
+  };
 }

@@ -3,9 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { it } from "node:test";
-import { countAppends } from "../../../core/log/counted.ts";
-import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
-import { createMetrics } from "../../../shared/runtime/metrics.ts";
+import { countAppends } from "../../core/observe.ts";
+import { openLibsqlLog } from "../../core/log/libsql/libsql-log.ts";
+import { createMetrics } from "../../shared/runtime/metrics.ts";
 
 it("appends are counted by stream and by what came of them", async () => {
   const directory = await mkdtemp(join(tmpdir(), "tidings-counted-"));
