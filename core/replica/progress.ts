@@ -10,7 +10,7 @@ export const FOLLOWED: readonly FollowedStream[] = [...STATES, "dead-letters", "
 /** Per stream, an offset of each partition. */
 export type Offsets = ReadonlyMap<FollowedStream, readonly number[]>;
 
-/** Whether no position is before its end. */
+/** Whether every position is at its end or past it. */
 export function isPast(positions: Offsets, ends: Offsets): boolean {
   return [...ends].every(([stream, offsets]) =>
     offsets.every((offset, partition) => positions.get(stream)![partition]! >= offset)
@@ -23,7 +23,7 @@ interface Wait {
   timer?: NodeJS.Timeout;
 }
 
-/** A replica that has so many records left to read is near the end. */
+/** A replica is near the end if it has at most this many records of each partition left to read. */
 const NEAR = 1_000;
 
 export class Progress {
@@ -70,7 +70,7 @@ export class Progress {
     for (const wait of this.#waits) if (wait.test()) wait.done(true);
   }
 
-  /** Ends all waits in vain. */
+  /** Ends all waits; they resolve with false. */
   close(): void {
     for (const wait of this.#waits) wait.done(false);
   }

@@ -30,7 +30,7 @@ export async function openReplicaFile(path: string, log: Log, clock: () => numbe
       return "it is damaged";
     });
     if (typeof found !== "string") return found;
-    logger.info("The replica is thrown away and rebuilt: {reason}", { reason: found });
+    logger.info("The replica is deleted and built anew: {reason}", { reason: found });
     for (const suffix of ["", "-wal", "-shm"]) await rm(path + suffix, { force: true });
   }
 }

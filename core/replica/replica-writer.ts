@@ -39,8 +39,8 @@ export class ReplicaWriter {
   }
 
   /**
-   * Writes a batch and its position in one transaction; waits as long as the disk is full. Until the replica is `following`, has
-   * read what was there when it was opened, it is as old as its file says (A3.12).
+   * Writes a batch and its position in one transaction; waits as long as the disk is full. A replica is `following` once it has read
+   * what was in the log when it was opened; only then a batch makes it younger (A3.12).
    * @returns false if the batch will never be written: the writer was closed, or the file failed
    */
   async write(batch: Batch, following: boolean): Promise<boolean> {
@@ -54,7 +54,7 @@ export class ReplicaWriter {
           return false;
         }
         const { path } = this.#options;
-        logger.error("There is no room for the replica {path}; it waits", { path });
+        logger.error("There is no room on the disk for the replica {path}; it waits for room", { path });
         await pause(PAUSE_WHEN_FULL_MS, this.#closing.signal);
       }
     }
@@ -75,7 +75,7 @@ export class ReplicaWriter {
     this.#sweeper.unref();
   }
 
-  /** Writes nothing from now on but what is being written. */
+  /** Starts no write from now on. */
   close(): void {
     this.#closing.abort();
     clearInterval(this.#sweeper);
@@ -104,7 +104,8 @@ export class ReplicaWriter {
   }
 
   #fail(error: unknown): void {
-    // After SQLITE_BUSY a connection lies (A2.5), and a replica that cannot be written answers from an old state.
+    // After SQLITE_BUSY a connection may report success without committing (A2.5), and a replica that cannot be written answers from
+    // an old state.
     this.#options.onFatal(new Error(`Cannot write the replica ${this.#options.path}`, { cause: error }));
   }
 }

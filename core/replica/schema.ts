@@ -1,5 +1,5 @@
-// The replica's tables (drizzle): the compacted streams as they stand, and how far they were read. The SQL that makes them is
-// derived from them.
+// The replica's tables (drizzle): what it keeps of the streams that it follows, and how far it has read them. The SQL that makes the
+// tables is derived from them.
 import type { SQL } from "drizzle-orm";
 import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import { getTableConfig, index, integer, primaryKey, sql, SQLiteAsyncDialect, sqliteTable, text } from "./drizzle.ts";
@@ -10,9 +10,9 @@ export const records = sqliteTable("records", {
   partition: integer("partition").notNull(),
   key: text("key").notNull(),
   record: text("record").notNull(),
-  /** Of a subscription: its topic's id. */
+  /** The id of a subscription's topic; null in other rows. */
   topicId: text("topic_id"),
-  /** JSON: the names in `counts` that it is part of (states.ts). */
+  /** JSON: the names in `counts` that the row counts for (states.ts). */
   counted: text("counted"),
 }, (table) => [
   primaryKey({ columns: [table.stream, table.partition, table.key] }),
@@ -20,7 +20,7 @@ export const records = sqliteTable("records", {
   index("records_topic").on(table.topicId).where(sql`topic_id IS NOT NULL`),
 ]);
 
-/** How many rows of `records` name each name in their `counted`: kept by triggers, so exact whatever wrote the row. */
+/** How many rows of `records` have a name in their `counted`. Triggers keep it, so it is exact whatever statement wrote a row. */
 export const counts = sqliteTable("counts", { name: text("name").primaryKey(), count: integer("count").notNull() });
 
 /** One row per dead letter of the stream; `record` is its JSON. */
@@ -48,7 +48,7 @@ export const blocks = sqliteTable("blocks", {
   time: integer("time").notNull(),
 }, (table) => [primaryKey({ columns: [table.partition, table.block] }), index("blocks_time").on(table.time)]);
 
-/** One row per topic of a block, where the log has no index of its own; `offsets` is JSON, null for many. */
+/** One row per topic of a block, if the log has no index by key. `offsets` is JSON; null if the topic has many. */
 export const blockTopics = sqliteTable("block_topics", {
   partition: integer("partition").notNull(),
   topicId: text("topic_id").notNull(),
@@ -59,7 +59,7 @@ export const blockTopics = sqliteTable("block_topics", {
   index("block_topics_block").on(table.partition, table.block),
 ]);
 
-/** One row per message with an idempotency key, of followed blocks; `first` only of a repeat. */
+/** One row per message with an idempotency key in a followed block. Only a repeat has `first`: the offset that it repeats. */
 export const keyed = sqliteTable("keyed", {
   partition: integer("partition").notNull(),
   offset: integer("offset").notNull(),
@@ -105,7 +105,7 @@ const COUNT_OLD = `UPDATE counts SET count = count - 1 WHERE name IN (SELECT val
     DELETE FROM counts WHERE count = 0 AND name IN (SELECT value FROM json_each(old.counted));`;
 const COUNT_NEW = `INSERT INTO counts SELECT value, 1 FROM json_each(new.counted) WHERE true
     ON CONFLICT (name) DO UPDATE SET count = count + 1;`;
-/** drizzle knows no triggers. */
+/** drizzle cannot declare triggers. */
 const TRIGGERS: readonly string[] = [
   `CREATE TRIGGER IF NOT EXISTS records_inserted AFTER INSERT ON records WHEN new.counted IS NOT NULL
     BEGIN ${COUNT_NEW} END`,

@@ -108,6 +108,7 @@ export async function readCount(db: LibSQLDatabase, name: string): Promise<numbe
   return row?.count ?? 0;
 }
 
+/** The newest record of a key, as JSON has it; undefined if there is none. */
 export async function readRecord<T>(
   db: LibSQLDatabase,
   stream: StateStream,

@@ -1,5 +1,5 @@
-// The one writer of the embedded log's file: what arrives in one turn of the event loop shares a commit (A2.1, A2.5). It gives
-// out the offsets; AUTOINCREMENT keeps them, so that none is used twice.
+// The one writer of the embedded log's file. Writes that arrive in one turn of the event loop share a commit (A2.1, A2.5). It gives
+// each record its offset; AUTOINCREMENT remembers the last one, so that no offset is used twice.
 import { LogError, type LogRecord, type NewRecord, type Stream } from "../log.ts";
 import { type Database, isCode } from "../../sqlite/database.ts";
 import { nextTurn } from "../../../shared/turn.ts";
@@ -16,7 +16,7 @@ export interface BatchWriterOptions {
   readonly tables: TablesState;
   /** Wall clock, ms. */
   readonly clock: () => number;
-  /** Called once, when the file can no longer be trusted to commit. */
+  /** Called when the file can no longer be trusted to commit. */
   readonly onFatal: (error: Error) => void;
 }
 
@@ -93,12 +93,12 @@ export class BatchWriter {
     return done;
   }
 
-  /** Ends all writing after an error that a reader or a sweep met in the file; a full disk is no reason to. */
+  /** Ends all writing after an error of a follower or a sweep, unless the error is only a full disk. */
   fail(error: unknown): void {
     this.#fail([], error);
   }
 
-  /** Accepts nothing from now on. */
+  /** Refuses new writes from now on. */
   stop(): void {
     this.#stopped = true;
   }
@@ -180,7 +180,7 @@ export class BatchWriter {
       }
       return;
     }
-    // After one SQLITE_BUSY a connection may report success without committing (upstream), and after a failed fsync nobody
+    // After one SQLITE_BUSY a connection may report success without committing (a bug of libSQL), and after a failed fsync nobody
     // knows what is on the disk: acknowledge nothing and end.
     this.#failure = error;
     for (const write of batch) write.reject(failed(error));

@@ -15,7 +15,7 @@ import { readChunk } from "./reading.ts";
 import { RecentRecords } from "./recent-records.ts";
 
 const CHUNK_BYTES = 1024 * 1024;
-/** Of each stream. */
+/** Bytes of the newest records of one stream. */
 const RECENT_BYTES = 4 * 1024 * 1024;
 
 /** All followers of one log, and the newest records that they share. */
@@ -35,7 +35,7 @@ export class Followers {
     });
   }
 
-  /** A follower ends when its handler or a read fails, and the log's file is given up then. */
+  /** Opens a follower. If its handler or a read fails, it ends, and so does all writing. */
   open(from: FollowFrom, handle: (batch: Batch) => void | Promise<void>): Follower {
     const follower = new LibsqlFollower(from, handle, {
       end: (stream) => this.#writer.end(stream),
@@ -52,13 +52,13 @@ export class Followers {
     };
   }
 
-  /** Resolves after all handlers that run have ended. */
+  /** Closes all followers; resolves after the running handlers have ended. */
   async close(): Promise<void> {
     await Promise.all([...this.#followers].map((follower) => follower.close()));
   }
 }
 
-/** What a follower reads. */
+/** What a follower reads from. */
 interface FollowerSource {
   /** The offset of the next record of a stream. */
   end(stream: Stream): number;

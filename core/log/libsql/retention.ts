@@ -9,18 +9,18 @@ import { tableOf } from "./tables.ts";
 const DAY_MS = 86_400_000;
 /** Events are kept this long, however short the retention (ARCHITECTURE §2). */
 const EVENTS_KEPT_MS = DAY_MS;
-/** A block is kept longer than its messages, which may be asked about until they are deleted (ARCHITECTURE §2). */
+/** Blocks are kept longer than their messages, so that every message that is kept has its block (ARCHITECTURE §2). */
 const BLOCKS_KEPT_LONGER_MS = DAY_MS;
 /** A tombstone stays until every replica has read it (A2.3, delete.retention.ms). */
 const TOMBSTONES_KEPT_MS = 7 * DAY_MS;
 const SLICE_ROWS = 1_000;
 const SLICE_PAGES = 500;
-/** Up to this part of the file, free pages stay in it for later records: a sweep frees about an eighth (A2.3). */
+/** Free pages stay in the file for later records, up to this part of it: a sweep frees about an eighth (A2.3). */
 const FREE_PART = 1 / 8;
 
 export interface RetentionOptions {
   readonly database: Database;
-  /** Deletes between its commits; a file that failed is given up. */
+  /** Records are deleted between its commits. It is told when a sweep fails. */
   readonly writer: BatchWriter;
   /** Wall clock, ms. */
   readonly clock: () => number;
