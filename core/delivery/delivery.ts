@@ -4,14 +4,13 @@
 import type { BlockIndex } from "../messages/block-index.ts";
 import { createReadMessages } from "../messages/read-messages.ts";
 import type { Signers } from "../keys/signers.ts";
-import type { Gap, Log } from "../log/log.ts";
+import type { Log } from "../log/log.ts";
 import { Attempts } from "./sending/attempts.ts";
 import { Beside } from "./sending/beside.ts";
 import { createCounts } from "./sending/counts.ts";
 import type { Lane, LaneTerms } from "./lane/lane.ts";
 import { LaneMemory } from "./reading/lane-memory.ts";
 import { type FailureSettings, LaneOutcomes, type LaneOwner } from "./sending/lane-outcomes.ts";
-import { Lanes } from "./reading/lanes.ts";
 import { Limits } from "./sending/limits.ts";
 import type { Message } from "../messages/message.ts";
 import type { Outcome } from "./lane/outcome.ts";
@@ -49,13 +48,11 @@ export class Delivery {
   readonly counts = createCounts();
   readonly tail: Tail;
   readonly #dependencies: DeliveryDependencies;
-  readonly #owner: LaneOwner;
   readonly #limits = new Limits();
   readonly #underWay = new UnderWay();
   readonly #pauses: Pauses;
   readonly #memory: LaneMemory;
   readonly #reading: Reading;
-  readonly #lanes: Lanes;
   readonly #attempts: Attempts;
   readonly #beside: Beside;
   #ticker: NodeJS.Timeout | undefined;
@@ -65,33 +62,31 @@ export class Delivery {
     const { settings, transport, signers, clock, random, isConfirmed = () => true } = dependencies;
     const { counts } = this;
     this.#dependencies = dependencies;
-    this.#owner = owner;
     const tail = this.tail = new Tail(dependencies, {
-      offer: (message) => this.#offer(message),
-      skipped: (partition, gap) => this.#skipped(partition, gap),
+      offer: (message) => this.#reading.offer(message),
+      skipped: (partition, gap) => this.#reading.skipped(partition, gap),
       stepped: () => this.#attempts.pump(),
     }, from);
     const limits = this.#limits;
     const underWay = this.#underWay;
     const pauses = this.#pauses = new Pauses(clock());
     const tailNext = (partition: number) => tail.next(partition);
-    const memory = this.#memory = new LaneMemory({ most: settings.laneMemoryBytes, tailNext });
+    const memory = this.#memory = new LaneMemory({ most: settings.laneMemoryBytes, tailNext, clock });
     const reading = this.#reading = new Reading({
       tail,
       memory,
       read: createReadMessages({ ...dependencies, index: dependencies.blocks }),
-      clock,
       moved: (lane) => owner.moved(lane),
+      ready: (lane) => this.#attempts.makeReady(lane),
       arrived: (lane) => {
         this.#attempts.goOn(lane);
         this.#attempts.pump();
       },
     });
-    const lanes = this.#lanes = new Lanes({ memory, reading });
     const headersOf = createSignedHeaders({ ...settings, signers });
-    const outcomes = new LaneOutcomes({ settings, owner, lanes, memory, limits, pauses, counts, random });
+    const outcomes = new LaneOutcomes({ settings, owner, reading, memory, limits, pauses, counts, random });
     const shared = { transport, headersOf, limits, underWay, outcomes, clock };
-    const attempts = this.#attempts = new Attempts({ ...shared, owner, lanes, memory, reading, pauses, isConfirmed });
+    const attempts = this.#attempts = new Attempts({ ...shared, owner, memory, reading, pauses, isConfirmed });
     this.#beside = new Beside({ ...shared, attempts, counts });
   }
 
@@ -113,13 +108,13 @@ export class Delivery {
    * there is nothing for it: a million of those join the tail without a look at the log.
    */
   add(lane: Lane, quiet?: Quiet): void {
-    this.#lanes.add(lane);
+    this.#reading.add(lane);
     if (lane.state === "parked") {
       // After a restart the probes do not all come at once.
       const { clock, random, settings } = this.#dependencies;
       this.#pauses.add(lane, clock() + random() * settings.probeIntervalMs);
     } else {
-      if (this.#reading.hasNothing(lane, quiet)) return lane.joinTail();
+      if (this.#reading.joinIfQuiet(lane, quiet)) return;
       this.#attempts.resume(lane);
     }
     this.#attempts.pump();
@@ -150,12 +145,12 @@ export class Delivery {
 
   /** The lease is over: nothing more starts; the outcomes of attempts in flight still count. */
   expire(lane: Lane): void {
-    this.#lanes.expire(lane);
+    this.#reading.expire(lane);
   }
 
   /** The subscription ended: nothing more starts, and the outcomes of attempts in flight move nothing. */
   end(lane: Lane): void {
-    this.#lanes.end(lane);
+    this.#reading.end(lane);
   }
 
   /** One attempt with a message beside the lane; see `Beside`. */
@@ -181,30 +176,5 @@ export class Delivery {
     clearInterval(this.#ticker);
     await this.#reading.close();
     await this.#underWay.until(() => this.#limits.inFlight === 0, deadlineMs);
-  }
-
-  *#offer(message: Message): Iterable<void> {
-    for (const lane of this.#lanes.of(message.topicId)) yield lane.onTail ? this.#offerTo(lane, message) : undefined;
-  }
-
-  /** A lane over its bound, or that there is no memory for, leaves the tail and reads the log later. */
-  #offerTo(lane: Lane, message: Message): void {
-    // What another lane holds already takes no more memory.
-    if (this.#reading.hasRoom(lane) && (message.holders > 0 || !this.#memory.isFull)) {
-      this.#memory.take(lane, message);
-      this.#attempts.makeReady(lane);
-    } else {
-      lane.leaveTail(message.offset);
-      this.#attempts.goOn(lane);
-    }
-    this.#owner.moved(lane);
-  }
-
-  #skipped(partition: number, gap: Gap): void {
-    for (const lane of this.#lanes) {
-      if (!lane.onTail || lane.partition !== partition || lane.readFrom >= gap.to) continue;
-      lane.addGap({ from: Math.max(gap.from, lane.readFrom), to: gap.to });
-      this.#owner.moved(lane);
-    }
   }
 }

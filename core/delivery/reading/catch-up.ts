@@ -1,21 +1,19 @@
-// The catch-up reader: lanes that are behind are served in turn, a chunk each, and every lane that is behind, has room, and
-// whose position the chunk crosses joins in, whether it has asked or not (A4.2): of a hundred that miss the same, one reads and
-// all hold the same messages. A full lane leaves and asks again when it has room.
+// The catch-up reader serves lanes that are behind in turn, one chunk each (A4.2). Every lane that is behind and has room joins if the
+// chunk crosses its position, also if it has not asked: if a hundred lanes miss the same messages, one reads and all hold the same
+// objects. A full lane leaves and asks again when it has room.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../../shared/pause.ts";
 import type { ReadMessages } from "../../messages/read-messages.ts";
 import { type Gap, LogError } from "../../log/log.ts";
-import { nextTurn } from "../../../shared/turn.ts";
+import { nextTurn, TURN_MS } from "../../../shared/turn.ts";
 import type { Lane } from "../lane/lane.ts";
 import type { Message } from "../../messages/message.ts";
 
 const logger = getLogger(["tidings", "core", "catch-up"]);
 const CHUNK_BYTES = 1024 * 1024;
-/** With more topics than this waiting, a chunk is read whole and sorted out here. */
+/** If lanes of more topics wait, the reader reads whole chunks and sorts out their messages itself. */
 const MOST_KEYS = 500;
 const PAUSE_AFTER_ERROR_MS = 500;
-/** Handing out a chunk lets others run after this long. */
-const TURN_MS = 20;
 
 export interface CatchUpOptions {
   readonly read: ReadMessages;
@@ -29,9 +27,9 @@ export interface CatchUpOptions {
 
 export class CatchUp {
   readonly #options: CatchUpOptions;
-  /** In the order in which they asked. */
+  /** Lanes that have asked, in that order. */
   readonly #waiting = new Set<Lane>();
-  /** Those, and those that were read to and are not at the tail yet. */
+  /** The waiting lanes, and the lanes that were read to and have not reached the tail. */
   readonly #behind = new Set<Lane>();
   #running: Promise<void> | undefined;
   #closed = false;
@@ -40,7 +38,7 @@ export class CatchUp {
     this.#options = options;
   }
 
-  /** The lane is to be read to from its `readFrom`; `arrived` follows. Asking twice is asking once. */
+  /** The lane asks for messages from its `readFrom` on; `arrived` follows. To ask twice is to ask once. */
   want(lane: Lane): void {
     if (this.#closed) return;
     this.#waiting.add(lane);
@@ -55,7 +53,7 @@ export class CatchUp {
     });
   }
 
-  /** The lane is at the tail, or ended: it is not read to any more, and `arrived` does not follow. */
+  /** The lane is at the tail, or ended: the reader leaves it out, and `arrived` does not follow. */
   forget(lane: Lane): void {
     this.#waiting.delete(lane);
     this.#behind.delete(lane);
@@ -78,7 +76,7 @@ export class CatchUp {
       const [first] = this.#waiting;
       try {
         await this.#serve(first!);
-        // The embedded log reads without letting go of the event loop: attempts and answers have a turn between two chunks.
+        // The embedded log reads synchronously: attempts and answers have their turn between two chunks.
         await nextTurn();
       } catch (error) {
         if (this.#closed) return;
@@ -94,7 +92,7 @@ export class CatchUp {
     }
   }
 
-  /** What cannot be read now lets the other partitions go first. */
+  /** A partition that cannot be read lets the other partitions go first. */
   #postpone(partition: number): void {
     const waiting = [...this.#waiting];
     for (const lane of waiting) {
@@ -104,9 +102,9 @@ export class CatchUp {
     }
   }
 
-  /** One chunk from the first lane's position; others of its partition join. */
+  /** Reads one chunk from the first lane's position; other lanes of its partition join. */
   async #serve(first: Lane): Promise<void> {
-    // What has room no more by its turn asks again when it has.
+    // A lane that has no room when its turn comes asks again when it has.
     if (!this.#options.mayTake(first)) {
       this.#waiting.delete(first);
       return this.#options.arrived(first);
@@ -126,10 +124,10 @@ export class CatchUp {
       else messages.push(message);
     }
     let turn = performance.now();
-    // Those that are behind now: whoever is fed and asks for more waits for the next chunk.
+    // A copy: a lane that is fed and asks for more waits for the next chunk.
     const behind = [...this.#behind];
     for (const lane of behind) {
-      // So does whoever asked meanwhile for a topic that was not read for.
+      // A lane of a topic that was not asked for when the read began waits too.
       if (!this.#behind.has(lane) || lane.partition !== partition || !keys.has(lane.topicId)) continue;
       if (lane.readFrom < from || lane.readFrom > chunk.next) continue;
       if (!this.#waiting.has(lane) && (lane.readFrom === chunk.next || !this.#options.mayTake(lane))) continue;
@@ -142,7 +140,7 @@ export class CatchUp {
   }
 
   #feed(lane: Lane, messages: readonly Message[], next: number, gap: Gap | undefined): void {
-    // Retention overtook the lane: what it can never have is recorded (A4.5).
+    // Retention overtook the lane: the gap is recorded (A4.5).
     if (gap !== undefined && lane.readFrom < gap.to) {
       this.#options.gap(lane, { from: lane.readFrom, to: gap.to });
       lane.readUpTo(gap.to);

@@ -1,17 +1,27 @@
-// What all lanes hold together is bounded (§6.7): who holds how much, who waits for some, and who lets go when all is taken.
+// May this lane read on? What lanes hold is bounded (§6.7): each lane by its state and the length of its queue, all together by bytes.
+// Lanes that find the memory full wait here, and the lanes that hold most have to let go.
 import type { Lane } from "../lane/lane.ts";
 import { type Message, sizeOf } from "../../messages/message.ts";
 
 export interface LaneMemoryOptions {
   /** Bound of all that lanes hold, bytes. */
   readonly most: number;
-  /** What the tail offers next of a partition. */
+  /** The offset that the tail offers next in a partition. */
   readonly tailNext: (partition: number) => number;
+  /** Wall clock, ms. */
+  readonly clock: () => number;
 }
+
+/** The most messages in a lane's queue. */
+const MOST_QUEUED = 1_024;
+/** A lane with fewer messages in its queue reads on. */
+const REFILL_BELOW = 64;
+/** Lanes let go until no more than this part of the bound is taken. */
+const ENOUGH_FREED = 7 / 8;
 
 export class LaneMemory {
   readonly #options: LaneMemoryOptions;
-  /** Lanes that hold more than what is in flight, the longest first. */
+  /** Lanes that hold messages which are not in flight; those that have held some for longest come first. */
   readonly #holding = new Set<Lane>();
   /** Lanes that want to read and wait for memory, in the order in which they asked. */
   readonly #starved = new Set<Lane>();
@@ -24,12 +34,44 @@ export class LaneMemory {
   get bytes(): number {
     return this.#bytes;
   }
-  get isFull(): boolean {
+  get #isFull(): boolean {
     return this.#bytes >= this.#options.most;
   }
-  /** Somebody waits already, or would have to. */
+  /** A lane that wants memory has to wait. */
   get isShort(): boolean {
-    return this.#starved.size > 0 || this.isFull;
+    return this.#starved.size > 0 || this.#isFull;
+  }
+
+  /** Whether the lane has so little in its queue that it is to read on. */
+  isLow(lane: Lane): boolean {
+    return lane.backlog.queued < REFILL_BELOW;
+  }
+
+  /** Whether a lane that is behind may read on, if there is memory. */
+  mayRead(lane: Lane): boolean {
+    switch (lane.state) {
+      case "ended":
+      case "expired":
+        return false;
+      case "backingOff":
+        // It would only hold what it reads.
+        return false;
+      case "parked":
+        // It holds the one message that it is probed with.
+        return !lane.busy && lane.health.notBefore <= this.#options.clock();
+      default:
+        return lane.backlog.queued < MOST_QUEUED;
+    }
+  }
+
+  /** Whether a lane that is behind may take one more message now. */
+  mayTake(lane: Lane): boolean {
+    return this.mayRead(lane) && !this.#isFull;
+  }
+
+  /** Whether a lane on the tail may take this message. A message that another lane holds takes no more memory. */
+  mayBeOffered(lane: Lane, message: Message): boolean {
+    return lane.backlog.queued < MOST_QUEUED && (message.holders > 0 || !this.#isFull);
   }
 
   take(lane: Lane, message: Message): void {
@@ -38,53 +80,53 @@ export class LaneMemory {
     this.#holding.add(lane);
   }
 
-  /** A lane has this message no more. */
+  /** A lane no longer holds this message. */
   release(message: Message): void {
     if (--message.holders === 0) this.#bytes -= sizeOf(message);
   }
 
-  /** A message in flight is held again, to be repeated. */
+  /** A message in flight is held again: it is to be sent again. */
   keeps(lane: Lane): void {
     this.#holding.add(lane);
   }
 
-  /** A lane let go of something: it counts no more if only what is in flight is left. */
+  /** The lane let go of something: it no longer counts if only what is in flight is left. */
   settle(lane: Lane): void {
     if (!lane.backlog.hasNext) this.#holding.delete(lane);
   }
 
-  /** The lane lets go of all that is not in flight; it is read again from the log. */
-  drop(lane: Lane): void {
-    this.free(lane, lane.drop(this.#options.tailNext(lane.partition)));
-  }
-
-  /** The lane has let go of these. */
+  /** The lane has let go of these messages. */
   free(lane: Lane, messages: readonly Message[]): void {
     for (const message of messages) this.release(message);
     this.settle(lane);
+  }
+
+  /** The lane lets go of everything that is not in flight; it is read again from the log. */
+  drop(lane: Lane): void {
+    this.free(lane, lane.drop(this.#options.tailNext(lane.partition)));
   }
 
   /** The lane waits for memory to read on. */
   wait(lane: Lane): void {
     this.#starved.add(lane);
   }
-  /** The lane does not wait any more. */
+  /** The lane no longer waits. */
   forget(lane: Lane): void {
     this.#starved.delete(lane);
   }
-  /** Whose turn it is to read, now that there is room; undefined if nobody waits or there is none. */
+  /** The lane that has waited longest, if there is memory for it; it no longer waits. */
   next(): Lane | undefined {
-    if (this.#starved.size === 0 || this.isFull) return undefined;
+    if (this.#starved.size === 0 || this.#isFull) return undefined;
     const [lane] = this.#starved;
     this.#starved.delete(lane!);
     return lane;
   }
 
-  /** Where all is taken while others wait, lanes that have held some for longest let go of it. Returns them. */
+  /** If the memory is full and others wait, the lanes that have held some for longest let go of it. Returns them. */
   reclaim(): Lane[] {
     const dropped: Lane[] = [];
-    if (this.#starved.size === 0 || !this.isFull) return dropped;
-    const enough = this.#options.most * 7 / 8;
+    if (this.#starved.size === 0 || !this.#isFull) return dropped;
+    const enough = this.#options.most * ENOUGH_FREED;
     for (const lane of this.#holding) {
       if (this.#bytes <= enough) break;
       this.drop(lane);

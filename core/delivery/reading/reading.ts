@@ -1,40 +1,41 @@
-// How a lane that is behind comes up to the tail (A4.1): from the tail's memory if that reaches back to where the lane stands,
-// else from the log, and never more than it has room for.
+// How the lanes of this process get their messages (A4.1): on the tail they are offered each message of their topic; a lane that is
+// behind reads up to the tail, from the tail's memory if that reaches back far enough, else from the log.
 import type { ReadMessages } from "../../messages/read-messages.ts";
 import type { Gap } from "../../log/log.ts";
 import { CatchUp } from "./catch-up.ts";
 import type { Lane } from "../lane/lane.ts";
 import type { LaneMemory } from "./lane-memory.ts";
+import type { Message } from "../../messages/message.ts";
 import type { Tail } from "../../messages/tail.ts";
 
 export interface ReadingOptions {
   readonly tail: Tail;
   readonly memory: LaneMemory;
   readonly read: ReadMessages;
-  /** Wall clock, ms. */
-  readonly clock: () => number;
   /** The lane's position may have changed. */
   readonly moved: (lane: Lane) => void;
-  /** A chunk from the log was offered to a lane. */
+  /** The lane may have something to send. */
+  readonly ready: (lane: Lane) => void;
+  /** The lane was offered a chunk from the log. */
   readonly arrived: (lane: Lane) => void;
 }
 
 /** What is known of a stretch of the log that the tail's memory does not reach back to, when a shard's lanes join (A4.1). */
 export interface Quiet {
-  /** Per partition of `messages`: told up to here. */
+  /** Per partition of `messages`: known up to this offset. */
   readonly until: readonly number[];
   /** Whether a topic may have a message in a partition between the shard's watermark and there. */
   mayHave(partition: number, topicId: string): boolean;
 }
 
-const MOST_QUEUED = 1_024;
-const REFILL_BELOW = 64;
+const NO_LANES: ReadonlySet<Lane> = new Set();
 
 export class Reading {
   readonly #options: ReadingOptions;
   readonly #tail: Tail;
   readonly #memory: LaneMemory;
   readonly #catchUp: CatchUp;
+  readonly #byTopic = new Map<string, Set<Lane>>();
 
   constructor(options: ReadingOptions) {
     const { tail, memory, read, moved, arrived } = options;
@@ -43,7 +44,7 @@ export class Reading {
     this.#memory = memory;
     this.#catchUp = new CatchUp({
       read,
-      mayTake: (lane) => this.#mayTake(lane),
+      mayTake: (lane) => memory.mayTake(lane),
       offer: (lane, message) => memory.take(lane, message),
       arrived: (lane) => {
         moved(lane);
@@ -56,85 +57,122 @@ export class Reading {
     });
   }
 
-  /** Whether nothing of its topic stands between its position and the tail, as memory and `quiet` say. */
-  hasNothing({ partition, topicId, readFrom, fresh }: Lane, quiet: Quiet | undefined): boolean {
+  close(): Promise<void> {
+    return this.#catchUp.close();
+  }
+
+  // ── which lanes there are ──────────────────────────────────────────────────────────────────────────────────────────
+
+  add(lane: Lane): void {
+    const lanes = this.#byTopic.get(lane.topicId);
+    if (lanes === undefined) this.#byTopic.set(lane.topicId, new Set([lane]));
+    else lanes.add(lane);
+  }
+
+  /** The lease is over: nothing more starts; the outcomes of attempts in flight still count. */
+  expire(lane: Lane): void {
+    lane.expire();
+    this.#remove(lane);
+  }
+
+  /** The subscription ended: nothing more starts, and the outcomes of attempts in flight move nothing. */
+  end(lane: Lane): void {
+    lane.end();
+    this.#remove(lane);
+  }
+
+  #remove(lane: Lane): void {
+    this.#memory.drop(lane);
+    this.#memory.forget(lane);
+    this.#catchUp.forget(lane);
+    const lanes = this.#byTopic.get(lane.topicId);
+    lanes?.delete(lane);
+    if (lanes?.size === 0) this.#byTopic.delete(lane.topicId);
+  }
+
+  // ── on the tail ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The tail's next message, for the lanes of its topic; each step offers it to one lane more. */
+  *offer(message: Message): Iterable<void> {
+    for (const lane of this.#byTopic.get(message.topicId) ?? NO_LANES) {
+      yield lane.onTail ? this.#offerTo(lane, message) : undefined;
+    }
+  }
+
+  #offerTo(lane: Lane, message: Message): void {
+    if (this.#memory.mayBeOffered(lane, message)) this.#memory.take(lane, message);
+    else {
+      // The lane reads the log from here on, as soon as it has room.
+      lane.leaveTail(message.offset);
+      this.refill(lane);
+    }
+    this.#options.ready(lane);
+    this.#options.moved(lane);
+  }
+
+  /** Retention removed records before the tail offered them (A4.5). */
+  skipped(partition: number, gap: Gap): void {
+    for (const lanes of this.#byTopic.values()) {
+      for (const lane of lanes) {
+        if (!lane.onTail || lane.partition !== partition || lane.readFrom >= gap.to) continue;
+        lane.addGap({ from: Math.max(gap.from, lane.readFrom), to: gap.to });
+        this.#options.moved(lane);
+      }
+    }
+  }
+
+  // ── up to the tail ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Joins the tail at once if nothing of the topic stands between it and the lane's position, as memory and `quiet` say. */
+  joinIfQuiet(lane: Lane, quiet: Quiet | undefined): boolean {
+    const isQuiet = this.#isQuiet(lane, quiet);
+    if (isQuiet) lane.joinTail();
+    return isQuiet;
+  }
+
+  #isQuiet({ partition, topicId, readFrom, fresh }: Lane, quiet: Quiet | undefined): boolean {
     if (!fresh || this.#tail.has(partition, topicId, readFrom)) return false;
     const reach = this.#tail.reachesTo(partition);
     if (readFrom >= reach) return true;
     return quiet !== undefined && quiet.until[partition]! >= reach && !quiet.mayHave(partition, topicId);
   }
 
-  /** Whether a lane on the tail has room in its queue. */
-  hasRoom(lane: Lane): boolean {
-    return lane.backlog.queued < MOST_QUEUED;
+  /** Reads on if the lane has little in hand. */
+  refill(lane: Lane): void {
+    if (this.#memory.isLow(lane)) this.resume(lane);
   }
 
-  /** Whether a lane has so little in hand that it is to read on. */
-  isLow(lane: Lane): boolean {
-    return lane.backlog.queued < REFILL_BELOW;
-  }
-
-  /** Goes on reading where the lane stopped, or waits for the memory to do so. */
+  /** Reads on where the lane stopped, or lets it wait for memory. */
   resume(lane: Lane): void {
+    // It never left: only its pause is over, or it was renewed.
     if (lane.onTail) return lane.joinTail();
-    if (this.#catchUp.isWaiting(lane) || !this.#mayRead(lane)) return;
+    if (this.#catchUp.isWaiting(lane) || !this.#memory.mayRead(lane)) return;
     if (this.#memory.isShort) this.#memory.wait(lane);
     else this.#read(lane);
   }
 
-  /** A lane that waited for memory, and has read on now; undefined if there is none, or no memory. */
+  /** Lets a lane read on that waited for memory; undefined if no lane waits, or there is no memory. */
   feed(): Lane | undefined {
     const lane = this.#memory.next();
     if (lane !== undefined) this.#read(lane);
     return lane;
   }
 
-  /** The lane reads no more. */
-  forget(lane: Lane): void {
-    this.#memory.forget(lane);
-    this.#catchUp.forget(lane);
-  }
-
-  close(): Promise<void> {
-    return this.#catchUp.close();
-  }
-
-  /** Whether a lane that is behind may take one more message now. */
-  #mayTake(lane: Lane): boolean {
-    return this.#mayRead(lane) && !this.#memory.isFull;
-  }
-
-  #mayRead(lane: Lane): boolean {
-    switch (lane.state) {
-      case "ended":
-      case "expired":
-        return false;
-      case "backingOff":
-        // What it read now it would only hold.
-        return false;
-      case "parked":
-        // It holds the one message it is probed with.
-        return !lane.busy && lane.health.notBefore <= this.#options.clock();
-      default:
-        return this.hasRoom(lane);
-    }
-  }
-
   #read(lane: Lane): void {
-    if (lane.onTail || this.#catchUp.isWaiting(lane) || !this.#mayRead(lane)) return;
+    if (lane.onTail || this.#catchUp.isWaiting(lane) || !this.#memory.mayRead(lane)) return;
     const recent = this.#tail.recent(lane.partition, lane.readFrom);
     if (recent === undefined) return this.#catchUp.want(lane);
     for (const message of recent) {
       if (message.topicId !== lane.topicId || message.offset < lane.readFrom) continue;
-      if (!this.#mayTake(lane)) {
-        // Stops before this one: what is left is read when there is room.
+      if (!this.#memory.mayTake(lane)) {
+        // The lane stops before this message and reads the rest when it has room.
         lane.readUpTo(message.offset);
-        if (this.#mayRead(lane)) this.#memory.wait(lane);
+        if (this.#memory.mayRead(lane)) this.#memory.wait(lane);
         return;
       }
       this.#memory.take(lane, message);
     }
-    // One synchronous step: all before the tail's next offset is in hand or done, and all from it on will be offered.
+    // One synchronous step: the lane has everything before the tail's next offset, and will be offered everything from there on.
     lane.joinTail();
     this.#catchUp.forget(lane);
     this.#options.moved(lane);

@@ -5,7 +5,6 @@ import { Attempt, type Attempting } from "./attempt.ts";
 import type { Lane } from "../lane/lane.ts";
 import type { LaneMemory } from "../reading/lane-memory.ts";
 import { type LaneOutcomes, type LaneOwner, SLOW_MS } from "./lane-outcomes.ts";
-import type { Lanes } from "../reading/lanes.ts";
 import type { Limits } from "./limits.ts";
 import type { Outcome } from "../lane/outcome.ts";
 import type { Pauses } from "./pauses.ts";
@@ -20,7 +19,6 @@ export interface AttemptsOptions {
   readonly transport: Transport;
   readonly headersOf: SignedHeaders;
   readonly owner: LaneOwner;
-  readonly lanes: Lanes;
   readonly memory: LaneMemory;
   readonly reading: Reading;
   readonly limits: Limits;
@@ -69,7 +67,7 @@ export class Attempts implements Attempting {
 
   /** What comes next for a lane: reading on if it has little in hand, else an attempt. */
   goOn(lane: Lane): void {
-    if (this.#reading.isLow(lane)) this.#reading.resume(lane);
+    this.#reading.refill(lane);
     this.makeReady(lane);
   }
 
@@ -160,7 +158,7 @@ export class Attempts implements Attempting {
     const now = this.clock();
     if (now >= lane.expiresAt) {
       // §5.3.1: nothing is sent after the lease, even if the sweep has not come by yet.
-      this.#options.lanes.expire(lane);
+      this.#reading.expire(lane);
       this.#options.owner.leaseOver(lane);
       return false;
     }

@@ -4,7 +4,7 @@ import type { DeliveryCounts } from "./counts.ts";
 import type { Lane } from "../lane/lane.ts";
 import type { LaneMemory } from "../reading/lane-memory.ts";
 import type { DeadLetter } from "../../state/records.ts";
-import type { Lanes } from "../reading/lanes.ts";
+import type { Reading } from "../reading/reading.ts";
 import type { Limits } from "./limits.ts";
 import { backoffMs, type Failure, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
 import type { Pauses } from "./pauses.ts";
@@ -22,7 +22,7 @@ export interface FailureSettings {
 export interface LaneOutcomesOptions {
   readonly settings: FailureSettings;
   readonly owner: LaneOwner;
-  readonly lanes: Lanes;
+  readonly reading: Reading;
   readonly memory: LaneMemory;
   readonly limits: Limits;
   readonly pauses: Pauses;
@@ -67,9 +67,9 @@ export class LaneOutcomes {
 
   /** §7: at once, not when it is folded: the next message is not for it any more. */
   gone(lane: Lane): void {
-    const { counts, lanes, owner } = this.#options;
+    const { counts, reading, owner } = this.#options;
     counts.gone++;
-    lanes.end(lane);
+    reading.end(lane);
     owner.gone(lane);
   }
 
