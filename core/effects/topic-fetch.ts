@@ -1,0 +1,134 @@
+// One fetch of a pinged topic: a conditional GET, whose answer becomes an ordinary message if it brought something new (WIRE §3).
+import { createHash } from "node:crypto";
+import type { Outbound, OutboundAnswer } from "../../shared/outbound/outbound.ts";
+import type { Log } from "../log/log.ts";
+import { MESSAGE_HEADERS } from "../messages/message.ts";
+import type { Fetched, TopicRecord } from "../state/records.ts";
+import { advertisedLinks, linkHeader } from "./advertised-links.ts";
+
+export interface TopicFetchOptions {
+  readonly log: Pick<Log, "append">;
+  readonly outbound: Outbound;
+  readonly hubUrl: string;
+  readonly maxBytes: number;
+  /** Makes a trace context for the deliveries of what is fetched. */
+  readonly traceparent: () => string;
+  readonly signal: AbortSignal;
+}
+
+/** A topic to fetch. */
+export interface FetchJob {
+  readonly topicId: string;
+  readonly topic: TopicRecord;
+  /** The `events` offset of the ping that it answers. */
+  readonly ping: number;
+  /** Whether the topic may be asked, and its answer published (A3.4). */
+  readonly mayAct: () => boolean;
+}
+
+/** `final`: another try would bring the same. */
+export type FetchResult =
+  | { readonly kind: "fetched"; readonly fetched: Fetched | undefined }
+  | { readonly kind: "failed"; readonly reason: string; readonly final: boolean };
+
+export type FetchTopic = (job: FetchJob) => Promise<FetchResult>;
+
+const DEADLINE_MS = 30_000;
+const REDIRECTS = 3;
+const MOVED: FetchResult = { kind: "failed", reason: "its shard may belong to another process", final: false };
+
+export function createFetchTopic(options: TopicFetchOptions): FetchTopic {
+  return async (job) => {
+    if (!job.mayAct()) return MOVED;
+    const answer = await get(job.topic, options);
+    if (answer.kind === "failed") {
+      const { code, reason } = answer;
+      return { kind: "failed", reason: `${code}: ${reason}`, final: code === "forbidden" || code === "too_large" };
+    }
+    if (answer.status === 304) return { kind: "fetched", fetched: job.topic.fetched };
+    if (answer.status < 200 || answer.status > 299) {
+      const again = answer.status >= 500 || [408, 425, 429].includes(answer.status);
+      return { kind: "failed", reason: `answered ${answer.status}`, final: !again };
+    }
+    // This process may have slept meanwhile: then another one has fetched this answer, and perhaps a later one.
+    if (!job.mayAct()) return MOVED;
+    try {
+      return { kind: "fetched", fetched: await publish(job, answer, options) };
+    } catch (error) {
+      return { kind: "failed", reason: `the log did not take it: ${String(error)}`, final: false };
+    }
+  };
+}
+
+type Answer = OutboundAnswer & { readonly kind: "answer" };
+
+function get({ topic: url, fetched }: TopicRecord, options: TopicFetchOptions): Promise<OutboundAnswer> {
+  const { etag, lastModified } = fetched ?? {};
+  return options.outbound.call({
+    path: "fetch",
+    method: "GET",
+    url,
+    headers: {
+      accept: "*/*",
+      ...(etag === undefined ? {} : { "if-none-match": etag }),
+      ...(lastModified === undefined ? {} : { "if-modified-since": lastModified }),
+    },
+    deadlineMs: DEADLINE_MS,
+    maxBytes: options.maxBytes,
+    maxRedirects: REDIRECTS,
+    signal: options.signal,
+  });
+}
+
+/** Appends the document, unless its bytes and type are those of the last fetch. */
+async function publish({ topicId, topic, ping }: FetchJob, answer: Answer, options: TopicFetchOptions) {
+  const contentType = answer.headers["content-type"] ?? "application/octet-stream";
+  const fetched = fetchedOf(answer, contentType);
+  if (topic.fetched?.sha256 === fetched.sha256) return fetched;
+  // A fetch that is repeated after a crash brings the same id for the same ping and bytes, and so no second message.
+  const id = createHash("sha256").update(`${topicId}\0${ping}\0${fetched.sha256}`).digest("base64url").slice(0, 22);
+  const extra = extraHeaders(answer, contentType, options.hubUrl, topic.topic);
+  await options.log.append("messages", {
+    key: topicId,
+    value: answer.body,
+    headers: {
+      [MESSAGE_HEADERS.id]: `msg_${id}`,
+      [MESSAGE_HEADERS.contentType]: contentType,
+      [MESSAGE_HEADERS.topic]: topic.topic,
+      [MESSAGE_HEADERS.traceparent]: options.traceparent(),
+      ...(Object.keys(extra).length === 0 ? {} : { [MESSAGE_HEADERS.extra]: JSON.stringify(extra) }),
+    },
+  });
+  return fetched;
+}
+
+function fetchedOf({ body, headers }: Answer, contentType: string): Fetched {
+  const etag = repeatable(headers["etag"]);
+  const lastModified = repeatable(headers["last-modified"]);
+  return {
+    sha256: createHash("sha256").update(contentType).update("\0").update(body).digest("hex"),
+    ...(etag === undefined ? {} : { etag }),
+    ...(lastModified === undefined ? {} : { lastModified }),
+  };
+}
+
+function extraHeaders({ body, headers, url }: Answer, contentType: string, hubUrl: string, topic: string) {
+  const advertised = advertisedLinks({ link: utf8(headers["link"]), contentType, body, base: url });
+  const link = linkHeader(advertised, hubUrl, topic);
+  // The outbound client has decoded the encodings that it knows; only of an unknown one is the header still here.
+  const encoding = headers["content-encoding"];
+  return {
+    ...(link === undefined ? {} : { link }),
+    ...(encoding === undefined ? {} : { "content-encoding": encoding }),
+  };
+}
+
+/** A validator that can be sent back unchanged; any other would make all later conditional requests fail. */
+function repeatable(validator: string | undefined): string | undefined {
+  return validator !== undefined && /^[\x20-\x7e]{1,1024}$/.test(validator) ? validator : undefined;
+}
+
+/** A header's characters are bytes; those of a URL are UTF-8. */
+function utf8(header: string | undefined): string | undefined {
+  return header === undefined ? undefined : Buffer.from(header, "latin1").toString("utf8");
+}
