@@ -1,4 +1,4 @@
-// What a fetched topic says of itself: its hubs and its canonical URL (§4 discovery), for the `Link` of its deliveries (§7).
+// The links that a fetched topic advertises: its hubs and its canonical URL (§4), for the `Link` header of its deliveries (§7).
 import { isHttpUrl } from "../../shared/identity.ts";
 import { linkTarget } from "../delivery/lane/addresses.ts";
 
@@ -8,7 +8,7 @@ export interface Advertised {
 }
 
 const SCANNED_BYTES = 64 * 1024;
-/** A topic's URL has no more (WIRE "Words"). */
+/** A topic's URL is not longer (WIRE "Words"). */
 const MOST_URL_BYTES = 2_048;
 /** Many servers refuse a request with more than 8 KiB of headers. */
 const MOST_HUBS_BYTES = 4_096;
@@ -25,7 +25,7 @@ export function advertisedLinks(
   const inHeader = link === undefined ? [] : headerLinks(link);
   const found = [...inHeader];
   const has = (rel: string) => found.some((one) => one.rels.includes(rel));
-  // §4: the header comes first; the document is asked for what the header does not say.
+  // §4: the header comes first; the document gives what the header lacks.
   if ((!has("hub") || !has("self")) && /xml|html/i.test(contentType)) {
     const text = new TextDecoder().decode(body.subarray(0, SCANNED_BYTES));
     for (const one of elementLinks(headOf(text))) if (one.rels.some((rel) => !has(rel))) found.push(one);
@@ -35,7 +35,7 @@ export function advertisedLinks(
   return { hubs: [...new Set(urls("hub"))], self: urls("self")[0] };
 }
 
-/** The `Link` header of a delivery; undefined if the topic says nothing that differs from what the lane says itself. */
+/** The `Link` header of a delivery; undefined if the topic advertises nothing: then the lane's own `Link` is right. */
 export function linkHeader({ hubs, self }: Advertised, hubUrl: string, topic: string): string | undefined {
   if (hubs.length === 0 && self === undefined) return undefined;
   const links: string[] = [];
@@ -70,13 +70,13 @@ function headerLinks(header: string): FoundLink[] {
       const key = name.toLowerCase();
       if (!parameters.has(key)) parameters.set(key, quoted ?? plain ?? "");
     }
-    // RFC 8288 §3.2: with an anchor it says something of another document.
+    // RFC 8288 §3.2: a link with an anchor describes another document.
     if (!parameters.has("anchor")) links.push({ href: href.trim(), rels: words(parameters.get("rel")) });
   }
   return links;
 }
 
-/** What a document says of itself: without comments and literal text, and before a feed's first entry, which has links of its own. */
+/** The part of a document that describes it: no comments, no literal text, nothing from a feed's first entry on. Entries have links of their own. */
 function headOf(text: string): string {
   const visible = without(without(text, "<!--", "-->"), "<![CDATA[", "]]>");
   const entry = /<(?:[A-Za-z][\w.-]*:)?(?:entry|item)\b/i.exec(visible);
@@ -114,7 +114,7 @@ function words(text: string | undefined): string[] {
   return (text ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");
 }
 
-/** As it stands if it is absolute: an advertised URL is repeated byte for byte. */
+/** The URL of a link. An absolute one is repeated byte for byte. */
 function resolve(href: string, base: string): string | null {
   if (isHttpUrl(href)) return href;
   try {

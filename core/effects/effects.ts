@@ -1,5 +1,5 @@
-// What follows a commit and reaches out: denied notices, verifications that no edge reported, fetches of pinged topics,
-// dead letters that are sent again (A3.10).
+// What reaches out after a commit (A3.10): denied notices, verifications whose result no edge brought, fetches of pinged topics, and
+// dead letters that are sent again.
 import { getLogger } from "@logtape/logtape";
 import pLimit from "p-limit";
 import { deniedUrl } from "../../shared/outbound/callback-url.ts";
@@ -37,7 +37,7 @@ export interface EffectsOptions {
 const NOTICES_AT_ONCE = 64;
 const VERIFICATIONS_AT_ONCE = 64;
 const NOTICE_MS = 10_000;
-/** Only if no complete answer came; what it says is ignored (§5.2). */
+/** Pauses before further tries, after a try without a complete answer; what an answer says is ignored (§5.2). */
 const NOTICE_PAUSES_MS = [1_000, 4_000];
 
 export function createEffects(
@@ -63,7 +63,7 @@ export function createEffects(
     }
   }
 
-  /** With its secret opened, where a ping is signed with it. One that cannot be opened here is not asked unsigned: it fails. */
+  /** Opens the secret where it signs a verification ping. If it cannot be opened here, the verification fails: no ping is unsigned. */
   async function verifyOpened(intent: PendingIntent, ports: VerificationPorts): Promise<Verification> {
     const { secret: sealed, ...rest } = intent;
     if (sealed === undefined || method.by !== "ping") return await verifyIntent(rest, ports);
@@ -77,7 +77,7 @@ export function createEffects(
     }
   }
 
-  /** undefined if the process is stopping: the intent stays pending, and the next owner verifies it. */
+  /** undefined if the process is stopping: then the intent stays pending, and the next owner verifies it. */
   async function verify(intent: PendingIntent): Promise<ResultEvent | undefined> {
     const now = () => performance.now();
     const ports = { outbound, method, now, challenge: createChallenge, pause, signal };
@@ -96,7 +96,7 @@ export function createEffects(
           elapsedMs: now() - challengedAt,
         });
       } catch (error) {
-        // The log is away: what the subscriber said stays said.
+        // The subscriber has answered; only the log is away. Its answer is kept until the log is back.
         logger.warn("The result of a verification cannot be written yet: {error}", { error });
         await pause(1_000, signal);
       }

@@ -1,5 +1,5 @@
-// Sending dead letters again (WIRE §5): one letter of a replay at a time, beside the subscription's lane, whose order and
-// position it does not touch. It waits while the lane pauses: what a callback does not take now is not forced on it.
+// Sends a dead letter again (WIRE §5): one letter of a replay at a time, beside the subscription's lane, whose order and position
+// stay as they are. While the lane pauses, the letter waits: nothing is forced on a callback that takes nothing.
 import { ACCEPTED_WITHIN_MS } from "../requests/accepted.ts";
 import type { OwedReplay, ReplayResult } from "../shards/owed-effects.ts";
 import { type Message, toMessage } from "../messages/message.ts";
@@ -13,7 +13,7 @@ export interface ReplayOptions {
   readonly log: Pick<Log, "read">;
   readonly replica: Pick<Replica, "deadLetters">;
   readonly retry: RetryPolicy;
-  /** Attempts with one letter before it stays what it is: `DEAD_LETTER_ATTEMPTS`. */
+  /** Attempts with one letter before it stays a dead letter: `DEAD_LETTER_ATTEMPTS`. */
   readonly attempts: number;
   /** Wall clock, ms. */
   readonly clock: () => number;
@@ -21,10 +21,10 @@ export interface ReplayOptions {
   readonly signal: AbortSignal;
 }
 
-/** How often it looks whether the lane goes on, or a place is free, ms. */
+/** How often it looks whether the lane has gone on, or whether an attempt may start, ms. */
 const LOOK_MS = 100;
 
-/** Resolves with undefined if the process is stopping: the replay stays owed. */
+/** Deals with the next letter of a replay; undefined if the process is stopping: then the replay stays owed. */
 export type ReplayLetter = (owed: OwedReplay) => Promise<ReplayResult | undefined>;
 
 export function createReplayLetter(
@@ -37,7 +37,7 @@ export function createReplayLetter(
         const found = await replica.deadLetters(query, ACCEPTED_WITHIN_MS);
         if (found !== undefined) return found[0];
       } catch (error) {
-        await afterFailure(error);
+        await waitForLog(error);
       }
     }
     return undefined;
@@ -50,14 +50,14 @@ export function createReplayLetter(
         const { records: [record] } = await log.read("messages", partition, offset, { maxBytes: 1 });
         return record?.offset === offset ? toMessage(record) : undefined;
       } catch (error) {
-        await afterFailure(error);
+        await waitForLog(error);
       }
     }
     return undefined;
   }
 
-  /** The log is away: the letter is sent when it is back. */
-  async function afterFailure(error: unknown): Promise<void> {
+  /** Waits a second for the log to come back; the letter is sent then. */
+  async function waitForLog(error: unknown): Promise<void> {
     if (signal.aborted) return;
     if (!(error instanceof LogError)) throw error;
     await pause(1_000, signal);
