@@ -69,7 +69,14 @@ export const SABOTAGES: readonly Sabotage[] = [
   sabotage("A3.4 a sleeper sends", {
     log: (log) => ({
       ...log,
-      join: (member) => ({ ...log.join!(member), confirmedAt: () => Infinity }),
+      join: (member) => {
+        const membership = log.join!(member);
+        return {
+          confirmedAt: () => Infinity,
+          rejoin: () => membership.rejoin(),
+          leave: () => membership.leave(),
+        };
+      },
     }),
     adjust: (plan) => ({
       ...plan,

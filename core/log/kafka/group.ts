@@ -1,11 +1,11 @@
-// This process as a member of the group that shares the shards out (A3.3, A3.4). Not kafkajs's consumer: here it is known when the
-// request was *sent* that confirmed the session, lanes run on during a rebalance, and nothing is fetched.
+// This process as a member of the group that shares the shards out (A3.3, A3.4). It is not kafkajs's consumer: here the time is
+// known when the request was *sent* that confirmed the session, lanes run on during a rebalance, and nothing is fetched.
 //
 //    join ──► (all have joined) ──► sync ──► stable: a heartbeat a second ──► "rebalance in progress", rejoin() ──► join …
-//      any of them: "unknown member", "illegal generation" ──► put out: it has no shard, joins as somebody new
+//      any of them: "unknown member", "illegal generation" ──► put out: it has no shard, and joins as a new member
 //
-// A join waits as long as the slowest member, and a broker answers the requests of a connection in turn, so heartbeats have one of
-// their own and go on with the generation before: until the join is answered, the shards are those that were.
+// A join waits as long as the slowest member, and a broker answers the requests of a connection in order. So heartbeats have a
+// connection of their own and go on with the old generation: until the join is answered, the shards stay the same.
 import { getLogger } from "@logtape/logtape";
 import { aborted, pause } from "../../../shared/pause.ts";
 import { LogError, type Member, type Membership } from "../log.ts";
@@ -17,11 +17,11 @@ import {
   joinGroup,
   leaveGroup,
   REBALANCE_MS,
-  SESSION_MS,
   shardsIn,
   syncGroup,
 } from "./protocol/group-requests.ts";
-import { CODE, isForbidden, isPassing, KafkaError, nameOf } from "./protocol/kafka-error.ts";
+import { CODE, failOn, isForbidden, isPassing, KafkaError, nameOf } from "./protocol/kafka-error.ts";
+import { GroupSession } from "./session.ts";
 
 export interface GroupOptions {
   readonly groupId: string;
@@ -30,13 +30,13 @@ export interface GroupOptions {
   readonly shards: number;
   readonly member: Member;
   readonly newCluster: () => Cluster;
-  /** Monotonic now, ms. */
+  /** Monotonic, ms. */
   readonly now: () => number;
 }
 
 const BEAT_MS = 1_000;
 const BEAT_WITHIN_MS = 3_000;
-/** While beats fail: sooner, as the session runs out. */
+/** The pause after a failed heartbeat is shorter, because the session runs out. */
 const FAILED_BEAT_MS = 250;
 const JOIN_WITHIN_MS = REBALANCE_MS + 5_000;
 const LEAVE_WITHIN_MS = 2_000;
@@ -46,203 +46,216 @@ const LONG_PAUSE_MS = 1_000;
 const logger = getLogger(["tidings", "core", "group"]);
 
 /** Joins, and stays joined until `leave`. */
-export function createMembership(options: GroupOptions): Membership {
-  const { groupId, kafkaTopic, member, newCluster, now } = options;
-  const leaving = new AbortController();
-  const { signal } = leaving;
-  const beating = newCluster();
-  let joining = newCluster();
-  let memberId = "";
-  /** The generation whose assignment is known; -1: none. */
-  let generation = -1;
-  let confirmed = -Infinity;
-  /** When the last heartbeat was sent that found the group at rest. */
-  let atRest = -Infinity;
-  let isJoining = false;
+export class GroupMembership implements Membership {
+  readonly #options: GroupOptions;
+  readonly #session = new GroupSession();
+  readonly #leaving = new AbortController();
+  readonly #beating: Cluster;
+  #joining: Cluster;
+  #isJoining = false;
   /** As heartbeats have found it. */
-  let coordinator: number | undefined;
-  /** Ends the waiting in `stay`, or a join that cannot come to anything any more. */
-  let wake = Promise.withResolvers<void>();
+  #coordinator: number | undefined;
+  /** Ends the wait between two joins, or a join that can no longer succeed. */
+  #wake = Promise.withResolvers<void>();
+  readonly #running: Promise<unknown>;
+  #left: Promise<void> | undefined;
 
-  const running = Promise.all([run(), beat()]);
+  constructor(options: GroupOptions) {
+    this.#options = options;
+    this.#beating = options.newCluster();
+    this.#joining = options.newCluster();
+    this.#running = Promise.all([this.#run(), this.#beat()]);
+  }
 
-  async function run(): Promise<void> {
-    await forgetPredecessor();
+  confirmedAt(): number {
+    return this.#session.confirmedAt;
+  }
+
+  rejoin(): void {
+    if (!this.#isJoining) this.#wake.resolve();
+  }
+
+  leave(): Promise<void> {
+    return this.#left ??= this.#leave();
+  }
+
+  // ── joining ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #run(): Promise<void> {
+    const { signal } = this.#leaving;
+    await this.#forgetPredecessor();
     while (!signal.aborted) {
       try {
-        isJoining = true;
-        wake = Promise.withResolvers();
-        await join();
-        isJoining = false;
-        await Promise.race([wake.promise, aborted(signal)]);
+        this.#isJoining = true;
+        this.#wake = Promise.withResolvers();
+        await this.#join();
+        this.#isJoining = false;
+        await Promise.race([this.#wake.promise, aborted(signal)]);
       } catch (error) {
         if (signal.aborted) return;
-        const passing = isPassing(error);
-        const reason = (error as Error).message;
-        if (passing) logger.debug("joining the group is tried again after: {reason}", { reason });
-        else logger.error("Cannot join the group {groupId}: {reason}", { groupId, reason });
-        if (isForbidden(error)) member.forbidden?.(new LogError("misconfigured", reason, { cause: error }));
-        // Its connection may wait for ever for what the broker has forgotten.
-        joining.close();
-        joining = newCluster();
-        await pause(passing ? PAUSE_MS : LONG_PAUSE_MS, signal);
+        await this.#recover(error);
       }
     }
   }
 
-  /** A process that was killed would hold up the others for its session's rest. */
-  async function forgetPredecessor(): Promise<void> {
-    const { predecessor } = member;
+  async #recover(error: unknown): Promise<void> {
+    const { groupId, member, newCluster } = this.#options;
+    const passing = isPassing(error);
+    const reason = (error as Error).message;
+    if (passing) logger.debug("joining the group is tried again after: {reason}", { reason });
+    else logger.error("Cannot join the group {groupId}: {reason}", { groupId, reason });
+    if (isForbidden(error)) member.forbidden?.(new LogError("misconfigured", reason, { cause: error }));
+    // Its connection may wait for ever for an answer to a join that the broker has forgotten.
+    this.#joining.close();
+    this.#joining = newCluster();
+    await pause(passing ? PAUSE_MS : LONG_PAUSE_MS, this.#leaving.signal);
+  }
+
+  /** A member that was killed would hold up the others until its session is over. */
+  async #forgetPredecessor(): Promise<void> {
+    const { groupId, member: { predecessor } } = this.#options;
     if (predecessor === undefined) return;
     try {
-      const node = await joining.coordinatorOf("group", groupId);
-      await joining.send(node, leaveGroup(groupId, predecessor), LEAVE_WITHIN_MS);
+      const node = await this.#joining.coordinatorOf("group", groupId);
+      await this.#joining.send(node, leaveGroup(groupId, predecessor), LEAVE_WITHIN_MS);
     } catch (error) {
-      logger.debug("the member before stays until its session is over: {reason}", { reason: (error as Error).message });
+      logger.debug("the predecessor stays a member until its session is over: {reason}", {
+        reason: (error as Error).message,
+      });
     }
   }
 
-  /** @throws {KafkaError} {NoAnswer} */
-  async function join(): Promise<void> {
-    for (;;) {
-      const node = await joining.coordinatorOf("group", groupId);
-      const request = joinGroup({ groupId, memberId, kafkaTopic, held: member.held() });
-      const joined = await orPutOut(joining.send(node, request, JOIN_WITHIN_MS));
-      if (joined.errorCode === CODE.MEMBER_ID_REQUIRED) {
-        memberId = joined.memberId;
-        continue;
-      }
-      if (joined.errorCode === CODE.UNKNOWN_MEMBER_ID) {
-        putOut();
-        continue;
-      }
-      fail(joined.errorCode);
-      if (generation < 0) member.joinedAs?.(joined.memberId);
-      memberId = joined.memberId;
-      const { leaderId, members } = joined;
-      const assignment = leaderId === memberId
-        ? assignShards(members.map((one) => ({ id: one.memberId, held: heldIn(one.subscription) })), options.shards)
-        : new Map<string, number[]>();
-      const sentAt = now();
-      const synced = await orPutOut(
-        joining.send(
-          node,
-          syncGroup({ groupId, generation: joined.generation, memberId }, kafkaTopic, assignment),
-          JOIN_WITHIN_MS,
-        ),
-      );
-      if (synced.errorCode === CODE.REBALANCE_IN_PROGRESS) continue;
-      if (synced.errorCode === CODE.UNKNOWN_MEMBER_ID || synced.errorCode === CODE.ILLEGAL_GENERATION) {
-        putOut();
-        continue;
-      }
-      fail(synced.errorCode);
-      if (signal.aborted) return;
-      generation = joined.generation;
-      confirmed = atRest = Math.max(confirmed, sentAt);
-      const shards = shardsIn(synced.assignment, kafkaTopic);
-      logger.debug("generation {generation} of the group: this process has {shards}", { generation, shards });
-      member.assigned(shards);
-      return;
-    }
+  /** Until this member has its shards. @throws {KafkaError} {NoAnswer} */
+  async #join(): Promise<void> {
+    while (!await this.#joinOnce());
   }
 
-  /** What a join waits for, unless a heartbeat hears meanwhile that the group does not know this member any more. */
-  async function orPutOut<T>(answer: Promise<T>): Promise<T> {
-    const interrupted = wake.promise.then(() => {
+  /** Returns whether this member has its shards; otherwise it joins again at once. @throws {KafkaError} {NoAnswer} */
+  async #joinOnce(): Promise<boolean> {
+    const { groupId, kafkaTopic, member, shards, now } = this.#options;
+    const session = this.#session;
+    const node = await this.#joining.coordinatorOf("group", groupId);
+    const request = joinGroup({ groupId, memberId: session.memberId, kafkaTopic, held: member.held() });
+    const joined = await this.#unlessPutOut(this.#joining.send(node, request, JOIN_WITHIN_MS));
+    if (joined.errorCode === CODE.MEMBER_ID_REQUIRED) {
+      session.memberId = joined.memberId;
+      return false;
+    }
+    if (joined.errorCode === CODE.UNKNOWN_MEMBER_ID) return this.#putOut();
+    failOn(joined.errorCode, `Cannot join ${groupId}`);
+    if (!session.isMember) member.joinedAs?.(joined.memberId);
+    session.memberId = joined.memberId;
+    const { generation, leaderId, memberId, members } = joined;
+    const assignment = leaderId === memberId
+      ? assignShards(members.map((one) => ({ id: one.memberId, held: heldIn(one.subscription) })), shards)
+      : new Map<string, number[]>();
+    const sentAt = now();
+    const syncing = syncGroup({ groupId, generation, memberId }, kafkaTopic, assignment);
+    const synced = await this.#unlessPutOut(this.#joining.send(node, syncing, JOIN_WITHIN_MS));
+    if (synced.errorCode === CODE.REBALANCE_IN_PROGRESS) return false;
+    if (synced.errorCode === CODE.UNKNOWN_MEMBER_ID || synced.errorCode === CODE.ILLEGAL_GENERATION) {
+      return this.#putOut();
+    }
+    failOn(synced.errorCode, `Cannot join ${groupId}`);
+    if (this.#leaving.signal.aborted) return true;
+    session.generation = generation;
+    session.confirm(sentAt);
+    const assigned = shardsIn(synced.assignment, kafkaTopic);
+    logger.debug("generation {generation} of the group: this process has {shards}", { generation, shards: assigned });
+    member.assigned(assigned);
+    return true;
+  }
+
+  /** The answer, unless a heartbeat learns meanwhile that the group no longer knows this member. */
+  async #unlessPutOut<T>(answer: Promise<T>): Promise<T> {
+    const interrupted = this.#wake.promise.then(() => {
       throw new KafkaError(CODE.REQUEST_TIMED_OUT, "The group has put this member out");
     });
     interrupted.catch(() => {});
     return await Promise.race([answer, interrupted]);
   }
 
-  function fail(code: number): void {
-    if (code !== CODE.NONE) throw new KafkaError(code, `Cannot join ${groupId}`);
+  /** Others have its shards, or may have them at any time. Returns that it has none. */
+  #putOut(): false {
+    const wasMember = this.#session.isMember;
+    this.#session.lose();
+    if (wasMember && !this.#leaving.signal.aborted) {
+      logger.warn("The group has put this process out; it joins as a new member");
+      this.#options.member.assigned([]);
+    }
+    return false;
   }
 
-  /** Others have its shards, or may have them at any time. */
-  function putOut(): void {
-    const had = generation >= 0;
-    memberId = "";
-    generation = -1;
-    confirmed = atRest = -Infinity;
-    if (!had || signal.aborted) return;
-    logger.warn("The group has put this process out; it joins anew");
-    member.assigned([]);
-  }
+  // ── heartbeats ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async function beat(): Promise<void> {
+  async #beat(): Promise<void> {
+    const { signal } = this.#leaving;
     while (!signal.aborted) {
-      const fine = generation < 0 || await beatOnce();
+      const fine = !this.#session.isMember || await this.#beatOnce();
       await pause(fine ? BEAT_MS : FAILED_BEAT_MS, signal);
     }
   }
 
-  async function beatOnce(): Promise<boolean> {
-    const of = generation;
+  /** Returns whether the group answered. */
+  async #beatOnce(): Promise<boolean> {
+    const { groupId, now } = this.#options;
+    const { generation, memberId } = this.#session;
     try {
-      const node = coordinator ??= await beating.coordinatorOf("group", groupId);
+      const node = this.#coordinator ??= await this.#beating.coordinatorOf("group", groupId);
       const sentAt = now();
-      const { errorCode } = await beating.send(
-        node,
-        heartbeat({ groupId, generation: of, memberId }),
-        BEAT_WITHIN_MS,
-      );
-      if (of !== generation) return true;
-      switch (errorCode) {
-        case CODE.NONE:
-          // The assignment of this generation is known, so it says whose the shards were when it was answered.
-          confirmed = atRest = Math.max(confirmed, sentAt);
-          return true;
-        case CODE.REBALANCE_IN_PROGRESS:
-          // Nothing is assigned anew before this member has joined, or the rebalance has waited REBALANCE_MS for it.
-          if (sentAt + SESSION_MS < atRest + REBALANCE_MS) confirmed = Math.max(confirmed, sentAt);
-          if (!isJoining) wake.resolve();
-          return true;
-        case CODE.UNKNOWN_MEMBER_ID:
-        case CODE.ILLEGAL_GENERATION:
-          // While it joins, the generation goes on before the join is answered.
-          if (isJoining && errorCode === CODE.ILLEGAL_GENERATION) return true;
-          putOut();
-          wake.resolve();
-          return true;
-        default:
-          throw new KafkaError(errorCode, `Cannot beat in ${groupId}`);
-      }
+      const request = heartbeat({ groupId, generation, memberId });
+      const { errorCode } = await this.#beating.send(node, request, BEAT_WITHIN_MS);
+      if (generation === this.#session.generation) this.#heard(errorCode, sentAt);
+      return true;
     } catch (error) {
-      coordinator = undefined;
-      if (!signal.aborted) logger.debug("a heartbeat failed: {reason}", { reason: (error as Error).message });
+      this.#coordinator = undefined;
+      if (!this.#leaving.signal.aborted) {
+        logger.debug("a heartbeat failed: {reason}", { reason: (error as Error).message });
+      }
       return false;
     }
   }
 
-  let left: Promise<void> | undefined;
-  async function leave(): Promise<void> {
-    leaving.abort();
-    generation = -1;
-    confirmed = -Infinity;
-    joining.close();
-    // Who cannot say good-bye in time is missed when the session is over.
-    if (memberId !== "") await Promise.race([sayGoodBye(), pause(LEAVE_WITHIN_MS)]);
-    beating.close();
-    await running;
+  /** @throws {KafkaError} if the answer says nothing about the session */
+  #heard(errorCode: number, sentAt: number): void {
+    switch (errorCode) {
+      case CODE.NONE:
+        // The assignment of this generation is known, so it says whose the shards were at the time of the answer.
+        return this.#session.confirm(sentAt);
+      case CODE.REBALANCE_IN_PROGRESS:
+        this.#session.confirmInRebalance(sentAt);
+        return this.rejoin();
+      case CODE.UNKNOWN_MEMBER_ID:
+      case CODE.ILLEGAL_GENERATION:
+        // While it joins, the group's generation may advance before the join is answered.
+        if (this.#isJoining && errorCode === CODE.ILLEGAL_GENERATION) return;
+        this.#putOut();
+        return this.#wake.resolve();
+      default:
+        throw new KafkaError(errorCode, `Cannot beat in ${this.#options.groupId}`);
+    }
   }
 
-  async function sayGoodBye(): Promise<void> {
+  // ── leaving ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #leave(): Promise<void> {
+    this.#leaving.abort();
+    this.#session.end();
+    this.#joining.close();
+    // If the goodbye does not arrive in time, the group notices when the session is over.
+    if (this.#session.memberId !== "") await Promise.race([this.#sayGoodbye(), pause(LEAVE_WITHIN_MS)]);
+    this.#beating.close();
+    await this.#running;
+  }
+
+  async #sayGoodbye(): Promise<void> {
+    const { groupId } = this.#options;
     try {
-      const node = await beating.coordinatorOf("group", groupId);
-      const { errorCode } = await beating.send(node, leaveGroup(groupId, memberId));
+      const node = await this.#beating.coordinatorOf("group", groupId);
+      const { errorCode } = await this.#beating.send(node, leaveGroup(groupId, this.#session.memberId));
       if (errorCode !== CODE.NONE) logger.debug("leaving the group: {error}", { error: nameOf(errorCode) });
     } catch (error) {
       logger.debug("leaving the group: {reason}", { reason: (error as Error).message });
     }
   }
-
-  return {
-    confirmedAt: () => confirmed,
-    rejoin: () => {
-      if (!isJoining) wake.resolve();
-    },
-    leave: () => left ??= leave(),
-  };
 }

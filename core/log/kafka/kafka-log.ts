@@ -1,21 +1,20 @@
-// The log on a Kafka cluster (ARCHITECTURE §2): one Kafka topic a stream, named `<prefix>.<stream>`. Who reads knows its positions,
-// so there is one consumer group only, which says who has which shard (group.ts). Spoken to by kafkajs's codecs over connections
-// of our own (connection.ts says why).
+// The log on a Kafka cluster (ARCHITECTURE §2): one Kafka topic a stream, named `<prefix>.<stream>`. Readers know their own positions,
+// so there is only one consumer group: it says which process has which shard (group.ts). Connections and codecs are ours
+// (cluster/connection.ts says why).
 import { randomUUID } from "node:crypto";
 import { type Follower, type Log, LogError, type Membership, type NewRecord, type Stream } from "../log.ts";
-import { createAppender } from "./appender.ts";
+import { Appender } from "./appender.ts";
 import { type Cluster, type ClusterOptions, createCluster } from "./cluster/cluster.ts";
-import { createMembership } from "./group.ts";
-import { createFollower, type FollowedPartition } from "./follower.ts";
-import { checkKafkasOwn, type Durability, prepareKafkaTopics, topicsToKnow } from "./kafka-topics.ts";
-import { partitionOfKey } from "./protocol/key-hash.ts";
-import { END, START } from "./protocol/topic-requests.ts";
-import { createOffsets } from "./offsets.ts";
-import { createInsist } from "./insist.ts";
 import type { KafkaSecurity } from "./cluster/security.ts";
-import { persist } from "./persist.ts";
-import { createRead } from "./reader.ts";
+import { type FollowedPartition, KafkaFollower } from "./follower.ts";
+import { GroupMembership } from "./group.ts";
+import { checkKafkasOwn, type Durability, prepareKafkaTopics, type TopicPlan, topicsToKnow } from "./kafka-topics.ts";
+import { Offsets } from "./offsets.ts";
+import { partitionOfKey } from "./protocol/key-hash.ts";
 import { overheadOf } from "./protocol/record-batch.ts";
+import { END, START } from "./protocol/topic-requests.ts";
+import { createRead, type Read } from "./reader.ts";
+import { createStartRetry, retry } from "./retry.ts";
 import { openShardWriter } from "./writer.ts";
 
 export interface KafkaLogOptions {
@@ -49,84 +48,122 @@ const PARTITIONS = 16;
 const HOUR_MS = 3_600_000;
 const CLOSE_WITHIN_MS = 3_000;
 const REACH_WITHIN_MS = 5_000;
-/** Key and headers; what is left of the frames that max.message.bytes has room for. */
+/** Of key and headers: what the room that max.message.bytes leaves for frames has for them. */
 const OVERHEAD_BYTES = 64 * 1024;
 
 /**
- * Opens the log on a Kafka cluster, waiting for it as long as it must; makes its Kafka topics at first.
+ * Opens the log on a Kafka cluster, and waits for the cluster as long as it must. The first start makes the Kafka topics.
  * @throws {LogError} "misconfigured"; "closed" once `signal` aborts
  */
 export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
-  const { brokers, prefix, clientId, retentionMs, maxMessageBytes, replication, giveUpMs, clock = Date.now } = options;
-  const partitions = options.partitions ?? PARTITIONS;
+  const { brokers, prefix, clientId, retentionMs, maxMessageBytes, replication, partitions = PARTITIONS } = options;
+  const { compactedSegmentMs = HOUR_MS, security = {}, connect = createCluster } = options;
   const kafkaTopicOf = (stream: Stream) => `${prefix}.${stream}`;
   const kafkaTopics = topicsToKnow(kafkaTopicOf);
-  const { security = {}, connect = createCluster } = options;
   const newCluster = () => connect({ brokers, clientId, security, kafkaTopics });
-  const closing = new AbortController();
-  const { signal } = closing;
-
-  // Questions about offsets must not wait behind a fetch, appends not behind a question, transactions not behind appends.
-  const asking = newCluster();
-  const reading = newCluster();
-  const appending = newCluster();
-  const writing = newCluster();
-  const clusters = [asking, reading, appending, writing];
-  const compactedSegmentMs = options.compactedSegmentMs ?? HOUR_MS;
+  const clusters = { asking: newCluster(), reading: newCluster(), appending: newCluster(), writing: newCluster() };
   const plan = { kafkaTopicOf, partitions, replication, retentionMs, maxMessageBytes, compactedSegmentMs };
+  const closing = new AbortController();
+  const durability = await start(clusters, plan, closing, options.signal);
+  const { clusterId } = await clusters.asking.known();
+  return createKafkaLog({
+    prefix,
+    clusterId,
+    plan,
+    durability,
+    clusters,
+    newCluster,
+    closing,
+    giveUpMs: options.giveUpMs,
+    clock: options.clock ?? Date.now,
+  });
+}
+
+/** Connections of their own, so that nothing waits behind something slower. */
+interface Clusters {
+  /** Questions about offsets, which must not wait behind a fetch. */
+  readonly asking: Cluster;
+  readonly reading: Cluster;
+  /** Appends, which must not wait behind a question. */
+  readonly appending: Cluster;
+  /** Transactions, which must not wait behind appends. */
+  readonly writing: Cluster;
+}
+
+function allOf({ asking, reading, appending, writing }: Clusters): readonly Cluster[] {
+  return [asking, reading, appending, writing];
+}
+
+/** Reaches the cluster and prepares its Kafka topics. A failure, or `signal`, closes everything. */
+async function start(
+  clusters: Clusters,
+  plan: TopicPlan,
+  closing: AbortController,
+  signal: AbortSignal | undefined,
+): Promise<Durability> {
+  const all = allOf(clusters);
   const giveUp = () => {
     closing.abort();
-    for (const cluster of clusters) cluster.close();
+    for (const cluster of all) cluster.close();
   };
-  if (options.signal?.aborted === true) giveUp();
-  options.signal?.addEventListener("abort", giveUp);
-  const insist = createInsist(signal);
-  let durability: Durability;
+  if (signal?.aborted === true) giveUp();
+  signal?.addEventListener("abort", giveUp);
+  const retryStart = createStartRetry(closing.signal);
   try {
-    // What it says no to stops the start; the checks come when it lets us in.
-    await insist("reach Kafka", () => asking.refresh());
-    durability = await insist("prepare the Kafka topics", () => prepareKafkaTopics(asking, plan));
-    // Each knows who leads before it is asked for anything.
-    await Promise.all(clusters.map((cluster) => insist("reach Kafka", () => cluster.refresh())));
+    // A cluster that refuses us stops the start; the checks come after it admits us.
+    await retryStart("reach Kafka", () => clusters.asking.refresh());
+    const durability = await retryStart(
+      "prepare the Kafka topics",
+      () => prepareKafkaTopics(clusters.asking, plan),
+    );
+    // Each knows who leads before it is used.
+    await Promise.all(all.map((cluster) => retryStart("reach Kafka", () => cluster.refresh())));
+    return durability;
   } catch (error) {
     giveUp();
     throw error;
   } finally {
-    options.signal?.removeEventListener("abort", giveUp);
+    signal?.removeEventListener("abort", giveUp);
   }
-  const { clusterId } = await asking.known();
+}
 
-  const offsets = createOffsets(asking, signal);
-  const read = createRead(reading, offsets, signal);
-  const appender = createAppender(appending, { clock, ...(giveUpMs === undefined ? {} : { giveUpMs }) });
+interface KafkaLogParts {
+  readonly prefix: string;
+  readonly clusterId: string;
+  readonly plan: TopicPlan;
+  readonly durability: Durability;
+  readonly clusters: Clusters;
+  readonly newCluster: () => Cluster;
+  readonly closing: AbortController;
+  readonly giveUpMs: number | undefined;
+  readonly clock: () => number;
+}
+
+function createKafkaLog(parts: KafkaLogParts): Log {
+  const { prefix, plan, clusters, newCluster, closing, clock, giveUpMs, durability: { replication, minInsync } } =
+    parts;
+  const { kafkaTopicOf, partitions, maxMessageBytes } = plan;
+  const { signal } = closing;
+  const offsets = new Offsets(clusters.asking, signal);
+  const read = createRead(clusters.reading, offsets, signal);
+  const appender = new Appender({ cluster: clusters.appending, clock, giveUpMs });
+  const openWriter = createWriters({ ...parts, offsets, read });
   const followers = new Set<Follower>();
   const memberships = new Set<Membership>();
   const at = (stream: Stream, partition: number, time: number) => offsets.at(kafkaTopicOf(stream), partition, time);
   const partitionOf = (_stream: Stream, key: string) => partitionOfKey(key, partitions);
-  let transactionsChecked: Promise<void> | undefined;
-
-  function checkSize(record: NewRecord): void {
-    const size = record.value?.byteLength ?? 0;
-    if (size > maxMessageBytes) {
-      throw new LogError("too_large", `The record has ${size} bytes; at most ${maxMessageBytes} are taken`);
-    }
-    const overhead = overheadOf(record);
-    if (overhead > OVERHEAD_BYTES) {
-      throw new LogError(
-        "too_large",
-        `The record's key and headers take ${overhead} bytes; at most ${OVERHEAD_BYTES} are taken`,
-      );
-    }
-  }
+  const refuseIfClosed = () => {
+    if (signal.aborted) throw new LogError("closed", "The log is closed");
+  };
 
   return {
     kind: "kafka",
-    identity: `${clusterId}/${prefix}`,
+    identity: `${parts.clusterId}/${prefix}`,
     supports: { keyIndex: false, group: true },
     partitions: () => partitions,
     partitionOf,
     async append(stream, record, partition = partitionOf(stream, record.key)) {
-      checkSize(record);
+      checkSize(record, maxMessageBytes);
       return { partition, ...await appender.append(kafkaTopicOf(stream), partition, record) };
     },
     start: (stream, partition) => at(stream, partition, START),
@@ -137,42 +174,20 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
     },
     read: (stream, partition, from, limits) => read(kafkaTopicOf(stream), partition, from, limits),
     follow(from, handle) {
-      if (signal.aborted) throw new LogError("closed", "The log is closed");
+      refuseIfClosed();
       const followed: FollowedPartition[] = Object.entries(from).flatMap(([stream, positions]) =>
         positions.map((position, partition) => ({ stream: stream as Stream, partition, from: position }))
       );
-      const follower = createFollower({ cluster: newCluster(), offsets, partitions: followed, kafkaTopicOf, handle });
-      const entry = { ...follower, close: () => follower.close().finally(() => followers.delete(entry)) };
-      followers.add(entry);
-      return entry;
+      const onClosed = () => followers.delete(follower);
+      const cluster = newCluster();
+      const follower = new KafkaFollower({ cluster, offsets, partitions: followed, kafkaTopicOf, handle, onClosed });
+      followers.add(follower);
+      return follower;
     },
-    async openWriter(shard, mayOpen = () => true) {
-      const writer = await openShardWriter({
-        cluster: writing,
-        shard,
-        transactionalId: `${prefix}.shard-${shard}`,
-        owner: randomUUID(),
-        mayOpen,
-        kafkaTopicOf,
-        end: (stream) => at(stream, shard, END),
-        readTopics: (position) => read(kafkaTopicOf("topics"), shard, position, { maxBytes: 1024 * 1024 }),
-        clock,
-        closing: signal,
-      });
-      try {
-        // Made by Kafka for the first transaction ever, so only now it can be looked at.
-        const patience = { what: "check Kafka's own topics", forMs: REACH_WITHIN_MS, closing: signal };
-        await (transactionsChecked ??= persist(() => checkKafkasOwn(writing, durability), patience));
-      } catch (error) {
-        transactionsChecked = undefined;
-        await writer.close();
-        throw error;
-      }
-      return writer;
-    },
+    openWriter,
     join(member) {
-      if (signal.aborted) throw new LogError("closed", "The log is closed");
-      const membership = createMembership({
+      refuseIfClosed();
+      const membership = new GroupMembership({
         groupId: `${prefix}.cores`,
         kafkaTopic: kafkaTopicOf("events"),
         shards: partitions,
@@ -184,7 +199,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
       return membership;
     },
     async ping() {
-      await persist(() => asking.refresh(), { what: "reach Kafka", forMs: REACH_WITHIN_MS, closing: signal });
+      await retry(() => clusters.asking.refresh(), { what: "reach Kafka", forMs: REACH_WITHIN_MS, closing: signal });
     },
     async close() {
       if (signal.aborted) return;
@@ -193,7 +208,59 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
       await Promise.all([...followers].map((follower) => follower.close()));
       await written;
       closing.abort();
-      for (const cluster of clusters) cluster.close();
+      for (const cluster of allOf(clusters)) cluster.close();
     },
   };
+}
+
+/** Opens the writers of shards. */
+function createWriters(
+  { prefix, plan: { kafkaTopicOf }, durability, clusters, closing: { signal }, clock, offsets, read }:
+    & KafkaLogParts
+    & { readonly offsets: Offsets; readonly read: Read },
+): Log["openWriter"] {
+  let checked: Promise<void> | undefined;
+
+  /** Kafka makes its own topics for the first transaction ever, so only then they can be checked. */
+  function check(): Promise<void> {
+    const patience = { what: "check Kafka's own topics", forMs: REACH_WITHIN_MS, closing: signal };
+    return retry(() => checkKafkasOwn(clusters.writing, durability), patience);
+  }
+
+  return async (shard, mayOpen = () => true) => {
+    const writer = await openShardWriter({
+      cluster: clusters.writing,
+      shard,
+      transactionalId: `${prefix}.shard-${shard}`,
+      owner: randomUUID(),
+      mayOpen,
+      kafkaTopicOf,
+      end: (stream) => offsets.at(kafkaTopicOf(stream), shard, END),
+      readTopics: (position) => read(kafkaTopicOf("topics"), shard, position, { maxBytes: 1024 * 1024 }),
+      clock,
+      closing: signal,
+    });
+    try {
+      await (checked ??= check());
+    } catch (error) {
+      checked = undefined;
+      await writer.close();
+      throw error;
+    }
+    return writer;
+  };
+}
+
+function checkSize(record: NewRecord, maxMessageBytes: number): void {
+  const size = record.value?.byteLength ?? 0;
+  if (size > maxMessageBytes) {
+    throw new LogError("too_large", `The record has ${size} bytes; at most ${maxMessageBytes} are taken`);
+  }
+  const overhead = overheadOf(record);
+  if (overhead > OVERHEAD_BYTES) {
+    throw new LogError(
+      "too_large",
+      `The record's key and headers take ${overhead} bytes; at most ${OVERHEAD_BYTES} are taken`,
+    );
+  }
 }

@@ -5,7 +5,7 @@ import { committed, fetch, type FetchResult } from "./protocol/fetch.ts";
 import { CODE, failOn, isPassing, NoAnswer } from "./protocol/kafka-error.ts";
 import type { Offsets } from "./offsets.ts";
 import { END, START } from "./protocol/topic-requests.ts";
-import { persist } from "./persist.ts";
+import { retry } from "./retry.ts";
 
 export type Read = (kafkaTopic: string, partition: number, from: number, limits: ReadLimits) => Promise<Chunk>;
 
@@ -44,7 +44,7 @@ export function createRead(cluster: Cluster, offsets: Offsets, closing: AbortSig
       return { ...take(rest, start, limits), gap: { from, to: start } };
     };
     const patience = { what: `read ${kafkaTopic}, partition ${partition}`, forMs: WITHIN_MS, closing };
-    return await persist(async () => {
+    return await retry(async () => {
       try {
         return await attempt();
       } catch (error) {

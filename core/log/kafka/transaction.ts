@@ -3,9 +3,9 @@
 import { LogError, type NewRecord } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { CODE, failOn, KafkaError, NoAnswer } from "./protocol/kafka-error.ts";
-import { persist } from "./persist.ts";
+import { retry } from "./retry.ts";
 import { produce, type ProducePart } from "./protocol/produce.ts";
-import { encodeBatch, sizeOf } from "./protocol/record-batch.ts";
+import { BATCH_BYTES, BATCH_RECORDS, encodeBatch, nextSequence, sizeOf } from "./protocol/record-batch.ts";
 import {
   addPartitionsToTransaction,
   endTransaction,
@@ -30,8 +30,6 @@ export interface TransactionalProducer {
 // The coordinator aborts what is open for longer (A3.1).
 const TRANSACTION_TIMEOUT_MS = 15_000;
 const ACKS_WITHIN_MS = 4_000;
-const CUT_RECORDS = 500;
-const CUT_BYTES = 512 * 1024;
 /** How long an answer like "the last transaction is still being completed" is met with patience. */
 const PATIENCE_MS = 5_000;
 
@@ -50,7 +48,7 @@ export async function takeTransactionalId(
 ): Promise<TransactionalProducer> {
   const patience = { what: `write as ${transactionalId}`, forMs: PATIENCE_MS, closing };
   const coordinator = await cluster.coordinatorOf("transaction", transactionalId);
-  const { producerId, producerEpoch } = await persist(async () => {
+  const { producerId, producerEpoch } = await retry(async () => {
     const request = initProducerId({ transactionalId, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS });
     const answer = await cluster.send(coordinator, {
       ...request,
@@ -68,7 +66,7 @@ export async function takeTransactionalId(
 
   /** Only an answered refusal is met with another try; without an answer the whole transaction is repeated. */
   const settled = (send: () => Promise<void>) =>
-    persist(async () => {
+    retry(async () => {
       try {
         await send();
       } catch (error) {
@@ -115,7 +113,7 @@ export async function takeTransactionalId(
           const cut = batches[round];
           if (cut === undefined) continue;
           const sequence = sequences.get(place) ?? 0;
-          sequences.set(place, (sequence + cut.length) % 2 ** 31);
+          sequences.set(place, nextSequence(sequence, cut.length));
           const stamp = {
             producerId,
             producerEpoch,
@@ -163,7 +161,7 @@ function cuts(records: readonly NewRecord[]): NewRecord[][] {
   for (const record of records) {
     const last = batches.at(-1);
     const size = sizeOf(record);
-    if (last === undefined || last.length >= CUT_RECORDS || bytes + size > CUT_BYTES) {
+    if (last === undefined || last.length >= BATCH_RECORDS || bytes + size > BATCH_BYTES) {
       batches.push([record]);
       bytes = size;
     } else {

@@ -34,6 +34,15 @@ const LOG_APPEND_TIME = 0x08;
 const TRANSACTIONAL = 0x10;
 const CONTROL = 0x20;
 
+// A2.2: larger batches gain nothing, and tools on kafkajs read at most 1 MiB at once.
+export const BATCH_RECORDS = 500;
+export const BATCH_BYTES = 512 * 1024;
+
+/** The sequence after so many records. */
+export function nextSequence(sequence: number, records: number): number {
+  return (sequence + records) % 2 ** 31;
+}
+
 /** What a record takes in a batch, at most, beside its value. */
 export function overheadOf(record: NewRecord): number {
   let bytes = 32 + record.key.length * 3;
