@@ -140,8 +140,7 @@ interface KafkaLogParts {
 }
 
 function createKafkaLog(parts: KafkaLogParts): Log {
-  const { prefix, plan, clusters, newCluster, closing, clock, giveUpMs, durability: { replication, minInsync } } =
-    parts;
+  const { prefix, plan, clusters, newCluster, closing, clock, giveUpMs } = parts;
   const { kafkaTopicOf, partitions, maxMessageBytes } = plan;
   const { signal } = closing;
   const offsets = new Offsets(clusters.asking, signal);
