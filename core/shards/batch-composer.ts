@@ -66,7 +66,7 @@ export class BatchComposer {
 
   /** How long the loop may sleep for the sake of positions, ms; undefined if there are none to write. */
   sleepMs(now: number): number | undefined {
-    return this.#tail !== undefined && this.#options.book.dirty ? Math.max(0, this.untilCheckpoint(now)) : undefined;
+    return this.#tail !== undefined && this.#options.book.isDirty ? Math.max(0, this.untilCheckpoint(now)) : undefined;
   }
 
   /** One synchronous step; empty if there is nothing to say. */
@@ -93,7 +93,7 @@ export class BatchComposer {
     if (this.#tail === undefined) return false;
     if (isReleasing || this.#letters.length > 0) return true;
     if (this.untilCheckpoint(begun) > 0) return false;
-    if (this.#options.book.dirty) return true;
+    if (this.#options.book.isDirty) return true;
     return this.#passed(this.#tail) > (begun >= this.#checkpointAt + IDLE_MS ? 0 : IDLE_RECORDS);
   }
 

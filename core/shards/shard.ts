@@ -176,7 +176,7 @@ export class Shard {
   // ── what lanes and effects report ──────────────────────────────────────────────────────────────────────────────────
 
   moved(lane: Lane): void {
-    const first = !this.book.dirty;
+    const first = !this.book.isDirty;
     this.book.moved(lane);
     // The loop sets its clock by whether there is anything to checkpoint.
     if (first) this.wake();
@@ -194,7 +194,7 @@ export class Shard {
   deadLetter(lane: Lane, letter: DeadLetter): void {
     const value = encodeRecord({ life: lane.life, ...letter });
     this.#composer.putLetter({ stream: "dead-letters", key: lane.id, value });
-    this.book.owe(lane);
+    this.book.gaveUp(lane);
     this.wake();
   }
 

@@ -151,7 +151,7 @@ class Model {
       lane.resume();
       this.doneOf(lane).add(flight.message.offset);
     }
-    if (outcome === "letter") this.book.owe(lane);
+    if (outcome === "letter") this.book.gaveUp(lane);
     this.book.moved(lane);
     // In the batch that says what was given up.
     if (outcome === "letter") this.write(this.book.checkpoint(1), lane);
@@ -207,7 +207,7 @@ describe("checkpoints in parts", () => {
           model.book.moved(lane);
         }
         // One that is ahead of the watermark is looked at until the tail has passed it.
-        while (model.book.dirty) model.write(model.book.checkpoint(2));
+        while (model.book.isDirty) model.write(model.book.checkpoint(2));
         assert.deepEqual([...model.cursors.keys()], []);
         assert.equal(model.watermark, model.tail);
       }),

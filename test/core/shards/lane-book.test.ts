@@ -90,7 +90,7 @@ describe("the lane book", () => {
     rig.sent.find(({ to }) => to === "/slow")!.post.answered(204, undefined);
     await eventually("slow to be done", () => !book.lane("slow")!.busy);
     assert.deepEqual(said(book.checkpoint()), { slow: null });
-    assert.equal(book.dirty, false);
+    assert.equal(book.isDirty, false);
   });
 
   it("A4.3 a restart goes on from the record if it is of this life, else from the watermark or the start", async () => {
@@ -145,7 +145,7 @@ describe("the lane book", () => {
     for (let index = 0; index < 5; index++) await rig.publish("another-topic", "x");
     await rig.followed();
     assert.deepEqual(said(book.checkpoint()), { ahead: null });
-    assert.equal(book.dirty, false);
+    assert.equal(book.isDirty, false);
     assert.equal(rig.sent.length, 0);
   });
 
