@@ -6,7 +6,7 @@ export type Stream = AppendStream | ShardStream;
 export type AppendStream = "messages" | "events";
 export type ShardStream = "topics" | "subscriptions" | "cursors" | "dead-letters" | "blocks";
 
-export const SHARD_STREAMS: readonly ShardStream[] = ["topics", "subscriptions", "cursors", "dead-letters", "blocks"];
+const SHARD_STREAMS: readonly ShardStream[] = ["topics", "subscriptions", "cursors", "dead-letters", "blocks"];
 export const STREAMS: readonly Stream[] = ["messages", "events", ...SHARD_STREAMS];
 /** Streams that keep the newest record of each key; a null value is a tombstone. */
 export const COMPACTED: readonly Stream[] = ["topics", "subscriptions", "cursors", "blocks"];

@@ -129,16 +129,16 @@ export class BatchWriter {
     if (batch.length === 0) return;
     // A record's time is never before that of the record before it, even if the clock is set back.
     this.#lastTime = Math.max(this.#lastTime, this.#clock());
-    const placed = this.#place(batch, this.#lastTime);
+    const written = this.#withOffsets(batch, this.#lastTime);
     try {
-      await this.#database.write.batch(insertStatements(placed), "write");
+      await this.#database.write.batch(insertStatements(written), "write");
     } catch (error) {
       this.#fail(batch, error);
       return;
     }
-    for (const [stream, records] of placed) this.#ends.set(stream, records.at(-1)!.offset + 1);
-    resolveAll(batch, placed);
-    for (const committed of this.#committed) committed(placed);
+    for (const [stream, records] of written) this.#ends.set(stream, records.at(-1)!.offset + 1);
+    resolveAll(batch, written);
+    for (const committed of this.#committed) committed(written);
   }
 
   /** Takes from the queue what one commit may hold, at least one write. */
@@ -158,17 +158,17 @@ export class BatchWriter {
   }
 
   /** Gives each record the next offset of its stream. */
-  #place(batch: readonly Write[], time: number): Map<Stream, LogRecord[]> {
-    const placed = new Map<Stream, LogRecord[]>();
+  #withOffsets(batch: readonly Write[], time: number): Map<Stream, LogRecord[]> {
+    const byStream = new Map<Stream, LogRecord[]>();
     for (const write of batch) {
       for (const { stream, record } of write.records) {
-        let records = placed.get(stream);
-        if (records === undefined) placed.set(stream, records = []);
+        let records = byStream.get(stream);
+        if (records === undefined) byStream.set(stream, records = []);
         const { key, value, headers = {} } = record;
         records.push({ partition: 0, offset: this.end(stream) + records.length, key, value, headers, time });
       }
     }
-    return placed;
+    return byStream;
   }
 
   #fail(batch: readonly Write[], cause: unknown): void {
@@ -194,14 +194,14 @@ export class BatchWriter {
   }
 }
 
-/** Answers each write with its first record: they stand in the order in which they were placed. */
-function resolveAll(batch: readonly Write[], placed: Written): void {
+/** Answers each write with its first record: the writes and their records have the same order. */
+function resolveAll(batch: readonly Write[], written: Written): void {
   const answered = new Map<Stream, number>();
   for (const write of batch) {
     let first: LogRecord | undefined;
     for (const { stream } of write.records) {
       const index = answered.get(stream) ?? 0;
-      first ??= placed.get(stream)![index];
+      first ??= written.get(stream)![index];
       answered.set(stream, index + 1);
     }
     write.resolve(first);

@@ -49,10 +49,10 @@ export async function prepareTables({ write }: Database): Promise<TablesState> {
   return { ends, newestTime, identity: rows[0]!["id"] as string };
 }
 
-/** The statements that write records with the offsets they have. */
-export function insertStatements(placed: ReadonlyMap<Stream, readonly LogRecord[]>): Statement[] {
+/** The statements that write the records of each stream with the offsets they have. */
+export function insertStatements(byStream: ReadonlyMap<Stream, readonly LogRecord[]>): Statement[] {
   const statements: Statement[] = [];
-  for (const [stream, records] of placed) {
+  for (const [stream, records] of byStream) {
     const verb = COMPACTED.includes(stream) ? "INSERT OR REPLACE" : "INSERT";
     for (let i = 0; i < records.length; i += ROWS) {
       const rows = records.slice(i, i + ROWS);
