@@ -1,4 +1,4 @@
-// What every log adapter must do (ARCHITECTURE §2). An adapter's test calls `logContract` with how its logs are made.
+// What every log adapter must do (ARCHITECTURE §2). An adapter's test calls `logContract` with a way to make its logs.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,14 +9,14 @@ import { STREAMS } from "../../core/log/log.ts";
 import { eventually, never, pause } from "../support/eventually.ts";
 import { type LogLimits, type LogRecipe, openLog } from "../support/rigs/log-recipe.ts";
 
-/** The place of one log: a directory, a prefix on a broker. */
+/** Where one log is kept: in a directory, or under a prefix on a broker. */
 export interface LogPlace {
   readonly recipe: LogRecipe;
   remove(): Promise<void>;
 }
 
 export interface LogSetting {
-  /** Why not, or false. */
+  /** Why this adapter cannot be tested here, or false. */
   readonly skip: string | false;
   /** Why retention and compaction cannot be awaited here, or false. */
   readonly skipSlow: string | false;
@@ -254,8 +254,8 @@ export function logContract(name: string, setting: LogSetting): void {
         const followed = follow(log, from);
         await eventually("all records", () => followed.count() >= count(expected));
         await followed.close();
-        for (const [place, records] of expected) {
-          assert.deepEqual(followed.offsets(place), records.map(({ offset }) => offset), place);
+        for (const [name, records] of expected) {
+          assert.deepEqual(followed.offsets(name), records.map(({ offset }) => offset), name);
         }
       });
 
@@ -345,7 +345,7 @@ export function logContract(name: string, setting: LogSetting): void {
         await append("3");
         await never("what is followed no more", () => got().length > 2, 300);
         follower.add("events", 0, from[0]! + 1);
-        await eventually("from the new place on", () => got().length === 4);
+        await eventually("from the new offset on", () => got().length === 4);
         assert.deepEqual(got(), ["1", "2", "2", "3"]);
         await follower.close();
       });
@@ -475,7 +475,7 @@ export function logContract(name: string, setting: LogSetting): void {
           const found = records.filter(({ key }) => key === "fence").map(({ value }) => text(value));
           return found.at(-1) === "second" && found;
         });
-        // Compaction may have taken the first's; the fenced one was never there.
+        // Compaction may have removed the first record; the fenced one was never written.
         assert.ok(!values.includes("fenced"), values.join());
         await second.close();
       });
@@ -501,7 +501,7 @@ export function logContract(name: string, setting: LogSetting): void {
         }
         await writer.commit([{ stream: "topics", key: "compact-c", value: null }]);
         const found = await eventually("compaction", async () => {
-          // On Kafka a segment is compacted when a later one has begun, which takes a write.
+          // Kafka compacts a segment only after a later one has begun, which needs a write.
           await writer.commit([{ stream: "topics", key: "compact-roll", value: bytes("x") }]);
           const { records } = await readPartition(log, "topics", 0, from[0]!);
           const ours = records.filter(({ key }) => /^compact-[abc]$/.test(key));
@@ -530,7 +530,7 @@ export function logContract(name: string, setting: LogSetting): void {
             old.push(await brief.append("messages", { key: "old", value: bytes(String(index)) }, 0));
           }
           const started = performance.now();
-          // The last record goes too, so the start meets the end and nothing is used twice.
+          // The last record is removed too: the start is the end then, and no offset is used twice.
           const start = await eventually("retention", async () => {
             const first = await brief.start("messages", 0);
             return first > old.at(-1)!.offset && first;
@@ -538,7 +538,7 @@ export function logContract(name: string, setting: LogSetting): void {
           assert.ok(performance.now() - started >= 1_000, "not before its time");
           const recent = await brief.append("messages", { key: "new", value: bytes("new") }, 0);
           assert.ok(recent.offset >= start);
-          // Memory may still hold what is gone from the disk.
+          // Memory may still have records that are gone from the disk.
           await brief.close();
           brief = await openLog(short.recipe);
 
@@ -631,7 +631,7 @@ export function logContract(name: string, setting: LogSetting): void {
   });
 }
 
-/** Appends in a child process, kills it when a few hundred were acknowledged, and returns what it said. */
+/** Appends in a child process, kills it after a few hundred acknowledgements, and returns the lines that it wrote. */
 async function appendUntilKilled(recipe: LogRecipe): Promise<string[]> {
   const child = spawn(process.execPath, [APPENDER, JSON.stringify(recipe)], { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
@@ -654,26 +654,26 @@ async function appendUntilKilled(recipe: LogRecipe): Promise<string[]> {
 
 interface Followed {
   batches(): readonly Batch[];
-  /** All, or those of one `stream/partition`. */
-  records(place?: string): LogRecord[];
-  offsets(place: string): number[];
-  next(place: string): number;
+  /** All records, or those of one partition; `name` is `stream/partition`, here and below. */
+  records(name?: string): LogRecord[];
+  offsets(name: string): number[];
+  next(name: string): number;
   /** `stream/partition/offset` of each record, in the order of arrival. */
   all(): string[];
   count(): number;
   close(): Promise<void>;
 }
 
-/** A follower that writes everything down. */
+/** A follower that keeps everything it gets. */
 function follow(log: Log, from: FollowFrom): Followed {
   const batches: Batch[] = [];
   const follower = log.follow(from, (batch) => void batches.push(batch));
-  const of = (place: string) => batches.filter(({ stream, partition }) => `${stream}/${partition}` === place);
+  const of = (name: string) => batches.filter(({ stream, partition }) => `${stream}/${partition}` === name);
   return {
     batches: () => batches,
-    records: (place) => (place === undefined ? batches : of(place)).flatMap(({ records }) => records),
-    offsets: (place) => of(place).flatMap(({ records }) => records.map(({ offset }) => offset)),
-    next: (place) => of(place).at(-1)?.next ?? 0,
+    records: (name) => (name === undefined ? batches : of(name)).flatMap(({ records }) => records),
+    offsets: (name) => of(name).flatMap(({ records }) => records.map(({ offset }) => offset)),
+    next: (name) => of(name).at(-1)?.next ?? 0,
     all: () =>
       batches.flatMap(({ stream, partition, records }) =>
         records.map(({ offset }) => `${stream}/${partition}/${offset}`)
@@ -691,7 +691,7 @@ function zeros(log: Log, stream: Stream): number[] {
   return Array.from({ length: log.partitions(stream) }, () => 0);
 }
 
-/** Everything from an offset to the end, and where that is. */
+/** All records from an offset to the end, and the end. */
 async function readPartition(
   log: Log,
   stream: Stream,
