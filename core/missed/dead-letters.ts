@@ -1,5 +1,5 @@
 // GET /dead-letters: the messages that were given up for a subscription (WIRE §3, §5).
-import type { Caller, DeadLetters } from "../../shared/core-api.ts";
+import type { DeadLetters } from "../../shared/core-api.ts";
 import { CursorError, encodeCursor } from "../messages/cursor.ts";
 import { type Admit, type KnownSubscription, refuseEnded } from "../requests/admission.ts";
 import { Refusal } from "../requests/refusal.ts";
@@ -7,7 +7,7 @@ import { findDeadLetters } from "../requests/accepted.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { AFTER, offsetAfter, parseCursor } from "../requests/position.ts";
-import { parseLimit } from "./query.ts";
+import { type MissedQuery, parseLimit } from "./query.ts";
 
 export interface DeadLettersOptions {
   readonly log: Log;
@@ -15,10 +15,8 @@ export interface DeadLettersOptions {
   readonly admit: Admit;
 }
 
-/** `query`: `after` and `limit` as they came. Throws Refusal or LogError. */
-export type ReadDeadLetters = (
-  request: { topic: string; callback: string; caller: Caller; query: URLSearchParams },
-) => Promise<DeadLetters>;
+/** `query`: `after` and `limit` as they came. @throws {Refusal | LogError} */
+export type ReadDeadLetters = (query: MissedQuery) => Promise<DeadLetters>;
 
 export function createReadDeadLetters({ log, replica, admit }: DeadLettersOptions): ReadDeadLetters {
   return async ({ topic: name, callback, caller, query }) => {
@@ -46,7 +44,7 @@ export function createReadDeadLetters({ log, replica, admit }: DeadLettersOption
         firstAt: new Date(letter.firstAt).toISOString(),
         lastAt: new Date(letter.lastAt).toISOString(),
       })),
-      // A place among this subscription's dead letters, and no message: these are in the order in which they were given up.
+      // It names a place in this subscription's list of dead letters, not a message: they stand in the order in which they were given up.
       next: encodeCursor(id, { partition, offset: more ? last : Math.max(last, from - 1, end - 1) }),
       more,
     };
@@ -54,7 +52,7 @@ export function createReadDeadLetters({ log, replica, admit }: DeadLettersOption
 }
 
 /**
- * `after` is a `next` of this list, or a message's cursor, which means every message after it.
+ * `after` is a `next` of this list, or the cursor of a message, which means all later messages.
  * @throws {Refusal} "invalid_request"
  */
 function parseAfter(after: string | null, { id, topic }: KnownSubscription, partition: number) {

@@ -1,11 +1,11 @@
-// GET /messages as events (WIRE §5): the backlog, then whatever comes, each message once and in log order. What the reader
-// does not take is not read from the log either.
+// GET /messages as events (WIRE §5): the backlog, then all that follows, each message once and in log order. The log is read only as
+// fast as the reader takes. The number of open streams is bounded: each holds a connection of an edge and memory (§6.7).
 import type { Message } from "../messages/message.ts";
 import type { Tail } from "../messages/tail.ts";
+import { Refusal } from "../requests/refusal.ts";
 import type { Topic } from "../requests/topics.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
-import { encodeMissed } from "./missed-message.ts";
-import type { ReadTopic } from "./topic-messages.ts";
+import { encodeMissed, type ReadTopic } from "./topic-messages.ts";
 
 export interface EventStreamOptions {
   readonly topic: Topic;
@@ -14,18 +14,18 @@ export interface EventStreamOptions {
   readonly read: ReadTopic;
   readonly tail: Pick<Tail, "watch" | "next">;
   readonly budget: MemoryBudget;
-  /** Aborted when nothing more may be sent: the reader is gone, the subscription has ended, or its secret has changed. */
+  /** Aborted when nothing more may be sent: the reader has gone, the subscription has ended, or its secret has changed. */
   readonly signal: AbortSignal;
   readonly heartbeatMs: number;
 }
 
-/** What one part is made of; a message of its size is a part of its own. */
+/** A part holds about so many bytes of messages; a larger message is a part of its own. */
 const PART_BYTES = 64 * 1024;
-/** How long a reader waits before it comes back, ms. */
+/** A reader whose stream broke waits this long before it comes back, ms. */
 const RETRY_MS = 2_000;
 const HEARTBEAT = Buffer.from(":\n\n");
 
-/** The stream's text as UTF-8, one part for each time it is asked. Heartbeats are comments; `id` is the message's cursor. */
+/** The stream's text as UTF-8, one part each time that it is asked for one. Heartbeats are comments; `id` is the message's cursor. */
 export async function* eventStream(options: EventStreamOptions): AsyncGenerator<Uint8Array, void, void> {
   const { topic, read, tail, budget, signal, heartbeatMs } = options;
   /** The first of the topic's messages that the tail offered since `next` had reached it. */
@@ -50,11 +50,11 @@ export async function* eventStream(options: EventStreamOptions): AsyncGenerator<
         const chunk = await read(topic, next, end, PART_BYTES);
         if (signal.aborted) return;
         next = chunk.next;
-        // In a log without an index the next message may be far.
+        // In a log without an index the next message may be far away.
         if (chunk.messages.length === 0 && heartbeatIn() > 0) continue;
         const part = chunk.messages.length === 0 ? HEARTBEAT : Buffer.from(chunk.messages.map(eventOf).join(""));
         reservation.resize(part.length);
-        // Goes on when the reader has taken it.
+        // The generator goes on when the reader has taken the part.
         yield part;
         spokenAt = performance.now();
         continue;
@@ -68,7 +68,7 @@ export async function* eventStream(options: EventStreamOptions): AsyncGenerator<
         };
       });
       if (signal.aborted) return;
-      // All that the tail has passed meanwhile was of other topics, up to what was heard.
+      // All that the tail has passed meanwhile belongs to other topics, up to the first message that it offered of this one.
       next = Math.max(next, heard ?? tail.next(topic.partition));
       if (heartbeatIn() > 0) continue;
       yield HEARTBEAT;
@@ -81,6 +81,52 @@ export async function* eventStream(options: EventStreamOptions): AsyncGenerator<
 }
 
 function eventOf(message: Message): string {
-  // JSON has no line breaks of its own, so the data is one line.
+  // JSON.stringify makes no line breaks, so the data is one line.
   return `id: ${message.cursor}\ndata: ${encodeMissed(message)}\n\n`;
+}
+
+/** Open streams of this process. */
+const MOST = 1_000;
+/** Open streams of one subscription: when a reader comes back, its old stream may still be open. */
+const MOST_OF_ONE = 8;
+
+/** Counts the open streams. */
+export class OpenStreams {
+  readonly #most: number;
+  readonly #mostOfOne: number;
+  readonly #counts = new Map<string, number>();
+  #open = 0;
+
+  constructor(most = MOST, mostOfOne = MOST_OF_ONE) {
+    this.#most = most;
+    this.#mostOfOne = mostOfOne;
+  }
+
+  get open(): number {
+    return this.#open;
+  }
+
+  /** Counts a stream of a subscription; the returned function ends it. @throws {Refusal} "overloaded", "too_many" */
+  enter(subscriptionId: string): () => void {
+    if (this.#open >= this.#most) {
+      throw new Refusal(
+        "overloaded",
+        "The hub has as many event streams as it takes; ask again later, or without Accept",
+      );
+    }
+    const count = this.#counts.get(subscriptionId) ?? 0;
+    if (count >= this.#mostOfOne) {
+      throw new Refusal("too_many", `This subscription has ${this.#mostOfOne} event streams already; close one first`);
+    }
+    this.#counts.set(subscriptionId, count + 1);
+    this.#open++;
+    return () => this.#leave(subscriptionId);
+  }
+
+  #leave(subscriptionId: string): void {
+    this.#open--;
+    const left = this.#counts.get(subscriptionId)! - 1;
+    if (left === 0) this.#counts.delete(subscriptionId);
+    else this.#counts.set(subscriptionId, left);
+  }
 }

@@ -1,5 +1,5 @@
-// How much of all answers under way the core holds at once: bounded by configuration, not by how many ask or how slowly they
-// read (ARCHITECTURE §6.7). Whoever finds no room waits in line.
+// The memory that all answers under way may use together: a constant, however many readers there are and however slowly they read
+// (ARCHITECTURE §6.7). An answer that finds no room waits in line.
 
 export interface MemoryBudget {
   /** Resolves when there is room, in the order of asking; undefined if the signal was aborted first. */
@@ -9,9 +9,9 @@ export interface MemoryBudget {
 
 /** `using` releases it. */
 export interface Reservation extends Disposable {
-  /** What it turned out to be, more or less than was asked for. */
+  /** Corrects the size, once it is known. */
   resize(bytes: number): void;
-  /** Idempotent; nothing is resized after it. */
+  /** Idempotent; the reservation is not resized after it. */
   release(): void;
 }
 
@@ -24,7 +24,7 @@ export function createMemoryBudget(totalBytes: number): MemoryBudget {
   let reserved = 0;
   const line = new Set<Waiting>();
 
-  // What is larger than all there is has its turn when nobody else holds anything.
+  // A request that is larger than the whole budget is granted when nothing else is reserved.
   const fits = (bytes: number) => reserved + bytes <= totalBytes || reserved === 0;
 
   function serve(): void {
@@ -35,12 +35,12 @@ export function createMemoryBudget(totalBytes: number): MemoryBudget {
     }
   }
 
-  function take(bytes: number): Reservation {
+  function grant(bytes: number): Reservation {
     reserved += bytes;
-    let held = bytes;
+    let size = bytes;
     const resize = (to: number) => {
-      reserved += to - held;
-      held = to;
+      reserved += to - size;
+      size = to;
       serve();
     };
     const release = () => resize(0);
@@ -53,19 +53,19 @@ export function createMemoryBudget(totalBytes: number): MemoryBudget {
     },
     reserve(bytes, signal) {
       if (signal.aborted) return Promise.resolve(undefined);
-      if (line.size === 0 && fits(bytes)) return Promise.resolve(take(bytes));
+      if (line.size === 0 && fits(bytes)) return Promise.resolve(grant(bytes));
       return new Promise((resolve) => {
         const leave = () => {
           line.delete(waiting);
           resolve(undefined);
-          // Whoever stood behind a large one may fit.
+          // Smaller requests may have stood behind this one.
           serve();
         };
         const waiting = {
           bytes,
           grant: () => {
             signal.removeEventListener("abort", leave);
-            resolve(take(bytes));
+            resolve(grant(bytes));
           },
         };
         line.add(waiting);

@@ -1,14 +1,13 @@
 // GET /messages: one page of what a subscriber missed (WIRE §5). Reading moves nothing.
 import { encodeCursor } from "../messages/cursor.ts";
 import type { Topic } from "../requests/topics.ts";
-import { encodeMissed } from "./missed-message.ts";
-import type { ReadTopic } from "./topic-messages.ts";
+import { encodeMissed, type ReadTopic } from "./topic-messages.ts";
 
 export interface PageRequest {
   readonly topic: Topic;
   /** The first offset wanted. */
   readonly from: number;
-  /** Before this offset; what stands there is not read. */
+  /** The first offset that is not read. */
   readonly end: number;
   readonly limit: number;
 }
@@ -19,13 +18,14 @@ export interface Page {
   readonly bytes: number;
 }
 
-/** One answer has about so many bytes, or one message; then `more` says that there are more. */
+/** A page has at most about so many bytes, or one larger message. */
 export const PAGE_BYTES = 8 * 1024 * 1024;
-/** So long a page looks for messages in a log without an index by topic, ms; the next request goes on from there. */
+/** A page looks for messages at most this long in a log without an index by topic, ms; the next request goes on from there. */
 const SEARCH_MS = 3_000;
 const CHUNK_BYTES = 1024 * 1024;
+const WRITE_BYTES = 64 * 1024;
 
-/** Composes a page; `monotonic` in ms. `more` is true if there is another message, or if there may be. */
+/** Composes a page; `now` is monotonic, ms. Its `more` is true if there is another message, or if there may be one. */
 export async function readPage(
   { topic, from, end, limit }: PageRequest,
   { read, now }: { read: ReadTopic; now: () => number },
@@ -39,7 +39,7 @@ export async function readPage(
     const chunk = await read(topic, next, end, CHUNK_BYTES);
     for (const message of chunk.messages) {
       const encoded = Buffer.from(`${messages.length === 0 ? "" : ","}${encodeMissed(message)}`);
-      // The first one that has no room says that there is more, and is where the next page begins.
+      // The next page begins at the first message without room in this one.
       more = messages.length === limit || (messages.length > 0 && bytes + encoded.length > PAGE_BYTES);
       if (more) break;
       messages.push(encoded);
@@ -47,12 +47,25 @@ export async function readPage(
       next = message.offset + 1;
     }
     if (more) break;
-    // A full page does not look on through a log without an index, only to say that there is no more.
+    // A full page does not search on in a log without an index only to find that there are no more messages.
     next = Math.max(next, chunk.next);
     more = next < end && (messages.length === limit || now() - begun > SEARCH_MS);
   }
-  // The cursor names the message before: what follows it is what this page did not bring, and nothing else.
+  // The cursor names the last offset that was looked at: exactly what this page did not bring follows it.
   const cursor = encodeCursor(topic.id, { partition: topic.partition, offset: next - 1 });
   const [head, tail] = [Buffer.from('{"messages":['), Buffer.from(`],"next":"${cursor}","more":${more}}`)];
   return { parts: [head, ...messages, tail], bytes: bytes + head.length + tail.length };
+}
+
+/** The parts of a page, small ones joined: a page of a thousand messages is not a thousand writes. */
+export async function* writesOf(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, void> {
+  let from = 0;
+  let bytes = 0;
+  for (const [index, part] of parts.entries()) {
+    bytes += part.length;
+    if (bytes < WRITE_BYTES && index < parts.length - 1) continue;
+    yield Buffer.concat(parts.slice(from, index + 1));
+    from = index + 1;
+    bytes = 0;
+  }
 }

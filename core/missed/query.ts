@@ -1,7 +1,41 @@
-// What a reader of missed messages or dead letters asks for (WIRE §5), as its query says it.
-import { AFTER, LAST_EVENT_ID, type NamedPosition, parsePosition, SINCE } from "../requests/position.ts";
+// What a reader of missed messages or dead letters asks for (WIRE §5), and which offsets of the log that means.
+import type { Caller } from "../../shared/core-api.ts";
+import type { Log } from "../log/log.ts";
+import type { Replica } from "../replica/replica.ts";
+import { type Admit, type KnownSubscription, refuseEnded } from "../requests/admission.ts";
+import { AFTER, LAST_EVENT_ID, type NamedPosition, offsetOf, parsePosition, SINCE } from "../requests/position.ts";
 import { Refusal } from "../requests/refusal.ts";
-import type { Topic } from "../requests/topics.ts";
+import type { StandingOf } from "../requests/standing.ts";
+import type { Topic, Topics } from "../requests/topics.ts";
+
+export interface MissedQuery {
+  readonly topic: string;
+  readonly callback: string;
+  readonly caller: Caller;
+  /** `after`, `since`, `limit`, `lastEventId` as they came. */
+  readonly query: URLSearchParams;
+}
+
+/** The offsets `from` up to `end`, without it. */
+export interface MissedRange {
+  readonly subscription: KnownSubscription;
+  readonly from: number;
+  readonly end: number;
+  readonly limit: number;
+}
+
+export interface QueryOptions {
+  readonly log: Pick<Log, "end" | "positionAt">;
+  readonly replica: Pick<Replica, "topic">;
+  readonly topics: Topics;
+  readonly admit: Admit;
+  readonly standingOf: StandingOf;
+  /** Wall clock, ms. */
+  readonly clock: () => number;
+}
+
+/** Checks all of a query. @throws {Refusal | LogError} */
+export type ResolveQuery = (query: MissedQuery) => Promise<MissedRange>;
 
 const DEFAULT_LIMIT = 100;
 const MOST = 1_000;
@@ -25,4 +59,22 @@ export function parseFrom(query: URLSearchParams, topic: Topic, time: number): N
     const text = query.get(parameter.name);
     return text === null ? [] : [parsePosition(parameter, text, topic, time)];
   });
+}
+
+export function createResolveQuery(
+  { log, replica, topics, admit, standingOf, clock }: QueryOptions,
+): ResolveQuery {
+  return async ({ topic: name, callback, caller, query }) => {
+    const limit = parseLimit(query.get("limit"));
+    const positions = parseFrom(query, topics.identify(name), clock());
+    const subscription = await admit(name, callback, caller);
+    refuseEnded(subscription);
+    const { topic, record } = subscription;
+    const end = await log.end("messages", topic.partition);
+    const offsets = await Promise.all(positions.map((position) => offsetOf(position, topic, log, end)));
+    const start = Math.max(record.start, (await replica.topic(topic.id))?.start ?? 0);
+    const named = offsets.length === 0 ? (await standingOf(subscription)).position : Math.max(...offsets);
+    // WIRE §5: never before the subscription's start.
+    return { subscription, from: Math.max(start, named), end, limit };
+  };
 }

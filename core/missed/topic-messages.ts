@@ -1,4 +1,7 @@
-// One topic's messages from the log, a chunk at a time: from the tail's memory where it reaches back far enough (A4.1).
+// One topic's messages as a subscriber reads them (WIRE §5): a chunk at a time from the log, or from the tail's memory where that
+// reaches back far enough (A4.1), and each as a line of JSON.
+import { isUtf8 } from "node:buffer";
+import type { MissedMessage } from "../../shared/core-api.ts";
 import type { ReadMessages } from "../messages/read-messages.ts";
 import { type Message, sizeOf } from "../messages/message.ts";
 import type { Tail } from "../messages/tail.ts";
@@ -11,8 +14,8 @@ export interface TopicChunk {
 }
 
 /**
- * The topic's messages from an offset on, before `end`, without repeats: about `maxBytes` of them, at least one if the chunk
- * holds any. An empty chunk with `next` below `end` is only a step of the way.
+ * Reads the topic's messages from an offset on, before `end`, without repeats: about `maxBytes`, but at least one message. An empty
+ * chunk whose `next` is below `end` is a step on the way: there may be messages after it.
  */
 export type ReadTopic = (topic: Topic, from: number, end: number, maxBytes: number) => Promise<TopicChunk>;
 
@@ -39,4 +42,14 @@ function cut(messages: readonly Message[], end: number, maxBytes: number): Topic
     if (index > 0 && bytes > maxBytes) return { messages: messages.slice(0, index), next: message.offset };
   }
   return { messages, next: end };
+}
+
+/** A message as one line of JSON, a `MissedMessage`. */
+export function encodeMissed({ id, cursor, publishedAt, contentType, body }: Message): string {
+  const head = { id, cursor, publishedAt: new Date(publishedAt).toISOString(), contentType };
+  // Bytes that are not UTF-8 would be changed by text.
+  const missed: MissedMessage = isUtf8(body)
+    ? { ...head, body: body.toString("utf8") }
+    : { ...head, bodyBase64: body.toString("base64") };
+  return JSON.stringify(missed);
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { eventStream } from "../../../core/missed/event-stream.ts";
+import { eventStream, OpenStreams } from "../../../core/missed/event-stream.ts";
 import { createMemoryBudget } from "../../../core/missed/memory-budget.ts";
 import { createTail } from "../../support/rigs/tail.ts";
 import type { TestTail } from "../../support/rigs/tail.ts";
@@ -171,5 +171,21 @@ describe("WIRE §5 a stream of events", () => {
     assert.equal(budget.reserved, part?.length);
     await stream.return();
     assert.deepEqual([budget.reserved, tail.watching], [0, 0]);
+  });
+});
+
+describe("§6.7 streams of events", () => {
+  it("are bounded in all, and of one subscription, and counted off", () => {
+    const streams = new OpenStreams(3, 2);
+    const leave = [streams.enter("a"), streams.enter("a")];
+    assert.throws(() => streams.enter("a"), { code: "too_many", message: /has 2 event streams already/ });
+    leave.push(streams.enter("b"));
+    assert.throws(() => streams.enter("c"), { code: "overloaded" });
+    assert.equal(streams.open, 3);
+    leave[0]!();
+    assert.equal(streams.open, 2);
+    leave.push(streams.enter("a"));
+    for (const end of leave.slice(1)) end();
+    assert.equal(streams.open, 0);
   });
 });
