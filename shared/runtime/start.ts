@@ -13,7 +13,7 @@ const MOST_CORES = 16;
 
 const USAGE = `Usage: npm start [-- [--cores N] [--rotate-keys] [--print-config]]
 Runs the hub's two processes; with --cores, N cores that share the work, on Kafka; with --rotate-keys, secrets are sealed to a
-new key from then on. Settings are environment variables, see the table in README.md.`;
+new key from then on. Settings are environment variables, see docs/settings.md.`;
 
 onFatal((error, origin) => complain(`tidings: ${origin}: ${error instanceof Error ? error.stack : String(error)}`));
 try {

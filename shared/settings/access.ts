@@ -9,61 +9,80 @@ export const ACCESS_ROWS = {
   access: row({
     name: "ACCESS",
     default: "open",
-    what:
-      "Who may do what; `open`: anyone on this machine; `public`: anyone may ping and subscribe, nobody publishes content; `token`: by access tokens",
+    what: "Who may do what.",
+    meanings: {
+      "open": "Anyone may do everything. Only while the edge listens on loopback.",
+      "public": "Anyone may ping and subscribe. Nobody may register topics or publish content.",
+      "token": "Publishers and subscribers show access tokens.",
+    },
+    change: "Before you let others than this machine reach the hub. The start refuses `open` off loopback.",
     value: oneOf(["open", "public", "token"]),
   }),
   policy: row({
     name: "POLICY",
     default: "scopes",
-    what:
-      "What a token's scopes and roles allow: `scopes` (`websub:publish`, `websub:subscribe:<topic>` …), `wso2` or `mosip`",
+    what: "What the scopes and roles of a token allow, with `TIDINGS_ACCESS=token`.",
+    meanings: {
+      "scopes": "`websub:publish`, `websub:publish:<topic or prefix*>`, `websub:subscribe` likewise, as scope or role.",
+      "wso2":
+        "The scopes of WSO2's hub: `register_topic`, `deregister_topic`, `update_content` or `content_update`, `subscribe`, `unsubscribe`.",
+      "mosip":
+        "The roles of MOSIP's hub: `PUBLISH_<event>_GENERAL`, `SUBSCRIBE_<event>_INDIVIDUAL` and so on; `azp` counts as audience, too.",
+    },
+    change: "If your clients have tokens of WSO2 or MOSIP already.",
     value: oneOf(["scopes", "wso2", "mosip"]),
   }),
   issuer: row<readonly string[]>({
     name: "ISSUER",
     default: null,
     unset: [],
-    what:
-      "Issuers of access tokens, a list; each by its name alone, exactly as in `iss`: where its keys are is discovered",
+    what: "Issuers of access tokens, a list, each exactly as in `iss`. Where their keys are is discovered.",
+    change: "With `TIDINGS_ACCESS=token`, for tokens that are JWTs.",
     value: issuers,
   }),
   audience: row<readonly string[]>({
     name: "AUDIENCE",
     default: null,
     unset: [],
-    what: "What `aud` of a token must name, a list of which one is enough; `*`: any",
+    what:
+      "What `aud` of a token must name, a list of which one is enough. `*` takes every audience, and the start says so.",
+    change: "With `TIDINGS_ACCESS=token`, always.",
     value: words,
   }),
   jwksUrl: row<readonly string[]>({
     name: "JWKS_URL",
     default: null,
     unset: [],
-    what: "Where the issuers' keys are, a list in the order of `ISSUER`, instead of discovery",
+    what: "Where the issuers' keys are, a list in the order of `TIDINGS_ISSUER`, instead of discovery.",
+    change: "If an issuer has no discovery document, or the hub reaches it by another address.",
     value: httpUrls,
   }),
   rolesClaim: row({
     name: "ROLES_CLAIM",
     default: "realm_access.roles",
-    what: "The claim that lists a token's roles, a name or a path of names",
+    what: "The claim that lists a token's roles: a name, or a path of names with dots.",
+    change: "If your provider puts roles elsewhere: `roles`, `scope`, `resource_access.hub.roles`.",
     value: text("a claim's name, or a path with dots", /^[^\s\0]{1,256}$/),
   }),
   introspectionUrl: row<string | undefined>({
     name: "INTROSPECTION_URL",
     default: null,
-    what: "Where opaque tokens are asked about (RFC 7662)",
+    what: "Where opaque tokens are asked about (RFC 7662).",
+    change: "If your provider issues tokens that are not JWTs.",
     value: httpUrl,
   }),
   introspectionClientId: row<string | undefined>({
     name: "INTROSPECTION_CLIENT_ID",
     default: null,
-    what: "The hub's own client id there",
+    what: "The hub's own client id there.",
+    change: "With `TIDINGS_INTROSPECTION_URL`.",
     value: text("a client id", /^[\x20-\x7e]{1,1024}$/),
   }),
   introspectionClientSecret: row<string | undefined>({
     name: "INTROSPECTION_CLIENT_SECRET",
     default: null,
-    what: "The hub's own client secret there",
+    what: "The hub's own client secret there. Never printed.",
+    change: "With `TIDINGS_INTROSPECTION_URL`.",
     value: text("a client secret", /^[\x20-\x7e]{1,1024}$/),
     secret: true,
   }),

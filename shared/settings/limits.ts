@@ -7,7 +7,9 @@ export const LIMIT_ROWS = {
     name: "TRUSTED_PROXIES",
     default: null,
     unset: [],
-    what: "Our own proxies, a list of CIDRs: a client's address is the last hop of `X-Forwarded-For` that is not one",
+    what:
+      "Your own proxies, a list of CIDRs. A client's address is the last hop of `X-Forwarded-For` that is not one of them.",
+    change: "Whenever a proxy is in front. Otherwise all clients are one address.",
     value: cidrs,
   }),
   requestsPerAddress: row({
@@ -17,71 +19,84 @@ export const LIMIT_ROWS = {
       make: (access) => access === "open" ? "0" : access === "public" ? "1000" : "5000",
       shown: "`1000` with `ACCESS=public`, `5000` with `token`, else `0`",
     },
-    what: "Requests a second of one address (an IPv6 /64), ten times that at once; 0: any number",
+    what: "Requests a second of one address (an IPv6 /64), ten times that at once; more is 429. 0: any number.",
+    change: "If many clients share an address, or one address is to get less.",
     value: integer(0, 1_000_000),
   }),
   requestsPerClient: row({
     name: "REQUESTS_PER_CLIENT",
     default: "5000",
-    what: "Requests a second by one token's client, all routes together, ten times that at once; 0: any number",
+    what:
+      "Requests a second by one token's client, all routes together, ten times that at once; more is 429. 0: any number.",
+    change: "If one client is to get less, or publishes more.",
     value: integer(0, 1_000_000),
   }),
   subscriptionsPerClient: row({
     name: "SUBSCRIPTIONS_PER_CLIENT",
     default: "100000",
     what:
-      "Subscriptions that one token's client may have, live or waiting to be verified; one more is 429, a renewal is none; 0: any number",
+      "Subscriptions that one token's client may have, live or waiting to be verified; one more is 429, a renewal always passes. 0: any number.",
+    change: "To fit what your clients need.",
     value: integer(0, 1_000_000_000),
   }),
   topicsPerClient: row({
     name: "TOPICS_PER_CLIENT",
     default: "100000",
     what:
-      "Topics that one token's client may have made, by register, content or a subscribe; one more is 429; 0: any number",
+      "Topics that one token's client may have made, by register, content, ping or subscribe; one more is 429. 0: any number.",
+    change: "To fit what your clients need.",
     value: integer(0, 1_000_000_000),
   }),
   verificationsPerHost: row({
     name: "VERIFICATIONS_PER_HOST",
     default: "1000",
-    what: "Requests a minute whose verification a callback host has not confirmed, at each edge; 0: any number",
+    what:
+      "Requests a minute, at each edge, whose verification a callback host has not confirmed; more is 429. 0: any number.",
+    change: "If many subscribers share a callback host that is often away.",
     value: integer(0, 1_000_000),
   }),
   overloadAfterMs: row({
     name: "OVERLOAD_AFTER",
     default: "1s",
-    what: "When the core takes longer to answer, the edge takes less at once, and answers the rest 503",
+    what: "If the core takes longer to answer, the edge asks less of it at once, and answers the rest 503.",
+    change: "If the log is slow by nature, as with brokers far away.",
     value: duration("50ms", "10s"),
   }),
   connections: row({
     name: "CONNECTIONS",
     default: "10000",
-    what: "Connections that the edge holds at once; more are closed",
+    what: "Connections that the edge holds at once; more are closed.",
+    change: "If you have more clients than that at once, and as many file descriptors.",
     value: integer(1, 1_000_000),
   }),
   headersMaxBytes: row({
     name: "HEADERS_MAX_BYTES",
     // 16 KiB of headers travel with a message (WIRE §3), and as much again is for the rest.
     default: "32768",
-    what: "Largest URL and headers of a request together; more is 431",
+    what: "Largest URL and headers of a request together; more is 431.",
+    change: "If publishers send larger headers, or tokens are very long.",
     value: integer(32_768, 1_048_576, "bytes"),
   }),
   urlMaxBytes: row({
     name: "URL_MAX_BYTES",
     // Topic and callback of 2,048 bytes each, percent-encoded, and room for the rest.
     default: "16384",
-    what: "Largest URL of a request, path and query; more is 414",
+    what: "Largest URL of a request, path and query; more is 414.",
+    change: "Rarely: there is room for a topic and a callback of the greatest length.",
     value: integer(1_024, 1_048_576, "bytes"),
   }),
   headersTimeoutMs: row({
     name: "HEADERS_TIMEOUT",
     default: "10s",
-    what: "How long a client may take to send a request's headers; longer is 408",
+    what: "How long a client may take to send a request's headers; longer is 408.",
+    change: "For clients on very slow lines.",
     value: duration("100ms", "5m"),
   }),
   requestTimeoutMs: row({
     name: "REQUEST_TIMEOUT",
     default: "60s",
-    what: "How long a client may take to send a whole request; longer is 408",
+    what: "How long a client may take to send a whole request; longer is 408.",
+    change: "For large bodies on slow lines.",
     value: duration("100ms", "1h"),
   }),
 } as const;

@@ -6,31 +6,39 @@ export const PLACE_ROWS = {
   edgeListen: row({
     name: "EDGE_LISTEN",
     default: "127.0.0.1:9191",
-    what: "Where the edge listens; off loopback, `ACCESS` and `HUB_URL` must be set",
+    what: "Where the edge listens, host:port. Off loopback, `TIDINGS_ACCESS` and `TIDINGS_HUB_URL` must be set.",
+    change:
+      "To let others than this machine reach the hub (`0.0.0.0:9191`), or where the port is taken. Port 0 takes a free one.",
     value: listen,
   }),
   coreListen: row({
     name: "CORE_LISTEN",
     default: "127.0.0.1:9192",
-    what: "Where the core listens for edges; off loopback with TLS only",
+    what: "Where the core listens for edges, host:port. Off loopback it needs TLS and `TIDINGS_EDGE_KEYS`.",
+    change: "If edges run on other machines, or several cores on one.",
     value: listen,
   }),
   coreUrl: row({
     name: "CORE_URL",
     default: { from: "CORE_LISTEN", make: (at, isSet) => `${isSet("CORE_TLS_CERT") ? "https" : "http"}://${at}` },
-    what: "Where the edge finds the core, a list; off loopback https only",
+    what: "Where an edge finds the cores, a list. Off loopback they must be https, and `TIDINGS_EDGE_KEY` must be set.",
+    change:
+      "For an edge that is started by itself. It stays with the core that answers, and goes to the next when that fails: give each edge another order.",
     value: httpOrigins,
   }),
   hubUrl: row({
     name: "HUB_URL",
     default: { from: "EDGE_LISTEN", make: (at, isSet) => `${isSet("EDGE_TLS_CERT") ? "https" : "http"}://${at}/hub` },
-    what: 'The hub\'s public URL, as it stands in `Link: rel="hub"`',
+    what: 'The hub\'s public URL. Deliveries carry it in `Link: rel="hub"`.',
+    change: "Whenever clients know the hub by another URL than the one it listens on, as behind a proxy.",
     value: httpUrl,
   }),
   dataDir: row({
     name: "DATA_DIR",
     default: "./data",
-    what: "Directory of the embedded log and of the replica",
+    what: "Directory of the embedded log, the replica, and the keys that the first start makes.",
+    change:
+      "To put the data on a disk of its own. Each core needs a directory of its own; a second process on one is refused.",
     value: path,
   }),
 } as const;

@@ -1,7 +1,7 @@
 // A setting, as the tables of settings have it (WIRE §8): its name, its default, what it is for, what its text may be.
 import type { Value } from "./values.ts";
 
-/** A default that follows another setting; the README's table shows `shown`, or what it makes of the other's name. */
+/** A default that follows another setting; docs/settings.md shows `shown`, or what it makes of the other's name. */
 export interface Following {
   readonly from: string;
   readonly make: (other: string, isSet: (name: string) => boolean) => string;
@@ -13,7 +13,10 @@ export interface Row<T> {
   readonly name: string;
   readonly default: string | Following | null;
   readonly unset?: T;
+  /** For people, in docs/settings.md: what it is; what each word means, where it is one of some; when one would change it. */
   readonly what: string;
+  readonly meanings?: Readonly<Record<string, string>>;
+  readonly change: string;
   readonly value: Value<T>;
   /** Its value is never printed. */
   readonly secret?: true;

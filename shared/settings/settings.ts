@@ -1,5 +1,5 @@
 // The settings (WIRE §8): environment variables with one prefix, read once at start into one frozen object. The tables are
-// all there is: the parser, `--print-config` and the README's table (`npm run settings-table`) are made of it.
+// all there is: the parser, `--print-config` and docs/settings.md (`npm run settings`) are made of it.
 import { closest } from "fastest-levenshtein";
 import * as v from "valibot";
 import { ACCESS_ROWS, accessProblem } from "./access.ts";
@@ -15,8 +15,8 @@ export const PREFIX = "TIDINGS_";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-// In the order of the README's table.
-const ROWS = {
+/** All settings, in the order in which they are printed. */
+export const ROWS = {
   ...PLACE_ROWS,
   ...KAFKA_ROWS,
   ...ACCESS_ROWS,
@@ -26,7 +26,15 @@ const ROWS = {
   logLevel: row({
     name: "LOG_LEVEL",
     default: "info",
-    what: "Least level that is logged, to stderr",
+    what: "Least level that is logged, to stderr.",
+    meanings: {
+      "trace": "Everything.",
+      "debug": "What helps to find a fault.",
+      "info": "What an operator may want to know.",
+      "warning": "What may need somebody.",
+      "error": "What went wrong.",
+    },
+    change: "To see more while you look for a fault.",
     value: oneOf(["trace", "debug", "info", "warning", "error"]),
   }),
 } as const;
@@ -77,19 +85,6 @@ export function printSettings(environment: Environment): string[] {
     if (written === null) return `# ${PREFIX}${row.name} is not set`;
     return `${PREFIX}${row.name}=${row.secret ? "********" : written}`;
   });
-}
-
-/** The README's table, GitHub Markdown. */
-export function settingsTable(): string {
-  const rows = Object.values<Row<unknown>>(ROWS).map((row) => {
-    const byDefault = row.default === null
-      ? "unset"
-      : typeof row.default === "string"
-      ? `\`${row.default}\``
-      : row.default.shown ?? `\`${row.default.make(`<${row.default.from}>`, () => false)}\``;
-    return `| \`${PREFIX}${row.name}\` | ${byDefault} | ${row.what} |`;
-  });
-  return ["| setting | default | what |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
 function writtenValue(row: Row<unknown>, environment: Environment): string | null {

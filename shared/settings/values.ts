@@ -12,6 +12,8 @@ export interface Listen {
 /** A kind of value: `allowed` follows "must be", `schema` takes the environment's text. */
 export interface Value<T> {
   readonly allowed: string;
+  /** All that it may be, where it is one of some words. */
+  readonly words?: readonly string[];
   readonly schema: v.GenericSchema<string, T>;
 }
 
@@ -41,7 +43,7 @@ export function seconds(min: number, max: number): Value<number> {
 }
 
 export function oneOf<const T extends readonly string[]>(words: T): Value<T[number]> {
-  return { allowed: `one of ${words.join(", ")}`, schema: v.pipe(v.string(), v.picklist(words)) };
+  return { allowed: `one of ${words.join(", ")}`, words, schema: v.pipe(v.string(), v.picklist(words)) };
 }
 
 export function text(allowed: string, pattern: RegExp): Value<string> {
