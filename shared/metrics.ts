@@ -1,4 +1,4 @@
-// The metrics port. The adapter is shared/runtime/metrics.ts (prom-client); names are `tidings_*`, base units, §8 of WIRE.
+// The metrics port. The adapter is shared/runtime/metrics.ts (prom-client); names are `tidings_*`, base units, WIRE §8.
 
 export type Labels = Readonly<Record<string, string>>;
 

@@ -37,7 +37,7 @@ export function requestRows(rig: Rig): void {
     await callback.challenged();
   });
 
-  row(rig, "H2 §3.1 a request that also has a secret is accepted", async () => {
+  row(rig, "H2 H69 §3.1 a request that also has a secret is accepted, over http as well", async () => {
     const callback = callbacks.callback();
     const reply = await request(hub, "subscribe", topics.topic().url, callback.url, { "hub.secret": "a secret" });
     assert.equal(reply.status, 202);

@@ -68,7 +68,7 @@ export function signingRows(rig: Rig): void {
     assertSigned((await callback.delivered(1))[0], "nothing");
   }, "wire");
 
-  row(rig, "H64 WIRE §3 the method is sha256, or the one that SIGNATURE chooses", async () => {
+  row(rig, "H64 H67 WIRE §3 the method is sha256, or the one that SIGNATURE chooses", async () => {
     const required = await rig.variant();
     const topic = rig.name();
     const [here, there] = [callbacks.callback(), callbacks.callback()];

@@ -91,7 +91,7 @@ describe("conformance with tokens, a real identity provider", { concurrency: 8 }
       assert.equal(reply.status, 200, reply.text);
       const [delivery] = await callback.delivered(1);
       assert.equal(delivery!.body.toString(), "one");
-      assert.equal(delivery!.headers.authorization, undefined, "§3: the publisher's token does not travel");
+      assert.equal(delivery!.headers.authorization, undefined, "WIRE §3: the publisher's token does not travel");
 
       const bob = await bearer("bob", "websub:subscribe", format);
       for (const path of ["/subscriptions", "/messages", "/dead-letters"]) {

@@ -67,7 +67,7 @@ describe("hostile hosts", () => {
     assert.equal(dialled, 0, "something was dialled");
   });
 
-  it("are 400 at the edge, at once, where their URL says it, and never reach the core", async () => {
+  it("H28 are 400 at the edge, at once, where their URL says it, and never reach the core", async () => {
     await using core = await openFakeCore();
     await using edge = await openEdge([core.origin], { rules: { ...RULES, guard: GUARD } });
     const told = new Map<string, number>();
@@ -83,7 +83,7 @@ describe("hostile hosts", () => {
     assert.deepEqual(core.operations, []);
   });
 
-  it("are not verified, by edge or core: one try, and nothing is sent", async () => {
+  it("H70 are not verified, by edge or core: one try, and nothing is sent", async () => {
     for (const callback of everyUrl()) {
       const intent = { mode: "subscribe", topic: "t", callback, leaseMs: 1_000 } as const;
       const ports = { outbound, now: () => 0, challenge: createChallenge, pause: () => assert.fail("a second try") };

@@ -7,7 +7,7 @@ import { runChaos } from "../chaos/run.ts";
 import { whyNoKafka } from "../support/kafka/kafka.ts";
 
 describe("chaos of several cores", { skip: await whyNoKafka(), timeout: 230_000 }, () => {
-  it("breaks no promise of §6 in 5 trials with 3 cores and 2 edges on Kafka", async () => {
+  it("breaks no promise of ARCHITECTURE §6 in 5 trials with 3 cores and 2 edges on Kafka", async () => {
     const lines = await runChaos({ trials: 5, kafka: true, cores: 3 });
     const seen = failed(lines).flatMap(({ seed, fault, more = [], seen }) => [
       `seed ${seed}, ${JSON.stringify([fault, ...more])}`,

@@ -19,7 +19,7 @@ async function publishRefused({ one }: CoresRig, topic: string, all: readonly Ca
   for (const callback of all) await eventually("an attempt", () => came(callback).includes(body));
 }
 
-describe("§3 cores that fail", { skip: kafka.skip, timeout: 200_000 }, () => {
+describe("ARCHITECTURE §3 cores that fail", { skip: kafka.skip, timeout: 200_000 }, () => {
   let rig: CoresRig;
   before(async () => {
     rig = await openCoresRig(kafka, { behindProxy: true });

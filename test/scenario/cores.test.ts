@@ -75,7 +75,7 @@ async function more(sides: readonly { readonly bodies: readonly string[] }[]): P
   await eventually("more load", () => sides.every(({ bodies }, index) => bodies.length > counts[index]! + 2));
 }
 
-describe("§3 many cores", { skip: kafka.skip, timeout: 200_000 }, () => {
+describe("ARCHITECTURE §3 many cores", { skip: kafka.skip, timeout: 200_000 }, () => {
   let rig: CoresRig;
   before(async () => {
     rig = await openCoresRig(kafka);

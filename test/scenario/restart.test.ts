@@ -1,4 +1,4 @@
-// The two real processes, stopped and killed in the middle of their work: what was promised before holds after (§6).
+// The two real processes, stopped and killed in the middle of their work: what was promised before holds after (ARCHITECTURE §6).
 import assert from "node:assert/strict";
 import { after as afterAll, before, describe, it } from "node:test";
 import { after, answer, hang } from "../support/answers.ts";
@@ -68,7 +68,7 @@ function assertPromises(callback: Callback, accepted: readonly string[]): void {
   assert.equal(new Set(ids.values()).size, ids.size, "and no other message has it");
 }
 
-describe("§6 restarts of the two processes", { timeout: 120_000 }, () => {
+describe("ARCHITECTURE §6 restarts of the two processes", { timeout: 120_000 }, () => {
   let hub: OwnHub;
   let callbacks: CallbackServer;
   before(async () => {

@@ -38,7 +38,7 @@ describe("the tail", () => {
     assert.ok(lanes.every((lane) => lane.readFrom === 200 && lane.onTail));
   });
 
-  it("§4 a message for very many lanes gives others their turn, and reaches one that joins meanwhile once", async () => {
+  it("ARCHITECTURE §4 a message for very many lanes gives others their turn, and reaches one that joins meanwhile once", async () => {
     await using rig = await openDeliveryRig();
     for (let n = 0; n < 1_000; n++) rig.add(at(`one-${n}`));
     let offered = 0;

@@ -507,7 +507,7 @@ describe("§6.6 what comes in", { timeout: 60_000 }, () => {
       for (const path of ["/", CORE_PATHS.operations]) assert.equal((await core().call(path)).status, 404, path);
     });
 
-    it("§5 without a session nothing is answered, whatever it is, and that is counted", async () => {
+    it("ARCHITECTURE §5 without a session nothing is answered, whatever it is, and that is counted", async () => {
       const paths = [...Object.values(CORE_PATHS), "/", "/v1", "/console", "/metrics/x"];
       for (const path of paths) {
         for (const method of ["GET", "POST", "DELETE", "OPTIONS"]) {

@@ -325,7 +325,7 @@ describe("A4.3 lanes over a restart", () => {
   });
 });
 
-describe("§6 killed again and again while it delivers", () => {
+describe("ARCHITECTURE §6 killed again and again while it delivers", () => {
   it("§6.1–3 nothing is lost, first deliveries are in log order, and only known ids come again", async () => {
     await withDirectory(async (directory) => {
       const CALLBACKS = ["/one", "/two", "/many"];

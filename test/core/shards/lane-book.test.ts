@@ -200,7 +200,7 @@ describe("the lane book", () => {
     assert.equal(book.size, 0);
   });
 
-  it("§4 a parked lane is parked after a restart, with what is known of its failures, and is probed in time", async () => {
+  it("WIRE §4 a parked lane is parked after a restart, with what is known of its failures, and is probed in time", async () => {
     await using rig = await openDeliveryRig({ random: () => 0.5 });
     await rig.publish(TOPIC_ID, "0");
     await rig.followed();
@@ -225,7 +225,7 @@ describe("the lane book", () => {
     assert.deepEqual(said(book.checkpoint()), { down: null });
   });
 
-  it("§4 a parked lane whose lease ran out is tried at once when it is renewed", async () => {
+  it("WIRE §4 a parked lane whose lease ran out is tried at once when it is renewed", async () => {
     await using rig = await openDeliveryRig();
     await rig.publish(TOPIC_ID, "0");
     await rig.followed();

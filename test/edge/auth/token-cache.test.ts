@@ -17,7 +17,7 @@ describe("the cache of verified tokens", () => {
     assert.equal(cache.size, 0);
   });
 
-  it("A6.7 is bounded by the length of its tokens, and forgets what was used least lately", () => {
+  it("§6.7 is bounded by the length of its tokens, and forgets what was used least lately", () => {
     const cache = createTokenCache<number>(() => 0, 30);
     for (const [index, token] of ["a".repeat(10), "b".repeat(10), "c".repeat(10)].entries()) cache.set(token, index, 1);
     assert.equal(cache.get("a".repeat(10)), 0);

@@ -162,7 +162,7 @@ describe("limits", () => {
     assert.equal(await limited(edge, "url"), 6);
   });
 
-  it("a callback host that confirms nothing has a budget, and what is over it never reaches the core", async () => {
+  it("H70 a callback host that confirms nothing has a budget, and what is over it never reaches the core", async () => {
     await using edge = await openEdge([core.origin], { limits: { verificationsPerHost: 4 } });
     const victim = callbacks.callback();
     victim.onChallenge = answer(404);

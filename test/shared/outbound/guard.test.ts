@@ -113,7 +113,7 @@ describe("the outbound guard", () => {
     }
   });
 
-  it("opens exactly what its list says, also inside IPv6", () => {
+  it("H28 opens exactly what its list says, also inside IPv6", () => {
     assert.equal(loopback.judgeAddress("127.0.0.1"), null);
     assert.equal(loopback.judgeAddress("::ffff:127.0.0.1"), null);
     assert.equal(loopback.judgeAddress("::1"), null);

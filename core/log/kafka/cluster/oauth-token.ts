@@ -34,7 +34,7 @@ export function createOAuthTokens(client: OAuthClient): () => Promise<string> {
 
 async function requestToken({ tokenUrl, clientId, clientSecret, scope }: OAuthClient) {
   const form = new URLSearchParams({ grant_type: "client_credentials", ...(scope === undefined ? {} : { scope }) });
-  // §2.3.1: both encoded as in a form.
+  // RFC 6749 §2.3.1: both encoded as in a form.
   const encoded = (text: string) => new URLSearchParams({ "": text }).toString().slice(1);
   const credentials = Buffer.from(`${encoded(clientId)}:${encoded(clientSecret)}`).toString("base64");
   let response: Response;

@@ -110,7 +110,7 @@ describe("the lane's states", () => {
     assert.deepEqual(leaving, ["renewed", "end"]);
   });
 
-  it("§4 only a success, an end or the lease's end unparks", () => {
+  it("WIRE §4 only a success, an end or the lease's end unparks", () => {
     const leaving = EVENTS.filter((event) => nextState("parked", event) !== "parked");
     assert.deepEqual(leaving, ["delivered", "leaseOver", "end"]);
   });

@@ -6,7 +6,7 @@ import { eventually, never } from "../../../support/eventually.ts";
 import { termsOf } from "../../../support/rigs/lanes.ts";
 
 describe("failing, parking, giving up", () => {
-  it("§4 fails, parks, is probed, recovers, and goes on in order without a new publish", async () => {
+  it("WIRE §4 fails, parks, is probed, recovers, and goes on in order without a new publish", async () => {
     await using rig = await openDeliveryRig();
     let status = 503;
     rig.answer = () => status;

@@ -31,7 +31,7 @@ function fill(limits: Limits, suspect: boolean, most = 5_000): Lane[] {
 }
 
 describe("limits of what is in flight", () => {
-  it("§4 attempts beside the lanes take the suspects' places only, and give them back", () => {
+  it("ARCHITECTURE §4 attempts beside the lanes take the suspects' places only, and give them back", () => {
     const limits = new Limits();
     const keys = Array.from({ length: SUSPECTS_IN_FLIGHT }, (_, n) => `http://o${n}.example`);
     for (const key of keys) assert.equal(limits.enterBeside(key), true);
@@ -47,7 +47,7 @@ describe("limits of what is in flight", () => {
     assert.deepEqual([single.inFlight, single.origins], [0, 0]);
   });
 
-  it("§4 lanes that fail or are slow hold a bounded share, and the rest all of theirs", () => {
+  it("ARCHITECTURE §4 lanes that fail or are slow hold a bounded share, and the rest all of theirs", () => {
     const limits = new Limits();
     assert.equal(fill(limits, true).length, SUSPECTS_IN_FLIGHT);
     assert.equal(limits.full, false);
@@ -55,7 +55,7 @@ describe("limits of what is in flight", () => {
     assert.equal(limits.full, true);
   });
 
-  it("§4 attempts that turn out slow leave their places to others, up to a bound for all", () => {
+  it("ARCHITECTURE §4 attempts that turn out slow leave their places to others, up to a bound for all", () => {
     const limits = new Limits();
     for (let round = 0; round * IN_FLIGHT < MOST_IN_FLIGHT; round++) {
       const entered = fill(limits, false);
