@@ -1,4 +1,4 @@
-// What the benches print: Markdown tables, as they stand in the README.
+// What the benches print: Markdown tables, as they stand in docs/measured.md.
 
 export function table(columns: readonly string[]): void {
   console.log(`\n| ${columns.join(" | ")} |\n| --- |${" ---: |".repeat(columns.length - 1)}`);

@@ -1,51 +1,22 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
 import { eventually } from "../support/eventually.ts";
+import { type Command, runCommand, signalCommand as signal } from "../support/hub/command.ts";
 import { freePort } from "../support/hub/hub.ts";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-
-/** A command as a newcomer types it, in a process group of its own like a terminal's job. */
-interface Command {
-  readonly process: ChildProcess;
-  readonly output: () => string;
-  readonly errors: () => string;
-  readonly ended: Promise<number | null>;
-}
+const README = new URL("../../README.md", import.meta.url);
 
 const commands: Command[] = [];
 
 function run(command: string, args: readonly string[], settings: Record<string, string> = {}): Command {
-  const inherited = Object.entries(process.env).filter(([name]) => !/^(?:TIDINGS_|npm_)/.test(name));
-  const child = spawn(command, args, {
-    cwd: ROOT,
-    env: { ...Object.fromEntries(inherited), ...settings },
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-  });
-  let [output, errors] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (part: string) => void (output += part));
-  child.stderr.setEncoding("utf8").on("data", (part: string) => void (errors += part));
-  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
-  const started = { process: child, output: () => output, errors: () => errors, ended };
+  const started = runCommand(command, args, settings);
   commands.push(started);
   return started;
-}
-
-/** All processes of a command's group, however npm and the shell nest them. */
-function signal({ process: child }: Command, name: NodeJS.Signals): void {
-  try {
-    process.kill(-child.pid!, name);
-  } catch {
-    // It has ended already.
-  }
 }
 
 describe("npm start", { timeout: 120_000 }, () => {
@@ -75,12 +46,21 @@ describe("npm start", { timeout: 120_000 }, () => {
     assert.ok(hub.output().includes(`Its data is in ${dataDir}`));
     const lines = hub.output().split("\n").filter((line) => line.startsWith("  ")).map((line) => line.trim());
     assert.equal(lines.length, 4);
+    // The README has them as they are for the default address, and one more, for a ping.
+    const [origin] = /http:\/\/127\.0\.0\.1:\d+(?=\/hub\n)/.exec(hub.output())!;
+    const shown = lines.map((line) => line.replace(/ --hub \S+/, "").replaceAll(origin, "http://127.0.0.1:9191"));
+    const readme = await readFile(README, "utf8");
+    assert.ok(readme.includes(`\`\`\`sh\n${shown.join("\n")}\n\`\`\`\n`), `README.md lacks:\n${shown.join("\n")}`);
+    const ping = /^curl -i -d hub\.mode=publish .*$/m.exec(readme)![0].replaceAll("http://127.0.0.1:9191", origin);
 
     const terminal = run("bash", ["-c", [...lines, "wait"].join("\n")]);
     const seen = () => terminal.output() + terminal.errors();
     await eventually("the delivery", () => terminal.output().includes('{"hello":"world"}'), { seen });
     await eventually("the status", () => /"state":\s*"active"/.test(terminal.output()), { seen });
     assert.equal(terminal.output().match(/hub\.mode=accepted/g)?.length, 2, seen());
+    const pinged = run("bash", ["-c", ping]);
+    assert.equal(await pinged.ended, 0, pinged.errors());
+    assert.match(pinged.output(), /^HTTP\/1\.1 204 /);
     signal(terminal, "SIGTERM");
     await terminal.ended;
 
