@@ -30,7 +30,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
  * The rooms of each tier, from the top down: a room imports from rooms that stand below it, types too (ARCHITECTURE §1). A tier's
  * own files are its first room. A new folder takes its place here.
  */
-const ROOMS: Readonly<Record<string, readonly string[]>> = {
+export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   core: [
     "core",
     "core/face",
