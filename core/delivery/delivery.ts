@@ -6,7 +6,7 @@ import { createReadMessages } from "../messages/read-messages.ts";
 import type { Signers } from "../keys/signers.ts";
 import type { Log } from "../log/log.ts";
 import { Attempts } from "./sending/attempts.ts";
-import { Beside } from "./sending/beside.ts";
+import { Beside } from "./sending/replay-attempts.ts";
 import { createCounts } from "./sending/counts.ts";
 import type { Lane, LaneTerms } from "./lane/lane.ts";
 import { LaneMemory } from "./reading/lane-memory.ts";
@@ -17,11 +17,11 @@ import type { Outcome } from "./lane/outcome.ts";
 import { Pauses, TICK_MS } from "./sending/pauses.ts";
 import { type Quiet, Reading } from "./reading/reading.ts";
 import type { RecentIds } from "../messages/recent-ids.ts";
-import { createSignedHeaders } from "./sending/signed-headers.ts";
+import { createSignedHeaders } from "./sending/headers.ts";
 import { Tail } from "../messages/tail.ts";
 import type { SignatureAlgorithm } from "./lane/target.ts";
 import type { Transport } from "./sending/transport.ts";
-import { UnderWay } from "./sending/under-way.ts";
+import { UnderWay } from "./sending/in-flight.ts";
 
 export interface DeliverySettings extends FailureSettings {
   readonly userAgent: string;

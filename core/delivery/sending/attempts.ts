@@ -10,10 +10,10 @@ import type { Outcome } from "../lane/outcome.ts";
 import type { Pauses } from "./pauses.ts";
 import { Queue } from "./queue.ts";
 import type { Reading } from "../reading/reading.ts";
-import type { SignedHeaders } from "./signed-headers.ts";
+import type { SignedHeaders } from "./headers.ts";
 import { DeadlineList } from "./timers.ts";
 import type { Transport } from "./transport.ts";
-import type { UnderWay } from "./under-way.ts";
+import type { UnderWay } from "./in-flight.ts";
 
 export interface AttemptsOptions {
   readonly transport: Transport;

@@ -8,9 +8,9 @@ import type { LaneOutcomes } from "./lane-outcomes.ts";
 import type { Limits } from "./limits.ts";
 import type { Message } from "../../messages/message.ts";
 import { failureOf, type Outcome, outcomeOf } from "../lane/outcome.ts";
-import type { SignedHeaders } from "./signed-headers.ts";
+import type { SignedHeaders } from "./headers.ts";
 import type { Transport } from "./transport.ts";
-import type { UnderWay } from "./under-way.ts";
+import type { UnderWay } from "./in-flight.ts";
 
 export interface BesideOptions {
   readonly transport: Transport;
