@@ -12,7 +12,7 @@ import { outage } from "./outage.ts";
 import { overload } from "./overload.ts";
 import { type Bench, openRig, type OtherRig, reportMemory } from "./rig.ts";
 import { sparse } from "./sparse.ts";
-import { loadAverage, machine, versionOf } from "./system.ts";
+import { loadAverage, machine, versionOf } from "../support/process-usage.ts";
 import { table } from "./table.ts";
 import { FAN_OUTS, THROUGHPUT_COLUMNS } from "./throughput.ts";
 import { unloaded } from "./unloaded.ts";

@@ -5,7 +5,7 @@ import { median } from "./clock.ts";
 import { openHubOfMany } from "./hub-of-many.ts";
 import { openSink, type Sink } from "./parts.ts";
 import { INSPECTED, NO_PROFILER, openProfiler, type Profiler } from "./profile.ts";
-import { cpuSeconds, loadAverage, megabytes, resetPeak } from "./system.ts";
+import { cpuSeconds, loadAverage, megabytes, resetPeak } from "../support/process-usage.ts";
 import { row, table } from "./table.ts";
 
 export interface Rig extends AsyncDisposable {

@@ -3,9 +3,9 @@
 import process from "node:process";
 import { pause } from "../support/eventually.ts";
 import type { Member } from "../support/hub/fleet.ts";
-import type { Fault } from "./book.ts";
+import type { Fault } from "../support/load/book.ts";
 import type { Random } from "./random.ts";
-import { type Session, startAgain } from "./session.ts";
+import { type Session, startAgain } from "../support/load/session.ts";
 
 export interface FaultPlan {
   readonly target: "edge" | "core" | "broker";

@@ -1,6 +1,6 @@
 // The sum over many trials, of one sitting or several.
 
-import { BREACHES } from "./audit.ts";
+import { BREACHES } from "../support/load/audit.ts";
 import type { FaultPlan } from "./faults.ts";
 import type { TrialResult } from "./trial.ts";
 

@@ -3,7 +3,7 @@
 import { startKafka } from "../support/kafka/kafka.ts";
 import { statusOf } from "../support/hub/hub-client.ts";
 import type { TrialLine } from "./report.ts";
-import { openSession, type Session } from "./session.ts";
+import { openSession, type Session } from "../support/load/session.ts";
 import { begin, createSoFar, runTrial } from "./trial.ts";
 
 export interface ChaosOptions {

@@ -1,12 +1,12 @@
 // One trial: load, one fault, recovery, everything delivered, audit.
 
 import { pause } from "../support/eventually.ts";
-import { audit, type Breach, type Violation } from "./audit.ts";
-import type { Book, Message } from "./book.ts";
+import { audit, type Breach, type Violation } from "../support/load/audit.ts";
+import type { Book, Message } from "../support/load/book.ts";
 import { commit, type Committed, type FaultPlan, planFaults } from "./faults.ts";
-import { liveAlong, publishAlong, publishUntilAccepted, settle, subscribe } from "./load.ts";
+import { liveAlong, publishAlong, publishUntilAccepted, settle, subscribe } from "../support/load/publisher.ts";
 import { createRandom } from "./random.ts";
-import { DEAD_LETTER_ATTEMPTS, type Session } from "./session.ts";
+import { DEAD_LETTER_ATTEMPTS, type Session } from "../support/load/session.ts";
 
 export interface TrialResult {
   readonly trial: number;

@@ -11,7 +11,7 @@ import { parseEdgeKey } from "../../shared/jwks.ts";
 import type { EdgeKey } from "../../shared/jwks.ts";
 import { createRandom } from "../chaos/random.ts";
 import type { Random } from "../chaos/random.ts";
-import { megabytes } from "../bench/system.ts";
+import { megabytes } from "../support/process-usage.ts";
 import { answer, echo } from "../support/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { megabytes } from "../bench/system.ts";
+import { megabytes } from "../support/process-usage.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import type { CallbackServer } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";

@@ -1,10 +1,10 @@
 // A hub on three brokers under a load that keeps every promise visible: publishers that wait for their answer, subscribers that
 // answer well and renew. What happened in a phase is read from the books.
-import { audit, type Breach } from "../chaos/audit.ts";
-import type { Book } from "../chaos/book.ts";
-import { publishAlong, subscribe } from "../chaos/load.ts";
+import { audit, type Breach } from "../support/load/audit.ts";
+import type { Book } from "../support/load/book.ts";
+import { publishAlong, subscribe } from "../support/load/publisher.ts";
 import { createRandom, type Random } from "../chaos/random.ts";
-import { DEAD_LETTER_ATTEMPTS, openSession, type Session } from "../chaos/session.ts";
+import { DEAD_LETTER_ATTEMPTS, openSession, type Session } from "../support/load/session.ts";
 import { begin, finish } from "../chaos/trial.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import type { KafkaCluster } from "../support/kafka/cluster.ts";

@@ -2,7 +2,7 @@
 // one dies, then two; or all of whose processes are restarted in turn. Prints what was seen, and ends with 1 if a promise of
 // ARCHITECTURE §6 was broken.
 import { parseArgs } from "node:util";
-import { BREACHES } from "../chaos/audit.ts";
+import { BREACHES } from "../support/load/audit.ts";
 import { startKafkaCluster } from "../support/kafka/cluster.ts";
 import { runBrokers } from "./brokers.ts";
 import type { Phase, ScenarioReport } from "./load.ts";

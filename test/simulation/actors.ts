@@ -6,7 +6,7 @@ import type { Books, Pair } from "./books.ts";
 import type { Edge } from "./edge.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/load/random.ts";
 import type { Mood, Subscribers } from "./subscribers.ts";
 
 export interface Actors {

@@ -16,7 +16,7 @@ import { CORE_KEY, EDGE_KEY, EDGES } from "../support/keys.ts";
 import type { Broker } from "./kafka/broker.ts";
 import { createSimCluster, type Link, newLink } from "./kafka/cluster.ts";
 import type { Machine, SimProcess } from "./machine.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/load/random.ts";
 import type { Sabotage } from "./sabotage.ts";
 
 export const PREFIX = "sim";

@@ -4,7 +4,7 @@ import type { CoreProcess } from "./core-process.ts";
 import { type Broker, NODES } from "./kafka/broker.ts";
 import type { Machine } from "./machine.ts";
 import type { Deed, Plan } from "./plan.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/load/random.ts";
 
 /** The cores of a run, as those see them who start and stop them. */
 export interface Fleet {

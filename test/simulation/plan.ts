@@ -1,5 +1,5 @@
 // What a seed stands for: how many of everything there are, how slow the network is, and what goes wrong how often.
-import { Random } from "./random.ts";
+import { Random } from "../support/load/random.ts";
 
 export type Deed = "kill" | "sleep" | "stall" | "cut" | "leave" | "join";
 

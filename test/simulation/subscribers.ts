@@ -8,7 +8,7 @@ import type { Outbound } from "../../shared/outbound/outbound.ts";
 import type { Attempt, Books, Pair } from "./books.ts";
 import type { Link } from "./kafka/cluster.ts";
 import type { Machine } from "./machine.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/load/random.ts";
 
 /** How a subscriber is for now. `deaf`: it takes the message, but nobody hears its answer. */
 export type Mood = "well" | "slow" | "failing" | "refusing" | "hanging" | "away" | "deaf" | "gone";

@@ -14,7 +14,7 @@ import { useVirtualTime } from "./globals.ts";
 import { Broker } from "./kafka/broker.ts";
 import { Machine } from "./machine.ts";
 import { type Plan, planOf } from "./plan.ts";
-import { Random } from "./random.ts";
+import { Random } from "../support/load/random.ts";
 import { NO_SABOTAGE, type Sabotage } from "./sabotage.ts";
 import { createSubscribers } from "./subscribers.ts";
 

@@ -5,10 +5,10 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { decodeCursor } from "../../core/messages/cursor.ts";
-import { topicIdOf } from "../../core/state/ids.ts";
-import { pause } from "../support/eventually.ts";
-import { parameterOf } from "../support/form.ts";
+import { decodeCursor } from "../../../core/messages/cursor.ts";
+import { topicIdOf } from "../../../core/state/ids.ts";
+import { pause } from "../eventually.ts";
+import { parameterOf } from "../form.ts";
 import type { Arrival, Book, Pair, Wish } from "./book.ts";
 
 /** How a subscriber answers deliveries. `down`: nobody listens. */

@@ -4,10 +4,10 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Agent } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pause } from "../support/eventually.ts";
-import { type Fleet, type Member, openFleet } from "../support/hub/fleet.ts";
-import type { HubUnderTest } from "../support/hub/hub.ts";
-import type { Kafka } from "../support/kafka/node.ts";
+import { pause } from "../eventually.ts";
+import { type Fleet, type Member, openFleet } from "../hub/fleet.ts";
+import type { HubUnderTest } from "../hub/hub.ts";
+import type { Kafka } from "../kafka/node.ts";
 import { type Book, createBook, type Pair } from "./book.ts";
 import { openSubscriber, type Subscriber } from "./subscriber.ts";
 

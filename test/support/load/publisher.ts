@@ -1,11 +1,11 @@
 // What publishers and subscribers do all the time, and what they do when it is time to finish.
 
 import { request as httpRequest } from "node:http";
-import { pause } from "../support/eventually.ts";
-import { encodeForm } from "../support/form.ts";
+import { pause } from "../eventually.ts";
+import { encodeForm } from "../form.ts";
 import { type Book, type Message, noteMessage, type Pair, type Wish } from "./book.ts";
 import { CALM_MS, faultWithin } from "./lives.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../../chaos/random.ts";
 import type { Session } from "./session.ts";
 import { MANNERS, type Subscriber } from "./subscriber.ts";
 
