@@ -3,14 +3,13 @@
 import { median } from "./clock.ts";
 import { publish } from "./parts.ts";
 import { type Bench, PUBLISH_CONNECTIONS, type Rig } from "./rig.ts";
-import type { Answer } from "./sink.ts";
 import { caughtUp, subscribeAll } from "./subscribe.ts";
 import { row, table } from "./table.ts";
 import { saturate } from "./throughput.ts";
 
 const TOPIC = "https://bench.test/isolation";
 const HEALTHY = 170;
-const SICK = [{ group: "hanging", count: 20, as: "never" }, { group: "failing", count: 10, as: "500" }] as const;
+const SICK = [{ group: "hanging", count: 20 }, { group: "failing", count: 10 }] as const;
 const ALL = 200;
 const MESSAGES = 100;
 const STEADY_SECONDS = 5;
@@ -29,11 +28,10 @@ async function run(rig: Rig): Promise<void> {
   const sick: string[] = [];
   for (const { group, count } of SICK) sick.push(...await subscribeAll(hub, sink, TOPIC, count, group));
   const turnSick = async () => {
-    for (const { group, as } of SICK) await sink.answer(group, as);
+    for (const { group } of SICK) await sink.behave(group, group);
   };
   const recover = async () => {
-    const well: Answer = "200";
-    for (const { group } of SICK) await sink.answer(group, well);
+    for (const { group } of SICK) await sink.behave(group, "well");
     await caughtUp(hub, TOPIC, sick);
   };
 

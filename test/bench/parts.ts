@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { eventually } from "../support/eventually.ts";
 import type { CeilingReport } from "./ceiling.ts";
 import type { PublisherReport } from "./publisher.ts";
-import type { Answer, SinkStats } from "./sink.ts";
+import type { SinkManner, SinkStats } from "./sink.ts";
 
 export interface Sink extends AsyncDisposable {
   readonly port: number;
@@ -16,8 +16,8 @@ export interface Sink extends AsyncDisposable {
   readonly stats: (group?: string) => Promise<SinkStats>;
   /** When each group had its first POST since the reset, by clock.ts; 0 if it had none. */
   readonly firsts: () => Promise<Readonly<Record<string, number>>>;
-  /** What the POSTs of a group get from now on. */
-  readonly answer: (group: string, as: Answer) => Promise<void>;
+  /** How a group answers POSTs from now on. */
+  readonly behave: (group: string, manner: SinkManner) => Promise<void>;
   /** Waits until this many POSTs have come since the reset. @throws {Error} after the deadline, a minute */
   readonly received: (count: number, group?: string, deadlineMs?: number) => Promise<SinkStats>;
   /** Ends it: connections are refused from now on. */
@@ -47,7 +47,7 @@ export async function openSink({ port: wanted = 0 }: { readonly port?: number } 
     stats,
     firsts: async () => JSON.parse(await get("/firsts")) as Record<string, number>,
     reset: async () => void await get("/reset"),
-    answer: async (group, as) => void await get(`/answer?group=${group}&as=${as}`),
+    behave: async (group, manner) => void await get(`/manner?group=${group}&as=${manner}`),
     async received(wanted, group, deadlineMs = RUN_DEADLINE_MS) {
       let seen = 0;
       await eventually(`${wanted} deliveries`, async () => (seen = await count(group)) >= wanted, {

@@ -1,8 +1,9 @@
 // The subscribers of the bench, all in one process, by Bun because its server costs least: `bun test/bench/sink.ts [--port N]`.
 // A GET with hub.challenge confirms; a POST counts for its group, the first part of the path. /count and /stats tell (of all,
-// or ?group=G), /firsts when each group had its first, /answer?group=G&as=200|500|never says what a group's POSTs get from now on, /reset begins to count anew.
+// or ?group=G), /firsts when each group had its first, /manner?group=G&as=well|failing|hanging says what a group's POSTs get from now on, /reset begins to count anew.
 // Says its port on stdout.
 import { parseArgs } from "node:util";
+import type { Manner } from "../support/load/manner.ts";
 import { clock, quantile, stampOf } from "./clock.ts";
 
 declare const Bun: {
@@ -26,10 +27,11 @@ export interface SinkStats {
   readonly max: number;
 }
 
-export type Answer = "200" | "500" | "never";
+/** How a group answers: 200, 500 or never. */
+export type SinkManner = Extract<Manner, "well" | "failing" | "hanging">;
 
 interface Group {
-  answer: Answer;
+  manner: SinkManner;
   count: number;
   firstAt: number;
   lastAt: number;
@@ -41,7 +43,7 @@ const groups = new Map<string, Group>();
 
 function groupOf(name: string): Group {
   let group = groups.get(name);
-  if (group === undefined) groups.set(name, group = { answer: "200", count: 0, firstAt: 0, lastAt: 0, latencies: [] });
+  if (group === undefined) groups.set(name, group = { manner: "well", count: 0, firstAt: 0, lastAt: 0, latencies: [] });
   return group;
 }
 
@@ -71,8 +73,8 @@ async function deliver(request: Request, group: Group): Promise<Response> {
   if (group.count === 0) group.firstAt = receivedAt;
   group.lastAt = receivedAt;
   group.count++;
-  if (group.answer === "never") return await new Promise<Response>(() => {});
-  return new Response(null, { status: Number(group.answer) });
+  if (group.manner === "hanging") return await new Promise<Response>(() => {});
+  return new Response(null, { status: group.manner === "well" ? 200 : 500 });
 }
 
 const server = Bun.serve({
@@ -92,8 +94,8 @@ const server = Bun.serve({
     if (url.pathname === "/firsts") {
       return Response.json(Object.fromEntries([...groups].map(([name, { firstAt }]) => [name, firstAt])));
     }
-    if (url.pathname === "/answer") {
-      for (const group of chosen(url)) group.answer = url.searchParams.get("as") as Answer;
+    if (url.pathname === "/manner") {
+      for (const group of chosen(url)) group.manner = url.searchParams.get("as") as SinkManner;
       return new Response(null);
     }
     if (url.pathname === "/reset") {

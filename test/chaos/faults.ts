@@ -4,7 +4,7 @@ import process from "node:process";
 import { pause } from "../support/eventually.ts";
 import type { Member } from "../support/hub/fleet.ts";
 import type { Fault } from "../support/load/book.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../support/load/random.ts";
 import { type Session, startAgain } from "../support/load/session.ts";
 
 export interface FaultPlan {
@@ -63,9 +63,9 @@ export function planFaults(random: Random, targets: Targets): FaultPlan[] {
   if (targets.cores === 1 && targets.edges === 1) return [planFault(random, targets.brokers > 0)];
   const plans = [];
   let afterMs = 0;
-  for (let left = random.between(1, MOST_FAULTS); left > 0; left--) {
+  for (let left = random.integer(1, MOST_FAULTS); left > 0; left--) {
     plans.push(planOfMany(random, targets, afterMs));
-    afterMs += random.between(0, 2_500);
+    afterMs += random.integer(0, 2_500);
   }
   return plans;
 }
@@ -73,23 +73,23 @@ export function planFaults(random: Random, targets: Targets): FaultPlan[] {
 function planFault(random: Random, withBroker: boolean): FaultPlan {
   const [, target, kind] = choose(random, withBroker ? WITH_BROKER : TIERS);
   const long = random.chance(0.25);
-  if (kind === "asleep") return { target, kind, forMs: long ? random.between(400, 1_600) : random.between(50, 400) };
-  return { target, kind, forMs: long ? random.between(50, 400) : 0 };
+  if (kind === "asleep") return { target, kind, forMs: long ? random.integer(400, 1_600) : random.integer(50, 400) };
+  return { target, kind, forMs: long ? random.integer(50, 400) : 0 };
 }
 
 function planOfMany(random: Random, targets: Targets, afterMs: number): FaultPlan {
   const there = { core: targets.cores, edge: targets.edges, broker: targets.brokers };
   const [, target, kind] = choose(random, OF_MANY.filter(([, target]) => there[target] > 0));
-  const where = { target, kind, which: random.between(0, there[target] - 1), afterMs };
+  const where = { target, kind, which: random.integer(0, there[target] - 1), afterMs };
   const long = random.chance(0.4);
-  if (kind !== "asleep") return { ...where, forMs: long ? random.between(500, 5_000) : 0 };
+  if (kind !== "asleep") return { ...where, forMs: long ? random.integer(500, 5_000) : 0 };
   // An edge or a broker may sleep as well, but only a core has a session to sleep past.
-  if (long && target === "core") return { ...where, forMs: random.between(...PAST_SESSION_MS) };
-  return { ...where, forMs: random.between(100, 3_000) };
+  if (long && target === "core") return { ...where, forMs: random.integer(...PAST_SESSION_MS) };
+  return { ...where, forMs: random.integer(100, 3_000) };
 }
 
 function choose(random: Random, choices: readonly Choice[]): Choice {
-  let left = random.next() * choices.reduce((sum, [weight]) => sum + weight, 0);
+  let left = random.unit() * choices.reduce((sum, [weight]) => sum + weight, 0);
   return choices.find(([weight]) => (left -= weight) < 0) ?? choices[0]!;
 }
 

@@ -4,7 +4,8 @@ import { startKafka } from "../support/kafka/kafka.ts";
 import { statusOf } from "../support/hub/hub-client.ts";
 import type { TrialLine } from "./report.ts";
 import { openSession, type Session } from "../support/load/session.ts";
-import { begin, createSoFar, runTrial } from "./trial.ts";
+import { begin } from "../support/load/wishes.ts";
+import { createSoFar, runTrial } from "./trial.ts";
 
 export interface ChaosOptions {
   readonly trials: number;

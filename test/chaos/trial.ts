@@ -2,10 +2,12 @@
 
 import { pause } from "../support/eventually.ts";
 import { audit, type Breach, type Violation } from "../support/load/audit.ts";
-import type { Book, Message } from "../support/load/book.ts";
+import type { Book } from "../support/load/book.ts";
 import { commit, type Committed, type FaultPlan, planFaults } from "./faults.ts";
-import { liveAlong, publishAlong, publishUntilAccepted, settle, subscribe } from "../support/load/publisher.ts";
-import { createRandom } from "./random.ts";
+import { publishAlong } from "../support/load/publisher.ts";
+import { finish } from "../support/load/wishes.ts";
+import { liveAlong } from "./subscribers.ts";
+import { Random } from "../support/load/random.ts";
 import { DEAD_LETTER_ATTEMPTS, type Session } from "../support/load/session.ts";
 
 export interface TrialResult {
@@ -54,15 +56,9 @@ const AFTER_MS_OF_MANY = 6_000;
 /** Longer than a fold may take, and what a fault before leaves behind. */
 const CALM_MS = 1_600;
 
-/** Subscribes every pair; before the first trial of a session. */
-export async function begin(session: Session): Promise<void> {
-  await Promise.all(session.book.pairs.map((pair) => subscribe(session, pair)));
-  await finish(session, 30_000);
-}
-
 export async function runTrial(session: Session, trial: number, seed: number, soFar: SoFar): Promise<TrialResult> {
   const { book } = session;
-  const random = createRandom(seed);
+  const random = new Random(seed);
   const { fleet, brokers } = session;
   const [cores, edges] = [fleet.cores, fleet.edges].map((tier) => tier.filter(({ spare }) => !spare).length);
   const [plan, ...more] = planFaults(random, { cores: cores!, edges: edges!, brokers: brokers.length });
@@ -80,7 +76,7 @@ export async function runTrial(session: Session, trial: number, seed: number, so
     ),
   ]);
   load.catch(() => {});
-  await pause(random.between(80, 500));
+  await pause(random.integer(80, 500));
   if (calm) {
     steady = true;
     await pause(CALM_MS);
@@ -90,7 +86,7 @@ export async function runTrial(session: Session, trial: number, seed: number, so
   const liftedAt = Math.max(...committed.map((one) => one.liftedAt));
   const readyAt = Math.max(...committed.map(({ fault }) => fault.to));
   // Where shards move, in some trials under load.
-  await pause(more.length === 0 && cores === 1 ? AFTER_MS : random.between(AFTER_MS, AFTER_MS_OF_MANY));
+  await pause(more.length === 0 && cores === 1 ? AFTER_MS : random.integer(AFTER_MS, AFTER_MS_OF_MANY));
   running = false;
   await load;
   await finish(session, brokers.length === 0 ? 30_000 : 60_000);
@@ -131,33 +127,6 @@ async function commitAll(session: Session, plans: readonly FaultPlan[]): Promise
     if (one.status === "rejected") throw one.reason;
     return one.value;
   });
-}
-
-/** Everybody is well, every wish is known, and everything that was published is delivered, a last message to each topic included. */
-export async function finish(session: Session, deadlineMs: number): Promise<void> {
-  const { subscribers, book } = session;
-  const until = performance.now() + deadlineMs;
-  while (session.down.size > 0 && performance.now() < until) await pause(5);
-  for (const subscriber of subscribers) {
-    for (const pair of subscriber.pairs) subscriber.stay(pair);
-    await subscriber.behave("well");
-    subscriber.release();
-  }
-  await Promise.all(book.pairs.map((pair) => settle(session, pair, deadlineMs)));
-  const last = new Map<string, Message>();
-  await Promise.all(session.topics.map(async (topic) => {
-    last.set(topic, await publishUntilAccepted(session, "last", topic));
-  }));
-  const waiting = new Set(book.pairs.filter((pair) => pair.wishes.at(-1)?.mode === "subscribe"));
-  while (waiting.size > 0 && performance.now() < until) {
-    for (const pair of waiting) {
-      const { key } = last.get(pair.topic)!;
-      // A message that comes last was tried when all before it were done (§6.3).
-      const came = pair.arrivals.findLast((arrival) => arrival.key === key && arrival.answeredAt !== undefined);
-      if (came !== undefined || pair.wishes.at(-1)?.mode === "gone") waiting.delete(pair);
-    }
-    await pause(5);
-  }
 }
 
 function recovery({ pairs, messages }: Book, from: number, liftedAt: number): number | null {

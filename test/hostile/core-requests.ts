@@ -14,7 +14,7 @@ import {
   SESSION_HEADER,
   writeTicket,
 } from "../../shared/session-api.ts";
-import type { Random } from "../chaos/random.ts";
+import type { Random } from "../support/load/random.ts";
 import { createTestSessions } from "../support/hub/core-caller.ts";
 import { EDGE_KEY as ANOTHER_KEY } from "../support/keys.ts";
 import {
@@ -113,7 +113,7 @@ export function coreRequests(
     const by = await session();
     const { headers: pairs } = await signBy(stale ? STALE_MS : 0, by, draft, headers);
     if (stale) return finish("stale", { ...draft, headers: Object.entries(pairs) });
-    const forge = random.next();
+    const forge = random.unit();
     if (forge < 0.04) {
       return finish("broken", {
         ...draft,
@@ -196,7 +196,7 @@ function draftOf(random: Random, { callbacks, topics, cursors }: Ground, nextId:
     target: path,
     headers: [["Content-Type", "application/json"]],
     body: Buffer.from(
-      random.chance(0.03) ? JSON.stringify(value).slice(0, -random.between(1, 9)) : JSON.stringify(value),
+      random.chance(0.03) ? JSON.stringify(value).slice(0, -random.integer(1, 9)) : JSON.stringify(value),
     ),
   });
   const client = { issuer: "https://issuer.example", userId: random.pick(["alice", "bob", ...STRANGE_TEXT]) };
@@ -312,9 +312,9 @@ function draftOf(random: Random, { callbacks, topics, cursors }: Ground, nextId:
 
 /** Cut short, or with another byte in its head, one time in five. */
 function mangled(random: Random, frame: Uint8Array): Buffer {
-  if (random.chance(0.1)) return Buffer.from(frame.subarray(0, random.between(0, frame.length)));
+  if (random.chance(0.1)) return Buffer.from(frame.subarray(0, random.integer(0, frame.length)));
   const bytes = Buffer.from(frame);
-  if (random.chance(0.1)) bytes[random.between(0, Math.min(200, bytes.length - 1))] = random.between(0, 255);
+  if (random.chance(0.1)) bytes[random.integer(0, Math.min(200, bytes.length - 1))] = random.integer(0, 255);
   return bytes;
 }
 

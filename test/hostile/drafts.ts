@@ -1,7 +1,7 @@
 // What requests of a fuzz are made of: drafts of nearly right ones, and the ways in which they go wrong. Seeded, so that what
 // fails once fails again.
 
-import type { Random } from "../chaos/random.ts";
+import type { Random } from "../support/load/random.ts";
 import type { RawRequest } from "./raw-client.ts";
 import { STRANGE_TEXT } from "./strange.ts";
 

@@ -2,7 +2,7 @@
 // strange in one or two places.
 
 import { type Route, ROUTES } from "../../edge/routes.ts";
-import type { Random } from "../chaos/random.ts";
+import type { Random } from "../support/load/random.ts";
 import { subscriberSignature } from "../support/hub/missed-client.ts";
 import {
   type Draft,
@@ -148,7 +148,7 @@ function signatureOf(
   random: Random,
   { method, target, body = Buffer.alloc(0) }: Draft,
 ): { readonly headers: [string, string][]; readonly mayBeRight: boolean } {
-  const kind = random.next();
+  const kind = random.unit();
   if (kind >= 0.33) return { headers: [], mayBeRight: false };
   if (kind >= 0.2) {
     return {
@@ -170,5 +170,5 @@ function signatureOf(
 function bodyOf(random: Random): Buffer {
   if (random.chance(0.9)) return Buffer.from(random.pick(STRANGE_TEXT));
   // Some are more than a message may be.
-  return Buffer.alloc(random.chance(0.3) ? 1_000_001 : random.between(1, 200_000), "x");
+  return Buffer.alloc(random.chance(0.3) ? 1_000_001 : random.integer(1, 200_000), "x");
 }

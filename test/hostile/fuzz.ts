@@ -9,8 +9,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseEdgeKey } from "../../shared/jwks.ts";
 import type { EdgeKey } from "../../shared/jwks.ts";
-import { createRandom } from "../chaos/random.ts";
-import type { Random } from "../chaos/random.ts";
+import { Random } from "../support/load/random.ts";
 import { megabytes } from "../support/process-usage.ts";
 import { answer, echo } from "../support/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
@@ -91,7 +90,7 @@ export async function fuzz(
     const ground = groundOf(callbacks);
     const key = await edgeKeyIn(hub.dataDir);
     const ports = { edge: Number(new URL(hub.base).port), core: Number(new URL(hub.coreUrl).port) };
-    const random = createRandom(seed);
+    const random = new Random(seed);
     const clients = Array.from({ length: CONNECTIONS }, (_, index) => {
       // Three of the public side to one of the other.
       const tier: Tier = index % 4 === 0 ? "core" : "edge";

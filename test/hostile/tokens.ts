@@ -3,7 +3,7 @@
 
 import { exportSPKI, SignJWT } from "jose";
 import type { JWTPayload } from "jose";
-import type { Random } from "../chaos/random.ts";
+import type { Random } from "../support/load/random.ts";
 import { createSigningKey } from "../support/servers/issuer.ts";
 import type { Issuer } from "../support/servers/issuer.ts";
 import type { Credential } from "./drafts.ts";
@@ -99,7 +99,7 @@ export async function makeTokens(issuer: Issuer): Promise<PickToken> {
   /** With a letter changed: not the last one, whose lowest bits say nothing. */
   const spoilt = (random: Random) => {
     const token = random.pick(valid.slice(0, -2));
-    const at = random.between(0, token.length - 3);
+    const at = random.integer(0, token.length - 3);
     const letter = token[at] === "A" ? "B" : "A";
     return token[at] === "." ? `${token}A` : token.slice(0, at) + letter + token.slice(at + 1);
   };

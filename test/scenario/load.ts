@@ -2,10 +2,10 @@
 // answer well and renew. What happened in a phase is read from the books.
 import { audit, type Breach } from "../support/load/audit.ts";
 import type { Book } from "../support/load/book.ts";
-import { publishAlong, subscribe } from "../support/load/publisher.ts";
-import { createRandom, type Random } from "../chaos/random.ts";
+import { publishAlong } from "../support/load/publisher.ts";
+import { Random } from "../support/load/random.ts";
 import { DEAD_LETTER_ATTEMPTS, openSession, type Session } from "../support/load/session.ts";
-import { begin, finish } from "../chaos/trial.ts";
+import { begin, finish, subscribe } from "../support/load/wishes.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import type { KafkaCluster } from "../support/kafka/cluster.ts";
 import { areInSync } from "../support/kafka/topics.ts";
@@ -62,7 +62,7 @@ export interface LoadOptions {
 export async function openUnderLoad(options: LoadOptions): Promise<UnderLoad> {
   const { cluster, cores, edges, seed = 1, settings = {}, onPhase } = options;
   const session = await openSession({ brokers: cluster.nodes, cores, edges, spares: false, settings });
-  const random = createRandom(seed);
+  const random = new Random(seed);
   const phases: Phase[] = [];
   let running = true;
   let load: Promise<unknown>;
@@ -113,7 +113,7 @@ export async function openUnderLoad(options: LoadOptions): Promise<UnderLoad> {
 
 async function renewAlong(session: Session, random: Random, running: () => boolean): Promise<void> {
   while (running()) {
-    await pause(random.between(...RENEW_MS));
+    await pause(random.integer(...RENEW_MS));
     const pair = random.pick(session.book.pairs);
     // One that waits for its yes is not asked for again.
     if (running() && (pair.wishes.at(-1)?.answeredAt.length ?? 0) > 0) await subscribe(session, pair);

@@ -7,7 +7,8 @@ import type { Edge } from "./edge.ts";
 import type { Machine } from "./machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Random } from "../support/load/random.ts";
-import type { Mood, Subscribers } from "./subscribers.ts";
+import type { Manner } from "../support/load/manner.ts";
+import type { Subscribers } from "./subscribers.ts";
 
 export interface Actors {
   readonly machine: Machine;
@@ -19,7 +20,7 @@ export interface Actors {
   readonly isOver: () => boolean;
 }
 
-const MOODS: readonly Mood[] = ["well", "well", "slow", "failing", "refusing", "hanging", "away", "deaf"];
+const MANNERS: readonly Manner[] = ["well", "well", "slow", "failing", "refusing", "hanging", "down", "deaf"];
 
 /** One subscriber: a pair of topic and callback. Resolves when it has stopped doing things. */
 export async function subscriber(pair: Pair, actors: Actors, random: Random): Promise<void> {
@@ -64,13 +65,13 @@ export async function subscriber(pair: Pair, actors: Actors, random: Random): Pr
 
   /** Answers 410 until the hub says that it knows. */
   async function beGone(): Promise<void> {
-    subscribers.moods.set(pair, "gone");
+    subscribers.manners.set(pair, "gone");
     while (!isOver()) {
       await machine.sleep(random.between(200, 2_000));
       const status = await edge.status(pair);
       if (status?.state !== "active" && status?.state !== "parked") break;
     }
-    subscribers.moods.set(pair, "well");
+    subscribers.manners.set(pair, "well");
     subscribed = false;
   }
 
@@ -100,7 +101,7 @@ export async function subscriber(pair: Pair, actors: Actors, random: Random): Pr
     if (!subscribed) subscribed = await intend("subscribe") || subscribed;
     else {
       const chance = random.unit();
-      if (chance < 0.4) subscribers.moods.set(pair, random.pick(MOODS));
+      if (chance < 0.4) subscribers.manners.set(pair, random.pick(MANNERS));
       else if (chance < 0.6) await intend("subscribe");
       else if (chance < 0.72) subscribed = !await intend("unsubscribe");
       else if (chance < 0.8) await beGone();

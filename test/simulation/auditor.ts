@@ -1,4 +1,5 @@
 // Judges a run by what the outside wrote down and what the log says: the properties of ARCHITECTURE §6, one by one.
+import { isDelivered, isRefused } from "../support/load/manner.ts";
 import type { Attempt, Books, Pair } from "./books.ts";
 import { type Evidence, gather, type Message } from "./evidence.ts";
 import type { Broker } from "./kafka/broker.ts";
@@ -191,16 +192,12 @@ function judgeAttempts(pair: Pair, account: Account, evidence: Evidence, one: Ca
     ) {
       say("forbidden repeat", `${name}, heard by ${before.core} at ${ms(before.heardAt!)}`);
     }
-    if (attempt.heardAt !== undefined && isDone(attempt)) heard.set(offset, attempt);
+    if (attempt.heardAt !== undefined && isDelivered(attempt.status)) heard.set(offset, attempt);
   }
 }
 
 function lifeOf({ lives }: Account, { secret }: Attempt): Life | undefined {
   return lives.find(({ verified }) => verified.some((one) => one.secret === secret));
-}
-
-function isDone({ status }: Attempt): boolean {
-  return status !== undefined && status >= 200 && status < 300;
 }
 
 /** §6.2: only after a crash, a stopped process, or where it was asked for. */
@@ -256,7 +253,7 @@ function judgeLife(pair: Pair, life: Life, evidence: Evidence, one: Case, say: S
   const attempts = pair.attempts
     .filter(({ secret }) => life.verified.some((verified) => verified.secret === secret))
     .toSorted((a, b) => a.startedAt - b.startedAt);
-  const furthest = Math.max(-1, ...attempts.filter(isDone).map(({ offset }) => offset));
+  const furthest = Math.max(-1, ...attempts.filter(({ status }) => isDelivered(status)).map(({ offset }) => offset));
   if (life.verified.every(({ concurrency }) => concurrency === 1)) {
     const tried = new Set<number>();
     for (const { offset, startedAt, core } of attempts) {
@@ -294,8 +291,8 @@ function undone(pair: Pair, life: Life, evidence: Evidence, by: number, givenUp:
   for (const attempt of pair.attempts) {
     const { offset, answeredAt = Infinity, secret, status } = attempt;
     if (answeredAt > by || !life.verified.some((verified) => verified.secret === secret)) continue;
-    if (isDone(attempt)) done.add(offset);
-    if (status !== 400 || givenUp === "in the log") continue;
+    if (isDelivered(status)) done.add(offset);
+    if (!isRefused(status) || givenUp === "in the log") continue;
     const count = (refusals.get(offset) ?? 0) + 1;
     refusals.set(offset, count);
     if (count >= DEAD_LETTER_ATTEMPTS) done.add(offset);

@@ -1,23 +1,18 @@
 // Subscribers: what stands behind the callbacks. They take messages, fail, hang, vanish, say that they are gone, and come back;
 // they answer challenges, and write down what came to them.
-import { createHmac } from "node:crypto";
-import { decodeCursor } from "../../core/messages/cursor.ts";
 import type { Post, Transport } from "../../core/delivery/sending/transport.ts";
-import { topicIdOf } from "../../core/state/ids.ts";
 import type { Outbound } from "../../shared/outbound/outbound.ts";
+import { FAILURES, type Manner } from "../support/load/manner.ts";
+import { readReceipt } from "../support/load/receipt.ts";
 import type { Attempt, Books, Pair } from "./books.ts";
 import type { Link } from "./kafka/cluster.ts";
 import type { Machine } from "./machine.ts";
 import type { Random } from "../support/load/random.ts";
 
-/** How a subscriber is for now. `deaf`: it takes the message, but nobody hears its answer. */
-export type Mood = "well" | "slow" | "failing" | "refusing" | "hanging" | "away" | "deaf" | "gone";
-
 export const DELIVERY_TIMEOUT_MS = 3_000;
-const FAILURES = [500, 503, 429, 404, 401] as const;
 
 export interface Subscribers {
-  readonly moods: Map<Pair, Mood>;
+  readonly manners: Map<Pair, Manner>;
   /** The secrets a subscriber gave, the newest last. */
   readonly secrets: Map<Pair, string[]>;
   transport(link: Link, core: string): Transport;
@@ -27,12 +22,12 @@ export interface Subscribers {
 export function createSubscribers(
   { machine, random, books }: { machine: Machine; random: Random; books: Books },
 ): Subscribers {
-  const moods = new Map<Pair, Mood>();
+  const manners = new Map<Pair, Manner>();
   const secrets = new Map<Pair, string[]>();
 
   function answerOf(pair: Pair, attempt: Attempt): { status?: number; after: number; retryAfter?: string } {
     const soon = random.delay(5);
-    switch (moods.get(pair) ?? "well") {
+    switch (manners.get(pair) ?? "well") {
       case "well":
         return { status: 200, after: soon };
       case "slow":
@@ -48,8 +43,7 @@ export function createSubscribers(
         return { status: 410, after: soon };
       case "deaf":
         return { status: 200, after: DELIVERY_TIMEOUT_MS * 2 };
-      case "hanging":
-      case "away":
+      default:
         return { after: soon };
     }
   }
@@ -83,17 +77,17 @@ export function createSubscribers(
       const { pair } = attempt;
       pair.attempts.push(attempt);
       machine.note(`${pair.name} ${attempt.offset} ${attempt.secret ?? "?"}`);
-      const mood = moods.get(pair) ?? "well";
-      if (mood === "away") {
+      const manner = manners.get(pair) ?? "well";
+      if (manner === "down") {
         machine.after(random.delay(3), process, "refused", () => end(() => post.failed("connection refused")));
         return;
       }
       const { status, after, retryAfter } = answerOf(pair, attempt);
       if (status === undefined) return;
-      machine.after(mood === "deaf" ? 1 : after, undefined, "subscriber answers", () => {
+      machine.after(manner === "deaf" ? 1 : after, undefined, "subscriber answers", () => {
         attempt.answeredAt = machine.now;
         attempt.status = status;
-        machine.after(mood === "deaf" ? after : random.delay(3), process, "POST answered", () =>
+        machine.after(manner === "deaf" ? after : random.delay(3), process, "POST answered", () =>
           end(() => {
             attempt.heardAt = machine.now;
             post.answered(status, retryAfter);
@@ -103,32 +97,33 @@ export function createSubscribers(
   }
 
   function read(post: Post, core: string, link: Link): Attempt {
-    const header = (name: string) => {
-      const at = post.headers.findIndex((text, index) => index % 2 === 0 && text === name);
-      return at < 0 ? "" : post.headers[at + 1]!;
-    };
     const callback = `${post.url.scheme}://${post.url.host}${post.url.target}`;
     const pair = books.pairOf(callback);
     if (pair === undefined) throw new Error(`Nobody subscribed with ${callback}`);
-    const signature = header("x-hub-signature");
-    const secret = secrets.get(pair)?.find((secret) =>
-      signature === `sha256=${createHmac("sha256", secret).update(post.body).digest("hex")}`
-    );
+    const headers: Record<string, string> = {};
+    for (let index = 0; index < post.headers.length; index += 2) {
+      headers[post.headers[index]!] = post.headers[index + 1]!;
+    }
+    const { id, partition, offset, signedWith } = readReceipt(pair.topic, secrets.get(pair) ?? [], {
+      headers,
+      body: post.body,
+    });
     return {
       pair,
       core,
       process: link.process.index,
       confirmedAgo: machine.now - link.confirmedAt,
       startedAt: machine.now,
-      ...decodeCursor(topicIdOf(pair.topic), header("x-hub-cursor")),
-      id: header("webhook-id"),
+      partition,
+      offset,
+      id,
       body: post.body.toString(),
-      secret,
+      secret: signedWith,
     };
   }
 
   return {
-    moods,
+    manners,
     secrets,
     transport: (link, core) => ({
       post: (one) => post(link, core, one),

@@ -180,7 +180,7 @@ export async function runTrial(
   }
 
   async function settle(): Promise<void> {
-    for (const pair of books.pairs) subscribers.moods.set(pair, "well");
+    for (const pair of books.pairs) subscribers.manners.set(pair, "well");
     for (const core of cores) if (core.alive) core.wake();
     const end = machine.now + SETTLE_MS;
     await machine.sleep(LOOK_MS);

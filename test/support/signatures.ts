@@ -1,17 +1,22 @@
 // Signatures worked out by hand, so that neither the hub's code nor the client's is its own witness.
 
 import { createHmac } from "node:crypto";
-import type { Recorded } from "./servers/recording-server.ts";
 
 /** What `X-Hub-Signature` must be for these bytes (§7.1). */
 export function hubSignature(secret: string, body: Uint8Array, method = "sha256"): string {
   return `${method}=${createHmac(method, Buffer.from(secret, "utf8")).update(body).digest("hex")}`;
 }
 
+/** What is signed of a delivery: its `webhook-id`, its `webhook-timestamp` and its body. */
+export interface Signed {
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Uint8Array;
+}
+
 /** What `webhook-signature` must be for this delivery (Standard Webhooks, symmetric): over `id.timestamp.body`. */
-export function webhookSignature(secret: string, delivery: Recorded): string {
+export function webhookSignature(secret: string, { headers, body }: Signed): string {
   const key = secret.startsWith("whsec_") ? Buffer.from(secret.slice(6), "base64") : Buffer.from(secret, "utf8");
-  const { "webhook-id": id, "webhook-timestamp": timestamp } = delivery.headers;
-  const hmac = createHmac("sha256", key).update(`${String(id)}.${String(timestamp)}.`).update(delivery.body);
+  const { "webhook-id": id, "webhook-timestamp": timestamp } = headers;
+  const hmac = createHmac("sha256", key).update(`${String(id)}.${String(timestamp)}.`).update(body);
   return `v1,${hmac.digest("base64")}`;
 }

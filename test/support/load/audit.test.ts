@@ -26,7 +26,7 @@ function come(pair: Pair, key: string, at: number, more: Partial<Arrival> = {}):
   pair.arrivals.push({
     key,
     id: `id of ${key}`,
-    place: key.charCodeAt(0),
+    offset: key.charCodeAt(0),
     intact: true,
     signedWith: "one",
     at,
@@ -117,7 +117,7 @@ describe("the auditor", () => {
     assert.deepEqual(breaches(book), ["out of order a", "out of order a"], "tried and done");
     const other = bookOfOne();
     for (const [key, at] of [["a", 1_020], ["b", 2_020], ["c", 3_020]] as const) {
-      come(other.pair, key, at, { place: key === "b" ? 500 : 400 });
+      come(other.pair, key, at, { offset: key === "b" ? 500 : 400 });
     }
     assert.deepEqual(breaches(other.book), ["out of order c", "out of order c"]);
   });
@@ -177,7 +177,7 @@ describe("the auditor", () => {
     const { book, pair } = bookOfOne();
     publish(book, "x", 6_000);
     publish(book, "y", -100);
-    come(pair, "y", 200, { place: 1 });
+    come(pair, "y", 200, { offset: 1 });
     for (const [key, at] of [["a", 1_020], ["b", 2_020], ["c", 3_020]] as const) come(pair, key, at);
     wish(pair, "unsubscribe", "", 4_000);
     wish(pair, "subscribe", "two", 7_000);
@@ -221,7 +221,7 @@ describe("the auditor", () => {
     assert.deepEqual(breaches(book), [], "a was published before the yes that counted");
   });
 
-  it("finds a body, an id or a place that is not the same everywhere", () => {
+  it("finds a body, an id or an offset that is not the same everywhere", () => {
     const { book, pair } = bookOfOne();
     come(pair, "a", 1_020, { intact: false });
     come(pair, "b", 2_020, { id: "another" });
@@ -229,7 +229,7 @@ describe("the auditor", () => {
     const second: Pair = { ...pair, name: "s2", arrivals: [] };
     book.pairs.push(second);
     for (const [key, at] of [["a", 1_020], ["b", 2_020]] as const) come(second, key, at);
-    come(second, "c", 3_020, { place: 400 });
+    come(second, "c", 3_020, { offset: 400 });
     assert.deepEqual(breaches(book).filter((breach) => breach.startsWith("altered")), [
       "altered a",
       "altered b",

@@ -1,7 +1,8 @@
 // What the hub promises (ARCHITECTURE §6), held against the books. Nothing here knows how the hub works, but that a cursor
-// names a place in its topic's log.
+// names an offset in its topic's log.
 
 import type { Arrival, Book, Fault, Message, Pair } from "./book.ts";
+import { isDelivered, isRefused } from "./manner.ts";
 import { inForce, isGraceful, knownWishes, type Life, lifeOf, livesOf, mustHaveFolded, settledAt } from "./lives.ts";
 
 export const BREACHES = [
@@ -43,14 +44,13 @@ export interface Findings {
 const RIPPLE_MS = 250;
 /** Who gives up a shard waits 1 s for the answers to its attempts; a little less, as it did not begin to wait when we began. */
 const RELEASED_AFTER_MS = 900;
-const REFUSED = [400, 413, 415, 422];
 
 /** Holds everything that came so far against everything that was promised so far; call it when nothing more is to come. */
 export function audit(book: Book, options: AuditOptions): Findings {
   const violations: Violation[] = book.unexpected.map((what) => ({ breach: "unexpected answer", what }));
   const say = (breach: Breach, what: string) => void violations.push({ breach, what });
   let [arrivals, repeats, deadLetters, oldestRepeatMs] = [0, 0, 0, 0];
-  const idsAndPlaces = new Map<string, string>();
+  const idsAndOffsets = new Map<string, string>();
   for (const pair of book.pairs) {
     const done = doneIn(pair, options);
     const known = knownWishes(book, pair, options.now);
@@ -62,7 +62,7 @@ export function audit(book: Book, options: AuditOptions): Findings {
     const repeated = findRepeats(book, pair, done, say);
     repeats += repeated.count;
     oldestRepeatMs = Math.max(oldestRepeatMs, repeated.oldestMs);
-    findAltered(book, pair, idsAndPlaces, say);
+    findAltered(book, pair, idsAndOffsets, say);
   }
   const accepted = [...book.messages.values()].filter(({ ackedAt }) => ackedAt < Infinity).length;
   return { violations, accepted, arrivals, repeats, deadLetters, oldestRepeatMs };
@@ -83,8 +83,8 @@ function doneIn(pair: Pair, { deadLetterAttempts }: AuditOptions): Map<string, D
   for (const arrival of pair.arrivals) {
     const { key, status, answeredAt } = arrival;
     if (status === undefined || answeredAt === undefined || done.has(key)) continue;
-    if (status >= 200 && status < 300) done.set(key, { arrival, at: answeredAt, dead: false });
-    else if (REFUSED.includes(status)) {
+    if (isDelivered(status)) done.set(key, { arrival, at: answeredAt, dead: false });
+    else if (isRefused(status)) {
       // Each life counts anew.
       const tried = `${lifeOf(pair, arrival.signedWith)} ${key}`;
       const count = (refusals.get(tried) ?? 0) + 1;
@@ -131,14 +131,14 @@ function findDisorder(book: Book, pair: Pair, done: ReadonlyMap<string, Done>, s
       // What had been answered before another was sent stands before it in the log; the cursors say it of all others.
       const after = newest !== undefined && message.ackedAt < newest.sentAt
         ? newest.key
-        : furthest !== undefined && arrival.place < furthest.place
+        : furthest !== undefined && arrival.offset < furthest.offset
         ? furthest.key
         : undefined;
       if (after !== undefined) {
         say("out of order", `${pair.name}: ${message.key} ${what} at ${ms(arrival.at)} after ${after}`);
       }
       if (newest === undefined || message.sentAt > newest.sentAt) newest = message;
-      if (furthest === undefined || arrival.place > furthest.place) furthest = arrival;
+      if (furthest === undefined || arrival.offset > furthest.offset) furthest = arrival;
     }
   }
 }
@@ -216,17 +216,17 @@ function firstOf(pair: Pair, key: string): number {
   return pair.arrivals.find((arrival) => arrival.key === key)?.at ?? Infinity;
 }
 
-/** A body is what was published, under one id and one place everywhere. */
-function findAltered(book: Book, pair: Pair, idsAndPlaces: Map<string, string>, say: Say): void {
-  for (const { key, id, place, intact } of pair.arrivals) {
+/** A body is what was published, under one id and one offset everywhere. */
+function findAltered(book: Book, pair: Pair, idsAndOffsets: Map<string, string>, say: Say): void {
+  for (const { key, id, offset, intact } of pair.arrivals) {
     const message = book.messages.get(key);
     if (message === undefined || !intact || message.topic !== pair.topic) {
       say("altered", `${pair.name}: what came as ${key} is not what was published`);
       continue;
     }
-    const known = idsAndPlaces.get(key);
-    const here = `${id} at ${place}`;
-    if (known === undefined) idsAndPlaces.set(key, here);
+    const known = idsAndOffsets.get(key);
+    const here = `${id} at ${offset}`;
+    if (known === undefined) idsAndOffsets.set(key, here);
     else if (known !== here) say("altered", `${pair.name}: ${key} is ${here}, elsewhere ${known}`);
     if (message.id !== undefined && message.id !== id) {
       say("altered", `${pair.name}: ${key} came as ${id}, the publisher was told ${message.id}`);

@@ -31,8 +31,8 @@ export interface Wish {
 export interface Arrival {
   readonly key: string;
   readonly id: string;
-  /** The place in the log that `X-Hub-Cursor` names. */
-  readonly place: number;
+  /** The message's offset in the log, by `X-Hub-Cursor`. */
+  readonly offset: number;
   /** The body is what was published. */
   readonly intact: boolean;
   /** The secret that both signatures were made with; undefined if with none that was ever wished here. */

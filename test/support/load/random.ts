@@ -1,4 +1,4 @@
-// Chance that can be repeated: everything that is not decided by the code under test is decided by one of these.
+// Seeded chance: a seed and a name yield the same draws again. Chaos, the simulation and the fuzzers draw from it.
 
 export class Random {
   #a: number;
@@ -6,7 +6,7 @@ export class Random {
   #c: number;
   #counter = 1;
 
-  /** The same seed and name yield the same numbers; another name, others. */
+  /** The same seed and name yield the same numbers; another name yields others. */
   constructor(seed: number, name = "") {
     let hash = 0x811c9dc5 ^ seed;
     for (let index = 0; index < name.length; index++) hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193);
@@ -16,7 +16,7 @@ export class Random {
     for (let round = 0; round < 12; round++) this.#next();
   }
 
-  /** sfc32 */
+  /** The generator sfc32: 32 bits a call. */
   #next(): number {
     const sum = (this.#a + this.#b + this.#counter) | 0;
     this.#counter = (this.#counter + 1) | 0;
@@ -29,6 +29,7 @@ export class Random {
   /** In [0, 1). */
   readonly unit = (): number => this.#next() / 2 ** 32;
 
+  /** A real number in [low, high). */
   between(low: number, high: number): number {
     return low + this.unit() * (high - low);
   }
@@ -42,10 +43,14 @@ export class Random {
   pick<T>(items: readonly T[]): T {
     return items[Math.floor(this.unit() * items.length)]!;
   }
-  /** Mostly short, now and then long: as networks and event loops are. */
+  /** A delay as networks and event loops have it: usually at most `usual`, rarely up to 40 times as long. */
   delay(usual: number): number {
     const unit = this.unit();
     if (unit < 0.9) return this.between(0.05, usual);
     return this.between(usual, usual * (unit < 0.99 ? 5 : 40));
+  }
+  /** A source of its own: the order in which several actors draw does not change what each of them gets. */
+  fork(): Random {
+    return new Random(this.integer(0, 2 ** 32 - 1));
   }
 }

@@ -1,19 +1,14 @@
 // Subscribers of the chaos program: a server with a port of its own, several subscriptions, changing manners. What it is
 // asked and what it answered goes into the books.
 
-import { createHmac, timingSafeEqual } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { decodeCursor } from "../../../core/messages/cursor.ts";
-import { topicIdOf } from "../../../core/state/ids.ts";
 import { pause } from "../eventually.ts";
 import { parameterOf } from "../form.ts";
 import type { Arrival, Book, Pair, Wish } from "./book.ts";
-
-/** How a subscriber answers deliveries. `down`: nobody listens. */
-export type Manner = "well" | "slow" | "failing" | "refusing" | "hanging" | "cutting" | "down";
-export const MANNERS: readonly Manner[] = ["slow", "failing", "refusing", "hanging", "cutting", "down"];
+import type { Manner } from "./manner.ts";
+import { readReceipt } from "./receipt.ts";
 
 export interface Subscriber {
   readonly pairs: readonly Pair[];
@@ -80,8 +75,7 @@ export async function openSubscriber(
         hanging.add(response);
         response.on("close", () => hanging.delete(response));
         return;
-      case "cutting":
-      case "down":
+      default:
         response.destroy();
     }
   };
@@ -152,45 +146,16 @@ function arrivalOf(book: Book, pair: Pair, { headers }: IncomingMessage, body: B
   const at = performance.now();
   const text = body.toString("utf8");
   const key = text.split(" ", 1)[0] ?? "";
-  const cursor = String(headers["x-hub-cursor"]);
+  const secrets = pair.wishes.filter(({ mode }) => mode === "subscribe").map(({ secret }) => secret);
+  const { id, offset, signedWith } = readReceipt(pair.topic, secrets, { headers, body });
   return {
     key,
-    id: String(headers["webhook-id"]),
-    place: placeOf(pair.topic, cursor),
+    id,
+    offset,
     intact: book.messages.get(key)?.body === text,
-    signedWith: signerOf(pair, headers, body),
+    signedWith,
     at,
     status: undefined,
     answeredAt: undefined,
   };
-}
-
-function placeOf(topic: string, cursor: string): number {
-  try {
-    return decodeCursor(topicIdOf(topic), cursor).offset;
-  } catch {
-    return NaN;
-  }
-}
-
-/** The newest of the pair's secrets that both signatures hold under. */
-function signerOf(pair: Pair, headers: IncomingMessage["headers"], body: Buffer): string | undefined {
-  const [id, timestamp] = [String(headers["webhook-id"]), String(headers["webhook-timestamp"])];
-  return pair.wishes.findLast(({ mode, secret }) =>
-    mode === "subscribe" &&
-    equal(headers["x-hub-signature"], `sha256=${hmac(secret, body).toString("hex")}`) &&
-    equal(
-      headers["webhook-signature"],
-      `v1,${hmac(secret, Buffer.concat([Buffer.from(`${id}.${timestamp}.`), body])).toString("base64")}`,
-    )
-  )?.secret;
-}
-
-function hmac(secret: string, bytes: Buffer): Buffer {
-  return createHmac("sha256", secret).update(bytes).digest();
-}
-
-function equal(one: unknown, other: string): boolean {
-  const bytes = Buffer.from(String(one));
-  return bytes.length === other.length && timingSafeEqual(bytes, Buffer.from(other));
 }
