@@ -1,4 +1,4 @@
-// The core's HTTP face: what edges say (shared/core-api.ts), and what operators ask (WIRE §8).
+// The core's HTTP app: the paths for edges (shared/core-api.ts) and for operators (WIRE §8).
 import { getLogger } from "@logtape/logtape";
 import { Hono } from "hono";
 import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
@@ -33,13 +33,13 @@ export interface AppOptions {
   readonly ping: () => Promise<void>;
 }
 
-/** `body` is whole, and as the edge signed it. */
+/** Answers a request that the door has let in; `body` is whole. */
 type Handler = (request: Request, body: Uint8Array, exchange: Exchange) => Promise<Response>;
 
 const OPERATION_MAX_BYTES = 4 * 1024 * 1024;
 const RETRY_AFTER_SECONDS = "2";
 
-/** The core's `fetch`: every refusal is JSON, nothing that comes in can stop the process. */
+/** The core's `fetch`: every refusal is JSON, and no request can stop the process. */
 export function createApp(options: AppOptions): ServeOptions["fetch"] {
   const { messageMaxBytes } = options;
   const app = new Hono<{ Bindings: Exchange }>();
@@ -55,7 +55,7 @@ export function createApp(options: AppOptions): ServeOptions["fetch"] {
       requests.inc({ route: name, status: String(response.status) });
       return response;
     };
-  // ARCHITECTURE §5: every request but a session's comes in by the door, also one to a path that does not exist.
+  // ARCHITECTURE §5: every request of an edge comes in by the door, also one to a path that does not exist.
   const route = (name: string, handle: Handler, maxBytes = OPERATION_MAX_BYTES) =>
     counted(name, async (request, exchange) => {
       const body = await options.door.admit(request, exchange.target, maxBytes);
@@ -127,7 +127,7 @@ function refuse(route: string, error: unknown): Response {
   return Response.json(refusal.body, { status: refusal.status, headers });
 }
 
-/** What is asked about a subscription, and by whom. */
+/** A question about a subscription, and who asks. */
 function parseQuestion(request: Request) {
   const query = new URL(request.url).searchParams;
   const topic = query.get("topic");

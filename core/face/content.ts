@@ -10,7 +10,7 @@ import { Refusal } from "../requests/refusal.ts";
 
 const CONTENT_HEAD = v.object({
   ...HEAD,
-  // As of an operation: no register of another one could be folded.
+  // The same schema as in an operation: any other name could not be folded.
   topic: TOPIC_NAME,
   client: v.exactOptional(CLIENT),
   key: v.exactOptional(v.pipe(v.string(), v.regex(IDEMPOTENCY_KEY))),
@@ -19,7 +19,7 @@ const CONTENT_HEAD = v.object({
   traceparent: v.exactOptional(v.string()),
 });
 
-/** What the body of a request with content may be. */
+/** The longest body of a request with content, bytes. */
 export function frameMaxBytes(messageMaxBytes: number): number {
   return messageMaxBytes + CONTENT_HEAD_MAX_BYTES;
 }

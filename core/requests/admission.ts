@@ -1,5 +1,5 @@
-// Who may ask about which subscription (WIRE §5, §6): the same door for status, missed messages and dead letters, and for what
-// moves a position.
+// Who may ask about which subscription (WIRE §5, §6). The same check stands before status, missed messages, dead letters, and all
+// that moves a position.
 import type { Caller } from "../../shared/core-api.ts";
 import type { SubscriptionPhase, SubscriptionRecord } from "../state/records.ts";
 import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
@@ -11,7 +11,7 @@ import { Refusal } from "./refusal.ts";
 import { wrongSignature } from "./subscriber-signature.ts";
 import type { Topic, Topics } from "./topics.ts";
 
-/** A subscription that was verified at least once: live, or ended and remembered. */
+/** A subscription that was verified at least once: it is live, or has ended and is remembered. */
 export interface KnownSubscription {
   readonly id: string;
   readonly topic: Topic;
@@ -29,7 +29,7 @@ export interface AdmissionOptions {
 
 /**
  * Finds the subscription, if the caller may ask about it.
- * @throws {Refusal} "unauthorized"; "not_found" for a pair never known, or never verified yet; "unavailable"
+ * @throws {Refusal} "unauthorized"; "not_found" for an unknown pair and for one that was never verified; "unavailable"
  */
 export type Admit = (topic: string, callback: string, caller: Caller) => Promise<KnownSubscription>;
 
@@ -38,17 +38,17 @@ export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionO
     const topic = topics.identify(name);
     const id = subscriptionIdOf(name, callback);
     const shard = log.partitionOf("events", id);
-    // A3.11: what was accepted before this request is seen by it.
+    // A3.11: this request sees what was accepted before it.
     await waitForAccepted({ log, replica }, "subscriptions", shard);
     const record = await replica.subscription(id);
     if (caller.kind === "signature") {
-      // Of a pair that is not known, or has no secret, it says the same as of a wrong signature.
+      // WIRE §5: an unknown pair, a pair without a secret and a wrong signature get the same answer.
       const wrong = wrongSignature(caller, secretOf(id, record), clock());
       if (wrong !== undefined) throw new Refusal("unauthorized", wrong);
     }
-    // WIRE §6: a token moves what its client made; of another's it says the same as of a pair that nobody made.
-    const theirs = caller.kind !== "client" || (record !== undefined && isSameClient(record.client, caller));
-    if (record === undefined || record.phase === "pending" || !theirs) {
+    // WIRE §6: a token is good for the subscriptions of its client; for those of others the answer is that of an unknown pair.
+    const isTheirs = caller.kind !== "client" || (record !== undefined && isSameClient(record.client, caller));
+    if (record === undefined || record.phase === "pending" || !isTheirs) {
       throw new Refusal("not_found", `There is no subscription of callback "${callback}" to topic "${name}"`);
     }
     return { id, topic, record: { ...record, phase: record.phase } };
@@ -64,7 +64,7 @@ export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionO
   }
 }
 
-/** WIRE §5: of a subscription that has ended only the status is told. @throws {Refusal} "gone" */
+/** WIRE §5: a subscription that has ended still has a status, and nothing else. @throws {Refusal} "gone" */
 export function refuseEnded({ record: { phase } }: KnownSubscription): void {
   if (phase === "active" || phase === "expired") return;
   throw new Refusal("gone", `The subscription has ended (${phase}); subscribe again to begin a new one`);

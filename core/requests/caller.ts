@@ -1,4 +1,4 @@
-// Who asks, as the edge says it: unknown JSON in, a `Caller` out.
+// Who asks, as the edge found out: unknown JSON in, a `Caller` out.
 import * as v from "valibot";
 import type { Caller, ClientIdentity } from "../../shared/core-api.ts";
 import { CLIENT } from "../state/events.ts";
@@ -6,7 +6,7 @@ import { Refusal } from "./refusal.ts";
 
 const text = v.string();
 
-/** For the field `caller` of an operation, too. */
+/** The schema of a caller: in the header of a question, and in the field `caller` of an operation. */
 export const CALLER = v.variant("kind", [
   v.object({ kind: v.literal("anyone") }),
   v.object({ kind: v.literal("client"), ...CLIENT.entries }),
@@ -22,13 +22,13 @@ export const CALLER = v.variant("kind", [
   }),
 ]);
 
-/** Whose token a caller showed; undefined, the anonymous client, if it showed none. */
+/** The client of the caller's token; undefined, the anonymous client, if the caller has none. */
 export function clientOf(caller: Caller): ClientIdentity | undefined {
   return caller.kind === "client" || caller.kind === "operator" ? caller : undefined;
 }
 
 /**
- * Reads the header's JSON. An edge that does not say who asks is never taken to mean "anyone".
+ * Reads the header's JSON. A missing header never means "anyone".
  * @throws {Refusal} "invalid_request"
  */
 export function parseCaller(json: string | undefined): Caller {

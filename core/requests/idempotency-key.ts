@@ -1,6 +1,6 @@
-// Content with an idempotency key (WIRE §1, A4.4): the same key is the same message, answered as the first time. Whether a
-// record is the first of its key is settled by the log's order and told by the block index, so that it holds for publishes that
-// race through several cores and for those repeated after a crash.
+// Content with an Idempotency-Key (WIRE §1, A4.4): the same key is the same message, and its repeats get the first one's answer.
+// The log's order decides which record is the first of its key, and the block index tells it. So the answer is right also for
+// publishes that race through several cores, and for those repeated after a crash.
 import { createHash } from "node:crypto";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
@@ -15,7 +15,7 @@ import type { Topic } from "./topics.ts";
 export interface KeyedContent {
   /** 1–255 visible ASCII. */
   readonly key: string;
-  /** Whose key it is; undefined: the anonymous client's. */
+  /** The client that the key belongs to; undefined: the anonymous client. */
   readonly client: ClientIdentity | undefined;
   readonly body: Uint8Array;
 }
@@ -27,7 +27,7 @@ export interface KeyedOptions {
   readonly clock: () => number;
 }
 
-/** What its record is to carry. */
+/** What the record of keyed content carries. */
 export interface KeyedMarks {
   readonly id: string;
   /** base64url(SHA-256(body)). */
@@ -35,8 +35,8 @@ export interface KeyedMarks {
 }
 
 /**
- * Yields the id and the place of the first message with the key; `append` is called if none is known.
- * @throws {Refusal} "conflict" if that had another body, "unavailable"; {LogError}
+ * Yields the id and the place of the first message with the key. `append` is called if no message with the key is known.
+ * @throws {Refusal} "conflict" if the first message had another body; "unavailable" @throws {LogError}
  */
 export type AppendKeyed = (
   content: KeyedContent,
@@ -45,8 +45,8 @@ export type AppendKeyed = (
 ) => Promise<{ readonly id: string; readonly at: Position }>;
 
 export function createAppendKeyed({ index, tail, clock }: KeyedOptions): AppendKeyed {
-  // Those with the same id, one after the other: what was appended here once is known to the next.
-  const lines = new Map<string, Promise<unknown>>();
+  // The newest publish of each id. The next one waits for it, and then knows what it appended.
+  const newest = new Map<string, Promise<unknown>>();
 
   async function appendOnce(
     { id, sha256 }: KeyedMarks,
@@ -56,7 +56,7 @@ export function createAppendKeyed({ index, tail, clock }: KeyedOptions): AppendK
     const remembered = await index.remembered(partition, id, clock());
     if (remembered !== undefined) return answerOf(remembered, sha256, partition);
     const at = await append({ id, sha256 });
-    // Only what the tail has passed is known to be the first or not.
+    // The index knows the first record of a key only among those that the tail has passed.
     await waitForMessages(tail, partition, at.offset + 1);
     const first = await index.firstOf(partition, id, at.offset);
     if (first === undefined) throw notCaughtUp();
@@ -66,16 +66,16 @@ export function createAppendKeyed({ index, tail, clock }: KeyedOptions): AppendK
   return async ({ key, client, body }, topic, append) => {
     const id = keyedMessageIdOf(clientKeyOf(client), topic.id, key);
     const sha256 = createHash("sha256").update(body).digest("base64url");
-    const before = lines.get(id);
+    const before = newest.get(id);
     const answer = (async () => {
       await before?.catch(() => {});
       return await appendOnce({ id, sha256 }, topic, append);
     })();
-    lines.set(id, answer);
+    newest.set(id, answer);
     try {
       return { id, at: await answer };
     } finally {
-      if (lines.get(id) === answer) lines.delete(id);
+      if (newest.get(id) === answer) newest.delete(id);
     }
   };
 }

@@ -1,4 +1,5 @@
-// What an edge asks of the core, one file a verb: each operation becomes durable events, and is answered only then (WIRE §1, §2).
+// What an edge asks of the core: each operation becomes durable events, and is answered only then (WIRE §1, §2). Each verb has a file
+// of its own.
 import type { Operation, OperationAnswer } from "../../shared/core-api.ts";
 import { createDeregister, type DeregisterOptions } from "./deregister.ts";
 import { createIntent, type IntentOptions } from "./intent.ts";

@@ -1,4 +1,5 @@
-// Content into the log: acknowledged when it is durable, once however often an edge sends it (WIRE §1, A3.8, A4.4).
+// publish: content gets into the log, once however often an edge sends it, and is acknowledged when it is durable (WIRE §1, A3.8,
+// A4.4).
 import { encodeCursor } from "../messages/cursor.ts";
 import type { RecentIds } from "../messages/recent-ids.ts";
 import type { ClientIdentity, ContentAnswer } from "../../shared/core-api.ts";
@@ -13,7 +14,7 @@ import type { Registration, Topic, Topics } from "./topics.ts";
 
 export interface Content {
   readonly id: string;
-  /** When the edge made it, ms. */
+  /** When the edge made it, ms since 1970. */
   readonly madeAt: number;
   readonly topic: string;
   /** Who publishes; undefined: the anonymous client. */
@@ -21,7 +22,7 @@ export interface Content {
   /** The publisher's idempotency key, 1–255 visible ASCII; undefined if none. */
   readonly key: string | undefined;
   readonly contentType: string;
-  /** JSON object of headers that travel with it; undefined if none. */
+  /** The headers that travel with it, as a JSON object; undefined if there are none. */
   readonly headers: string | undefined;
   readonly traceparent: string | undefined;
   readonly body: Uint8Array;
@@ -37,18 +38,18 @@ export interface PublishOptions {
   readonly clock: () => number;
 }
 
-/** What waits for the log at once, bytes; above it the core is overloaded. */
+/** Content that waits for the log, bytes; with more the core is overloaded. */
 const MOST_PENDING_BYTES = 64 * 1024 * 1024;
-/** Younger than this, it is the first try: edges give a try 7 s before the next. */
+/** Content younger than this comes by its first try: an edge waits 7 s for an answer before it tries again. */
 const FIRST_TRY_MS = 1_000;
 
+/** @throws {Refusal | LogError} */
 export type Publish = (content: Content) => Promise<ContentAnswer>;
 
-/** @throws {Refusal | LogError} as a route's `refusalOf` reads them */
 export function createPublish(options: PublishOptions): Publish {
   const { log, topics, recentIds, clock } = options;
   const appendKeyed = createAppendKeyed(options);
-  const underWay = new Map<string, Promise<ContentAnswer>>();
+  const answers = new Map<string, Promise<ContentAnswer>>();
   const startedAt = clock();
   let pendingBytes = 0;
 
@@ -81,7 +82,7 @@ export function createPublish(options: PublishOptions): Publish {
     return log.append("messages", { key: topic.id, value: content.body, headers });
   }
 
-  /** A later try may stand in the log already, from this process or another: the tail knows once it has passed the end. */
+  /** Where an earlier try stands in the log, from this process or another one: the tail knows after it has passed the end. */
   async function earlier(content: Content, partition: number) {
     const firstTry = content.madeAt > clock() - FIRST_TRY_MS && content.madeAt > startedAt;
     if (firstTry) return undefined;
@@ -91,7 +92,7 @@ export function createPublish(options: PublishOptions): Publish {
   }
 
   return (content) => {
-    const running = underWay.get(content.id);
+    const running = answers.get(content.id);
     if (running !== undefined) return running;
     const size = content.body.byteLength + 1_024;
     if (pendingBytes + size > MOST_PENDING_BYTES) {
@@ -100,9 +101,9 @@ export function createPublish(options: PublishOptions): Publish {
     pendingBytes += size;
     const answer = append(content).finally(() => {
       pendingBytes -= size;
-      underWay.delete(content.id);
+      answers.delete(content.id);
     });
-    underWay.set(content.id, answer);
+    answers.set(content.id, answer);
     return answer;
   };
 }

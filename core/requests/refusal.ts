@@ -1,4 +1,4 @@
-// What the core answers when it does not do as asked: a value of shared/core-api.ts, thrown to the route.
+// A refusal: the core's answer when it does not do as asked. It is thrown, and the HTTP app makes a `CoreRefusal` of it.
 import { type CoreRefusal, type RefusalCode, REFUSALS } from "../../shared/core-api.ts";
 import { LogError } from "../log/log.ts";
 
@@ -17,7 +17,7 @@ export function notCaughtUp(): Refusal {
   return new Refusal("unavailable", "The hub has not caught up with what it accepted; try again");
 }
 
-/** What any error of an operation means to the edge; undefined if it is a surprise. */
+/** The status and body that tell an edge of an error; undefined if the error is unexpected. */
 export function refusalOf(error: unknown): { status: number; body: CoreRefusal } | undefined {
   if (error instanceof Refusal) return refused(error.code, error.message);
   if (!(error instanceof LogError)) return undefined;

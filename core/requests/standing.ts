@@ -1,4 +1,4 @@
-// Where a live subscription stands: from memory if its lane runs here, else from what was checkpointed (A4.3).
+// Where a live subscription stands: its lane says it if it runs here, else its last checkpoint (A4.3).
 import type { Ownership } from "../shards/ownership.ts";
 import type { Tail } from "../messages/tail.ts";
 import type { CursorRecord } from "../state/records.ts";
@@ -35,7 +35,7 @@ export function createStandingOf({ log, replica, ownership, tail }: StandingOpti
         gaps: lane.gaps,
       };
     }
-    // Before the record: one that is written meanwhile must not be missing under a later watermark.
+    // The watermark is read before the record: a later watermark might already rely on a record that was written in between.
     const watermark = replica.watermark(log.partitionOf("subscriptions", id), topic.partition) ?? 0;
     const kept = await replica.cursor(id);
     const health = kept?.life === record.life ? kept.health : undefined;

@@ -41,7 +41,7 @@ export function createReadStatus({ log, admit, standingOf, index }: StatusOption
     };
   };
 
-  /** The topic's messages from a position on: exact where the log has an index by key, else an upper bound, never too little. */
+  /** The topic's messages from a position on: exact if the log has an index by key, else an upper bound. */
   async function countFrom(topic: Topic, from: number): Promise<{ count: number; oldest: number | undefined }> {
     const { id, partition } = topic;
     const end = await log.end("messages", partition);

@@ -1,17 +1,18 @@
-// A subscriber's signature in the place of a token (WIRE §5): made with the secret of its subscription, over its request.
+// A subscriber's signature instead of a token (WIRE §5): an HMAC of its request under the secret of its subscription.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { SignedRequest } from "../../shared/core-api.ts";
 
+/** A timestamp may be this far from the core's clock, ms (WIRE §5). */
 const SKEW_MS = 300_000;
-/** One sentence for an unknown pair, a pair without a secret and a wrong signature: it tells nobody which. */
+/** The same sentence for an unknown pair, a pair without a secret and a wrong signature: it does not tell which. */
 const WRONG = "X-Subscriber-Signature is not that of a subscription of this topic and callback";
 
-/** What is signed: METHOD LF path LF raw query LF timestamp LF hex SHA-256 of the body. */
+/** The text that is signed: METHOD LF path LF raw query LF timestamp LF hex SHA-256 of the body. */
 export function signedText({ method, path, query, timestamp, bodySha256 }: Omit<SignedRequest, "signature">): string {
   return [method, path, query, timestamp, bodySha256].join("\n");
 }
 
-/** Why a signature does not count, for its sender, or undefined if it is right. `time` is ms since 1970. */
+/** Says to the sender why a signature does not count; undefined if it is right. `time` is ms since 1970. */
 export function wrongSignature(request: SignedRequest, secret: string | undefined, time: number): string | undefined {
   const { timestamp, signature } = request;
   if (!/^[0-9]{1,12}$/.test(timestamp)) return "X-Subscriber-Timestamp must be the time in whole seconds since 1970";
@@ -21,9 +22,9 @@ export function wrongSignature(request: SignedRequest, secret: string | undefine
   const encoded = /^v1=([A-Za-z0-9+/]{43}=)$/.exec(signature)?.[1];
   if (encoded === undefined) return "X-Subscriber-Signature must be v1= and the base64 of an HMAC-SHA256";
   const given = Buffer.from(encoded, "base64");
-  // With an empty key where there is no secret, so that this takes as long for a pair that does not exist.
+  // Without a secret the key is empty: the check takes as long for a pair that does not exist.
   const right = createHmac("sha256", secret ?? "").update(signedText(request)).digest();
-  // Base64 has spare bits: only the one spelling of these bytes counts.
+  // Base64 has spare bits: only the canonical spelling of the bytes counts.
   const equal = timingSafeEqual(given, right) && given.toString("base64") === encoded;
   return equal && secret !== undefined ? undefined : WRONG;
 }

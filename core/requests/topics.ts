@@ -1,4 +1,4 @@
-// Which topics there are, as a request must know it: never a wrong "no" (A3.11).
+// Which topics exist, as a request needs to know it: never a wrong "no" (A3.11).
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import { clientKeyOf, topicIdOf } from "../state/ids.ts";
 import type { TopicRecord } from "../state/records.ts";
@@ -14,36 +14,38 @@ export type Registration = "automatic" | "required";
 
 export interface Topic {
   readonly id: string;
-  /** Of `messages`. */
+  /** The topic's partition of `messages`. */
   readonly partition: number;
 }
 
 export interface Topics {
   identify(topic: string): Topic;
-  /** The topic's record, if it lives; waits for what was just accepted before it says that there is none. */
+  /** The record of a topic that has not ended. Before it says that there is none, it waits for what was just accepted. */
   find(topic: Topic): Promise<TopicRecord | undefined>;
-  /** The same after all that was accepted before the call, by any core: for what a record a moment old would get wrong. */
+  /** The same after all that any core accepted before the call: for answers that a record a moment old would get wrong. */
   latest(topic: Topic): Promise<TopicRecord | undefined>;
-  /** The topic's record, if the replica has it and it lives; it may be a moment old. */
+  /** The same as the replica has it at once: it may be a moment old. */
   live(topic: Topic): Promise<TopicRecord | undefined>;
   /**
-   * Makes the topic if there is none: durable before it returns. `operation` is the id of what asked for it. With `makerOf`
-   * room was taken for it before.
+   * Makes the topic if it does not exist; it is durable when this resolves. `operation` is the id of the operation that needs it.
    * @throws {Refusal} "too_many"
    */
   ensure(name: string, topic: Topic, operation: string, maker: Maker): Promise<void>;
-  /** @throws {Refusal} "not_found", "unavailable": for publishes and pings under TOPIC_REGISTRATION=required */
+  /** For publishes and pings under TOPIC_REGISTRATION=required. @throws {Refusal} "not_found", "unavailable" */
   refuseUnregistered(name: string, topic: Topic): Promise<void>;
-  /** Forgets a positive answer: the topic was just deregistered here. */
+  /** Forgets that the topic existed a moment ago: it was just deregistered here. */
   forget(topic: Topic): void;
 }
 
-/** Whose a topic becomes that has to be made; a function is asked only then. */
+/**
+ * The client that a new topic belongs to. `makerOf` is asked only if the topic has to be made, and no quota is checked: the subscribe
+ * that makes the topic has used it already.
+ */
 export type Maker =
   | { readonly client: ClientIdentity | undefined }
   | { readonly makerOf: () => Promise<ClientIdentity | undefined> };
 
-/** A positive answer may be this old, ms. */
+/** "It exists" may be this old, ms (A3.11). */
 const POSITIVE_MS = 1_000;
 const MOST_REMEMBERED = 10_000;
 
@@ -55,9 +57,10 @@ export interface TopicsOptions {
 }
 
 export function createTopics({ log, replica, quotas, clock }: TopicsOptions): Topics {
-  // Names to ids, so that a busy topic is hashed once; and topics that were there a moment ago.
+  // By name, so that a busy topic is hashed once.
   const ids = new Map<string, Topic>();
-  const positive = new Map<string, number>();
+  // When a topic existed last, by its id.
+  const existedAt = new Map<string, number>();
   const making = new Map<string, Promise<void>>();
 
   function remember<V>(map: Map<string, V>, key: string, value: V): void {
@@ -115,14 +118,14 @@ export function createTopics({ log, replica, quotas, clock }: TopicsOptions): To
     latest,
     live,
     async ensure(name, topic, operation, maker) {
-      const age = clock() - (positive.get(topic.id) ?? -Infinity);
-      // Below 0 the clock was set back: nobody knows how old the answer is.
+      const age = clock() - (existedAt.get(topic.id) ?? -Infinity);
+      // If the age is below 0, the clock was set back, and the true age is unknown.
       if (age >= 0 && age < POSITIVE_MS) return;
-      // Publishes that come together make the topic once; that one client may not says nothing of another.
+      // Publishes that come together make the topic once. A refusal counts for its client only: others may have room.
       const key = "client" in maker ? `${topic.id} ${clientKeyOf(maker.client)}` : topic.id;
       let made = making.get(key);
       if (made === undefined) {
-        made = make(name, topic, operation, maker).then(() => remember(positive, topic.id, clock())).finally(() =>
+        made = make(name, topic, operation, maker).then(() => remember(existedAt, topic.id, clock())).finally(() =>
           making.delete(key)
         );
         making.set(key, made);
@@ -133,6 +136,6 @@ export function createTopics({ log, replica, quotas, clock }: TopicsOptions): To
       if (await find(topic) !== undefined) return;
       throw new Refusal("not_found", `hub.topic "${name}" is not registered; register it first`);
     },
-    forget: (topic) => void positive.delete(topic.id),
+    forget: (topic) => void existedAt.delete(topic.id),
   };
 }
