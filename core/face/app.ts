@@ -1,6 +1,6 @@
 // The core's HTTP app: the paths for edges (shared/core-api.ts) and for operators (WIRE §8).
 import { getLogger } from "@logtape/logtape";
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Exchange, ServeOptions } from "../../shared/serve.ts";
@@ -49,54 +49,66 @@ export function createApp(options: AppOptions): ServeOptions["fetch"] {
   ]);
 
   const counted =
-    (name: string, handle: (request: Request, exchange: Exchange) => Promise<Response>) =>
-    async (request: Request, exchange: Exchange = {}) => {
-      const response = await handle(request, exchange).catch((error: unknown) => refuse(name, error));
-      requests.inc({ route: name, status: String(response.status) });
+    (route: string, handle: (request: Request, exchange: Exchange) => Promise<Response>) =>
+    async ({ req, env }: Context<{ Bindings: Exchange }>) => {
+      const response = await handle(req.raw, env).catch((error: unknown) => refuse(route, error));
+      requests.inc({ route, status: String(response.status) });
       return response;
     };
   // ARCHITECTURE §5: every request of an edge comes in by the door, also one to a path that does not exist.
-  const route = (name: string, handle: Handler, maxBytes = OPERATION_MAX_BYTES) =>
-    counted(name, async (request, exchange) => {
+  const admitted = (route: string, handle: Handler, maxBytes = OPERATION_MAX_BYTES) =>
+    counted(route, async (request, exchange) => {
       const body = await options.door.admit(request, exchange.target, maxBytes);
       return await handle(request, body, exchange);
     });
-  const publish = route("messages", async (_request, body) => {
-    return Response.json(await options.publish(parseContent(body, messageMaxBytes)));
-  }, frameMaxBytes(messageMaxBytes));
-  const session = counted("session", async (request) => {
-    return Response.json(await options.door.open(request), { headers: { "cache-control": "no-store" } });
-  });
-  const nothing = route("none", () => {
+
+  app.post(
+    CORE_PATHS.session,
+    counted("session", async (request) => {
+      return Response.json(await options.door.open(request), { headers: { "cache-control": "no-store" } });
+    }),
+  );
+  app.post(
+    CORE_PATHS.messages,
+    admitted("messages", async (_request, body) => {
+      return Response.json(await options.publish(parseContent(body, messageMaxBytes)));
+    }, frameMaxBytes(messageMaxBytes)),
+  );
+  app.post(
+    CORE_PATHS.operations,
+    admitted("operations", async (_request, body) => {
+      return Response.json(await options.operations.perform(parseOperation(parseJson(body))));
+    }),
+  );
+  app.post(
+    CORE_PATHS.subscriptions,
+    admitted("moves", async (_request, body) => Response.json(await options.move(parseMove(parseJson(body))))),
+  );
+  app.get(
+    CORE_PATHS.subscriptions,
+    admitted("subscriptions", async (request) => {
+      const { topic, callback, caller } = parseQuestion(request);
+      return Response.json(await options.readStatus(topic, callback, caller));
+    }),
+  );
+  app.get(
+    CORE_PATHS.messages,
+    admitted("missed", async (request, _body, { breakOff }) => {
+      const question = parseQuestion(request);
+      if (request.headers.get("accept") === "text/event-stream") return await options.missed.stream(question);
+      return await options.missed.page(question, breakOff);
+    }),
+  );
+  app.get(
+    CORE_PATHS.deadLetters,
+    admitted("dead-letters", async (request) => {
+      return Response.json(await options.readDeadLetters(parseQuestion(request)));
+    }),
+  );
+  app.notFound(admitted("none", () => {
     const refusal = { code: "not_found", message: "There is nothing at this path" };
     return Promise.resolve(Response.json(refusal, { status: 404 }));
-  });
-  const operate = route("operations", async (_request, bytes) => {
-    return Response.json(await options.operations.perform(parseOperation(parseJson(bytes))));
-  });
-  const status = route("subscriptions", async (request) => {
-    const { topic, callback, caller } = parseQuestion(request);
-    return Response.json(await options.readStatus(topic, callback, caller));
-  });
-  const move = route("moves", async (_request, bytes) => {
-    return Response.json(await options.move(parseMove(parseJson(bytes))));
-  });
-  const missed = route("missed", async (request, _body, { breakOff }) => {
-    const question = parseQuestion(request);
-    if (request.headers.get("accept") === "text/event-stream") return await options.missed.stream(question);
-    return await options.missed.page(question, breakOff);
-  });
-  const deadLetters = route("dead-letters", async (request) => {
-    return Response.json(await options.readDeadLetters(parseQuestion(request)));
-  });
-
-  app.post(CORE_PATHS.session, (context) => session(context.req.raw));
-  app.post(CORE_PATHS.messages, (context) => publish(context.req.raw, context.env));
-  app.post(CORE_PATHS.operations, (context) => operate(context.req.raw, context.env));
-  app.get(CORE_PATHS.subscriptions, (context) => status(context.req.raw, context.env));
-  app.post(CORE_PATHS.subscriptions, (context) => move(context.req.raw, context.env));
-  app.get(CORE_PATHS.messages, (context) => missed(context.req.raw, context.env));
-  app.get(CORE_PATHS.deadLetters, (context) => deadLetters(context.req.raw, context.env));
+  }));
   app.get("/healthz", (context) => context.text("The core is up."));
   app.get("/readyz", async (context) => {
     try {
@@ -110,7 +122,6 @@ export function createApp(options: AppOptions): ServeOptions["fetch"] {
     const { contentType, text } = await options.metrics.render();
     return new Response(text, { headers: { "content-type": contentType } });
   });
-  app.notFound((context) => nothing(context.req.raw, context.env));
   return (request, exchange = {}) => app.fetch(request, exchange);
 }
 
