@@ -26,7 +26,7 @@ import { createSecrets, type Secrets } from "./keys/secrets.ts";
 import { createSigners } from "./keys/signers.ts";
 import { createDoor, DOOR_REASONS } from "./face/door.ts";
 import { createReadStatus } from "./requests/status.ts";
-import { createTopics, type Topics } from "./requests/topics.ts";
+import { Topics } from "./requests/topics.ts";
 import type { Log } from "./log/log.ts";
 import { createReadDeadLetters } from "./missed/dead-letters.ts";
 import { createMissed, type Missed } from "./missed/missed.ts";
@@ -90,7 +90,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   await loadRecentIds(log, recentIds, clock());
   const parts: Parts = { ...options, replica, secrets, recentIds, stopping: stopping.signal };
   const quotas = createCountedQuotas(parts);
-  const topics = createTopics({ log, replica, quotas, clock });
+  const topics = new Topics({ log, replica, quotas, clock });
   const registration = settings.topicRegistration;
   const autoVerify = settings.autoVerify === "on";
   const operations = createOperations({ log, replica, topics, quotas, registration, autoVerify, secrets, clock });

@@ -1,10 +1,10 @@
 // Which topics exist, as a request needs to know it: never a wrong "no" (A3.11).
 import type { ClientIdentity } from "../../shared/core-api.ts";
-import { clientKeyOf, topicIdOf } from "../state/ids.ts";
-import type { TopicRecord } from "../state/records.ts";
-import { encodeEvent } from "../state/events.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
+import { encodeEvent } from "../state/events.ts";
+import { clientKeyOf, topicIdOf } from "../state/ids.ts";
+import type { TopicRecord } from "../state/records.ts";
 import { waitForAccepted } from "./accepted.ts";
 import type { Quotas } from "./quotas.ts";
 import { Refusal } from "./refusal.ts";
@@ -18,25 +18,6 @@ export interface Topic {
   readonly partition: number;
 }
 
-export interface Topics {
-  identify(topic: string): Topic;
-  /** The record of a topic that has not ended. Before it says that there is none, it waits for what was just accepted. */
-  find(topic: Topic): Promise<TopicRecord | undefined>;
-  /** The same after all that any core accepted before the call: for answers that a record a moment old would get wrong. */
-  latest(topic: Topic): Promise<TopicRecord | undefined>;
-  /** The same as the replica has it at once: it may be a moment old. */
-  live(topic: Topic): Promise<TopicRecord | undefined>;
-  /**
-   * Makes the topic if it does not exist; it is durable when this resolves. `operation` is the id of the operation that needs it.
-   * @throws {Refusal} "too_many"
-   */
-  ensure(name: string, topic: Topic, operation: string, maker: Maker): Promise<void>;
-  /** For publishes and pings under TOPIC_REGISTRATION=required. @throws {Refusal} "not_found", "unavailable" */
-  refuseUnregistered(name: string, topic: Topic): Promise<void>;
-  /** Forgets that the topic existed a moment ago: it was just deregistered here. */
-  forget(topic: Topic): void;
-}
-
 /**
  * The client that a new topic belongs to. `makerOf` is asked only if the topic has to be made, and no quota is checked: the subscribe
  * that makes the topic has used it already.
@@ -45,51 +26,95 @@ export type Maker =
   | { readonly client: ClientIdentity | undefined }
   | { readonly makerOf: () => Promise<ClientIdentity | undefined> };
 
-/** "It exists" may be this old, ms (A3.11). */
-const POSITIVE_MS = 1_000;
-const MOST_REMEMBERED = 10_000;
-
 export interface TopicsOptions {
   readonly log: Log;
   readonly replica: Replica;
   readonly quotas: Quotas;
+  /** Wall clock, ms. */
   readonly clock: () => number;
 }
 
-export function createTopics({ log, replica, quotas, clock }: TopicsOptions): Topics {
-  // By name, so that a busy topic is hashed once.
-  const ids = new Map<string, Topic>();
-  // When a topic existed last, by its id.
-  const existedAt = new Map<string, number>();
-  const making = new Map<string, Promise<void>>();
+/** "It exists" may be this old, ms (A3.11). */
+const POSITIVE_MS = 1_000;
+const MOST_REMEMBERED = 10_000;
 
-  function remember<V>(map: Map<string, V>, key: string, value: V): void {
-    if (map.size >= MOST_REMEMBERED) map.delete(map.keys().next().value!);
-    map.delete(key);
-    map.set(key, value);
+export class Topics {
+  readonly #options: TopicsOptions;
+  /** By name, so that a busy topic is hashed once. */
+  readonly #topics = new Map<string, Topic>();
+  /** When a topic existed last, by its id. */
+  readonly #existedAt = new Map<string, number>();
+  readonly #making = new Map<string, Promise<void>>();
+
+  constructor(options: TopicsOptions) {
+    this.#options = options;
   }
 
-  async function find(topic: Topic): Promise<TopicRecord | undefined> {
-    return await live(topic) ?? await latest(topic);
+  identify(name: string): Topic {
+    let topic = this.#topics.get(name);
+    if (topic === undefined) {
+      const id = topicIdOf(name);
+      remember(this.#topics, name, topic = { id, partition: this.#options.log.partitionOf("messages", id) });
+    }
+    return topic;
   }
 
-  async function live({ id }: Topic): Promise<TopicRecord | undefined> {
-    const record = await replica.topic(id);
+  /** The record of a topic that has not ended. Before it says that there is none, it waits for what was just accepted. */
+  async find(topic: Topic): Promise<TopicRecord | undefined> {
+    return await this.live(topic) ?? await this.latest(topic);
+  }
+
+  /** The same after all that any core accepted before the call: for answers that a record a moment old would get wrong. */
+  async latest(topic: Topic): Promise<TopicRecord | undefined> {
+    await waitForAccepted(this.#options, "topics", this.#options.log.partitionOf("events", topic.id));
+    return await this.live(topic);
+  }
+
+  /** The same as the replica has it at once: it may be a moment old. */
+  async live({ id }: Topic): Promise<TopicRecord | undefined> {
+    const record = await this.#options.replica.topic(id);
     return record?.endedAt === undefined ? record : undefined;
   }
 
-  async function latest(topic: Topic): Promise<TopicRecord | undefined> {
-    const shard = log.partitionOf("events", topic.id);
-    await waitForAccepted({ log, replica }, "topics", shard);
-    return await live(topic);
+  /** For publishes and pings under TOPIC_REGISTRATION=required. @throws {Refusal} "not_found", "unavailable" */
+  async refuseUnregistered(name: string, topic: Topic): Promise<void> {
+    if (await this.find(topic) !== undefined) return;
+    throw new Refusal("not_found", `hub.topic "${name}" is not registered; register it first`);
   }
 
-  async function make(name: string, topic: Topic, operation: string, maker: Maker): Promise<void> {
-    if (await find(topic) !== undefined) return;
+  /**
+   * Makes the topic if it does not exist; it is durable when this resolves. `operation` is the id of the operation that needs it.
+   * @throws {Refusal} "too_many", "unavailable" @throws {LogError}
+   */
+  async ensure(name: string, topic: Topic, operation: string, maker: Maker): Promise<void> {
+    const { clock } = this.#options;
+    const age = clock() - (this.#existedAt.get(topic.id) ?? -Infinity);
+    // If the age is below 0, the clock was set back, and the true age is unknown.
+    if (age >= 0 && age < POSITIVE_MS) return;
+    // Publishes that come together make the topic once. A refusal counts for its client only: others may have room.
+    const key = "client" in maker ? `${topic.id} ${clientKeyOf(maker.client)}` : topic.id;
+    let made = this.#making.get(key);
+    if (made === undefined) {
+      made = this.#make(name, topic, operation, maker)
+        .then(() => remember(this.#existedAt, topic.id, clock()))
+        .finally(() => this.#making.delete(key));
+      this.#making.set(key, made);
+    }
+    await made;
+  }
+
+  /** Forgets that the topic existed a moment ago: it was just deregistered here. */
+  forget({ id }: Topic): void {
+    this.#existedAt.delete(id);
+  }
+
+  async #make(name: string, topic: Topic, operation: string, maker: Maker): Promise<void> {
+    if (await this.find(topic) !== undefined) return;
+    const { log, quotas, clock } = this.#options;
     const client = "client" in maker ? maker.client : await maker.makerOf();
     await quotas.appendWithin({
       client,
-      uses: async () => "client" in maker && await live(topic) === undefined ? ["topics"] : [],
+      uses: async () => "client" in maker && await this.live(topic) === undefined ? ["topics"] : [],
       countedIn: "topics",
       append: async () => {
         const event = {
@@ -104,38 +129,10 @@ export function createTopics({ log, replica, quotas, clock }: TopicsOptions): To
       },
     });
   }
+}
 
-  return {
-    identify(name) {
-      let topic = ids.get(name);
-      if (topic === undefined) {
-        const id = topicIdOf(name);
-        remember(ids, name, topic = { id, partition: log.partitionOf("messages", id) });
-      }
-      return topic;
-    },
-    find,
-    latest,
-    live,
-    async ensure(name, topic, operation, maker) {
-      const age = clock() - (existedAt.get(topic.id) ?? -Infinity);
-      // If the age is below 0, the clock was set back, and the true age is unknown.
-      if (age >= 0 && age < POSITIVE_MS) return;
-      // Publishes that come together make the topic once. A refusal counts for its client only: others may have room.
-      const key = "client" in maker ? `${topic.id} ${clientKeyOf(maker.client)}` : topic.id;
-      let made = making.get(key);
-      if (made === undefined) {
-        made = make(name, topic, operation, maker).then(() => remember(existedAt, topic.id, clock())).finally(() =>
-          making.delete(key)
-        );
-        making.set(key, made);
-      }
-      await made;
-    },
-    async refuseUnregistered(name, topic) {
-      if (await find(topic) !== undefined) return;
-      throw new Refusal("not_found", `hub.topic "${name}" is not registered; register it first`);
-    },
-    forget: (topic) => void existedAt.delete(topic.id),
-  };
+function remember<V>(map: Map<string, V>, key: string, value: V): void {
+  if (map.size >= MOST_REMEMBERED) map.delete(map.keys().next().value!);
+  map.delete(key);
+  map.set(key, value);
 }
