@@ -14,6 +14,8 @@ export interface Citation {
 }
 
 export type Targets = Readonly<Record<CitedPlace, ReadonlySet<string>>>;
+/** What citations are held against. */
+type Known = Readonly<Record<CitedPlace, Pick<ReadonlySet<string>, "has">>>;
 
 const TOKEN =
   /\b(?<document>ARCHITECTURE|WIRE|CONFORMANCE)\b|\b(?<foreign>RFC ?\d+|KIP-\d+|PubSubHubbub [\d.]+|0\.[34](?= §))|§(?<section>\d+(?:\.\d+)*)|\b(?<rule>A\d\.\d+)\b|\b(?<row>H\d{1,2}a?)\b/g;
@@ -68,7 +70,7 @@ function sectionsOf({ headings }: Document): Set<string> {
 }
 
 /** One sentence for each citation of a file that points at nothing. */
-export function deadCitations(path: string, text: string, targets: Targets): string[] {
+export function deadCitations(path: string, text: string, targets: Known): string[] {
   return citationsIn(text).filter(({ place, name }) => !targets[place].has(name)).map(({ place, name, line }) => {
     switch (place) {
       case "rule":
