@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { answer, endless, hang, script } from "../support/answers.ts";
+import { answer, endless, hang, script } from "../support/servers/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { loadFixtures } from "../support/fixtures.ts";

@@ -1,7 +1,7 @@
 // CONFORMANCE §8: the habits of PubSubHubbub 0.3 and 0.4 that real clients still have.
 
 import assert from "node:assert/strict";
-import { answer } from "../support/answers.ts";
+import { answer } from "../support/servers/answers.ts";
 import { eventually } from "../support/eventually.ts";
 import { parameterOf } from "../support/form.ts";
 import { freePort } from "../support/hub/hub.ts";

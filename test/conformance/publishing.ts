@@ -1,7 +1,7 @@
 // CONFORMANCE §5: the publisher's ping, and how the hub fetches a topic.
 
 import assert from "node:assert/strict";
-import { answer, script } from "../support/answers.ts";
+import { answer, script } from "../support/servers/answers.ts";
 import { eventually, never } from "../support/eventually.ts";
 import { ping, post, subscribed } from "../support/hub/hub-client.ts";
 import { bodies, quiet, row, update } from "./rig.ts";

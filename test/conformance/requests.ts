@@ -1,7 +1,7 @@
 // CONFORMANCE §1 and §2, the rows about what a subscription request looks like and how it is answered.
 
 import assert from "node:assert/strict";
-import { after, answer, cut, hang } from "../support/answers.ts";
+import { after, answer, cut, hang } from "../support/servers/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { never } from "../support/eventually.ts";
 import { encodeForm, parameterOf } from "../support/form.ts";

@@ -1,7 +1,7 @@
 // CONFORMANCE §7: authenticated distribution.
 
 import assert from "node:assert/strict";
-import { answer, script } from "../support/answers.ts";
+import { answer, script } from "../support/servers/answers.ts";
 import { post, publish, published, subscribed } from "../support/hub/hub-client.ts";
 import type { Recorded } from "../support/servers/recording-server.ts";
 import { hubSignature } from "../support/signatures.ts";

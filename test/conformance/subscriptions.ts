@@ -1,7 +1,7 @@
 // CONFORMANCE §1, the rows about what a subscription is: its key, its callback's URL, and how a later request overrides it.
 
 import assert from "node:assert/strict";
-import { answer, echo } from "../support/answers.ts";
+import { answer, echo } from "../support/servers/answers.ts";
 import { pause } from "../support/eventually.ts";
 import { parameterOf } from "../support/form.ts";
 import { request, subscribed, unsubscribed } from "../support/hub/hub-client.ts";

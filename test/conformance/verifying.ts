@@ -1,7 +1,7 @@
 // CONFORMANCE §3 and §4: denial, and the verification of intent.
 
 import assert from "node:assert/strict";
-import { after, answer, echo, script } from "../support/answers.ts";
+import { after, answer, echo, script } from "../support/servers/answers.ts";
 import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import { decodeForm, parameterOf } from "../support/form.ts";

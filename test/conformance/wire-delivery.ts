@@ -1,7 +1,7 @@
 // WIRE §3: the headers of a delivery, exactly.
 
 import assert from "node:assert/strict";
-import { answer, echo, script } from "../support/answers.ts";
+import { answer, echo, script } from "../support/servers/answers.ts";
 import { ping, publish, published, subscribed } from "../support/hub/hub-client.ts";
 import type { Recorded, Responder } from "../support/servers/recording-server.ts";
 import { hubSignature, webhookSignature } from "../support/signatures.ts";

@@ -1,7 +1,7 @@
 // WIRE §2 and §5: where a subscription begins, what it keeps over renewals, expiry and unsubscribing, and what its status says.
 
 import assert from "node:assert/strict";
-import { after, answer, echo } from "../support/answers.ts";
+import { after, answer, echo } from "../support/servers/answers.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";
 import { call } from "../support/servers/http.ts";

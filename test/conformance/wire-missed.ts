@@ -1,7 +1,7 @@
 // WIRE §5: what a subscriber missed can be had, page by page or as events, and only by whom it is for.
 
 import assert from "node:assert/strict";
-import { answer, script } from "../support/answers.ts";
+import { answer, script } from "../support/servers/answers.ts";
 import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import {

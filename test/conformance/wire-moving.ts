@@ -1,7 +1,7 @@
 // WIRE §5: a subscriber moves its own position, forward by ack, back or on by resume.
 
 import assert from "node:assert/strict";
-import { answer } from "../support/answers.ts";
+import { answer } from "../support/servers/answers.ts";
 import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";

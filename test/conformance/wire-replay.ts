@@ -1,7 +1,7 @@
 // WIRE §5: dead letters are sent again on request, at most once per key, beside what is being delivered.
 
 import assert from "node:assert/strict";
-import { answer } from "../support/answers.ts";
+import { answer } from "../support/servers/answers.ts";
 import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";

@@ -1,7 +1,7 @@
 // WIRE §3 and §4: what an answer to a delivery brings, in what time, and what is never skipped.
 
 import assert from "node:assert/strict";
-import { answer, cut, hang, script } from "../support/answers.ts";
+import { answer, cut, hang, script } from "../support/servers/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";

@@ -5,10 +5,10 @@ import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
 import { HubError } from "../../edge/answers/hub-error.ts";
 import { parseHubRequest } from "../../edge/syntax/hub-request.ts";
-import { LOOPBACK_GUARD, openEdge } from "../support/hub/edge.ts";
-import type { OwnEdge } from "../support/hub/edge.ts";
-import { openFakeCore } from "../support/hub/fake-core.ts";
-import type { FakeCore } from "../support/hub/fake-core.ts";
+import { LOOPBACK_GUARD, openEdge } from "../support/rigs/edge.ts";
+import type { OwnEdge } from "../support/rigs/edge.ts";
+import { openFakeCore } from "../support/rigs/fake-core.ts";
+import type { FakeCore } from "../support/rigs/fake-core.ts";
 import { RULES } from "../support/rigs/lease-rules.ts";
 import { exchangeRaw } from "../support/servers/raw-http.ts";
 

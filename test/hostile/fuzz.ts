@@ -11,7 +11,7 @@ import { parseEdgeKey } from "../../shared/jwks.ts";
 import type { EdgeKey } from "../../shared/jwks.ts";
 import { Random } from "../support/load/random.ts";
 import { megabytes } from "../support/process-usage.ts";
-import { answer, echo } from "../support/answers.ts";
+import { answer, echo } from "../support/servers/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { call } from "../support/servers/http.ts";

@@ -17,10 +17,10 @@ import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts"
 import type { ResolveAll } from "../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
 import { verifyIntent } from "../../shared/outbound/verification.ts";
-import { answer } from "../support/answers.ts";
-import { openEdge } from "../support/hub/edge.ts";
+import { answer } from "../support/servers/answers.ts";
+import { openEdge } from "../support/rigs/edge.ts";
 import { encodeForm } from "../support/form.ts";
-import { openFakeCore } from "../support/hub/fake-core.ts";
+import { openFakeCore } from "../support/rigs/fake-core.ts";
 import { FORBIDDEN_PORTS, HOSTILE_HOSTS, HOSTILE_NAMES } from "../support/servers/hostile-hosts.ts";
 import { call } from "../support/servers/http.ts";
 import { RULES } from "../support/rigs/lease-rules.ts";

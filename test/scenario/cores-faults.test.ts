@@ -2,7 +2,7 @@
 // that is not theirs.
 import assert from "node:assert/strict";
 import { after as afterAll, before, describe, it } from "node:test";
-import { answer } from "../support/answers.ts";
+import { answer } from "../support/servers/answers.ts";
 import type { Callback } from "../support/servers/callback-server.ts";
 import { allTook, assertOnce, came, type CoresRig, openCoresRig, taken } from "../support/rigs/cores-rig.ts";
 import { eventually, never } from "../support/eventually.ts";

@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after as afterAll, before, describe, it } from "node:test";
-import { after, answer, script } from "../support/answers.ts";
+import { after, answer, script } from "../support/servers/answers.ts";
 import { runChild } from "../support/hub/child.ts";
 import { allTook, assertOnce, type CoresRig, openCoresRig, taken } from "../support/rigs/cores-rig.ts";
 import { eventually, never, pause } from "../support/eventually.ts";

@@ -1,7 +1,7 @@
 // The two real processes, stopped and killed in the middle of their work: what was promised before holds after (ARCHITECTURE §6).
 import assert from "node:assert/strict";
 import { after as afterAll, before, describe, it } from "node:test";
-import { after, answer, hang } from "../support/answers.ts";
+import { after, answer, hang } from "../support/servers/answers.ts";
 import { type Callback, type CallbackServer, openCallbackServer } from "../support/servers/callback-server.ts";
 import { eventually, never, pause } from "../support/eventually.ts";
 import { publish, published, statusUntil, subscribed } from "../support/hub/hub-client.ts";

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { describe, it } from "node:test";
-import { answer } from "../support/answers.ts";
+import { answer } from "../support/servers/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import { encodeForm } from "../support/form.ts";

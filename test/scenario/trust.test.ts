@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import { STREAMS } from "../../core/log/log.ts";
-import { answer } from "../support/answers.ts";
+import { answer } from "../support/servers/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { type Certificates, openCertificates } from "../support/servers/certificates.ts";
 import { call } from "../support/servers/http.ts";

@@ -4,7 +4,7 @@ import type { OperationAnswer } from "../../shared/core-api.ts";
 import { sealedFor } from "../support/keys.ts";
 import type { Books, Pair } from "./books.ts";
 import type { Edge } from "./edge.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine } from "./time/machine.ts";
 import type { Plan } from "./plan.ts";
 import type { Random } from "../support/load/random.ts";
 import type { Manner } from "../support/load/manner.ts";

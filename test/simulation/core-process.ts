@@ -15,7 +15,7 @@ import { NODE_DIGESTS } from "../../shared/runtime/digests.ts";
 import { CORE_KEY, EDGE_KEY, EDGES } from "../support/keys.ts";
 import type { Broker } from "./kafka/broker.ts";
 import { createSimCluster, type Link, newLink } from "./kafka/cluster.ts";
-import type { Machine, SimProcess } from "./machine.ts";
+import type { Machine, SimProcess } from "./time/machine.ts";
 import type { Random } from "../support/load/random.ts";
 import type { Sabotage } from "./sabotage.ts";
 

@@ -9,7 +9,7 @@ import {
 } from "../../shared/core-api.ts";
 import type { Books, Pair, Published } from "./books.ts";
 import type { CoreProcess, CoreRequest, Reply } from "./core-process.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine } from "./time/machine.ts";
 import type { Random } from "../support/load/random.ts";
 
 type Unmade<T> = T extends unknown ? Omit<T, "id" | "madeAt"> : never;

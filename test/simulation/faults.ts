@@ -2,7 +2,7 @@
 import type { Books } from "./books.ts";
 import type { CoreProcess } from "./core-process.ts";
 import { type Broker, NODES } from "./kafka/broker.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine } from "./time/machine.ts";
 import type { Deed, Plan } from "./plan.ts";
 import type { Random } from "../support/load/random.ts";
 

@@ -6,7 +6,7 @@ import { FAILURES, type Manner } from "../support/load/manner.ts";
 import { readReceipt } from "../support/load/receipt.ts";
 import type { Attempt, Books, Pair } from "./books.ts";
 import type { Link } from "./kafka/cluster.ts";
-import type { Machine } from "./machine.ts";
+import type { Machine } from "./time/machine.ts";
 import type { Random } from "../support/load/random.ts";
 
 export const DELIVERY_TIMEOUT_MS = 3_000;

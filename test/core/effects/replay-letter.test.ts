@@ -5,7 +5,7 @@ import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
 import { createScriptedTransport, type ScriptedTransport } from "../../support/rigs/scripted-transport.ts";
-import { openTestCore, type TestCore } from "../../support/hub/test-core.ts";
+import { openTestCore, type TestCore } from "../../support/rigs/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
 const CALLBACK = "http://127.0.0.1:9/callback";

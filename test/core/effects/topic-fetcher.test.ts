@@ -14,7 +14,7 @@ import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import type { Outbound } from "../../../shared/outbound/outbound.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
-import { answer, cut, hang, script } from "../../support/answers.ts";
+import { answer, cut, hang, script } from "../../support/servers/answers.ts";
 import { eventually, pause } from "../../support/eventually.ts";
 import { openTopicServer, type Topic, type TopicServer } from "../../support/servers/topic-server.ts";
 

@@ -10,7 +10,7 @@ import { call } from "../../support/servers/http.ts";
 import { CORE_KEY } from "../../support/keys.ts";
 import { createScriptedTransport } from "../../support/rigs/scripted-transport.ts";
 import { hubSignature } from "../../support/signatures.ts";
-import { openTestCore, type TestCore } from "../../support/hub/test-core.ts";
+import { openTestCore, type TestCore } from "../../support/rigs/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
 const callbackOf = (path: string) => `http://127.0.0.1:8080${path}`;

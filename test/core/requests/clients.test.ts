@@ -7,7 +7,7 @@ import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
 import { call, type Reply } from "../../support/servers/http.ts";
 import { sealedFor } from "../../support/keys.ts";
-import { openTestCore, resultOf, type TestCore } from "../../support/hub/test-core.ts";
+import { openTestCore, resultOf, type TestCore } from "../../support/rigs/test-core.ts";
 
 const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
 const NAMESAKE: ClientIdentity = { issuer: "https://b", userId: "alice" };

@@ -4,7 +4,7 @@ import { encodeCursor } from "../../../core/messages/cursor.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 import { withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { openTestCore, type TestCore } from "../../support/hub/test-core.ts";
+import { openTestCore, type TestCore } from "../../support/rigs/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
 

@@ -8,7 +8,7 @@ import { keyedMessageIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log } from "../../../core/log/log.ts";
-import { answer } from "../../support/answers.ts";
+import { answer } from "../../support/servers/answers.ts";
 import { openCallbackServer } from "../../support/servers/callback-server.ts";
 import type { Callback, CallbackServer } from "../../support/servers/callback-server.ts";
 import { eventually } from "../../support/eventually.ts";

@@ -9,7 +9,7 @@ import { parameterOf } from "../../support/form.ts";
 import { createClock, operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { call } from "../../support/servers/http.ts";
-import { openTestCore, resultOf, type TestCore, type TestCoreOptions } from "../../support/hub/test-core.ts";
+import { openTestCore, resultOf, type TestCore, type TestCoreOptions } from "../../support/rigs/test-core.ts";
 
 let names = 0;
 /** A topic and a callback that no other test has. */

@@ -8,7 +8,7 @@ import { CORE_PATHS } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { createScriptedTransport } from "../../support/rigs/scripted-transport.ts";
-import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/hub/test-core.ts";
+import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/rigs/test-core.ts";
 
 const CALLBACK = "http://127.0.0.1:9/callback";
 const TOPIC = "https://example.com/feed";

@@ -4,7 +4,7 @@ import type { ClientIdentity } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { call } from "../../support/servers/http.ts";
-import { openTestCore, resultOf, type TestCore } from "../../support/hub/test-core.ts";
+import { openTestCore, resultOf, type TestCore } from "../../support/rigs/test-core.ts";
 
 const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
 const BOB: ClientIdentity = { issuer: "https://a", userId: "bob" };

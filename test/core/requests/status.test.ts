@@ -7,7 +7,7 @@ import { CALLER_HEADER, CORE_PATHS, type SubscriptionStatus } from "../../../sha
 import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
-import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/hub/test-core.ts";
+import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/rigs/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
 const NOTHING = new Uint8Array();

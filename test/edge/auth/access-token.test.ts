@@ -5,7 +5,7 @@ import { ALGORITHMS } from "../../../edge/auth/jwt.ts";
 import { HubError } from "../../../edge/answers/hub-error.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createSigningKey, type Issuer, openIssuer } from "../../support/servers/issuer.ts";
-import { openTokenAccess, type OwnTokenAccess } from "../../support/hub/token-access.ts";
+import { openTokenAccess, type OwnTokenAccess } from "../../support/rigs/token-access.ts";
 
 let issuer: Issuer;
 let other: Issuer;

@@ -11,13 +11,13 @@ import {
 import { createEdge } from "../../../edge/edge.ts";
 import type { EdgeOptions } from "../../../edge/edge.ts";
 import { ROUTES } from "../../../edge/routes.ts";
-import { openEdge, type OwnEdge } from "../../support/hub/edge.ts";
-import { type FakeCore, openFakeCore } from "../../support/hub/fake-core.ts";
+import { openEdge, type OwnEdge } from "../../support/rigs/edge.ts";
+import { type FakeCore, openFakeCore } from "../../support/rigs/fake-core.ts";
 import { encodeForm } from "../../support/form.ts";
 import { call, type Reply } from "../../support/servers/http.ts";
 import { exchangeRaw } from "../../support/servers/raw-http.ts";
 import { type Issuer, openIssuer } from "../../support/servers/issuer.ts";
-import { openTokenAccess, type OwnTokenAccess } from "../../support/hub/token-access.ts";
+import { openTokenAccess, type OwnTokenAccess } from "../../support/rigs/token-access.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 const TOPIC = "https://news.example/feed";

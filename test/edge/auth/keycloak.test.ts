@@ -3,12 +3,12 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { tokenAccess } from "../../../edge/auth/access.ts";
-import { openEdge, type OwnEdge } from "../../support/hub/edge.ts";
-import { type FakeCore, openFakeCore } from "../../support/hub/fake-core.ts";
+import { openEdge, type OwnEdge } from "../../support/rigs/edge.ts";
+import { type FakeCore, openFakeCore } from "../../support/rigs/fake-core.ts";
 import { encodeForm } from "../../support/form.ts";
 import { call } from "../../support/servers/http.ts";
 import { type Issuer, openIssuer } from "../../support/servers/issuer.ts";
-import { openTokenAccess, type OwnTokenAccess } from "../../support/hub/token-access.ts";
+import { openTokenAccess, type OwnTokenAccess } from "../../support/rigs/token-access.ts";
 
 describe("WIRE §6 MOSIP's clients with Keycloak's tokens", () => {
   let issuer: Issuer;

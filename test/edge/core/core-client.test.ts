@@ -12,8 +12,8 @@ import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { HttpClientError } from "../../../shared/http-client.ts";
 import type { HttpCall, HttpReply } from "../../../shared/http-client.ts";
 import type { Sessions } from "../../../edge/core/session.ts";
-import { openFakeCore, refusal } from "../../support/hub/fake-core.ts";
-import { openCoreClient } from "../../support/hub/edge.ts";
+import { openFakeCore, refusal } from "../../support/rigs/fake-core.ts";
+import { openCoreClient } from "../../support/rigs/edge.ts";
 import { freePort } from "../../support/hub/hub.ts";
 
 const CONTENT = {

@@ -6,8 +6,8 @@ import type { VerifiableRequest } from "../../../edge/hub/auto-verify.ts";
 import { openAccess } from "../../../edge/auth/access.ts";
 import { openCallbackServer } from "../../support/servers/callback-server.ts";
 import type { CallbackServer } from "../../support/servers/callback-server.ts";
-import { openEdge } from "../../support/hub/edge.ts";
-import { type FakeCore, openFakeCore } from "../../support/hub/fake-core.ts";
+import { openEdge } from "../../support/rigs/edge.ts";
+import { type FakeCore, openFakeCore } from "../../support/rigs/fake-core.ts";
 import { encodeForm } from "../../support/form.ts";
 import { call } from "../../support/servers/http.ts";
 

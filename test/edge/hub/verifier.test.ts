@@ -8,10 +8,10 @@ import type { Labels, Metrics } from "../../../shared/metrics.ts";
 import { pause } from "../../../shared/pause.ts";
 import { createChallenge } from "../../../shared/random.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
-import { answer, cut, echo, hang, script } from "../../support/answers.ts";
+import { answer, cut, echo, hang, script } from "../../support/servers/answers.ts";
 import { openCallbackServer } from "../../support/servers/callback-server.ts";
 import type { Callback } from "../../support/servers/callback-server.ts";
-import { LOOPBACK_GUARD } from "../../support/hub/edge.ts";
+import { LOOPBACK_GUARD } from "../../support/rigs/edge.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { parameterOf } from "../../support/form.ts";
 

@@ -6,7 +6,7 @@ import type { OutboundAnswer } from "../../../shared/outbound/outbound.ts";
 import type { ResolveAll } from "../../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { outboundContract } from "../../contract/outbound.ts";
-import { answer, hang } from "../../support/answers.ts";
+import { answer, hang } from "../../support/servers/answers.ts";
 import { openRecordingServer } from "../../support/servers/recording-server.ts";
 import type { Recorded } from "../../support/servers/recording-server.ts";
 

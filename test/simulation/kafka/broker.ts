@@ -4,7 +4,7 @@
 import { CODE } from "../../../core/log/kafka/protocol/kafka-error.ts";
 import { partitionOfKey } from "../../../core/log/kafka/protocol/key-hash.ts";
 import type { ClusterMetadata } from "../../../core/log/kafka/protocol/cluster-requests.ts";
-import type { Machine, Task } from "../machine.ts";
+import type { Machine, Task } from "../time/machine.ts";
 import type { Random } from "../../support/load/random.ts";
 import { Group } from "./group.ts";
 import { Partition } from "./partition.ts";

@@ -5,7 +5,7 @@ import { decodeBatches } from "../../../core/log/kafka/protocol/record-batch.ts"
 import { NoAnswer } from "../../../core/log/kafka/protocol/kafka-error.ts";
 import type { ClusterMetadata } from "../../../core/log/kafka/protocol/cluster-requests.ts";
 import type { KafkaRequest } from "../../../core/log/kafka/protocol/request.ts";
-import type { Machine, SimProcess, Task } from "../machine.ts";
+import type { Machine, SimProcess, Task } from "../time/machine.ts";
 import type { Random } from "../../support/load/random.ts";
 import type { Broker } from "./broker.ts";
 import { NODES } from "./broker.ts";

@@ -1,6 +1,6 @@
 // A consumer group as its coordinator keeps it: a rebalance begins when a member comes, goes, or is not heard of for its session,
 // and ends when all have joined again or the slowest had its time. It awaits nobody else: who was too slow is put out.
-import type { Machine, Task } from "../machine.ts";
+import type { Machine, Task } from "../time/machine.ts";
 import type { Asked } from "./requests.ts";
 
 type Respond = (answer: unknown) => void;

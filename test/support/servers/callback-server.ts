@@ -1,7 +1,7 @@
 // A subscriber under test control: as many callbacks as a test wants on one server, each with its own log of what came
 // and its own manners.
 
-import { answer, echo } from "../answers.ts";
+import { answer, echo } from "./answers.ts";
 import { eventually } from "../eventually.ts";
 import { parameterOf } from "../form.ts";
 import { openRecordingServer } from "./recording-server.ts";

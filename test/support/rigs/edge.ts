@@ -21,7 +21,7 @@ import { serve } from "../../../shared/runtime/serve.ts";
 import type { ServeOptions } from "../../../shared/serve.ts";
 import { createSessions } from "../../../edge/core/session.ts";
 import { EDGE_KEY } from "../keys.ts";
-import { RULES } from "../rigs/lease-rules.ts";
+import { RULES } from "./lease-rules.ts";
 
 export interface OwnEdge {
   /** scheme://host:port */

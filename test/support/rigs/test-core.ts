@@ -20,12 +20,12 @@ import type { CoreKey } from "../../../shared/jwks.ts";
 import { createMetrics } from "../../../shared/runtime/metrics.ts";
 import { serve } from "../../../shared/runtime/serve.ts";
 import { parseSettings } from "../../../shared/settings/settings.ts";
-import { type Clock, createClock, operationId } from "../rigs/core-rig.ts";
+import { type Clock, createClock, operationId } from "./core-rig.ts";
 import { encodeForm } from "../form.ts";
-import { type CoreCall, createCoreCaller } from "./core-caller.ts";
+import { type CoreCall, createCoreCaller } from "../hub/core-caller.ts";
 import type { Reply } from "../servers/http.ts";
 import { CORE_KEY, EDGES, sealedFor } from "../keys.ts";
-import { createScriptedTransport, type ScriptedTransport } from "../rigs/scripted-transport.ts";
+import { createScriptedTransport, type ScriptedTransport } from "./scripted-transport.ts";
 
 /** Without what is made here: id and time. */
 type Unmade<T> = T extends unknown ? Omit<T, "id" | "madeAt"> & { readonly id?: string; readonly madeAt?: number }

@@ -1,8 +1,8 @@
 // What a scripted server answers: a subscriber's manners, good and bad.
 
-import { parameterOf } from "./form.ts";
-import { pause } from "./eventually.ts";
-import type { Responder } from "./servers/recording-server.ts";
+import { parameterOf } from "../form.ts";
+import { pause } from "../eventually.ts";
+import type { Responder } from "./recording-server.ts";
 
 /** A plain answer. A 204 or 304 has no body. */
 export function answer(
