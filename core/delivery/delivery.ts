@@ -17,9 +17,8 @@ import type { Outcome } from "./lane/outcome.ts";
 import { Pauses, TICK_MS } from "./sending/pauses.ts";
 import { type Quiet, Reading } from "./reading/reading.ts";
 import type { RecentIds } from "../messages/recent-ids.ts";
-import { createSignedHeaders } from "./sending/headers.ts";
+import { createSignedHeaders, type SignatureAlgorithm } from "./sending/headers.ts";
 import { Tail } from "../messages/tail.ts";
-import type { SignatureAlgorithm } from "./lane/target.ts";
 import type { Transport } from "./sending/transport.ts";
 import { UnderWay } from "./sending/in-flight.ts";
 

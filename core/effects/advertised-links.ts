@@ -1,6 +1,6 @@
 // The links that a fetched topic advertises: its hubs and its canonical URL (§4), for the `Link` header of its deliveries (§7).
 import { isHttpUrl } from "../../shared/identity.ts";
-import { linkTarget } from "../delivery/lane/addresses.ts";
+import { linkTarget } from "../delivery/lane/target.ts";
 
 export interface Advertised {
   readonly hubs: readonly string[];

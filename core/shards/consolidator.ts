@@ -1,6 +1,6 @@
 // Runs the shards of this process: takes and releases them as the group says, feeds them their events, and looks once a second for
 // what is due (ARCHITECTURE §3).
-import { Addresses } from "../delivery/lane/addresses.ts";
+import { Addresses } from "../delivery/lane/target.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Log } from "../log/log.ts";
 import type { BlockIndex } from "../messages/block-index.ts";

@@ -1,10 +1,9 @@
 // The lanes of one shard, from the subscriptions that call for them. What changes a lane's position returns the record that says so,
 // for the batch that says why.
 import type { Delivery } from "../delivery/delivery.ts";
-import type { Addresses } from "../delivery/lane/addresses.ts";
 import { Lane, type LaneTerms } from "../delivery/lane/lane.ts";
 import type { Outcome } from "../delivery/lane/outcome.ts";
-import { createTarget, type TargetOptions } from "../delivery/lane/target.ts";
+import { type Addresses, createTarget, type TargetOptions } from "../delivery/lane/target.ts";
 import type { Quiet } from "../delivery/reading/reading.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { Message } from "../messages/message.ts";

@@ -4,7 +4,7 @@
 // files of their own.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
-import type { Addresses } from "../delivery/lane/addresses.ts";
+import type { Addresses } from "../delivery/lane/target.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Lane } from "../delivery/lane/lane.ts";
 import type { Quiet } from "../delivery/reading/reading.ts";

@@ -1,11 +1,7 @@
-// Where a lane's requests go and what of them never changes, so that it is not made for each attempt.
-import { createHmac } from "node:crypto";
-import type { HttpUrl } from "../../../shared/http-url.ts";
+// Where a lane's requests go, and what of them never changes. It follows from the topic and the callback; it is made when the lane sends
+// and kept for a bounded number of lanes, so that a million quiet ones hold none of it.
+import { type HttpUrl, parseHttpUrl } from "../../../shared/http-url.ts";
 import type { Signer, Signing } from "../../keys/signers.ts";
-import type { Address, Addressed, Addresses, Recipient } from "./addresses.ts";
-import type { Message } from "../../messages/message.ts";
-
-export type SignatureAlgorithm = "sha1" | "sha256" | "sha384" | "sha512";
 
 export interface Target extends Addressed {
   readonly url: HttpUrl;
@@ -15,19 +11,28 @@ export interface Target extends Addressed {
   readonly signer: Signer | undefined;
 }
 
+/** What a subscription's requests are made from. */
+export interface Recipient {
+  readonly topic: string;
+  /** An http(s) URL that can be called. */
+  readonly callback: string;
+  /** Sealed (ARCHITECTURE §5); undefined: nothing is signed. */
+  readonly secret?: string | undefined;
+}
+
 export interface TargetOptions {
   readonly addresses: Addresses;
   readonly subscriptionId: string;
-  /** What the subscription is now: asked when a request is made and what follows from it is not kept. */
+  /** The subscription as it is now: asked when a request is made whose address is not kept. */
   readonly recipientOf: (subscriptionId: string) => Recipient;
 }
 
-/** Its address is made at its first attempt, so the callback must be one that can be called. */
+/** The target of a subscription. Its address is made at its first attempt; the callback must be one that can be called. */
 export function createTarget(options: TargetOptions): Target {
   return new LazyTarget(options);
 }
 
-/** One object a lane, which is its own signer too; it holds nothing that can be had again. */
+/** One object a lane, which is its own signer too; it holds nothing that can be made again. */
 class LazyTarget implements Target, Signer {
   readonly subscriptionId: string;
   address: Address | undefined;
@@ -58,45 +63,59 @@ class LazyTarget implements Target, Signer {
   }
 }
 
-export interface AttemptOptions {
-  readonly userAgent: string;
-  readonly algorithm: SignatureAlgorithm;
-  /** The target's signer, opened; undefined if it has none. */
-  readonly signing: Signing | undefined;
-  /** The attempt's time, ms. */
-  readonly now: number;
+/** Where a lane's requests go, their `Link` header, and whether they are signed. */
+export interface Address {
+  readonly url: HttpUrl;
+  readonly link: string;
+  readonly isSigned: boolean;
 }
 
-/** The headers of one attempt, name and value in turn (WIRE §3). */
-export function attemptHeaders(
-  target: Target,
-  message: Message,
-  { userAgent, algorithm, signing, now }: AttemptOptions,
-): string[] {
-  const timestamp = String(Math.floor(now / 1_000));
-  const headers = [
-    "content-type",
-    message.contentType,
-    "link",
-    message.link ?? target.link,
-    "webhook-id",
-    message.id,
-    "webhook-timestamp",
-    timestamp,
-    "x-hub-cursor",
-    message.cursor,
-    "user-agent",
-    userAgent,
-  ];
-  if (message.traceparent !== undefined) headers.push("traceparent", message.traceparent);
-  for (const text of message.extra) headers.push(text);
-  if (signing !== undefined) {
-    // §7.1: over the exact bytes of the body; lower-case hex, as clients compare it as text.
-    const signature = createHmac(algorithm, signing.hub).update(message.body).digest("hex");
-    headers.push("x-hub-signature", `${algorithm}=${signature}`);
-    const standard = createHmac("sha256", signing.standard, { encoding: signing.encoding })
-      .update(`${message.id}.${timestamp}.`).update(message.body).digest("base64");
-    headers.push("webhook-signature", `v1,${standard}`);
+/** An object whose address is made and kept here. */
+export interface Addressed {
+  readonly recipient: Recipient;
+  address: Address | undefined;
+}
+
+/** About 10 MB. */
+const MOST_KEPT = 32_768;
+
+export class Addresses {
+  readonly #hub: string;
+  readonly #random: () => number;
+  readonly #most: number;
+  readonly #kept: Addressed[] = [];
+
+  constructor({ hubUrl, random, most = MOST_KEPT }: { hubUrl: string; random: () => number; most?: number }) {
+    this.#hub = `<${linkTarget(hubUrl)}>; rel="hub", `;
+    this.#random = random;
+    this.#most = most;
   }
-  return headers;
+
+  of(lane: Addressed): Address {
+    if (lane.address !== undefined) return lane.address;
+    const { topic, callback, secret } = lane.recipient;
+    lane.address = {
+      url: parseHttpUrl(callback),
+      link: `${this.#hub}<${linkTarget(topic)}>; rel="self"`,
+      isSigned: secret !== undefined,
+    };
+    if (this.#kept.length < this.#most) this.#kept.push(lane);
+    else {
+      // A random one leaves, not the oldest: a message for more lanes than this would always evict the lane that is next.
+      const at = Math.floor(this.#random() * this.#most);
+      this.#kept[at]!.address = undefined;
+      this.#kept[at] = lane;
+    }
+    return lane.address;
+  }
+}
+
+/** A URI reference as it may stand between angle brackets: what RFC 3986 does not allow is percent-encoded. */
+export function linkTarget(uri: string): string {
+  return uri.replace(/[^A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]|%(?![0-9A-Fa-f]{2})/gu, (character) => encode(character));
+}
+
+function encode(character: string): string {
+  return Array.from(Buffer.from(character, "utf8"), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)
+    .join("");
 }

@@ -1,8 +1,11 @@
-// The headers of an attempt, signed with a secret that is opened for it. A lane whose secret cannot be opened sends nothing.
+// The headers of an attempt (WIRE §3), signed with a secret that is opened for it. An attempt whose secret cannot be opened is not sent.
+import { createHmac } from "node:crypto";
 import { SecretError } from "../../keys/secrets.ts";
-import type { Signers } from "../../keys/signers.ts";
+import type { Signers, Signing } from "../../keys/signers.ts";
 import type { Message } from "../../messages/message.ts";
-import { attemptHeaders, type SignatureAlgorithm, type Target } from "../lane/target.ts";
+import type { Target } from "../lane/target.ts";
+
+export type SignatureAlgorithm = "sha1" | "sha256" | "sha384" | "sha512";
 
 export interface SignedHeadersOptions {
   readonly signers: Signers;
@@ -10,7 +13,7 @@ export interface SignedHeadersOptions {
   readonly signature: SignatureAlgorithm;
 }
 
-/** Name and value in turn, or why the secret cannot be opened. */
+/** Name and value in turn, or why the secret cannot be opened. `now`: ms since 1970. */
 export type SignedHeaders = (target: Target, message: Message, now: number) => string[] | SecretError;
 
 export function createSignedHeaders(options: SignedHeadersOptions): SignedHeaders {
@@ -18,7 +21,7 @@ export function createSignedHeaders(options: SignedHeadersOptions): SignedHeader
   return (target, message, now) => {
     try {
       const { signer } = target;
-      // Opened if it is not open yet.
+      // Opens the secret if it is not open.
       const signing = signer === undefined ? undefined : signers.of(signer);
       return attemptHeaders(target, message, { userAgent, algorithm, signing, now });
     } catch (error) {
@@ -26,4 +29,47 @@ export function createSignedHeaders(options: SignedHeadersOptions): SignedHeader
       throw error;
     }
   };
+}
+
+export interface AttemptHeadersOptions {
+  readonly userAgent: string;
+  readonly algorithm: SignatureAlgorithm;
+  /** The target's signer, opened; undefined if it has none. */
+  readonly signing: Signing | undefined;
+  /** The attempt's time, ms since 1970. */
+  readonly now: number;
+}
+
+/** The headers of one attempt, name and value in turn. */
+export function attemptHeaders(
+  target: Target,
+  message: Message,
+  { userAgent, algorithm, signing, now }: AttemptHeadersOptions,
+): string[] {
+  const timestamp = String(Math.floor(now / 1_000));
+  const headers = [
+    "content-type",
+    message.contentType,
+    "link",
+    message.link ?? target.link,
+    "webhook-id",
+    message.id,
+    "webhook-timestamp",
+    timestamp,
+    "x-hub-cursor",
+    message.cursor,
+    "user-agent",
+    userAgent,
+  ];
+  if (message.traceparent !== undefined) headers.push("traceparent", message.traceparent);
+  for (const text of message.extra) headers.push(text);
+  if (signing !== undefined) {
+    // §7.1: over the exact bytes of the body; lower-case hex, as clients compare it as text.
+    const signature = createHmac(algorithm, signing.hub).update(message.body).digest("hex");
+    headers.push("x-hub-signature", `${algorithm}=${signature}`);
+    const standard = createHmac("sha256", signing.standard, { encoding: signing.encoding })
+      .update(`${message.id}.${timestamp}.`).update(message.body).digest("base64");
+    headers.push("webhook-signature", `v1,${standard}`);
+  }
+  return headers;
 }

@@ -1,9 +1,8 @@
 // Lanes and messages for tests of the delivery half, made without a log.
-import { Addresses, type Recipient } from "../../../core/delivery/lane/addresses.ts";
+import { Addresses, createTarget, type Recipient, type Target } from "../../../core/delivery/lane/target.ts";
 import { Lane, type LaneTerms } from "../../../core/delivery/lane/lane.ts";
 import type { Failure } from "../../../core/delivery/lane/outcome.ts";
 import type { Message } from "../../../core/messages/message.ts";
-import { createTarget, type Target } from "../../../core/delivery/lane/target.ts";
 
 export const ADDRESSES = new Addresses({ hubUrl: "http://hub.example/hub", random: Math.random });
 export const TOPIC_ID = "dG9waWMtb25lLXRvcGljLW9uZS10b3BpYy1vbmUtdG8";
