@@ -1,26 +1,25 @@
-// The scheduler of all lanes of this process, put together: the tail hands each message to the lanes of its topic, those that
-// are behind read up to it, attempts start as limits allow, outcomes move the lanes (ARCHITECTURE §4). Everything here happens
-// in synchronous steps; what must be durable (ends, dead letters, positions) is told to the shard's owner, who writes it.
-import type { BlockIndex } from "../messages/block-index.ts";
-import { createReadMessages } from "../messages/read-messages.ts";
+// The scheduler of all lanes of this process, put together (ARCHITECTURE §4): the tail hands each message to the lanes of its topic, lanes
+// that are behind read up to it, attempts start as the limits allow, and outcomes move the lanes. Everything happens in synchronous
+// steps. The owner of a lane's shard hears of what must be durable (ends, dead letters, positions) and writes it.
 import type { Signers } from "../keys/signers.ts";
 import type { Log } from "../log/log.ts";
-import { Attempts } from "./sending/attempts.ts";
-import { Beside } from "./sending/replay-attempts.ts";
-import { createCounts } from "./sending/counts.ts";
-import type { Lane, LaneTerms } from "./lane/lane.ts";
-import { LaneMemory } from "./reading/lane-memory.ts";
-import { type FailureSettings, LaneOutcomes, type LaneOwner } from "./sending/lane-outcomes.ts";
-import { Limits } from "./sending/limits.ts";
+import type { BlockIndex } from "../messages/block-index.ts";
 import type { Message } from "../messages/message.ts";
-import type { Outcome } from "./lane/outcome.ts";
-import { Pauses, TICK_MS } from "./sending/pauses.ts";
-import { type Quiet, Reading } from "./reading/reading.ts";
+import { createReadMessages } from "../messages/read-messages.ts";
 import type { RecentIds } from "../messages/recent-ids.ts";
-import { createSignedHeaders, type SignatureAlgorithm } from "./sending/headers.ts";
 import { Tail } from "../messages/tail.ts";
+import type { Lane, LaneTerms } from "./lane/lane.ts";
+import type { Outcome } from "./lane/outcome.ts";
+import { LaneMemory } from "./reading/lane-memory.ts";
+import { type Quiet, Reading } from "./reading/reading.ts";
+import { AttemptsInFlight } from "./sending/attempt.ts";
+import { Attempts } from "./sending/attempts.ts";
+import { createSignedHeaders, type SignatureAlgorithm } from "./sending/headers.ts";
+import { createCounts, type FailureSettings, type LaneOwner } from "./sending/lane-outcomes.ts";
+import { Limits } from "./sending/limits.ts";
+import { ReplayAttempts } from "./sending/replay-attempts.ts";
+import { Pauses, TICK_MS } from "./sending/timers.ts";
 import type { Transport } from "./sending/transport.ts";
-import { UnderWay } from "./sending/in-flight.ts";
 
 export interface DeliverySettings extends FailureSettings {
   readonly userAgent: string;
@@ -38,6 +37,7 @@ export interface DeliveryDependencies {
   readonly settings: DeliverySettings;
   /** Wall clock, ms. */
   readonly clock: () => number;
+  /** In [0, 1). */
   readonly random: () => number;
   /** A3.4: whether this process is sure to have its shards still. Asked in the same tick as each send. */
   readonly isConfirmed?: () => boolean;
@@ -48,27 +48,23 @@ export class Delivery {
   readonly tail: Tail;
   readonly #dependencies: DeliveryDependencies;
   readonly #limits = new Limits();
-  readonly #underWay = new UnderWay();
+  readonly #inFlight = new AttemptsInFlight();
   readonly #pauses: Pauses;
   readonly #memory: LaneMemory;
   readonly #reading: Reading;
   readonly #attempts: Attempts;
-  readonly #beside: Beside;
+  readonly #replays: ReplayAttempts;
   #ticker: NodeJS.Timeout | undefined;
 
   /** `from`: per partition of `messages`, the offset from which on the tail offers to lanes. */
   constructor(dependencies: DeliveryDependencies, owner: LaneOwner, from: readonly number[]) {
     const { settings, transport, signers, clock, random, isConfirmed = () => true } = dependencies;
-    const { counts } = this;
     this.#dependencies = dependencies;
     const tail = this.tail = new Tail(dependencies, {
       offer: (message) => this.#reading.offer(message),
       skipped: (partition, gap) => this.#reading.skipped(partition, gap),
       stepped: () => this.#attempts.pump(),
     }, from);
-    const limits = this.#limits;
-    const underWay = this.#underWay;
-    const pauses = this.#pauses = new Pauses(clock());
     const tailNext = (partition: number) => tail.next(partition);
     const memory = this.#memory = new LaneMemory({ most: settings.laneMemoryBytes, tailNext, clock });
     const reading = this.#reading = new Reading({
@@ -82,17 +78,27 @@ export class Delivery {
         this.#attempts.pump();
       },
     });
+    const pauses = this.#pauses = new Pauses(clock());
+    const outcomes = { settings, owner, memory, reading, limits: this.#limits, pauses, counts: this.counts, random };
     const headersOf = createSignedHeaders({ ...settings, signers });
-    const outcomes = new LaneOutcomes({ settings, owner, reading, memory, limits, pauses, counts, random });
-    const shared = { transport, headersOf, limits, underWay, outcomes, clock };
-    const attempts = this.#attempts = new Attempts({ ...shared, owner, memory, reading, pauses, isConfirmed });
-    this.#beside = new Beside({ ...shared, attempts, counts });
+    const sending = { transport, headersOf, inFlight: this.#inFlight, outcomes, clock };
+    const attempts = this.#attempts = new Attempts({ ...sending, isConfirmed });
+    this.#replays = new ReplayAttempts({ ...sending, attempts });
   }
 
   /** Begins to follow the log; lanes may be added before and after. */
   start(): void {
     this.tail.start();
     this.#ticker = setInterval(() => this.#attempts.tick(), TICK_MS);
+  }
+
+  /** Starts nothing new; resolves when nothing is in flight, or at the deadline. */
+  async stop(deadlineMs: number): Promise<void> {
+    this.#attempts.stop();
+    await this.tail.close();
+    clearInterval(this.#ticker);
+    await this.#reading.close();
+    await this.#inFlight.until(() => this.#limits.inFlight === 0, deadlineMs);
   }
 
   get inFlight(): number {
@@ -103,8 +109,8 @@ export class Delivery {
   }
 
   /**
-   * A lane begins, or goes on after a restart or an expiry, from its position. Of one of a shard just taken `quiet` may say that
-   * there is nothing for it: a million of those join the tail without a look at the log.
+   * A lane begins, or goes on after a restart or an expiry, from its position. For a lane of a shard just taken, `quiet` may say that
+   * there is nothing to read: a million of those join the tail without a look at the log.
    */
   add(lane: Lane, quiet?: Quiet): void {
     this.#reading.add(lane);
@@ -119,25 +125,28 @@ export class Delivery {
     this.#attempts.pump();
   }
 
-  /** Renewed: what waits is tried at once, under the new secret. */
+  /** The lane is renewed: what waits is tried at once, under the new secret. */
   renew(lane: Lane, terms: LaneTerms): void {
     lane.renew(terms);
-    this.#attempts.resume(lane);
-    this.#attempts.pump();
+    this.#resume(lane);
   }
 
-  /** The subscriber has everything before this offset: it is not sent any more (WIRE §5, ack). */
+  /** The subscriber has everything before this offset: it is not sent (WIRE §5, ack). */
   advance(lane: Lane, next: number): void {
     this.#memory.free(lane, lane.advance(next));
     this.#attempts.goOn(lane);
     this.#attempts.pump();
   }
 
-  /** Push again, at once, from this offset or from where the lane stands (WIRE §5, resume). */
+  /** Sends again, at once, from this offset or from where the lane stands (WIRE §5, resume). */
   rewind(lane: Lane, from: number | undefined): void {
     if (from !== undefined) this.#memory.free(lane, lane.rewind(from));
     if (lane.state === "expired") return;
     lane.resume();
+    this.#resume(lane);
+  }
+
+  #resume(lane: Lane): void {
     this.#attempts.resume(lane);
     this.#attempts.pump();
   }
@@ -152,28 +161,19 @@ export class Delivery {
     this.#reading.end(lane);
   }
 
-  /** One attempt with a message beside the lane; see `Beside`. */
-  beside(lane: Lane, message: Message): Promise<Outcome> | undefined {
-    return this.#beside.send(lane, message);
+  /** One attempt with a dead letter beside the lane; see `ReplayAttempts.send`. */
+  replay(lane: Lane, message: Message): Promise<Outcome> | undefined {
+    return this.#replays.send(lane, message);
   }
 
-  /** From now on nothing of this shard starts (A3.3). Resolves when none of its attempts is under way, or at the deadline. */
-  hold(shard: number, deadlineMs: number): Promise<void> {
-    return this.#underWay.hold(shard, deadlineMs);
+  /** No attempt of this shard starts from now on (A3.3). Resolves when none is in flight, or at the deadline. */
+  drain(shard: number, deadlineMs: number): Promise<void> {
+    return this.#inFlight.drain(shard, deadlineMs);
   }
 
-  /** The lanes of a shard that is not here any more: whatever comes of their attempts moves nothing. */
+  /** Ends the lanes of a shard that has left this process: the outcomes of their attempts move nothing. */
   forget(shard: number, lanes: Iterable<Lane>): void {
     for (const lane of lanes) this.end(lane);
-    this.#underWay.forget(shard);
-  }
-
-  /** Starts nothing new; resolves when nothing is in flight, or at the deadline. */
-  async stop(deadlineMs: number): Promise<void> {
-    this.#attempts.stop();
-    await this.tail.close();
-    clearInterval(this.#ticker);
-    await this.#reading.close();
-    await this.#underWay.until(() => this.#limits.inFlight === 0, deadlineMs);
+    this.#inFlight.forget(shard);
   }
 }

@@ -147,7 +147,7 @@ export class LaneBook {
   sendBeside(id: string, life: number, message: Message): Promise<Outcome> | undefined {
     const lane = this.#lanes.get(id);
     if (lane === undefined || lane.life !== life || lane.isOver) return undefined;
-    return this.#delivery?.beside(lane, message);
+    return this.#delivery?.replay(lane, message);
   }
 
   // ── checkpoints ────────────────────────────────────────────────────────────────────────────────────────────────────

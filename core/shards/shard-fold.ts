@@ -104,7 +104,7 @@ export class ShardLanes {
     if (lane === undefined || lane.life !== life || lane.state === "expired" || lane.state === "ended") {
       return undefined;
     }
-    return this.#delivery?.beside(lane, message);
+    return this.#delivery?.replay(lane, message);
   }
 
   gone(lane: Lane): void {

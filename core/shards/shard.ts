@@ -224,7 +224,7 @@ export class Shard {
    * `batchMs`, says where the lanes stand and that the shard is free. Then it is gone. Never rejects.
    */
   async release({ answersMs, batchMs }: ReleaseTimeouts): Promise<void> {
-    await this.#delivery?.hold(this.number, answersMs);
+    await this.#delivery?.drain(this.number, answersMs);
     this.#releasing = true;
     this.#stopped = true;
     this.wake();

@@ -1,15 +1,14 @@
-// What an attempt's outcome does to its lane: on to the next message, a pause, parked, a dead letter, or its end (WIRE §3, §4).
-import type { Attempt } from "./attempt.ts";
-import type { DeliveryCounts } from "./counts.ts";
-import type { Lane } from "../lane/lane.ts";
-import type { LaneMemory } from "../reading/lane-memory.ts";
+// What an attempt's outcome does to its lane (WIRE §3, §4): the next message, a pause, parking, a dead letter, or the lane's end.
 import type { DeadLetter } from "../../state/records.ts";
+import type { Attempt } from "./attempt.ts";
+import type { Lane } from "../lane/lane.ts";
+import { backoffMs, type Failure, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
+import type { LaneMemory } from "../reading/lane-memory.ts";
 import type { Reading } from "../reading/reading.ts";
 import type { Limits } from "./limits.ts";
-import { backoffMs, type Failure, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
-import type { Pauses } from "./pauses.ts";
+import type { Pauses } from "./timers.ts";
 
-/** An attempt that takes longer makes its lane a suspect, while it lasts already. */
+/** An attempt that takes longer makes its lane a suspect, also before it is over. */
 export const SLOW_MS = 1_000;
 
 export interface FailureSettings {
@@ -17,17 +16,6 @@ export interface FailureSettings {
   readonly parkAfterMs: number;
   readonly probeIntervalMs: number;
   readonly deadLetterAttempts: number;
-}
-
-export interface LaneOutcomesOptions {
-  readonly settings: FailureSettings;
-  readonly owner: LaneOwner;
-  readonly reading: Reading;
-  readonly memory: LaneMemory;
-  readonly limits: Limits;
-  readonly pauses: Pauses;
-  readonly counts: DeliveryCounts;
-  readonly random: () => number;
 }
 
 /** The owner of a lane's shard writes what must be durable. It is called in the middle of a step: it notes the call and acts later. */
@@ -42,80 +30,107 @@ export interface LaneOwner {
   deadLetter(lane: Lane, letter: DeadLetter): void;
 }
 
-export class LaneOutcomes {
-  readonly #options: LaneOutcomesOptions;
+/** What deliveries came to since start, for metrics and the bench. */
+export interface DeliveryCounts {
+  delivered: number;
+  retried: number;
+  gone: number;
+  deadLettered: number;
+  /** Dead letters that were sent again and delivered. */
+  replayed: number;
+  /** Seconds from append to 2xx, summed. */
+  delaySum: number;
+}
 
-  constructor(options: LaneOutcomesOptions) {
-    this.#options = options;
+export const createCounts = (): DeliveryCounts => ({
+  delivered: 0,
+  retried: 0,
+  gone: 0,
+  deadLettered: 0,
+  replayed: 0,
+  delaySum: 0,
+});
+
+/** What an outcome needs beside its lane. */
+export interface OutcomeContext {
+  readonly settings: FailureSettings;
+  readonly owner: LaneOwner;
+  readonly memory: LaneMemory;
+  readonly reading: Reading;
+  readonly limits: Limits;
+  readonly pauses: Pauses;
+  readonly counts: DeliveryCounts;
+  readonly random: () => number;
+}
+
+/** Moves the attempt's lane by its outcome, in one synchronous step. */
+export function applyOutcome(context: OutcomeContext, attempt: Attempt, outcome: Outcome, now: number): void {
+  const { lane, flight } = attempt;
+  const { memory } = context;
+  if (!lane.holds(flight)) {
+    // Begun before a resume or an end, or acknowledged meanwhile: the outcome moves nothing (A4.3).
+    return memory.release(flight.message);
   }
-
-  /** The attempt is over. */
-  apply(attempt: Attempt, outcome: Outcome, now: number): void {
-    const { lane, flight } = attempt;
-    const { memory } = this.#options;
-    if (!lane.holds(flight)) {
-      // Begun before a resume or an end, or acknowledged meanwhile: its outcome moves nothing (A4.3).
+  switch (outcome.kind) {
+    case "delivered":
       memory.release(flight.message);
-    } else if (outcome.kind === "retry" || outcome.kind === "refused") this.#onFailure(attempt, outcome, now);
-    else {
+      return onDelivered(context, attempt, now);
+    case "gone":
       memory.release(flight.message);
-      if (outcome.kind === "delivered") return this.#onDelivered(attempt, now);
       lane.done(flight);
-      this.gone(lane);
-    }
+      return endGone(context, lane);
+    case "refused":
+      if (flight.refusals + 1 >= context.settings.deadLetterAttempts) return giveUp(context, attempt, outcome, now);
+      return onFailure(context, attempt, outcome, now);
+    case "retry":
+      return onFailure(context, attempt, outcome, now);
   }
+}
 
-  /** §7: at once, not when it is folded: the next message is not for it any more. */
-  gone(lane: Lane): void {
-    const { counts, reading, owner } = this.#options;
-    counts.gone++;
-    reading.end(lane);
-    owner.gone(lane);
-  }
+/** §7: a 410 ends the lane at once, not when the end is folded: the next message is not sent. */
+export function endGone({ counts, reading, owner }: OutcomeContext, lane: Lane): void {
+  counts.gone++;
+  reading.end(lane);
+  owner.gone(lane);
+}
 
-  #onDelivered(attempt: Attempt, now: number): void {
-    const { lane, flight } = attempt;
-    const { counts, limits } = this.#options;
-    counts.delivered++;
-    counts.delaySum += (now - flight.message.publishedAt) / 1_000;
-    limits.trust(attempt.url.origin);
-    lane.delivered(flight, now - attempt.startedAt > SLOW_MS);
-  }
+function onDelivered({ counts, limits }: OutcomeContext, attempt: Attempt, now: number): void {
+  const { lane, flight } = attempt;
+  counts.delivered++;
+  counts.delaySum += (now - flight.message.publishedAt) / 1_000;
+  limits.trust(attempt.url.origin);
+  lane.delivered(flight, now - attempt.startedAt > SLOW_MS);
+}
 
-  #onFailure(attempt: Attempt, failure: Failure, now: number): void {
-    const { lane, flight } = attempt;
-    const { settings, counts, memory, pauses, random } = this.#options;
-    const refusals = flight.refusals + (failure.kind === "refused" ? 1 : 0);
-    if (failure.kind === "refused" && refusals >= settings.deadLetterAttempts) {
-      return this.#giveUp(attempt, failure, now);
-    }
-    counts.retried++;
-    const repeat = lane.failed(flight, failure, now);
-    if (lane.isOver) return memory.drop(lane);
-    memory.keeps(lane);
-    const asked = failure.kind === "retry" ? Math.min(failure.notBefore ?? 0, now + settings.retry.maxMs) : 0;
-    // What was tried before a renewal says nothing about how it is now: the next attempt is due at once (WIRE §4).
-    const outdated = attempt.renewals !== lane.renewals;
-    if (lane.state === "parked" || now - lane.health.failingSince >= settings.parkAfterMs) {
-      lane.park();
-      // Parked, it holds nothing: the next probe reads its message again.
-      memory.drop(lane);
-      pauses.add(lane, outdated ? now : Math.max(asked, now + settings.probeIntervalMs));
-      return;
-    }
-    lane.backOff();
-    const pause = backoffMs(settings.retry, repeat.attempts - 1, random());
-    pauses.add(lane, outdated ? now : Math.max(asked, now + pause));
+function onFailure(context: OutcomeContext, attempt: Attempt, failure: Failure, now: number): void {
+  const { lane, flight } = attempt;
+  const { settings, counts, memory, pauses, random } = context;
+  counts.retried++;
+  const repeat = lane.failed(flight, failure, now);
+  if (lane.isOver) return memory.drop(lane);
+  memory.keeps(lane);
+  const asked = failure.kind === "retry" ? Math.min(failure.notBefore ?? 0, now + settings.retry.maxMs) : 0;
+  // An attempt from before a renewal says nothing about the renewed callback: the next attempt is due at once (WIRE §4).
+  const isOutdated = attempt.renewals !== lane.renewals;
+  if (lane.state === "parked" || now - lane.health.failingSince >= settings.parkAfterMs) {
+    lane.park();
+    // A parked lane holds nothing: the next probe reads its message again.
+    memory.drop(lane);
+    pauses.add(lane, isOutdated ? now : Math.max(asked, now + settings.probeIntervalMs));
+    return;
   }
+  lane.backOff();
+  const pause = backoffMs(settings.retry, repeat.attempts - 1, random());
+  pauses.add(lane, isOutdated ? now : Math.max(asked, now + pause));
+}
 
-  #giveUp({ lane, flight }: Attempt, failure: Failure, now: number): void {
-    const { counts, memory, owner } = this.#options;
-    const { message: { id, partition, offset }, firstAt } = flight;
-    const { reason, status } = failure;
-    lane.gaveUp(flight, failure);
-    memory.release(flight.message);
-    counts.deadLettered++;
-    const attempts = flight.attempts + 1;
-    owner.deadLetter(lane, { id, partition, offset, reason, status, attempts, firstAt, lastAt: now });
-  }
+function giveUp({ counts, memory, owner }: OutcomeContext, attempt: Attempt, failure: Failure, now: number): void {
+  const { lane, flight } = attempt;
+  const { message: { id, partition, offset }, firstAt } = flight;
+  const { reason, status } = failure;
+  lane.gaveUp(flight, failure);
+  memory.release(flight.message);
+  counts.deadLettered++;
+  const attempts = flight.attempts + 1;
+  owner.deadLetter(lane, { id, partition, offset, reason, status, attempts, firstAt, lastAt: now });
 }

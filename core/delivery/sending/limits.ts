@@ -1,13 +1,12 @@
-// How many attempts may be in flight: in all, to one origin, and of lanes that fail or are slow, so that one hanging
-// subscriber, or ten per cent of them, is not felt by the rest (ARCHITECTURE §4).
+// How many attempts may be in flight: in all, to one origin, and of suspects, which are lanes that fail or are slow. One hanging
+// subscriber, or ten per cent of them, must not be felt by the rest (ARCHITECTURE §4).
 import type { Lane } from "../lane/lane.ts";
-import { Queue } from "./queue.ts";
 
-/** Of lanes that are well. */
+/** Attempts of lanes that are well. */
 export const IN_FLIGHT = 1_024;
-/** Begun by lanes whose last attempt failed or was slow. */
+/** Attempts of suspects. */
 export const SUSPECTS_IN_FLIGHT = 256;
-/** In all: those included that began well and turned out slow. */
+/** Attempts in all; some began as those of lanes that are well and turned out slow. */
 export const MOST_IN_FLIGHT = 4_096;
 export const PER_ORIGIN = 256;
 export const SUSPECTS_PER_ORIGIN = 64;
@@ -15,7 +14,7 @@ export const SUSPECTS_PER_ORIGIN = 64;
 interface Origin {
   inFlight: number;
   suspects: number;
-  /** Attempts this origin is trusted with: fewer after it asked for a pause, one more with each success. */
+  /** Attempts that may be in flight to this origin: half after it asked for a pause, one more with each success. */
   limit: number;
   readonly waiting: Queue<Lane>;
   readonly waitingSuspects: Queue<Lane>;
@@ -25,7 +24,7 @@ export class Limits {
   #inFlight = 0;
   #suspects = 0;
   readonly #origins = new Map<string, Origin>();
-  /** Lanes that wait for the suspects' share. */
+  /** Suspects that wait for a place of their share. */
   readonly #waiting = new Queue<Lane>();
 
   get inFlight(): number {
@@ -34,12 +33,12 @@ export class Limits {
   get full(): boolean {
     return this.#inFlight - this.#suspects >= IN_FLIGHT || this.#inFlight >= MOST_IN_FLIGHT;
   }
-  /** Origins that are remembered. */
+  /** Origins that are remembered; for tests. */
   get origins(): number {
     return this.#origins.size;
   }
 
-  /** Takes a place for one attempt; false if there is none now: the lane is kept, and comes back from `leave`. */
+  /** Takes a place for one attempt. If there is none the answer is false: the lane is kept, and comes back from `leave`. */
   enter(lane: Lane): boolean {
     const key = lane.target.url.origin;
     const suspect = lane.health.isSuspect;
@@ -61,8 +60,8 @@ export class Limits {
     return true;
   }
 
-  /** Takes one of the suspects' places for an attempt beside the lanes; false if there is none now. `leave` gives it back. */
-  enterBeside(key: string): boolean {
+  /** Takes one of the suspects' places for an attempt with a dead letter; false if there is none. `leave` gives it back. */
+  enterReplay(key: string): boolean {
     const origin = this.#originOf(key);
     if (
       this.full || this.#suspects >= SUSPECTS_IN_FLIGHT ||
@@ -87,13 +86,13 @@ export class Limits {
     return origin;
   }
 
-  /** An attempt under way turned out slow: it counts as a suspect's from now on, and its place is another's. */
+  /** An attempt in flight turned out slow: it counts as a suspect's from now on, and frees its place. */
   slow(key: string): void {
     this.#origins.get(key)!.suspects++;
     this.#suspects++;
   }
 
-  /** Gives a place back, as it was taken or as `slow` made it. Returns lanes that may try again now. */
+  /** Gives a place back; `wasSuspect`: as it was taken, or as `slow` changed it. Returns lanes that may try again. */
   leave(key: string, wasSuspect: boolean): Lane[] {
     const origin = this.#origins.get(key)!;
     origin.inFlight--;
@@ -103,7 +102,7 @@ export class Limits {
       this.#suspects--;
     }
     const again: Lane[] = [];
-    // The healthy go first; suspects have one place at least, their share, and what the healthy leave.
+    // Healthy lanes go first. Suspects have at least one place, and the places that healthy lanes leave free.
     const suspectsTurn = origin.suspects === 0 && origin.waitingSuspects.size > 0;
     if (origin.waiting.size > 0 && !suspectsTurn) again.push(origin.waiting.shift()!);
     else if (origin.waitingSuspects.size > 0) again.push(origin.waitingSuspects.shift()!);
@@ -113,7 +112,7 @@ export class Limits {
     return again;
   }
 
-  /** Lanes for which there is room now. Asked at every tick, so that nobody's turn hangs on a lane that ended in the queue. */
+  /** The lanes that there is room for. Asked at every tick, since a lane that ended in a queue does not call `leave`. */
   wake(): Lane[] {
     const again = this.#waiting.take(SUSPECTS_IN_FLIGHT - this.#suspects);
     for (const [key, origin] of this.#origins) {
@@ -128,19 +127,55 @@ export class Limits {
     return again;
   }
 
-  /** The origin answered well: it is trusted with one more. */
+  /** The origin answered with success: it gets one more at a time. */
   trust(key: string): void {
     const origin = this.#origins.get(key);
     if (origin !== undefined && origin.limit < PER_ORIGIN) origin.limit++;
   }
-  /** The origin asked for a pause: it is trusted with half. */
+  /** The origin asked for a pause: it gets half as many at a time. */
   ease(key: string): void {
     const origin = this.#origins.get(key);
     if (origin !== undefined) origin.limit = Math.max(1, Math.floor(origin.limit / 2));
   }
 
   #forgetIfQuiet(key: string, origin: Origin): void {
-    const nobody = origin.inFlight === 0 && origin.waiting.size === 0 && origin.waitingSuspects.size === 0;
-    if (nobody && origin.limit === PER_ORIGIN) this.#origins.delete(key);
+    const isQuiet = origin.inFlight === 0 && origin.waiting.size === 0 && origin.waitingSuspects.size === 0;
+    if (isQuiet && origin.limit === PER_ORIGIN) this.#origins.delete(key);
+  }
+}
+
+/** A queue's array is cut when it begins with more empty places than these. */
+const MOST_EMPTY = 64;
+
+/** First in, first out. An array's `shift` moves the whole rest of a long array, for each of 100,000 lanes that wait. */
+export class Queue<T> {
+  /** The first `#head` places are empty. */
+  #items: (T | undefined)[] = [];
+  #head = 0;
+
+  get size(): number {
+    return this.#items.length - this.#head;
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): T | undefined {
+    if (this.size === 0) return undefined;
+    const item = this.#items[this.#head];
+    this.#items[this.#head++] = undefined;
+    if (this.#head === this.#items.length || (this.#head > MOST_EMPTY && this.#head * 2 > this.#items.length)) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+
+  /** Takes out the first `count` items, or as many as there are. */
+  take(count: number): T[] {
+    const taken: T[] = [];
+    for (let left = Math.min(count, this.size); left > 0; left--) taken.push(this.shift()!);
+    return taken;
   }
 }

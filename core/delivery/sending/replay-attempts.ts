@@ -1,33 +1,29 @@
-// Single attempts beside a lane, which neither waits for them nor moves by them: dead letters that are sent again. Each takes a
-// place of those that are kept for suspects, so that replays are not felt by the healthy.
+// Single attempts with dead letters that are sent again (WIRE §5). They run beside the lane: it does not wait for them, and they do not
+// move it. Each takes one of the places that are kept for suspects, so that healthy lanes do not feel replays.
 import { SecretError } from "../../keys/secrets.ts";
-import type { Attempts } from "./attempts.ts";
-import type { DeliveryCounts } from "./counts.ts";
-import type { Lane } from "../lane/lane.ts";
-import type { LaneOutcomes } from "./lane-outcomes.ts";
-import type { Limits } from "./limits.ts";
 import type { Message } from "../../messages/message.ts";
+import type { Lane } from "../lane/lane.ts";
 import { failureOf, type Outcome, outcomeOf } from "../lane/outcome.ts";
+import type { AttemptsInFlight } from "./attempt.ts";
+import type { Attempts } from "./attempts.ts";
 import type { SignedHeaders } from "./headers.ts";
+import { endGone, type OutcomeContext } from "./lane-outcomes.ts";
 import type { Transport } from "./transport.ts";
-import type { UnderWay } from "./in-flight.ts";
 
-export interface BesideOptions {
+export interface ReplayAttemptsOptions {
   readonly transport: Transport;
   readonly headersOf: SignedHeaders;
-  readonly limits: Limits;
-  readonly underWay: UnderWay;
-  readonly outcomes: LaneOutcomes;
+  readonly inFlight: AttemptsInFlight;
+  readonly outcomes: OutcomeContext;
   readonly attempts: Attempts;
-  readonly counts: DeliveryCounts;
   /** Wall clock, ms. */
   readonly clock: () => number;
 }
 
-export class Beside {
-  readonly #options: BesideOptions;
+export class ReplayAttempts {
+  readonly #options: ReplayAttemptsOptions;
 
-  constructor(options: BesideOptions) {
+  constructor(options: ReplayAttemptsOptions) {
     this.#options = options;
   }
 
@@ -36,14 +32,15 @@ export class Beside {
    * @returns undefined if the lane fails, or if no place is free: try again later
    */
   send(lane: Lane, message: Message): Promise<Outcome> | undefined {
-    const { transport, headersOf, limits, underWay, attempts, clock } = this.#options;
+    const { transport, headersOf, inFlight, outcomes: { limits }, attempts, clock } = this.#options;
     const { target } = lane;
-    // Also between two attempts of a lane that fails: what is replayed would only be one failure more.
-    const fails = lane.health.failures > 0 || lane.health.notBefore > clock();
-    const mayGo = !attempts.isStopped && !underWay.isLeaving(lane.shard) && attempts.mayGo(lane);
-    if (!mayGo || fails || clock() >= lane.expiresAt || !limits.enterBeside(target.url.origin)) return undefined;
+    const mayGo = !attempts.isStopped && !inFlight.isLeaving(lane.shard) && attempts.mayGo(lane);
+    // A lane that fails or pauses would only fail once more.
+    const isFailing = lane.health.failures > 0 || lane.health.notBefore > clock();
+    if (!mayGo || isFailing || clock() >= lane.expiresAt) return undefined;
+    if (!limits.enterReplay(target.url.origin)) return undefined;
     const headers = headersOf(target, message, clock());
-    underWay.departs(lane.shard);
+    inFlight.started(lane.shard);
     return new Promise((resolve) => {
       const settle = (outcome: Outcome) => {
         this.#settle(lane, target.url.origin, outcome);
@@ -62,12 +59,13 @@ export class Beside {
   }
 
   #settle(lane: Lane, origin: string, outcome: Outcome): void {
-    const { limits, underWay, outcomes, attempts, counts } = this.#options;
+    const { inFlight, outcomes, attempts } = this.#options;
+    const { limits, counts } = outcomes;
     if (outcome.kind === "retry" && outcome.notBefore !== undefined) limits.ease(origin);
     if (outcome.kind === "delivered") counts.replayed++;
-    if (outcome.kind === "gone" && lane.state !== "ended") outcomes.gone(lane);
+    if (outcome.kind === "gone" && lane.state !== "ended") endGone(outcomes, lane);
     attempts.again(limits.leave(origin, true));
-    underWay.lands(lane.shard);
+    inFlight.ended(lane.shard);
     attempts.pump();
   }
 }

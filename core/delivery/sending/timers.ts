@@ -1,13 +1,19 @@
 // Coarse timers: thousands of attempts and pauses share one interval, with no timer or closure of their own (ARCHITECTURE §4).
+import type { Lane } from "../lane/lane.ts";
 
-/** Something with a deadline. All of one list have the same duration, so that insertion order is deadline order. */
+/** How often pauses and slow attempts are looked at. */
+export const TICK_MS = 20;
+/** If the clock goes back by more than this, it was set back. */
+const CLOCK_STEP_MS = 1_000;
+
+/** Something with a deadline. All items of a list have the same duration, so that insertion order is deadline order. */
 export interface Timed {
   deadline: number;
   previous: Timed | undefined;
   next: Timed | undefined;
 }
 
-/** A list of things in flight under one duration; adding and removing are O(1). */
+/** Things in flight under one duration; to add and to remove are O(1). */
 export class DeadlineList<T extends Timed> {
   #first: Timed | undefined;
   #last: Timed | undefined;
@@ -35,7 +41,7 @@ export class DeadlineList<T extends Timed> {
     item.previous = item.next = undefined;
   }
 
-  /** Takes out what is due. */
+  /** Takes out the items that are due. */
   due(now: number): T[] {
     const result: T[] = [];
     while (this.#first !== undefined && this.#first.deadline <= now) {
@@ -51,7 +57,7 @@ export class DeadlineList<T extends Timed> {
   }
 }
 
-/** Wakes things at times of their own, to within a tick. A thing that no longer cares is woken all the same, and looks. */
+/** Wakes items at times of their own, to within a tick. An item that no longer waits is woken too, and has to look. */
 export class TimerWheel<T> {
   readonly #tickMs: number;
   readonly #slots = new Map<number, T[]>();
@@ -69,17 +75,17 @@ export class TimerWheel<T> {
     else items.push(item);
   }
 
-  /** Takes out what is due. */
+  /** Takes out the items that are due. */
   due(now: number): T[] {
     const slot = Math.floor(now / this.#tickMs);
     if (slot <= this.#done) {
-      // Also where the clock was set back: what is put in from now on is due by the clock as it is.
+      // If the clock was set back, items that are added from now on are due by the clock as it is.
       this.#done = slot;
       return [];
     }
     const result: T[] = [];
     if (slot - this.#done > this.#slots.size) {
-      // After a pause of the process there are fewer slots than ticks.
+      // After the process was suspended there are fewer slots than ticks.
       for (const key of [...this.#slots.keys()].filter((key) => key <= slot).sort((a, b) => a - b)) {
         result.push(...this.#slots.get(key)!);
         this.#slots.delete(key);
@@ -96,10 +102,45 @@ export class TimerWheel<T> {
     return result;
   }
 
-  /** Takes out everything, due or not. */
+  /** Takes out all items, due or not. */
   clear(): T[] {
     const all = [...this.#slots.values()].flat();
     this.#slots.clear();
     return all;
+  }
+}
+
+/** When lanes that fail may try again: one wheel for all of them. If the clock is set back, pauses stay as long as they were meant. */
+export class Pauses {
+  readonly #wheel: TimerWheel<Lane>;
+  #lastTick: number;
+
+  constructor(now: number) {
+    this.#lastTick = now;
+    this.#wheel = new TimerWheel(TICK_MS, now);
+  }
+
+  /** No attempt of the lane starts before this time, ms since 1970, or before the time that it waits for already. */
+  add(lane: Lane, until: number): void {
+    lane.pauseUntil(until);
+    this.#wheel.add(lane, lane.health.notBefore);
+  }
+
+  /** Lanes whose pause may be over: each has to look. */
+  due(now: number): Lane[] {
+    this.#followClock(now);
+    return this.#wheel.due(now);
+  }
+
+  #followClock(now: number): void {
+    const back = this.#lastTick - now;
+    this.#lastTick = now;
+    if (back < CLOCK_STEP_MS) return;
+    const pausing = new Set(this.#wheel.clear());
+    this.#wheel.due(now);
+    for (const lane of pausing) {
+      lane.shortenPause(back);
+      this.#wheel.add(lane, lane.health.notBefore);
+    }
   }
 }

@@ -95,7 +95,7 @@ describe("ends", () => {
     await eventually("it to fail", () => lost.health.failures > 0);
     assert.equal(lost.shard, shard);
     let released = false;
-    const release = rig.delivery.hold(shard, 10_000).then(() => released = true);
+    const release = rig.delivery.drain(shard, 10_000).then(() => released = true);
     await never("a release before the answer", () => released, 100);
     rig.sent[0]!.post.answered(204, undefined);
     await release;

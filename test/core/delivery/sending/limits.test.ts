@@ -7,6 +7,7 @@ import {
   Limits,
   MOST_IN_FLIGHT,
   PER_ORIGIN,
+  Queue,
   SUSPECTS_IN_FLIGHT,
   SUSPECTS_PER_ORIGIN,
 } from "../../../../core/delivery/sending/limits.ts";
@@ -34,14 +35,14 @@ describe("limits of what is in flight", () => {
   it("ARCHITECTURE §4 attempts beside the lanes take the suspects' places only, and give them back", () => {
     const limits = new Limits();
     const keys = Array.from({ length: SUSPECTS_IN_FLIGHT }, (_, n) => `http://o${n}.example`);
-    for (const key of keys) assert.equal(limits.enterBeside(key), true);
-    assert.equal(limits.enterBeside("http://another.example"), false);
+    for (const key of keys) assert.equal(limits.enterReplay(key), true);
+    assert.equal(limits.enterReplay("http://another.example"), false);
     assert.equal(fill(limits, false).length, IN_FLIGHT);
     for (const key of keys) limits.leave(key, true);
     assert.equal(limits.inFlight, IN_FLIGHT);
     const single = new Limits();
     let taken = 0;
-    while (single.enterBeside("http://one.example")) taken++;
+    while (single.enterReplay("http://one.example")) taken++;
     assert.equal(taken, SUSPECTS_PER_ORIGIN);
     for (let n = 0; n < taken; n++) single.leave("http://one.example", true);
     assert.deepEqual([single.inFlight, single.origins], [0, 0]);
@@ -177,5 +178,28 @@ describe("limits of what is in flight", () => {
       }),
       { numRuns: 100 },
     );
+  });
+});
+
+describe("a queue", () => {
+  it("gives back what it was given, in order, as an array does", () => {
+    const steps = fc.array(
+      fc.oneof(fc.record({ push: fc.nat(200) }), fc.record({ take: fc.integer({ min: -1, max: 150 }) })),
+    );
+    fc.assert(fc.property(steps, (all) => {
+      const queue = new Queue<number>();
+      const plain: number[] = [];
+      let next = 0;
+      for (const step of all) {
+        if ("push" in step) {
+          for (let n = 0; n < step.push; n++, next++) {
+            queue.push(next);
+            plain.push(next);
+          }
+        } else if (step.take === 1) assert.equal(queue.shift(), plain.shift());
+        else assert.deepEqual(queue.take(step.take), plain.splice(0, Math.max(0, step.take)));
+        assert.equal(queue.size, plain.length);
+      }
+    }));
   });
 });
