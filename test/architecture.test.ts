@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseModule, readTree, RULES, violations } from "./support/architecture.ts";
+import { parseModule, readTree, ROOMS, RULES, violations } from "./support/architecture.ts";
 
 /** Violations of a small tree given as path → source. */
 function judge(rule: keyof typeof RULES, sources: Record<string, string>): string[] {
@@ -16,6 +16,11 @@ describe("the tree", () => {
       "files were found and read",
     );
     assert.deepEqual(violations(tree), []);
+  });
+
+  it("has a file in every room that has a place", async () => {
+    const folders = new Set([...(await readTree()).keys()].map((path) => path.slice(0, path.lastIndexOf("/"))));
+    assert.deepEqual(Object.values(ROOMS).flat().filter((room) => !folders.has(room)), []);
   });
 });
 
@@ -87,6 +92,40 @@ describe("the rule on rooms", () => {
     assert.deepEqual(judge("rooms", { "core/attic/a.ts": "", "core/attic/b.ts": "", "test/anywhere/a.ts": "" }), [
       "core/attic has no place among the rooms of its tier (test/support/architecture.ts)",
     ]);
+  });
+});
+
+describe("the rule on pairs", () => {
+  const files = {
+    "core/log/log.ts": "",
+    "core/log/entry.ts": `import "../keys/key.ts";`,
+    "core/keys/key.ts": "",
+    "core/keys/ring.ts": `import "../log/log.ts";`,
+  };
+
+  it("finds two folders that import each other, though no two files do, values and types", () => {
+    const found = [
+      "core/keys and core/log import each other: core/keys/ring.ts imports core/log/log.ts, and core/log/entry.ts imports core/keys/key.ts",
+    ];
+    assert.deepEqual(judge("cycles", files), []);
+    assert.deepEqual(judge("pairs", files), found);
+    assert.deepEqual(
+      judge("pairs", { ...files, "core/keys/ring.ts": `import type { A } from "../log/log.ts";` }),
+      found,
+    );
+  });
+
+  it("finds a folder and the one it stands in, also among tests", () => {
+    const inside = {
+      "test/support/a.ts": `import "./hub/b.ts";`,
+      "test/support/hub/b.ts": `import "../c.ts";`,
+      "test/support/c.ts": "",
+    };
+    assert.equal(judge("pairs", inside).length, 1);
+  });
+
+  it("lets imports go one way", () => {
+    assert.deepEqual(judge("pairs", { ...files, "core/log/entry.ts": `import "./log.ts";` }), []);
   });
 });
 

@@ -152,6 +152,19 @@ export const RULES = {
     ];
   },
 
+  pairs: (tree) => {
+    const imports = new Map<string, string>();
+    for (const { from, to } of edges(tree)) {
+      if (roomOf(from) !== roomOf(to)) imports.set(`${roomOf(from)} → ${roomOf(to)}`, `${from} imports ${to}`);
+    }
+    return [...imports].flatMap(([direction, there]) => {
+      const [one, other] = direction.split(" → ");
+      const back = imports.get(`${other} → ${one}`);
+      if (back === undefined || one! > other!) return [];
+      return [`${one} and ${other} import each other: ${there}, and ${back}`];
+    });
+  },
+
   unresolved: (tree) =>
     [...tree.values()].flatMap(({ path, imports }) =>
       imports
