@@ -11,7 +11,7 @@ import type { Door } from "./door.ts";
 import { parseCaller } from "../requests/caller.ts";
 import { frameMaxBytes, parseContent } from "./content.ts";
 import type { Move } from "../requests/moves.ts";
-import { parseMove, parseOperation } from "../requests/operation.ts";
+import { parseMove, parseOperation } from "../requests/parse-operation.ts";
 import type { Operations } from "../requests/operations.ts";
 import type { Publish } from "../requests/publish.ts";
 import { Refusal, refusalOf } from "../requests/refusal.ts";

@@ -4,7 +4,7 @@ import { CONTENT_HEAD_MAX_BYTES, openFrame } from "../../shared/content-frame.ts
 import { IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
 import { BodyTooLargeError } from "../../shared/request-body.ts";
 import { CLIENT, TOPIC_NAME } from "../state/events.ts";
-import { HEAD, parseWith } from "../requests/operation.ts";
+import { HEAD, parseWith } from "../requests/parse-operation.ts";
 import type { Content } from "../requests/publish.ts";
 import { Refusal } from "../requests/refusal.ts";
 

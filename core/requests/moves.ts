@@ -7,7 +7,7 @@ import { type AckEvent, encodeEvent, type ReplayEvent, type ResumeEvent } from "
 import { waitForEvents } from "./accepted.ts";
 import { ackEvent } from "./ack.ts";
 import { type Admit, type KnownSubscription, refuseEnded } from "./admission.ts";
-import { refuseStale } from "./operation.ts";
+import { refuseStale } from "./parse-operation.ts";
 import { replayEvent } from "./replay.ts";
 import { resumeEvent } from "./resume.ts";
 import type { ReadStatus } from "./status.ts";

@@ -3,7 +3,7 @@
 import type { Operation, OperationAnswer } from "../../shared/core-api.ts";
 import { createDeregister, type DeregisterOptions } from "./deregister.ts";
 import { createIntent, type IntentOptions } from "./intent.ts";
-import { refuseStale } from "./operation.ts";
+import { refuseStale } from "./parse-operation.ts";
 import { createPing, type PingOptions } from "./ping.ts";
 import { createRegister, type RegisterOptions } from "./register.ts";
 import { createResults, type ResultOptions, type Results } from "./result.ts";

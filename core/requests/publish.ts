@@ -8,7 +8,7 @@ import type { Tail } from "../messages/tail.ts";
 import type { Log, Position } from "../log/log.ts";
 import { createAppendKeyed, type KeyedMarks, type KeyedOptions } from "./idempotency-key.ts";
 import { waitForMessages } from "./accepted.ts";
-import { refuseStale } from "./operation.ts";
+import { refuseStale } from "./parse-operation.ts";
 import { Refusal } from "./refusal.ts";
 import type { Registration, Topic, Topics } from "./topics.ts";
 

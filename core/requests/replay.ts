@@ -9,7 +9,7 @@ import { findDeadLetters } from "./accepted.ts";
 import type { KnownSubscription } from "./admission.ts";
 import { clientOf } from "./caller.ts";
 import { Refusal } from "./refusal.ts";
-import { refuseTooMany, rememberedIds, requestHash } from "./remembered.ts";
+import { refuseTooMany, rememberedIds, requestHash } from "./remembered-requests.ts";
 
 export interface ReplayParts {
   readonly log: Pick<Log, "end" | "partitionOf">;

@@ -4,7 +4,7 @@ import type { Log } from "../log/log.ts";
 import type { ResumeEvent } from "../state/events.ts";
 import type { KnownSubscription } from "./admission.ts";
 import { FROM, offsetOf, parsePosition } from "./position.ts";
-import { refuseTooMany, rememberedIds, requestHash } from "./remembered.ts";
+import { refuseTooMany, rememberedIds, requestHash } from "./remembered-requests.ts";
 
 /** A signed request can be replayed by anyone who saw it as long as its timestamp counts; it is remembered for twice that. */
 const SIGNED_KEPT_MS = 600_000;
