@@ -13,7 +13,7 @@ const MOST_URL_BYTES = 2_048;
 /** Many servers refuse a request with more than 8 KiB of headers. */
 const MOST_HUBS_BYTES = 4_096;
 
-/** From the Link header, else from link elements of an HTML or XML document; http(s) only, relative ones resolved against `base`. */
+/** Reads the Link header, else the link elements of an HTML or XML document. Only http(s); `base` resolves relative URLs. */
 export function advertisedLinks(
   { link, contentType, body, base }: {
     link: string | undefined;
@@ -76,7 +76,7 @@ function headerLinks(header: string): FoundLink[] {
   return links;
 }
 
-/** The part of a document that describes it: no comments, no literal text, nothing from a feed's first entry on. Entries have links of their own. */
+/** The part of a document that describes it: without comments, literal text, and a feed's entries, whose links are their own. */
 function headOf(text: string): string {
   const visible = without(without(text, "<!--", "-->"), "<![CDATA[", "]]>");
   const entry = /<(?:[A-Za-z][\w.-]*:)?(?:entry|item)\b/i.exec(visible);

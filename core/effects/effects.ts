@@ -1,5 +1,5 @@
-// What reaches out after a commit (A3.10): denied notices, verifications whose result no edge brought, fetches of pinged topics, and
-// dead letters that are sent again.
+// What reaches out after a commit (A3.10): denied notices, verifications whose result no edge brought, fetches of pinged topics,
+// and dead letters that are sent again.
 import { getLogger } from "@logtape/logtape";
 import pLimit from "p-limit";
 import { deniedUrl } from "../../shared/outbound/callback-url.ts";
@@ -63,7 +63,7 @@ export function createEffects(
     }
   }
 
-  /** Opens the secret where it signs a verification ping. If it cannot be opened here, the verification fails: no ping is unsigned. */
+  /** Opens the secret if it signs a verification ping. If it cannot be opened, the verification fails: no ping is unsigned. */
   async function verifyOpened(intent: PendingIntent, ports: VerificationPorts): Promise<Verification> {
     const { secret: sealed, ...rest } = intent;
     if (sealed === undefined || method.by !== "ping") return await verifyIntent(rest, ports);

@@ -1,5 +1,6 @@
-// GET /messages as events (WIRE §5): the backlog, then all that follows, each message once and in log order. The log is read only as
-// fast as the reader takes. The number of open streams is bounded: each holds a connection of an edge and memory (§6.7).
+// GET /messages as events (WIRE §5): the backlog, then all that follows, each message once and in log order. The log is read only
+// as fast as the reader takes. The number of open streams is bounded: each holds a connection of an edge, and memory
+// (ARCHITECTURE §6.7).
 import type { Message } from "../messages/message.ts";
 import type { Tail } from "../messages/tail.ts";
 import { Refusal } from "../requests/refusal.ts";
@@ -25,7 +26,7 @@ const PART_BYTES = 64 * 1024;
 const RETRY_MS = 2_000;
 const HEARTBEAT = Buffer.from(":\n\n");
 
-/** The stream's text as UTF-8, one part each time that it is asked for one. Heartbeats are comments; `id` is the message's cursor. */
+/** The stream's text as UTF-8, a part each time that it is asked for one. Heartbeats are comments; `id` is the message's cursor. */
 export async function* eventStream(options: EventStreamOptions): AsyncGenerator<Uint8Array, void, void> {
   const { topic, read, tail, budget, signal, heartbeatMs } = options;
   /** The first of the topic's messages that the tail offered since `next` had reached it. */

@@ -1,5 +1,5 @@
-// What an edge asks of the core: each operation becomes durable events, and is answered only then (WIRE §1, §2). Each verb has a file
-// of its own.
+// What an edge asks of the core: each operation becomes durable events, and is answered only then (WIRE §1, §2). Each verb has
+// its own file.
 import type { Operation, OperationAnswer } from "../../shared/core-api.ts";
 import { createDeregister, type DeregisterOptions } from "./deregister.ts";
 import { createIntent, type IntentOptions } from "./intent.ts";

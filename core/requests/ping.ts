@@ -15,7 +15,10 @@ export interface PingOptions {
   readonly clock: () => number;
 }
 
-/** The pings of topics with a subscription are durable when it resolves. @throws {Refusal} "not_found", "unavailable" @throws {LogError} */
+/**
+ * The pings of topics with a subscription are durable when it resolves.
+ * @throws {Refusal} "not_found", "unavailable" @throws {LogError}
+ */
 export type Ping = (operation: PingOperation) => Promise<void>;
 
 export function createPing({ log, replica, topics, registration, clock }: PingOptions): Ping {

@@ -1,4 +1,5 @@
-// replay: dead letters are to be sent again, once for each Idempotency-Key (WIRE §5, A3.8). core/effects/replay-letter.ts sends them.
+// replay: dead letters are to be sent again, once for each Idempotency-Key (WIRE §5, A3.8). core/effects/replay-letter.ts sends
+// them.
 import type { ReplayOperation } from "../../shared/core-api.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";

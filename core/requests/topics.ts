@@ -19,8 +19,8 @@ export interface Topic {
 }
 
 /**
- * The client that a new topic belongs to. `makerOf` is asked only if the topic has to be made, and no quota is checked: the subscribe
- * that makes the topic has used it already.
+ * The client that a new topic belongs to. `makerOf` is asked only if the topic has to be made, and no quota is checked: the
+ * subscribe that makes the topic has used it already.
  */
 export type Maker =
   | { readonly client: ClientIdentity | undefined }
