@@ -1,5 +1,5 @@
-// The edge: stateless, one `fetch`. Kill it at any time; what it accepted is in the log, and what it had not yet verified
-// the core verifies.
+// The edge: stateless, one `fetch`. It may be killed at any time: what it accepted is in the log, and the core verifies what
+// the edge had not verified yet.
 
 import { Hono } from "hono";
 import { getLogger } from "@logtape/logtape";
@@ -20,11 +20,11 @@ export interface EdgeOptions extends HubEndpointOptions, Pick<ReadOptions, "stal
 
 export interface Edge {
   readonly fetch: (request: Request, exchange?: Exchange) => Response | Promise<Response>;
-  /** What answers, as the router has it. */
+  /** All routes, as the router has them. */
   readonly routes: readonly { readonly method: string; readonly path: string }[];
   /** Cuts the streams of missed messages, which would go on for ever, so that requests come to an end. */
   endStreams(): void;
-  /** Lets verifications in flight end until `deadlineMs`; what is left the core takes. */
+  /** Lets verifications in flight end until `deadlineMs`; the core takes over what is left. */
   close(deadlineMs: number): Promise<void>;
 }
 

@@ -26,7 +26,7 @@ import { createEdge, type EdgeOptions } from "./edge.ts";
 import { createLimits } from "./limits/limits.ts";
 import { createVerifier } from "./hub/verifier.ts";
 
-/** Of the 15 s that a tier has to stop. */
+/** Parts of the 15 s that a tier has to stop (shared/runtime/tier.ts). */
 const REQUESTS_DEADLINE_MS = 8_000;
 const VERIFICATIONS_DEADLINE_MS = 3_000;
 

@@ -5,7 +5,7 @@ import { json, sentence } from "./answers/answers.ts";
 import type { CoreClient } from "./core/core-client.ts";
 
 export interface Operating {
-  /** The process. */
+  /** Whether the process runs. */
   readonly healthz: () => Response;
   /** Whether a core can be reached. */
   readonly readyz: () => Promise<Response>;

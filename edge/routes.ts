@@ -1,11 +1,11 @@
-// Every route of the edge, with what it needs: nothing answers that does not stand here, and nothing stands here twice.
+// Every route of the edge, with what it needs. A path that is not listed here is not answered, and none is listed twice.
 
 import type { Need } from "./auth/access.ts";
 
 export interface Route {
   readonly method: "GET" | "POST" | "OPTIONS";
   readonly path: string;
-  /** A column of the access table; `asked`: what the request asks for (`NEED_OF`). */
+  /** A column of the access table; `asked`: the column follows from what the request asks for (`NEED_OF`). */
   readonly needs: Need | "asked";
   readonly handler: HandlerName;
 }

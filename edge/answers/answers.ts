@@ -7,7 +7,7 @@ import type { HubErrorCode } from "./hub-error.ts";
 
 type HeaderMap = Record<string, string>;
 
-/** How long a client is asked to wait when the core is away or over its limits, s. */
+/** How long a client is asked to wait when the core is unavailable or a limit is reached, s. */
 const RETRY_AFTER_S = "5";
 
 /** `hub.mode=accepted`, with a status of 200 or 202. */
@@ -40,7 +40,7 @@ export function jsonOfCore(body: Uint8Array): Response {
   return new Response(body as BodyInit, { headers: JSON_HEADERS });
 }
 
-/** The answer for what a handler threw: our own refusals and the core's. Anything else is thrown on. */
+/** The answer to what a handler threw: a refusal of ours or of the core. Any other error is thrown on. */
 export function refusalOf(error: unknown): Response {
   if (error instanceof HubError) {
     return sentence(HUB_ERRORS[error.code], error.message, HUB_HEADERS[error.code]);
@@ -49,7 +49,7 @@ export function refusalOf(error: unknown): Response {
   throw error;
 }
 
-/** The same on the hub endpoint, where who asks and what it may do is answered in the form's words (WIRE §1). */
+/** The same on the hub endpoint, where 401 and 403 are form-encoded (WIRE §1). */
 export function hubRefusalOf(error: unknown): Response {
   if (!(error instanceof HubError)) return refusalOf(error);
   const status = HUB_ERRORS[error.code];
@@ -74,7 +74,7 @@ const PLAIN: HeaderMap = { "content-type": "text/plain; charset=utf-8", "x-conte
 export const UNSTORED: HeaderMap = { "cache-control": "no-store" };
 const JSON_HEADERS: HeaderMap = { "content-type": "application/json", ...UNSTORED };
 
-/** RFC 6750: the only scheme there is a name for; a subscriber's signature has none. */
+/** RFC 6750. A subscriber's signature has no scheme of its own. */
 const CHALLENGE: HeaderMap = { "www-authenticate": "Bearer" };
 
 const HUB_HEADERS: Readonly<Record<HubErrorCode, HeaderMap>> = {
@@ -91,7 +91,7 @@ const HUB_HEADERS: Readonly<Record<HubErrorCode, HeaderMap>> = {
 
 const CORE_ANSWERS: Readonly<Record<RefusalCode, (message: string) => Response>> = {
   invalid_request: (message) => sentence(400, message),
-  // The client of the core opens another session; this is what is left when it cannot.
+  // The core's client opens another session; this is the answer when it cannot.
   no_session: () => away(),
   unauthorized: (message) => sentence(401, message, CHALLENGE),
   not_found: (message) => denied(404, message),

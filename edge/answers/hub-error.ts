@@ -1,6 +1,6 @@
 // Why a request is refused before it reaches the core: one sentence that names the parameter and says what to do (WIRE §1).
 
-/** With their statuses. */
+/** Codes with their HTTP statuses. */
 export const HUB_ERRORS = {
   invalid_request: 400,
   /** Nothing in the request says who asks. */
@@ -14,12 +14,12 @@ export const HUB_ERRORS = {
   too_large: 413,
   too_many: 429,
   overloaded: 503,
-  /** What it takes to know a token is away: the client's token may be good. */
+  /** The issuer cannot be asked about a token, which may be good. */
   unavailable: 503,
 } as const;
 export type HubErrorCode = keyof typeof HUB_ERRORS;
 
-/** Its message is shown to whoever asked: no secret in it, and what was sent only in `quoted`. */
+/** The requester sees its message: it holds no secret, and text of the request only as `quoted`. */
 export class HubError extends Error {
   readonly code: HubErrorCode;
   constructor(code: HubErrorCode, message: string, options?: ErrorOptions) {
@@ -29,7 +29,7 @@ export class HubError extends Error {
   }
 }
 
-/** What was sent, as it may stand in a sentence: quoted, one line, at most 60 characters. */
+/** Text of the request as it may stand in a message: quoted, one line, at most 60 characters. */
 export function quoted(text: string): string {
   const short = text.length > 60 ? `${text.slice(0, 60)}…` : text;
   return `"${short.replace(/[\u0000-\u001f\u007f-\u009f\ud800-\udfff\u2028\u2029"]/g, "?")}"`;

@@ -1,18 +1,18 @@
-// From a token to its client: a JWT by its signature, anything else by asking its issuer; each once in a while, and together
-// where many requests carry the same one.
+// From a token to its client: a JWT is verified by its signature, any other token by asking its issuer. The result is kept for
+// a while, and requests that carry the same token at the same time share one verification.
 
 import type { Metrics } from "../../shared/metrics.ts";
 import { HubError } from "../answers/hub-error.ts";
-import { type AudienceRules, refuseOthers } from "./audience.ts";
+import { type AudienceRules, checkAudience } from "./audience.ts";
 import { type Client, clientOf } from "./client.ts";
 import type { Introspect } from "./introspection.ts";
 import { isJwt, type VerifyJwt } from "./jwt.ts";
 import { createTokenCache } from "./token-cache.ts";
 
 export interface AccessTokenOptions extends AudienceRules {
-  /** Where issuers are known by name. */
+  /** Undefined where no issuer is configured. */
   readonly verifyJwt?: VerifyJwt;
-  /** Where an introspection endpoint is known. */
+  /** Undefined where no introspection endpoint is configured. */
   readonly introspect?: Introspect;
   readonly rolesClaim: string;
   /** ms since 1970. */
@@ -23,17 +23,17 @@ export interface AccessTokenOptions extends AudienceRules {
 /** @throws {HubError} "invalid_token", "unavailable" */
 export type VerifyAccessToken = (token: string) => Promise<Client>;
 
-/** So long a verified token counts without another look at it, and never past its end: a key or a token may be taken back. */
+/** How long a verified token counts without being verified again, never past its end: a key or a token may be revoked. */
 const JWT_KEPT_MS = 300_000;
 const INTROSPECTED_KEPT_MS = 60_000;
-/** So long one that is not active is not asked about again. */
+/** How long the issuer is not asked again about a token that is not active. */
 const REFUSED_KEPT_MS = 10_000;
 
 export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAccessToken {
   const { verifyJwt, introspect, rolesClaim, clock, metrics } = options;
   const verified = createTokenCache<Client>(clock);
   const refused = createTokenCache<HubError>(clock, 1_024 * 1_024);
-  const underWay = new Map<string, Promise<Client>>();
+  const pending = new Map<string, Promise<Client>>();
   const outcomes = metrics.counter("tidings_tokens_total", "Access tokens by what came of them", ["outcome"]);
 
   async function verify(token: string): Promise<Client> {
@@ -44,13 +44,13 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
     }
     try {
       const { issuer, claims } = await look(token);
-      refuseOthers(claims, options, clock());
+      checkAudience(claims, options, clock());
       const client = clientOf(claims, issuer, rolesClaim);
       const keptMs = asJwt ? JWT_KEPT_MS : INTROSPECTED_KEPT_MS;
       verified.set(token, client, Math.min(client.expiresAt, clock() + keptMs));
       return client;
     } catch (error) {
-      // A JWT is cheap enough to look at again, and its keys may have come meanwhile.
+      // A JWT is cheap to verify again, and its keys may have come meanwhile.
       if (!asJwt && error instanceof HubError && error.code === "invalid_token") {
         refused.set(token, error, clock() + REFUSED_KEPT_MS);
       }
@@ -67,10 +67,10 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
     try {
       const before = refused.get(token);
       if (before !== undefined) throw before;
-      let answer = underWay.get(token);
+      let answer = pending.get(token);
       if (answer === undefined) {
-        answer = verify(token).finally(() => underWay.delete(token));
-        underWay.set(token, answer);
+        answer = verify(token).finally(() => pending.delete(token));
+        pending.set(token, answer);
       }
       const client = await answer;
       outcomes.inc({ outcome: "verified" });

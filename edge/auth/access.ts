@@ -16,14 +16,17 @@ export type AccessName = "open" | "public" | "token";
 /** What a route needs: the columns of the access table. */
 export type Need = "content" | "ping" | "intent" | "subscription" | "nothing";
 
-/** The access table of WIRE §6. `right`: a token with the policy's; `own`: a signature, or a token of its client or operator. */
+/**
+ * The access table of WIRE §6. `right`: a token with the right that the policy asks for; `own`: the subscription's signature, or a
+ * token of its client or of an operator.
+ */
 export const ACCESS_TABLE = {
   open: { content: "all", ping: "all", intent: "all", subscription: "all", nothing: "all" },
   public: { content: "nobody", ping: "all", intent: "all", subscription: "signature", nothing: "all" },
   token: { content: "right", ping: "right", intent: "right", subscription: "own", nothing: "all" },
 } as const satisfies Record<AccessName, Record<Need, "all" | "nobody" | "right" | "signature" | "own">>;
 
-/** Which column a request to the hub endpoint falls under. */
+/** The column of each kind of request to the hub endpoint. */
 export const NEED_OF = {
   register: "content",
   deregister: "content",
@@ -35,7 +38,7 @@ export const NEED_OF = {
 
 export interface Asker {
   readonly caller: Caller;
-  /** When what the caller showed ends, ms since 1970: no answer goes on beyond it. */
+  /** When the caller's token expires, ms since 1970; Infinity without one. No answer goes on beyond it. */
   readonly expiresAt: number;
 }
 
@@ -46,7 +49,7 @@ export interface Access {
    */
   admit(request: Request, wanted: HubRequest): Promise<Client | undefined>;
   /**
-   * Who asks about a subscription to this topic, or to move it; the core decides whether that is enough.
+   * Who asks about, or moves, a subscription to this topic; the core decides whether that is enough.
    * @throws {HubError} as `admit`
    */
   callerOf(request: SentRequest, topic: string): Promise<Asker>;
@@ -57,11 +60,11 @@ export interface TokenAccess {
   readonly policy: Policy;
 }
 
-/** ACCESS=open: anyone on this machine, tokens are not looked at; a signature that is present must be right. */
+/** ACCESS=open: anyone may do anything. Tokens are not looked at; a signature that is present must be right. */
 export const openAccess: Access = accessBy("open");
-/** ACCESS=public: a W3C hub for anyone to subscribe at; what is fetched is published, and subscriptions answer to their secret. */
+/** ACCESS=public: anyone may subscribe and ping, nobody may publish content; a subscription is read with its signature. */
 export const publicAccess: Access = accessBy("public");
-/** ACCESS=token: every request shows a token that its policy lets pass, or a subscription's signature. */
+/** ACCESS=token: every request needs a token that the policy accepts, or a subscription's signature. */
 export function tokenAccess(tokens: TokenAccess): Access {
   return accessBy("token", tokens);
 }
@@ -125,7 +128,7 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
   };
 }
 
-/** What of a client the core needs to know it again. */
+/** The part of a client by which the core recognises it. */
 export function identityOfClient({ issuer, userId }: Client): ClientIdentity {
   return { issuer, userId };
 }

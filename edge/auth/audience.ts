@@ -1,4 +1,4 @@
-// Whether a token was made for this hub, now: the claims that say for whom and when (RFC 7519 §4.1, WIRE §6).
+// Whether a token is meant for this hub and valid now: the claims that say for whom and when (RFC 7519 §4.1, WIRE §6).
 
 import { HubError } from "../answers/hub-error.ts";
 import type { Claims } from "./client.ts";
@@ -10,16 +10,16 @@ export interface AudienceRules {
   readonly matchAzp: boolean;
 }
 
-/** Clocks of issuers may be this far ahead of ours, s; a token is never taken after its `exp`. */
+/** Clocks of issuers may be this far ahead of ours, s; a token is never accepted after its `exp`. */
 const SKEW_S = 5;
 
-/** @throws {HubError} "invalid_token": expired, not valid yet, or for somebody else. `now` is ms since 1970. */
-export function refuseOthers(claims: Claims, { audience, matchAzp }: AudienceRules, now: number): void {
+/** @throws {HubError} "invalid_token": expired, not valid yet, or for another audience. `time` is ms since 1970. */
+export function checkAudience(claims: Claims, { audience, matchAzp }: AudienceRules, time: number): void {
   const { exp, nbf, aud, azp } = claims;
-  if (exp !== undefined && !(typeof exp === "number" && exp * 1_000 > now)) {
+  if (exp !== undefined && !(typeof exp === "number" && exp * 1_000 > time)) {
     throw new HubError("invalid_token", "The access token has expired; get a new one.");
   }
-  if (nbf !== undefined && !(typeof nbf === "number" && (nbf - SKEW_S) * 1_000 <= now)) {
+  if (nbf !== undefined && !(typeof nbf === "number" && (nbf - SKEW_S) * 1_000 <= time)) {
     throw new HubError("invalid_token", "The access token is not valid yet.");
   }
   if (audience.includes("*")) return;

@@ -8,7 +8,7 @@ const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
 /**
  * The token of a request; undefined if there is none.
- * @throws {HubError} "invalid_request" if there are different ones, "invalid_token" if what stands there is none
+ * @throws {HubError} "invalid_request" if there are different ones, "invalid_token" if the text is not a token
  */
 export function accessTokenOf(headers: Headers): string | undefined {
   const inHeader = fromAuthorization(headers.get("authorization"));
@@ -22,14 +22,14 @@ export function accessTokenOf(headers: Headers): string | undefined {
   if (token === MALFORMED) {
     throw new HubError("invalid_token", "Authorization carries no access token; send Bearer and the token.");
   }
-  // A browser sends cookies for whoever asks it to; another site's page may not speak as its user.
+  // A browser sends its cookies with the requests of any site's page; such a page may not act as the user.
   if (inHeader.length === 0 && comesFromAnotherSite(headers)) {
     throw new HubError("invalid_token", "A token in a cookie is not taken from a web page; send it in Authorization.");
   }
   return token;
 }
 
-/** Stands for whatever is no token. */
+/** Stands for text that is not a token. */
 const MALFORMED = "";
 
 function fromAuthorization(value: string | null): string[] {
@@ -48,7 +48,7 @@ function fromCookie(value: string | null): string[] {
   if (value === null) return [];
   return value.split(/[;,]/).flatMap((pair) => {
     const written = /^\s*Authorization=\s*"?([^"]*?)"?\s*$/.exec(pair)?.[1];
-    // An empty one is what a logout leaves behind.
+    // A logout leaves an empty one behind.
     if (written === undefined || written === "") return [];
     return [JWT.test(written) ? written : MALFORMED];
   });

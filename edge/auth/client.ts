@@ -40,7 +40,7 @@ export function clientOf(claims: Claims, issuer: string, rolesClaim: string): Cl
 }
 
 function claimAt(claims: Claims, path: string): unknown {
-  // A name may have dots itself, as a URL.
+  // A claim's name may itself contain dots, as a URL does.
   if (Object.hasOwn(claims, path)) return claims[path];
   let found: unknown = claims;
   for (const name of path.split(".")) {

@@ -34,19 +34,19 @@ export interface ProviderOptions {
   readonly now: () => number;
 }
 
-/** Nothing is fetched before the first token comes: the hub starts while its identity provider is away. */
+/** Nothing is fetched before the first token comes: the hub can start while its identity provider is down. */
 export function createTokenAccess({ settings, http, metrics, clock, now }: ProviderOptions): TokenAccess {
   const { issuer: issuers, introspectionUrl: url, introspectionClientId, introspectionClientSecret } = settings;
   const ask = createAskIssuer(http);
   if (settings.audience.includes("*")) {
     getLogger(["tidings", "edge", "auth"]).warn(
-      "TIDINGS_AUDIENCE=* takes every token of {issuers}, whomever it was made for",
+      "TIDINGS_AUDIENCE=* accepts every token of {issuers}, for any audience",
       { issuers: [...issuers, url].filter(Boolean).join(", ") },
     );
   }
   const keySets = issuers.map((issuer, index) => {
     const load = createLoad(issuer, settings.jwksUrl[index], ask);
-    return [issuer, createKeySet({ issuer, load, now: now })] as const;
+    return [issuer, createKeySet({ issuer, load, now })] as const;
   });
   const introspection = url === undefined ? {} : {
     introspect: createIntrospect({
@@ -69,7 +69,7 @@ export function createTokenAccess({ settings, http, metrics, clock, now }: Provi
   return { verify, policy: POLICIES[settings.policy] };
 }
 
-/** Where the keys are is asked anew each time, as they may move; a URL that was known goes on while that is away. */
+/** The keys' URL is discovered anew each time, since it may change; the last known URL is used while discovery fails. */
 function createLoad(issuer: string, fixed: string | undefined, ask: AskIssuer): () => Promise<JSONWebKeySet> {
   let known = fixed;
   return async () => {

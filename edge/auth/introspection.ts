@@ -12,7 +12,7 @@ export interface IntrospectionOptions {
   /** ISSUER: an answer that names another is refused. Empty: any. */
   readonly issuers: readonly string[];
   readonly ask: AskIssuer;
-  /** Questions under way at once; more are answered "unavailable". Default 64. */
+  /** Questions in flight at once; more are answered "unavailable". Default 64. */
   readonly maxConcurrent?: number;
 }
 
@@ -28,7 +28,7 @@ export function createIntrospect(options: IntrospectionOptions): Introspect {
   let asking = 0;
   let warnedAt = -Infinity;
 
-  /** Not once for each token: anyone can send as many as they like. */
+  /** At most one warning in 10 s, since anyone can send any number of tokens. */
   function warn(error: unknown): void {
     if (performance.now() - warnedAt < WARN_EVERY_MS) return;
     warnedAt = performance.now();
@@ -36,7 +36,7 @@ export function createIntrospect(options: IntrospectionOptions): Introspect {
   }
 
   async function answerTo(token: string): Promise<Claims> {
-    // Anyone can make up tokens: the hub must not be what brings its identity provider down.
+    // Anyone can make up tokens: the hub must not bring its identity provider down with them.
     if (asking >= maxConcurrent) throw unavailable();
     asking++;
     try {
@@ -59,7 +59,7 @@ export function createIntrospect(options: IntrospectionOptions): Introspect {
     if (iss !== undefined && !(typeof iss === "string" && (issuers.length === 0 || issuers.includes(iss)))) {
       throw new HubError("invalid_token", "The access token is not from an issuer that this hub trusts.");
     }
-    // RFC 7662 §2.2: iss is optional. One issuer is meant then, or else the endpoint speaks for itself.
+    // RFC 7662 §2.2: iss is optional. Without it the only issuer is meant, or the endpoint itself if there are several.
     const issuer = typeof iss === "string" ? iss : issuers.length === 1 ? issuers[0]! : url;
     // A token that a client got for itself may have no sub; RFC 9068 §2.2 would have put the client's id there.
     const claims = sub === undefined && client_id !== undefined ? { ...answer, sub: client_id } : answer;

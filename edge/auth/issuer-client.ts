@@ -1,5 +1,5 @@
-// Asking an identity provider: the operator's own addresses, so without the outbound guard, but never more bytes, more time
-// or further than this (WIRE §6: caps stay, redirects off).
+// Asks an identity provider. The operator named its addresses, so the outbound guard does not apply; size and time are capped,
+// and redirects are not followed (WIRE §6).
 
 import type { HttpClient } from "../../shared/http-client.ts";
 import { readParts } from "../../shared/request-body.ts";
@@ -12,9 +12,9 @@ export interface IssuerCall {
   readonly form?: string;
 }
 
-/** No answer, or none that is JSON of at most 512 KiB. */
+/** There was no answer, or it was not a JSON object of at most 512 KiB. */
 export class IssuerError extends Error {
-  /** Of an answer that was no 200. */
+  /** The status of an answer that was not 200. */
   readonly status: number | undefined;
   constructor(message: string, options?: ErrorOptions & { status?: number }) {
     super(message, options);
@@ -62,7 +62,7 @@ export function createAskIssuer(
   };
 }
 
-/** What a parser says of wrong JSON quotes it, and it would be logged: an answer may hold what nobody should read. */
+/** Throws an error of its own: a parser's message quotes the JSON and is logged, and an answer may hold secrets. */
 function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   let value: unknown;
   try {
@@ -85,7 +85,7 @@ async function readInTime(
   let late = false;
   const timer = setTimeout(() => {
     late = true;
-    // Whoever waits for more then gets the end.
+    // A read that waits for more then ends.
     void reader.cancel().catch(() => {});
   }, Math.max(0, leftMs));
   try {

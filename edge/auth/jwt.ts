@@ -53,7 +53,7 @@ export function createVerifyJwt({ issuers, clock }: JwtVerifierOptions): VerifyJ
       // A token without an end would be good for ever.
       requiredClaims: ["exp"],
       currentDate: new Date(clock()),
-      // Of nbf only: refuseOthers() judges exp without it.
+      // For nbf only: checkAudience() judges exp without it.
       clockTolerance: 5,
     };
     try {
@@ -81,7 +81,7 @@ async function verify(token: string, keys: JWTVerifyGetKey, options: JWTVerifyOp
   }
 }
 
-/** Not verified yet: it only chooses the keys, and is compared again with what was signed. */
+/** The issuer that a token claims. It only chooses the keys; it is compared again once the signature is verified. */
 function issuerOf(token: string): string | undefined {
   try {
     return decodeJwt(token).iss;
@@ -90,7 +90,7 @@ function issuerOf(token: string): string | undefined {
   }
 }
 
-/** What jose says of a token, for its sender: which claim or what else, never what stood there. */
+/** The refusal for an error of jose: it names the claim or the rule that was broken, and never repeats the token's text. */
 function refusalOf(error: unknown): HubError {
   if (error instanceof HubError) return error;
   const refused = (sentence: string) => new HubError("invalid_token", sentence, { cause: error });

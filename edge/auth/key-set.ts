@@ -1,5 +1,5 @@
-// An issuer's keys (RFC 7517): kept while they serve, fetched anew for a key that is not among them, never more often than
-// the cooldown, and known keys go on while the issuer is away.
+// An issuer's keys (RFC 7517). They are fetched anew for a key that is not among them, at most once per cooldown; known keys
+// stay in use while the issuer is down.
 
 import { getLogger } from "@logtape/logtape";
 import { createLocalJWKSet, errors } from "jose";
@@ -8,17 +8,17 @@ import { HubError } from "../answers/hub-error.ts";
 
 export interface KeySetOptions {
   readonly issuer: string;
-  /** Fetches the key set; rejects if the issuer is away, or what it says is no key set. */
+  /** Fetches the key set; rejects if the issuer is down, or its answer is not a key set. */
   readonly load: () => Promise<JSONWebKeySet>;
   /** Monotonic ms. */
   readonly now: () => number;
-  /** Keys this old are fetched anew in the background, ms. Default 10 min: so long a key that was taken back still counts. */
+  /** Keys this old are fetched anew in the background, ms. Default 10 min: a revoked key still counts for that long. */
   readonly maxAgeMs?: number;
   /** Between two fetches, ms. Default 10 s. */
   readonly cooldownMs?: number;
 }
 
-/** Until the first fetch has succeeded, between two of them, ms. */
+/** Between two fetches as long as none has succeeded, ms. */
 const FIRST_COOLDOWN_MS = 1_000;
 
 /** Finds the key of a token. @throws {HubError} "unavailable" if the issuer cannot be asked; {errors.JWKSNoMatchingKey} */
@@ -45,7 +45,7 @@ export function createKeySet(options: KeySetOptions): JWTVerifyGetKey {
     }
   }
 
-  /** Fetches, or waits for the fetch that is under way; not within the cooldown. */
+  /** Fetches, or waits for the fetch in flight; not within the cooldown. */
   async function refresh(cooldown: number): Promise<void> {
     if (loading === undefined && now() - triedAt >= cooldown) loading = fetchKeys();
     await loading;
@@ -66,7 +66,7 @@ export function createKeySet(options: KeySetOptions): JWTVerifyGetKey {
       try {
         return await keys(header, token);
       } catch (again) {
-        // Nobody can say whether the issuer has it: a client must not throw its token away for that.
+        // Whether the issuer has such a key is not known, and the client must not throw its token away for that.
         throw away ? unavailable() : again;
       }
     }

@@ -12,7 +12,7 @@ export type Policy = (client: Client, action: Action, topic: string) => string |
 export const POLICIES = { scopes, wso2, mosip } as const satisfies Record<string, Policy>;
 export type PolicyName = keyof typeof POLICIES;
 
-/** Reads and moves every subscription, under whatever policy. */
+/** The role that reads and moves every subscription, under any policy. */
 export const OPERATE = "websub:operate";
 
 /** `websub:publish` for all topics, `websub:publish:<topic or prefix*>` for some; `websub:subscribe` likewise. */

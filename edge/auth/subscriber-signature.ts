@@ -10,7 +10,7 @@ const SIGNATURE = "X-Subscriber-Signature";
 /** A request as it was sent. */
 export interface SentRequest {
   readonly method: string;
-  /** Of the request line. Where the runtime does not tell it (Deno, Bun), the URL as its parser writes it. */
+  /** The target of the request line. Where the runtime does not tell it (Deno, Bun), the URL as its parser writes it. */
   readonly target: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
@@ -18,7 +18,7 @@ export interface SentRequest {
 
 /**
  * The signature of a request, for the core to check; undefined if there is none.
- * @throws {HubError} "unauthorized" if there is half of one
+ * @throws {HubError} "unauthorized" if one of its two headers is missing
  */
 export async function signatureOf({ method, target, headers, body }: SentRequest): Promise<Caller | undefined> {
   const timestamp = headers.get(TIMESTAMP);

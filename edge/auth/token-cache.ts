@@ -8,10 +8,10 @@ export interface TokenCache<T> {
   readonly size: number;
 }
 
-/** Of all tokens together: bounded by configuration, not by who asks (ARCHITECTURE §6.7). */
+/** The length of all tokens together, which callers cannot raise (ARCHITECTURE §6.7). */
 const MOST_CHARACTERS = 16 * 1_024 * 1_024;
 
-/** Forgets what was used least lately beyond so many characters of tokens. `clock` is ms since 1970. */
+/** Beyond so many characters of tokens it forgets the least recently used ones. `clock` is ms since 1970. */
 export function createTokenCache<T>(clock: () => number, mostCharacters = MOST_CHARACTERS): TokenCache<T> {
   const entries = new Map<string, { readonly value: T; readonly until: number }>();
   let characters = 0;

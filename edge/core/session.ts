@@ -71,7 +71,7 @@ interface Opened {
   readonly expiresInMs: number;
 }
 
-/** A session is opened anew this long before the core ends it. */
+/** A session is replaced this long before the core ends it, ms. */
 const BEFORE_END_MS = 30_000;
 
 export function createSessions(options: SessionsOptions): Sessions {

@@ -1,5 +1,5 @@
-// Verification without a challenge (WIRE §2): code of the operator's marks a request as verified, where AUTO_VERIFY lets it.
-// The policy that comes with the hub uses the same seam as any other.
+// Verification without a challenge (WIRE §2): where AUTO_VERIFY is on, a hook may mark a request as verified. The policy that
+// comes with the hub is such a hook.
 
 import { getLogger } from "@logtape/logtape";
 import { parseHttpUrl } from "../../shared/http-url.ts";
@@ -24,7 +24,7 @@ export interface VerificationController {
   markAsVerified(request: VerifiableRequest): void;
 }
 
-/** Looks at one request, and may mark it. What it throws is logged, and the challenge goes out. */
+/** Looks at one request, and may mark it. If it throws, the error is logged and the challenge goes out. */
 export type OnIntent = (request: VerifiableRequest, controller: VerificationController) => void | Promise<void>;
 
 export class AutoVerifyError extends Error {
@@ -65,13 +65,13 @@ export async function isMarked(
 export interface RegisteredOrigin {
   readonly issuer: string;
   readonly userId: string;
-  /** As the key of `parseHttpUrl`: scheme://host:port. */
+  /** As `parseHttpUrl` writes it: scheme://host:port. */
   readonly origin: string;
 }
 
 const AUTO_VERIFY = "websub:auto-verify";
 
-/** The policy that comes with the hub: the role or scope `websub:auto-verify`, or a callback origin of this client's. */
+/** The hub's own policy marks requests of a client with the role or scope `websub:auto-verify`, or for an origin of its own. */
 export function createAutoVerify(origins: readonly RegisteredOrigin[]): OnIntent {
   return (request, controller) => {
     const { client, callback } = request;

@@ -17,11 +17,11 @@ export function guidePage(hubUrl: string): string {
 <style>body { font: 1rem/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem }
 pre { overflow-x: auto; padding: 1rem; background: #8882 }</style>
 <h1>This is a WebSub hub</h1>
-<p>It is spoken to with POST. To subscribe a callback to a topic:</p>
+<p>It takes POST requests. To subscribe a callback to a topic:</p>
 <pre>curl ${hub} --data-urlencode hub.mode=subscribe \\
   --data-urlencode hub.topic=TOPIC \\
   --data-urlencode hub.callback=https://example.com/callback</pre>
-<p>The callback is then asked with a GET whether it wants this; it must answer with the value of <code>hub.challenge</code>.
+<p>The hub then asks the callback by GET whether it wants this; it must answer with the value of <code>hub.challenge</code>.
 To publish:</p>
 <pre>curl '${hub}?hub.mode=publish&amp;hub.topic=TOPIC' \\
   -H 'Content-Type: application/json' -d '{"hello": "world"}'</pre>

@@ -1,4 +1,4 @@
-// How much of all requests' bodies the edge holds at once: memory is bounded by configuration, not by how many peers send
+// How many bytes of request bodies the edge holds at once: configuration bounds memory, not the number of peers that send
 // (ARCHITECTURE §6.7).
 
 import { HubError } from "../answers/hub-error.ts";
@@ -8,8 +8,7 @@ const FREE_BYTES = 4_096;
 
 export interface BodyBudget {
   /**
-   * Reserves room for a request's body, as long as it says it is, or for `maxBytes` if it does not say; the result gives
-   * it back.
+   * Reserves room for a request's body: its Content-Length, or `maxBytes` if it has none. The result gives the room back.
    * @throws {HubError} "overloaded"
    */
   reserve(request: Request, maxBytes: number): () => void;

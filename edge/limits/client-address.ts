@@ -1,19 +1,19 @@
-// Whose request it is, by address (TRUSTED_PROXIES): the last hop that is not one of our own proxies. What comes before it in
-// X-Forwarded-For is what that hop says, and counts for nothing.
+// The address of the client that sent a request (TRUSTED_PROXIES): the last hop that is not one of our own proxies. Earlier
+// entries of X-Forwarded-For are that hop's claims and are not used.
 
 import ipaddr from "ipaddr.js";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 export type Networks = readonly (readonly [Address, number])[];
 
-/** @throws {Error} on what is no CIDR block; the settings have refused it */
+/** @throws {Error} on text that is not a CIDR block, which the settings refuse */
 export function parseNetworks(cidrs: readonly string[]): Networks {
   return cidrs.map((cidr) => ipaddr.parseCIDR(cidr));
 }
 
 /**
  * The client's address as a limit's key: an IPv4 address, or the /64 of an IPv6 one, which is the least that one customer gets.
- * `peer` is the socket's. undefined where there is none.
+ * `peer` is the socket's address; the result is undefined without one.
  */
 export function clientAddress(
   peer: string | undefined,
@@ -41,7 +41,7 @@ export function isTrusted(peer: string | undefined, trusted: Networks): boolean 
 function parse(text: string): Address | undefined {
   const bare = text.replace(/%.*$/, "");
   if (!bare.includes(":") && !ipaddr.IPv4.isValidFourPartDecimal(bare)) return undefined;
-  // A mapped address is its IPv4 one: a socket that listens on both says the first, a proxy the second.
+  // A mapped address counts as its IPv4 address: a dual-stack socket reports the first form, a proxy the second.
   return ipaddr.isValid(bare) ? ipaddr.process(bare) : undefined;
 }
 

@@ -1,6 +1,6 @@
 // Verification is an amplifier: one request makes the hub call a host that the requester chose, up to three times. So each
-// callback host has a budget of intents that it has not confirmed, at each edge; a yes gives its place back at once, anything
-// else comes back with time. A host whose subscribers want what they asked for never meets it.
+// callback host has, at each edge, a budget of intents that it has not confirmed. A confirmation gives its place back at once;
+// other places come back with time. A host that confirms what it is asked never reaches the limit.
 
 export interface HostBudget {
   /** Takes a place for one intent; false if the host has none left. */
@@ -14,7 +14,7 @@ export interface HostBudgetOptions {
   readonly places: number;
   /** Monotonic ms. */
   readonly now: () => number;
-  /** Default a minute. */
+  /** Default 60 s. */
   readonly refillMs?: number;
   /** Hosts remembered at most. Default 100,000; above it, the one known longest begins anew. */
   readonly mostHosts?: number;
@@ -31,7 +31,7 @@ export function createHostBudget(
   if (places === 0) return { take: () => true, giveBack: () => {} };
   const accounts = new Map<string, Account>();
 
-  /** An account as of now; one that owes nothing any more is dropped. */
+  /** The account as of now; an account without used places is dropped. */
   function settle(host: string): Account | undefined {
     const account = accounts.get(host);
     if (account === undefined) return undefined;
@@ -48,7 +48,7 @@ export function createHostBudget(
       const host = unrooted(name);
       const account = settle(host);
       if (account === undefined) {
-        // Refusing strange hosts instead would let one requester close the door for all.
+        // Refusing new hosts instead would let one requester lock out all others.
         if (accounts.size >= mostHosts) accounts.delete(accounts.keys().next().value!);
         accounts.set(host, { used: 1, at: now() });
         return true;

@@ -28,31 +28,31 @@ export interface LimitSettings {
 
 export interface Limits {
   /**
-   * 414 if its URL is too long, 429 if the request's address has had its share, 503 if the core is behind, else null: before a byte of a body is read, as
-   * cheaply as can be. Operators' paths may be asked at any rate.
+   * 414 if the URL is too long, 429 if the request's address is over its limit, 503 if the core is behind, else null. It runs
+   * before a byte of a body is read, so it must cost little. Operators' paths have no limit.
    */
   refusal(request: Request, exchange: Exchange): Response | null;
-  /** Takes one request of a client that a token named, all routes together. @throws {HubError} "too_many" */
+  /** Counts one request of a token's client against its limit, all routes together. @throws {HubError} "too_many" */
   admitClient(client: ClientIdentity, route: ClientRoute): void;
-  /** Of callback hosts, in intents. */
+  /** The budgets of callback hosts, in intents. */
   readonly verifications: HostBudget;
   readonly pressure: Pressure;
-  /** Told of each request that another limit refused. */
+  /** Counts a request that was refused by the limit of this name. */
   readonly count: (limit: ServerLimit | "url" | "address" | ClientRoute | "verifications" | "overload") => void;
 }
 
 /** Where a client went over its limit: the hub endpoint, what is read of a subscription, its events, what moves it. */
 export type ClientRoute = "client" | "client_reads" | "client_events" | "client_moves";
 
-/** What operators and their probes ask, often from one address for all (WIRE §8). */
+/** The paths of operators and their probes, which often share one address (WIRE §8). */
 const OPERATING = new Set(["/healthz", "/readyz", "/metrics", "/hub/actuator/health"]);
 
-/** For people. */
+/** What a 503 says under overload. */
 export const BEHIND = "The hub has more to do than it can in time; send it again a little later.";
-/** Refusing those who come again at once must not take the time of those who are taken. */
+/** A refused connection rests so long, ms: clients that repeat at once must not take the time of accepted requests. */
 const REST_MS = 1_000;
 
-/** `busyMs`: for how long this process itself was late so far, in ms. */
+/** `busyMs`: how long this process itself has been late in all, ms. */
 export function createLimits(
   settings: LimitSettings,
   metrics: Metrics,
@@ -77,7 +77,7 @@ export function createLimits(
   );
   const count: Limits["count"] = (limit) => limited.inc({ limit });
 
-  /** Not a proxy's connection: others are on it. */
+  /** A proxy's connection does not rest, since other clients share it. */
   const letRest = ({ address, rest }: Exchange) => {
     if (!isTrusted(address, trusted)) rest?.(REST_MS);
   };

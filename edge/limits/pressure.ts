@@ -1,6 +1,6 @@
-// How much the edge asks of the core at once. While answers come within the target the limit grows; when they do not, it is
-// halved, so that what cannot be done in time is refused at once (503) instead of waiting for a log that is behind. The
-// queue stays short: what is accepted is answered about as fast under overload as without.
+// How many requests the edge has at the core at once. The limit grows while answers come within the target, and is halved when
+// they do not. A request above the limit is refused at once (503) instead of waiting for a log that is behind. The queue stays
+// short: accepted requests are answered about as fast under overload as without it.
 
 export interface Pressure {
   /** Whether one more would be refused now. Costs next to nothing: it is asked before a body is read. */
@@ -16,11 +16,11 @@ export interface PressureOptions {
   readonly targetMs: number;
   /** Monotonic ms. */
   readonly now: () => number;
-  /** For how long this process itself was late so far, ms, all told: no sign of the core's. Default never. */
+  /** How long this process itself has been late in all, ms: that time says nothing about the core. Default always 0. */
   readonly busyMs?: () => number;
-  /** Always allowed, so that it is seen when the core is back. Default 16. */
+  /** The limit never falls below this, so that the edge notices when the core is back. Default 16. */
   readonly least?: number;
-  /** Default 1,024. */
+  /** The limit never rises above this. Default 1,024. */
   readonly most?: number;
 }
 
@@ -31,17 +31,17 @@ export function createPressure(
   const idle = () => now() - busyMs();
   let limit = Math.min(most, 256);
   let cutAt = -Infinity;
-  // When each was begun, in that order: the first is the oldest.
+  // When each request began, the oldest first.
   const begun = new Map<object, number>();
 
   function late(time: number): void {
-    // Once in a target's time: what comes late together is one sign.
+    // At most one cut per target time: answers that are late together are one sign.
     if (time - cutAt < targetMs) return;
     cutAt = time;
     limit = Math.max(least, Math.floor(limit / 2));
   }
 
-  /** A core that answers nothing is seen by the age of what waits. */
+  /** A core that answers nothing shows in the age of the oldest request. */
   function look(): void {
     if (begun.size < least) return;
     const time = idle();
@@ -57,7 +57,7 @@ export function createPressure(
     begun.delete(key);
     const time = idle();
     if (time - at > targetMs) return late(time);
-    // Only a limit that is used says anything by being kept.
+    // The limit grows only while at least half of it is in use: an unused limit proves nothing.
     if (begun.size * 2 >= limit) limit = Math.min(most, limit + 2 / limit);
   }
 

@@ -1,5 +1,5 @@
-// How many requests a second one key may make: a token bucket each, in bounded memory. Whoever calls it says what a key is: an
-// address, a client.
+// How many requests a second each key may make: one token bucket a key, in bounded memory. The caller chooses the keys:
+// addresses, clients.
 
 export interface RateLimit {
   /** Takes one request of this key: 0 if it may go on, else the seconds after which the next one may. */
@@ -15,7 +15,7 @@ export interface RateLimitOptions {
   readonly mostKeys?: number;
 }
 
-/** Seconds' worth that may come at once. */
+/** How many seconds' worth of requests may come at once. */
 export const BURST_S = 10;
 
 interface Bucket {
@@ -26,7 +26,7 @@ interface Bucket {
 export function createRateLimit({ perSecond, now, mostKeys = 100_000 }: RateLimitOptions): RateLimit {
   if (perSecond === 0) return { take: () => 0 };
   const burst = perSecond * BURST_S;
-  // Two generations instead of an order of use: what was not asked for since the last turn goes with the older one.
+  // Two generations instead of an order of use: a key that was not used since the last change goes with the older generation.
   let young = new Map<string, Bucket>();
   let old = new Map<string, Bucket>();
 

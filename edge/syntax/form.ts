@@ -19,10 +19,8 @@ export class Parameters {
   all(...names: string[]): string[] {
     return this.#pairs.filter((pair) => names.includes(pair[0])).map((pair) => pair[1]);
   }
-  has(name: string): boolean {
-    return this.first(name) !== undefined;
-  }
-  /** Whether anything is there beside these names. */
+
+  /** Whether there is a parameter of another name. */
   hasOtherThan(...names: string[]): boolean {
     return this.#pairs.some((pair) => !names.includes(pair[0]));
   }

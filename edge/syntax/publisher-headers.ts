@@ -1,4 +1,4 @@
-// Of the publisher's own headers only these travel with the message (WIRE §3); credentials and hop-by-hop headers never do.
+// The allow-list of the publisher's own headers that travel with the message (WIRE §3): no credentials, no hop-by-hop headers.
 
 import { HubError } from "../answers/hub-error.ts";
 

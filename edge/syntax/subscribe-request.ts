@@ -74,7 +74,7 @@ function parseCallback(value: string | undefined, guard: OutboundGuard): string 
   if (value === "") throw refuse("hub.callback is empty; send the URL to call");
   if (!fitsInBytes(value, MAX_CALLBACK_BYTES)) throw refuse(`hub.callback is longer than ${MAX_CALLBACK_BYTES} bytes`);
   try {
-    // WIRE §2: what a literal says is refused at once; names are resolved only at verification.
+    // WIRE §2: a forbidden literal address is refused at once; names are resolved only at verification.
     const verdict = guard.judgeUrl(parseHttpUrl(value));
     if (verdict !== null) throw refuse(`hub.callback ${verdict.clause}`);
     return value;
@@ -89,7 +89,7 @@ function parseLease(value: string | undefined, rules: SubscribeRules): number {
   if (!/^[0-9]+$/.test(value) || /^0+$/.test(value)) {
     throw refuse("hub.lease_seconds must be a positive decimal integer");
   }
-  // Any number of digits is a number; H40: none of them is for ever.
+  // H40: any number of digits is a number, and no lease is perpetual.
   return Math.min(rules.leaseMaxMs, Math.max(rules.leaseMinMs, Number(value) * 1_000));
 }
 
@@ -112,7 +112,7 @@ function parseStart(value: string | undefined): string | undefined {
   if (value === undefined) return undefined;
   if (value === "latest" || value === "earliest") return value;
   const isTime = !Number.isNaN(parseIsoTime(value));
-  // Whether a cursor is one, and of this topic, is for the core to say.
+  // The core decides whether this is a cursor of this topic.
   const mayBeCursor = /^[A-Za-z0-9_-]{8,256}$/.test(value) && !/^\d{4}-/.test(value);
   if (!isTime && !mayBeCursor) {
     throw refuse("hub.start must be latest, earliest, an ISO-8601 time with a zone, or a cursor");

@@ -17,7 +17,7 @@ export type ResolveAll = (
   callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
 ) => void;
 
-export type GuardedLookup = (
+type GuardedLookup = (
   hostname: string,
   options: LookupOptions,
   callback: (
@@ -28,7 +28,7 @@ export type GuardedLookup = (
 ) => void;
 
 /** A `lookup` for net.connect and tls.connect that fails with ForbiddenAddressError if any resolved address is forbidden. */
-export function createGuardedLookup(guard: OutboundGuard, resolve: ResolveAll = systemLookup): GuardedLookup {
+function createGuardedLookup(guard: OutboundGuard, resolve: ResolveAll = systemLookup): GuardedLookup {
   return (hostname, options, callback) => {
     resolve(hostname, { ...options, all: true }, (error, addresses) => {
       if (error !== null) return callback(error, []);

@@ -38,7 +38,7 @@ export function absolutePath(path: string): string {
 }
 
 /** Whether a launcher started this process and still holds the other end of its IPC channel. */
-export function isLaunched(): boolean {
+function isLaunched(): boolean {
   return process.connected === true;
 }
 
@@ -48,7 +48,7 @@ export function announceReady({ url, name }: { readonly url: string; readonly na
   else say(`${name} ready at ${url}`);
 }
 
-export type StopReason = "SIGINT" | "SIGTERM" | "SIGHUP" | "launcher gone";
+type StopReason = "SIGINT" | "SIGTERM" | "SIGHUP" | "launcher gone";
 
 /** Signals this close together are one request: on Ctrl-C the terminal sends one and npm forwards another. */
 const ONE_REQUEST_MS = 1000;

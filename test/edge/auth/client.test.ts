@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { refuseOthers } from "../../../edge/auth/audience.ts";
+import { checkAudience } from "../../../edge/auth/audience.ts";
 import { type Claims, clientOf } from "../../../edge/auth/client.ts";
 import { HubError } from "../../../edge/answers/hub-error.ts";
 
@@ -73,7 +73,7 @@ describe("WIRE §6 for whom and when", () => {
   ];
   for (const [what, claims, audience, matchAzp, passes] of TABLE) {
     it(`${what}: ${passes ? "passes" : "refused"}`, () => {
-      const judge = () => refuseOthers(claims, { audience, matchAzp }, now);
+      const judge = () => checkAudience(claims, { audience, matchAzp }, now);
       if (passes) judge();
       else assert.throws(judge, refused);
     });
