@@ -1,5 +1,5 @@
-// A delivery in one line for a terminal. What comes from outside may hold anything, so nothing of it reaches the terminal
-// but printable characters.
+// A delivery in one line for a terminal. Text from outside may hold anything, so only its printable characters reach the
+// terminal.
 
 import { hexOf } from "../shared/encoding.ts";
 import type { Delivery } from "./listener.ts";

@@ -11,7 +11,7 @@ export interface Checked {
   readonly hub: Verdict;
   /** `webhook-signature`, over id, timestamp and body; "stale": right, but the timestamp is over 5 minutes off. */
   readonly webhook: Verdict | "stale";
-  /** The body can be trusted: one of them at least is good, and none is anything but good or missing. */
+  /** The body can be trusted: one of them is good, and the other is good or missing. */
   readonly good: boolean;
 }
 

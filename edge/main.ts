@@ -1,6 +1,6 @@
 // The edge's process.
 
-import { createNoteBlocked, noting } from "../shared/outbound/blocked-calls.ts";
+import { createNoteBlocked, notingGuard } from "../shared/outbound/blocked-calls.ts";
 import { createOutboundGuard } from "../shared/outbound/guard.ts";
 import { pause } from "../shared/pause.ts";
 import { USER_AGENT } from "../shared/product.ts";
@@ -61,7 +61,7 @@ await runTier("edge", async ({ settings, metrics }) => {
     limits,
     ...autoVerifyOf(settings),
     metrics,
-    rules: { ...settings, guard: noting(guard, noteBlocked) },
+    rules: { ...settings, guard: notingGuard(guard, noteBlocked) },
     messageMaxBytes: settings.messageMaxBytes,
     compactJson: settings.compactJson,
     hubUrl: settings.hubUrl,

@@ -4,9 +4,9 @@ import type { ClientIdentity, OperationHead } from "./core-api.ts";
 
 export interface ContentHead extends OperationHead {
   readonly topic: string;
-  /** Who publishes; none: the anonymous client. */
+  /** Who publishes; absent: the anonymous client. */
   readonly client?: ClientIdentity;
-  /** The publisher's Idempotency-Key, verbatim (`IDEMPOTENCY_KEY`); none: each operation is a message of its own. */
+  /** The publisher's Idempotency-Key, verbatim (`IDEMPOTENCY_KEY`); absent: each operation is a message of its own. */
   readonly key?: string;
   /** The publisher's Content-Type, verbatim. */
   readonly contentType: string;
@@ -16,7 +16,7 @@ export interface ContentHead extends OperationHead {
   readonly traceparent?: string;
 }
 
-/** Room for the topic, 16 KiB of headers and a key, whatever of them JSON escapes. */
+/** Room for the topic, 16 KiB of headers and a key, all escaped as JSON may escape them. */
 export const CONTENT_HEAD_MAX_BYTES = 128 * 1024;
 
 const LENGTH_BYTES = 4;
@@ -32,7 +32,7 @@ export function frameContent(head: ContentHead, body: Uint8Array): Uint8Array {
   return frame;
 }
 
-/** The head, not yet looked at, and the body, a view of the frame. undefined: it is no frame. */
+/** The head, not yet checked, and the body, a view of the frame; undefined if it is not a frame. */
 export function openFrame(frame: Uint8Array): { readonly head: unknown; readonly body: Uint8Array } | undefined {
   if (frame.length < LENGTH_BYTES) return undefined;
   const length = new DataView(frame.buffer, frame.byteOffset).getUint32(0);

@@ -18,7 +18,7 @@ export interface ClientIdentity {
 export interface RegisterOperation extends OperationHead {
   readonly kind: "register";
   readonly topic: string;
-  /** Whose the topic becomes, if it is new; none: the anonymous client's. */
+  /** The client that owns the topic, if it is new; absent: the anonymous client. */
   readonly client?: ClientIdentity;
 }
 export interface DeregisterOperation extends OperationHead {
@@ -40,7 +40,7 @@ export interface IntentOperation extends OperationHead {
   readonly concurrency?: number;
   /** `hub.start` as sent: latest, earliest, an ISO-8601 time or a cursor; subscribe only. */
   readonly start?: string;
-  /** Who asked; none: the anonymous client. A verified subscribe makes the subscription this client's. */
+  /** Who asked; absent: the anonymous client. A verified subscribe makes the subscription this client's. */
   readonly client?: ClientIdentity;
   /** The edge's policy marks this very request as verified (WIRE §2): it counts where `AUTO_VERIFY` and the fold say so. */
   readonly marked?: true;
@@ -63,7 +63,7 @@ export interface ResultOperation extends OperationHead {
 export interface PingOperation extends OperationHead {
   readonly kind: "ping";
   readonly topics: readonly string[];
-  /** Whose a topic becomes that is new. */
+  /** The client that owns those topics that are new; absent: the anonymous client. */
   readonly client?: ClientIdentity;
 }
 export type Operation = RegisterOperation | DeregisterOperation | IntentOperation | ResultOperation | PingOperation;
@@ -89,7 +89,7 @@ export interface ReplayOperation extends MoveHead {
   /** A message id; without it, all dead letters that there are. */
   readonly letter?: string;
 }
-/** A position moved, or dead letters sent again, from outside (WIRE §5); answered with the status after it. */
+/** Moves a position, or sends dead letters again, on a request from outside (WIRE §5); answered with the status after it. */
 export type MoveOperation = AckOperation | ResumeOperation | ReplayOperation;
 
 /** Paths of the core's HTTP app, all on `CORE_LISTEN`. */
@@ -146,12 +146,12 @@ export interface SignedRequest {
 /** A `Caller` as JSON, percent-encoded (encodeURIComponent). */
 export const CALLER_HEADER = "x-tidings-caller";
 
-/** What the core's server must take of the request line and headers: topic, callback and a signed caller, percent-encoded. */
+/** How long request line and headers may be together at the core: topic, callback and a signed caller, percent-encoded. */
 export const CORE_MAX_HEADER_BYTES = 128 * 1024;
 
 export type OperationAnswer =
   | { readonly kind: "done" }
-  /** `verify`: the edge is to verify intent. Without it the core does, or has denied it. `offset` orders the intents of a pair. */
+  /** `verify`: the edge is to verify the intent; if false, the core verifies or has denied it. `offset` orders a pair's intents. */
   | { readonly kind: "intent"; readonly offset: number; readonly verify: boolean };
 
 export interface ContentAnswer {
@@ -217,7 +217,7 @@ export interface CoreRefusal {
   /** One sentence that names the parameter and says what to do. Safe to show to the requester. */
   readonly message: string;
 }
-/** With their statuses between the tiers. */
+/** Codes with their statuses between the tiers. */
 export const REFUSALS = {
   invalid_request: 400,
   /** No token and no right signature: the same for an unknown pair, a pair without a secret and a wrong signature. */
@@ -234,7 +234,7 @@ export const REFUSALS = {
   /** The operation is older than 90 s: it is not retried. */
   stale_operation: 409,
   unavailable: 503,
-  /** As much as this core does at once is under way: asking again at once does not help. */
+  /** This core already does as much as it can at once: asking again at once does not help. */
   overloaded: 503,
 } as const;
 export type RefusalCode = keyof typeof REFUSALS;

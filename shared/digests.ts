@@ -5,8 +5,8 @@ import { base64UrlOf } from "./encoding.ts";
 
 export interface Digests {
   /**
-   * HMAC-SHA256 under this key, base64url, of a text's UTF-8 and the bytes after it. Made once for many: taking a key in costs
-   * more than the MAC.
+   * HMAC-SHA256 under this key, base64url, of a text's UTF-8 and the bytes after it. One function serves many requests, since
+   * importing a key costs more than a MAC.
    */
   hmac(key: Uint8Array): (text: string, body: Uint8Array) => string | Promise<string>;
 }

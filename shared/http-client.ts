@@ -25,7 +25,7 @@ export interface HttpStream {
   readonly body: ReadableStream<Uint8Array>;
 }
 
-/** No complete answer: whether the request was acted upon is not known. */
+/** There was no complete answer. Whether the request was acted upon is not known. */
 export class HttpClientError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
@@ -33,7 +33,7 @@ export class HttpClientError extends Error {
   }
 }
 
-/** PEM texts: whom to trust instead of the system's authorities, and what to show if asked. */
+/** PEM texts: the authorities to trust instead of the system's, and the certificate to show if asked. */
 export interface ClientTls {
   readonly ca?: string | undefined;
   readonly cert?: string | undefined;
@@ -53,7 +53,7 @@ export interface HttpClient {
 
 export const MAX_REPLY_BYTES = 16 * 1024 * 1024;
 
-/** The client where only `fetch` is there (Bun, workerd). */
+/** The client for runtimes that have only `fetch` (Bun, workerd). */
 export function createFetchClient(fetchFunction: typeof fetch = fetch): HttpClient {
   const stop = new AbortController();
   async function fetchAnswer(

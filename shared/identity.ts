@@ -14,7 +14,7 @@ export function isHttpUrl(text: string): boolean {
  */
 export function identityOf(topicOrCallback: string): string {
   if (!isHttpUrl(topicOrCallback) || !topicOrCallback.includes("%")) return topicOrCallback;
-  // §5.1.1: "percent-encoded non-reserved characters" are decoded; %2F and its like stay, they mean something else.
+  // §5.1.1: "percent-encoded non-reserved characters" are decoded; escapes such as %2F stay, since they mean something else.
   return topicOrCallback.replace(UNRESERVED_ESCAPE, (escape) => {
     const character = String.fromCharCode(parseInt(escape.slice(1), 16));
     return /[A-Za-z0-9\-._~]/.test(character) ? character : escape;

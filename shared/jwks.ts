@@ -20,7 +20,7 @@ export type EdgePublicKey = v.InferOutput<typeof EDGE_PUBLIC_KEY>;
 /** An edge's private key (Ed25519). */
 export type EdgeKey = v.InferOutput<typeof EDGE_KEY>;
 
-/** Keys that are not what they should be; the message follows the name of where they came from and repeats nothing of them. */
+/** Keys of a wrong form. The message is to follow the name of their source, and repeats nothing of them. */
 export class KeyError extends Error {
   constructor(message: string) {
     super(message);
@@ -33,7 +33,7 @@ export function parseCoreKeys(text: string): readonly CoreKey[] {
   return parseSet(text, CORE_KEY, "X25519 private keys with kid, x and d");
 }
 
-/** What an edge may seal to: the public JWKS of a core, the first one first. @throws {KeyError} */
+/** The public JWKS of a core, which an edge may seal to; the first key is the newest. @throws {KeyError} */
 export function parseSealingKeys(jwks: unknown): readonly SealingKey[] {
   return keysOf(jwks, SEALING_KEY, "X25519 keys with kid and x");
 }

@@ -23,7 +23,7 @@ export interface Metrics {
     labelNames: readonly string[],
     read: () => Iterable<readonly [labels: Labels, total: number]>,
   ): void;
-  /** `collect` is called at each scrape, to set values that are cheaper asked than kept; the scrape waits for it. */
+  /** `collect` is called at each scrape, to set values that cost less to ask for than to keep; the scrape waits for it. */
   gauge(
     name: string,
     help: string,

@@ -1,12 +1,12 @@
-// A body that is made as fast as its reader takes it, and no faster: nothing is buffered for one that does not read, and one
-// that never reads is given up (ARCHITECTURE §6.7).
+// A body that is made no faster than its reader takes it: nothing is buffered for a reader that stalls, and a reader that stalls
+// for too long is given up (ARCHITECTURE §6.7).
 
 export interface PacedBodyOptions {
-  /** A reader that was given something, and asks for nothing more in this time, is given up, ms. */
+  /** A reader that got something and asks for nothing more in this time is given up, ms. */
   readonly stallMs: number;
-  /** A source that was asked, and yields nothing in this time, is given up, ms. Default: never. */
+  /** A source that is asked and yields nothing in this time is given up, ms. Default: never. */
   readonly silenceMs?: number;
-  /** What a body is that was cut short: just its end (of events, whose reader comes back), or broken off. */
+  /** How a body that is cut short ends: as if it were complete (events, whose reader comes back), or broken off. */
   readonly cutShort: "ends" | "breaks";
   /** How to break off. Without it the body is an error, which a server may log as its own. */
   readonly breakOff?: (() => void) | undefined;
@@ -17,7 +17,7 @@ export interface PacedBodyOptions {
 }
 
 /**
- * A body of the parts that `make` yields; its signal is aborted as soon as nobody wants more of them. A source that throws
+ * A body of the parts that `make` yields; its signal is aborted as soon as no more of them are wanted. A source that throws
  * cuts the body short.
  */
 export function createPacedBody(
@@ -34,7 +34,7 @@ export function createPacedBody(
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);
     over.abort();
-    // What the source still does is nobody's concern.
+    // The body has ended: an error of the source no longer matters.
     source.return?.().catch(() => {});
     onEnd?.();
     return true;

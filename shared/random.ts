@@ -1,4 +1,4 @@
-// Randomness from the platform's own generator, which Node, Deno, Bun and workerd all have. Taken from it in larger pieces:
+// Randomness from the platform's own generator, which Node, Deno, Bun and workerd all have. It is taken in larger pieces, since
 // asking for 16 bytes costs as much as asking for thousands.
 
 import { base64UrlOf } from "./encoding.ts";

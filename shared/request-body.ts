@@ -1,4 +1,4 @@
-// A request's body as bytes, never more of them than allowed (413 of WIRE §1).
+// A request's body as bytes, with a limit on their number (413 of WIRE §1).
 
 /** The body is, or says it is, longer than `maxBytes`. */
 export class BodyTooLargeError extends Error {
@@ -18,7 +18,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<Uint
   const declared = request.headers.get("content-length");
   if (declared !== null) {
     if (!(Number(declared) <= maxBytes)) throw new BodyTooLargeError(maxBytes);
-    // Every server holds a body to its Content-Length, so that here the cheap way is bounded.
+    // Every server cuts a body at its Content-Length, so that the cheap way is bounded here.
     return new Uint8Array(await request.arrayBuffer());
   }
   if (request.body === null) return new Uint8Array(0);

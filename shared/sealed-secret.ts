@@ -1,4 +1,4 @@
-// A sealed hub.secret (ARCHITECTURE §5): a compact JWE (RFC 7516), ECDH-ES to a core's public key. Whoever seals cannot open.
+// A sealed hub.secret (ARCHITECTURE §5): a compact JWE (RFC 7516), ECDH-ES to a core's public key. A sealer cannot open it.
 import { CompactEncrypt, importJWK } from "jose";
 import { base64UrlOf } from "./encoding.ts";
 import { identityOf } from "./identity.ts";

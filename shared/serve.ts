@@ -1,12 +1,12 @@
 // The serving port: one fetch handler behind a listening socket. The adapters are in shared/runtime/serve*.ts.
 
-/** What a runtime tells of a request beside the Request itself: Node all, Deno and Bun the address. */
+/** What a runtime tells about a request beside the Request itself: Node all of it, Deno and Bun the address. */
 export interface Exchange {
   /** The peer's address, as its socket says. */
   readonly address?: string | undefined;
   /** The target as it stood in the request's first line; `request.url` may be normalised. */
   readonly target?: string;
-  /** Reads nothing more from this connection for so long after its answer, ms: whoever comes again at once has to wait. */
+  /** Reads nothing from this connection for so long after the answer, ms: a client that repeats at once has to wait. */
   readonly rest?: (ms: number) => void;
   /** Breaks the connection off, so that the client sees that the answer it has is not whole. */
   readonly breakOff?: () => void;
@@ -39,7 +39,7 @@ export interface ServeOptions {
   readonly requestTimeoutMs?: number;
   /** How long the answer to a GET may stand still because its client takes nothing of it, or nothing comes, ms. Default 60 s. */
   readonly stallTimeoutMs?: number;
-  /** Told of each refusal of the server's own. Node only. */
+  /** Called for each request that the server itself refuses. Node only. */
   readonly onRefused?: (limit: ServerLimit) => void;
   /** How long an idle connection stays open, ms. Default 65 s: longer than clients and proxies keep theirs. */
   readonly keepAliveTimeoutMs?: number;
@@ -49,7 +49,7 @@ export interface Served {
   /** scheme://host:port, without a slash at the end. */
   readonly url: string;
   readonly port: number;
-  /** New connections meet this certificate. @throws {Error} where the runtime cannot change it, or it is wrong */
+  /** Serves new connections with this certificate. @throws {Error} where the runtime cannot change it, or it is wrong */
   useTls(tls: ServeTls): void;
   /** Takes no new connections, lets requests in flight end, and cuts what is left after `deadlineMs`. Idempotent. */
   close(deadlineMs: number): Promise<void>;

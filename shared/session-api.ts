@@ -18,7 +18,7 @@ export interface SessionAnswer {
   readonly jwks: { readonly keys: readonly object[] };
 }
 
-/** What every request of a session carries: a `SessionTicket`, its parts with a dot between them. One header, as each costs. */
+/** The header of every request in a session: a `SessionTicket`, its parts joined by dots. It is one header, since each costs. */
 export const SESSION_HEADER = "x-tidings-session";
 
 export interface SessionTicket {
@@ -35,7 +35,7 @@ export function writeTicket({ session, time, number, mac }: SessionTicket): stri
   return `${session}.${time}.${number}.${mac}`;
 }
 
-/** undefined if it is none: then nothing was signed. */
+/** The ticket in a header; undefined if there is none. */
 export function readTicket(header: string | null): SessionTicket | undefined {
   const parts = /^([A-Za-z0-9_-]{22})\.([0-9]{1,15})\.([1-9][0-9]{0,14})\.([A-Za-z0-9_-]{43})$/.exec(header ?? "");
   if (parts === null) return undefined;
@@ -53,7 +53,7 @@ export interface SignedParts extends Omit<SessionTicket, "mac"> {
   readonly header: (name: string) => string | null | undefined;
 }
 
-/** What the MAC is over, before the body: a line each, which no part can have within, and an empty one. */
+/** The text that the MAC covers before the body: one line a part, then an empty line. No part can contain a line break. */
 export function sessionText({ method, target, session, time, number, header }: SignedParts): string {
   let text = `tidings-1\n${method}\n${target}\n${session}\n${time}\n${number}`;
   for (const name of TRUSTED_HEADERS) {

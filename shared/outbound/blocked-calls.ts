@@ -1,5 +1,5 @@
-// Calls that the guard refused (WIRE §7): counted by path and reason and logged with the host, for the operator alone. Whoever
-// named the host learns nothing of it beyond what the name itself says.
+// Calls that the guard refused (WIRE §7): counted by path and reason, and logged with the host, for the operator alone. The
+// requester that named the host learns no more than what the URL itself says.
 
 import { getLogger } from "@logtape/logtape";
 import type { Metrics } from "../metrics.ts";
@@ -16,7 +16,7 @@ export interface BlockedCall {
 
 export type NoteBlocked = (blocked: BlockedCall) => void;
 
-/** Counts and logs, at most `LOGGED_A_MINUTE` lines a minute: who can cause them must not fill a disk. */
+/** Counts and logs, at most `LOGGED_A_MINUTE` lines a minute: requesters cause them, and must not fill a disk. */
 export function createNoteBlocked(metrics: Metrics, now: () => number): NoteBlocked {
   const logger = getLogger(["tidings", "guard"]);
   const blocked = metrics.counter(
@@ -30,18 +30,18 @@ export function createNoteBlocked(metrics: Metrics, now: () => number): NoteBloc
     blocked.inc({ path, reason });
     if (now() - minute >= 60_000) [minute, logged] = [now(), 0];
     if (++logged > LOGGED_A_MINUTE) return;
-    const rest = logged === LOGGED_A_MINUTE ? " (more are only counted, for a minute)" : "";
+    const rest = logged === LOGGED_A_MINUTE ? " (for a minute, further ones are only counted)" : "";
     const properties = { host: host.slice(0, 253), path, reason, rest };
-    // A URL that says it itself is a client's mistake, told as 400; a name that turns out so is worth a warning.
-    if (path === "request") logger.info("Not taken: {host}: {reason}{rest}", properties);
-    else logger.warn("Not called: {host}, for a {path}: {reason}{rest}", properties);
+    // A forbidden address in a URL is a client's mistake, answered 400; a name that resolves to one deserves a warning.
+    if (path === "request") logger.info("Refused a request that names {host}: {reason}{rest}", properties);
+    else logger.warn("Did not call {host} for a {path}: {reason}{rest}", properties);
   };
 }
 
 const LOGGED_A_MINUTE = 60;
 
-/** The guard as it judges the URLs of requests, each refusal noted. */
-export function noting(guard: OutboundGuard, note: NoteBlocked): OutboundGuard {
+/** The guard for the callbacks that requests name: each refusal is noted. */
+export function notingGuard(guard: OutboundGuard, note: NoteBlocked): OutboundGuard {
   return {
     ...guard,
     judgeUrl: (url) => {

@@ -20,8 +20,8 @@ export function embeddedAddresses(address: Address): Address[] {
   }
   // NAT64's well-known prefix, RFC 6052 §2.1.
   if (startsWith(0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0)) return [last];
-  // NAT64's local-use prefix, RFC 8215: which of RFC 6052's forms a network uses nobody outside knows, so each counts that
-  // can (no gateway sends to 0.0.0.0/8). It is not global itself, so it must also be allowed by name.
+  // NAT64's local-use prefix, RFC 8215: only the network knows which of RFC 6052's forms it uses, so every possible form counts
+  // (no gateway sends to 0.0.0.0/8). The address is not global itself, so it must also be allowed by name.
   if (startsWith(0, 0x64, 0xff, 0x9b, 0, 1)) {
     const forms = [at(6, 7, 9, 10), at(7, 9, 10, 11), at(9, 10, 11, 12)];
     return [address, last, ...forms.filter((form) => form.octets[0] !== 0)];

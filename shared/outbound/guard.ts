@@ -20,21 +20,21 @@ export type ForbiddenReason =
   | "unspecified"
   | "not_global"
   | "not_an_address"
-  /** No URL that could be called: credentials, no host, another scheme. */
+  /** The URL cannot be called: credentials, no host, another scheme. */
   | "url"
   /** This runtime cannot dial the address that was checked. */
   | "unpinned";
 
-/** What speaks against a call: the reason, and a clause for people to follow the parameter's name. */
+/** What speaks against a call: the reason, and a clause for people that follows the parameter's name. */
 export interface Verdict {
   readonly reason: ForbiddenReason;
   readonly clause: string;
 }
 
 export interface OutboundGuard {
-  /** What can be said before a name is resolved: ports, literal addresses, localhost names. null if nothing speaks against it. */
+  /** Judges what a URL says itself, before its name is resolved: ports, literal addresses, localhost names. null: allowed so far. */
   judgeUrl(url: Pick<HttpUrl, "host" | "port">): Verdict | null;
-  /** The same for one resolved address. What is no address is refused. */
+  /** Judges one resolved address; text that is not an address is refused. null: allowed. */
   judgeAddress(address: string): Verdict | null;
 }
 
@@ -128,8 +128,8 @@ const REASONS: Readonly<Record<string, ForbiddenReason>> = {
 };
 
 /**
- * Where clouds answer their machines, secrets and all, beside 169.254.0.0/16: Azure's has an address that looks global.
- * Those of AWS, Google, Alibaba and Oracle are link-local, unique local, shared or reserved anyway.
+ * Metadata services of clouds give secrets to their machines. Azure's has an address that looks global; those of AWS, Google,
+ * Alibaba and Oracle are link-local, unique local, shared or reserved anyway.
  */
 const METADATA = new Set(["168.63.129.16"]);
 

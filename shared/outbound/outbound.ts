@@ -1,5 +1,6 @@
-// The outbound port: every call to an address that a stranger named goes through here (WIRE §7): verification GETs,
-// denied notices, topic fetches. Deliveries have their own transport (core/delivery) behind the same guard.
+// The outbound port: every call to an address that a stranger named goes through here (WIRE §7): verification GETs, denied
+// notices, topic fetches. Deliveries have their own transport (core/delivery/sending) behind the same guard. An adapter is done
+// when it passes test/contract/outbound.ts.
 
 /** What a call is for: it labels what the guard refuses. A new outbound path is named here. */
 export type OutboundPath = "verification" | "notice" | "fetch";

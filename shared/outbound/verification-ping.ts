@@ -1,10 +1,10 @@
-// VERIFICATION=ping (WIRE §2): a subscribe is asked by a POST that any 2xx confirms, signed as a delivery would be (WIRE §3).
-// It leaves the letter of §5.3, so it is off by default.
+// VERIFICATION=ping (WIRE §2): a subscribe is verified by a POST that any 2xx confirms; it is signed as a delivery is (WIRE §3).
+// This leaves the letter of §5.3, so it is off by default.
 
 import { base64Of, hexOf } from "../encoding.ts";
 import { webhookContent, webhookKeyOf } from "../standard-webhooks.ts";
 
-/** What a ping is made of. */
+/** The intent that a ping asks about. */
 export interface PingIntent {
   readonly topic: string;
   readonly leaseMs?: number;

@@ -1,5 +1,5 @@
-// Verification of intent (§5.3): does whoever answers at the callback want this? The edge asks; the core asks for what no
-// edge brought a result of (A3.6), with the same function.
+// Verification of intent (§5.3): does the callback want this? The edge asks. If no edge brings a result (A3.6), the core asks,
+// with the same function.
 
 import { type AskedIntent, verificationUrl } from "./callback-url.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "./outbound.ts";
@@ -10,7 +10,7 @@ export interface VerifiableIntent extends AskedIntent {
   readonly secret?: string;
 }
 
-/** VERIFICATION: how a subscribe is asked. An unsubscribe is asked by challenge always: it brings no secret to sign with. */
+/** VERIFICATION: how a subscribe is verified. An unsubscribe is always verified by challenge: it brings no secret to sign with. */
 export type VerificationMethod = { readonly by: "challenge" } | {
   readonly by: "ping";
   readonly signature: SignatureMethod;
@@ -49,7 +49,7 @@ export type Verification =
 const PAUSES_MS = [1_000, 4_000];
 const TRY_MS = 10_000;
 const TOTAL_MS = 40_000;
-/** Room for a 5xx page, so that it is seen to be one; the challenge itself is 43 bytes. */
+/** Room for the page of a 5xx, which is then known to be one; the challenge itself is 43 bytes. */
 const MAX_ANSWER_BYTES = 65_536;
 
 /** Asks the callback, at most three times and 40 s in all (WIRE §2). Never rejects. */
@@ -99,8 +99,8 @@ async function question(
 }
 
 /**
- * `reason` null: confirmed. `retry`: no complete answer, or a 5xx; anything else is the subscriber's own no. Without a
- * challenge that the body must be, any 2xx confirms.
+ * `reason` null: confirmed. `retry`: no complete answer, or a 5xx; any other answer is the subscriber's own no. `challenge` is
+ * what the body must be; null: any 2xx confirms.
  */
 function judge(answer: OutboundAnswer, challenge: string | null): { reason: string | null; retry: boolean } {
   if (answer.kind === "failed") {

@@ -1,14 +1,14 @@
-// For how long this process was late with what it had to do, all told: what waited then, waited for us and for nobody else.
+// How long this process has been late in all. Whatever waited in that time waited for this process, not for another one.
 
 const TICK_MS = 20;
 
 export interface Busy {
-  /** ms so far. */
+  /** How long so far, ms. */
   readonly ms: () => number;
   stop(): void;
 }
 
-/** Watches the event loop by a timer that should fire every 20 ms. */
+/** Watches the event loop by a timer that should fire every `TICK_MS`. */
 export function watchBusy(now: () => number): Busy {
   let total = 0;
   let last = now();
@@ -19,7 +19,7 @@ export function watchBusy(now: () => number): Busy {
   }, TICK_MS);
   timer.unref();
   return {
-    // A turn that is under way counts as soon as it is late.
+    // The current turn counts as soon as it is late.
     ms: () => total + Math.max(0, now() - last - TICK_MS),
     stop: () => clearInterval(timer),
   };

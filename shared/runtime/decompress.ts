@@ -1,4 +1,4 @@
-// Content codings undone, with a cap on what comes out: a few KiB can be made to unpack to gigabytes (WIRE §7).
+// Undoes content codings, with a cap on what comes out: a few KiB can be made to unpack to gigabytes (WIRE §7).
 
 import { brotliDecompress, gunzip, inflate, inflateRaw } from "node:zlib";
 
@@ -10,7 +10,7 @@ type Unpack = (
 
 export type Decompressed =
   | { readonly kind: "body"; readonly body: Uint8Array }
-  /** A coding this does not know stands in the way; the body is as it came. */
+  /** One of the codings is not known here; the body stays as it came. */
   | { readonly kind: "unknown" }
   | { readonly kind: "too_large" }
   | { readonly kind: "garbage"; readonly reason: string };
@@ -27,7 +27,7 @@ export async function decompress(body: Uint8Array, encoding: string, maxBytes: n
     if (unpack === null) return { kind: "unknown" };
     try {
       current = await new Promise<Uint8Array>((resolve, reject) => {
-        // A limit of 0 is none to zlib.
+        // zlib does not take a limit of 0.
         unpack(current, { maxOutputLength: Math.max(1, maxBytes) }, (error, result) => {
           if (error === null) resolve(result);
           else reject(error);

@@ -1,5 +1,5 @@
-// Connecting under the guard (WIRE §7): the address that was checked is the address that is dialled, because the check is
-// the lookup of that very dial. For undici on Node and Deno; deliveries and the outbound client use the same.
+// Connects under the guard (WIRE §7): the address that was checked is the address that is dialled, because the check is in the
+// lookup of that very dial. For undici on Node and Deno; deliveries and the outbound client share it.
 
 import { constants } from "node:crypto";
 import { lookup as systemLookup } from "node:dns";
@@ -52,8 +52,8 @@ export interface GuardedConnectOptions {
   /** From the dial to the end of the TLS handshake, ms. Default 10 s. */
   readonly connectTimeoutMs?: number;
   /**
-   * What may come in answer to one request, in bytes of its connection, whatever they are: a status line or a chunk extension
-   * without an end is neither header nor body, so nobody else counts it. Default 512 KiB.
+   * How many bytes a connection may bring in answer to one request. A status line or a chunk extension without an end is neither
+   * header nor body, so no other limit counts it. Default 512 KiB.
    */
   readonly maxAnswerBytes?: number;
   readonly resolve?: ResolveAll;
@@ -67,7 +67,7 @@ export function createGuardedConnector(options: GuardedConnectOptions): buildCon
   const connect = buildConnector({
     timeout: options.connectTimeoutMs ?? 10_000,
     lookup: createGuardedLookup(options.guard, options.resolve),
-    // A server that asks for new handshakes for ever would cost CPU for as long as a deadline; TLS 1.3 has no such thing.
+    // A server could ask for new handshakes until the deadline, which costs CPU. TLS 1.3 has no renegotiation.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(options.ca === undefined ? {} : { ca: options.ca }),
   });
@@ -76,13 +76,13 @@ export function createGuardedConnector(options: GuardedConnectOptions): buildCon
     const port = target.port === "" ? (target.protocol === "https:" ? 443 : 80) : Number(target.port);
     const verdict = options.guard.judgeUrl({ host: target.hostname, port });
     if (verdict !== null) {
-      // Never within the caller's own turn: undici takes a connector's answer for a later one.
+      // Not within the caller's own turn: undici expects a connector to answer later.
       queueMicrotask(() => callback(new ForbiddenAddressError(target.hostname, verdict), null));
       return;
     }
     connect(target, (...outcome) => {
       const [, socket] = outcome;
-      // Of a dial that failed undici says nothing in its place, not null.
+      // After a failed dial undici passes undefined here, not null.
       if (socket) {
         skipContinue(socket);
         limitAnswers(socket, maxAnswerBytes);
@@ -97,7 +97,7 @@ function limitAnswers(socket: Socket, most: number): void {
   let received = 0;
   const push = socket.push.bind(socket);
   const write = socket.write.bind(socket) as (...parameters: unknown[]) => boolean;
-  // undici reads by itself, so that bytes can be counted only where they enter the stream.
+  // undici reads from the socket itself, so bytes can be counted only where they enter the stream.
   socket.push = function (chunk: unknown, encoding?: BufferEncoding): boolean {
     received += chunk instanceof Uint8Array ? chunk.length : 0;
     if (received <= most) return push(chunk, encoding);

@@ -15,7 +15,7 @@ export interface HttpClientOptions {
 }
 
 export interface TlsHttpClient extends HttpClient {
-  /** New connections show this certificate; what is under way goes on over the old ones. */
+  /** New connections show this certificate; calls in flight go on over the old ones. */
   useTls(tls: ClientTls): void;
 }
 
@@ -36,7 +36,7 @@ function createUndiciClient(
 ): TlsHttpClient {
   let connect = { timeout: connectTimeoutMs, ...defined(tls) };
   const pools = new Map<string, Pool>();
-  /** Those of an older certificate, until what is under way there has ended. */
+  /** Pools with an older certificate, until the calls on them have ended. */
   const leaving = new Set<Pool>();
   const poolOf = (purpose: "calls" | "streams", origin: string): Pool => {
     const name = `${purpose} ${origin}`;
@@ -66,7 +66,7 @@ function createUndiciClient(
   };
 }
 
-/** Without what is undefined: to Node's TLS that would mean no authority at all. */
+/** Leaves out what is undefined: Node's TLS would take `ca: undefined` for no authority at all. */
 function defined({ ca, cert, key }: ClientTls) {
   return {
     ...(ca === undefined ? {} : { ca }),
@@ -110,9 +110,9 @@ function stream(pool: Pool, call: HttpCall): Promise<HttpStream> {
         resolve({ status, contentType: String(headers["content-type"] ?? ""), body });
       },
       onResponseData: (started, chunk) => {
-        // A parser that goes on after a pause may begin with nothing, and would do so for ever.
+        // After a pause the parser may begin with an empty chunk, and would do so for ever.
         if (chunk.length === 0) return;
-        // Before it is handed over: whoever is waiting for more at that moment resumes.
+        // Paused before the chunk is handed over: a consumer that waits for more resumes at that moment.
         started.pause();
         output?.enqueue(chunk);
       },

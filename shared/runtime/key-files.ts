@@ -21,9 +21,9 @@ export function isKeyValue(value: string): boolean {
 export async function readOrMakeKeyFile(path: string, make: () => Promise<string>): Promise<string> {
   if (!await exists(path)) {
     await mkdir(dirname(path), { recursive: true });
-    const whole = await writeBeside(path, await make());
+    const whole = await writeTemporary(path, await make());
     try {
-      // Unlike a rename, never over what another has made meanwhile.
+      // Unlike a rename, a link never replaces what another process has made meanwhile.
       await link(whole, path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw cannot("make", path, error);
@@ -35,22 +35,23 @@ export async function readOrMakeKeyFile(path: string, make: () => Promise<string
   return await read(path);
 }
 
-/** Replaces a key file by what `change` makes of its text; whole, or not at all. @throws {Error} a sentence for people */
+/** Replaces a key file by what `change` makes of its text, atomically. @throws {Error} a sentence for people */
 export async function changeKeyFile(path: string, change: (text: string) => Promise<string>): Promise<void> {
-  await rename(await writeBeside(path, await change(await read(path))), path);
+  await rename(await writeTemporary(path, await change(await read(path))), path);
 }
 
-async function writeBeside(path: string, text: string): Promise<string> {
-  const beside = `${path}.${randomUUID()}`;
+/** Writes a file in the same directory, whole and on disk; yields its path. */
+async function writeTemporary(path: string, text: string): Promise<string> {
+  const temporary = `${path}.${randomUUID()}`;
   try {
-    const file = await open(beside, "wx", 0o600);
+    const file = await open(temporary, "wx", 0o600);
     try {
       await file.writeFile(text);
       await file.sync();
     } finally {
       await file.close();
     }
-    return beside;
+    return temporary;
   } catch (error) {
     throw cannot("write", path, error);
   }

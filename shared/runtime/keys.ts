@@ -31,7 +31,7 @@ export async function edgeKey({ edgeKey: setting, dataDir }: KeySettings): Promi
   return parsed(path, parseEdgeKey, await readOrMakeKeyFile(path, async () => textOf(await makeEdgeKey())));
 }
 
-/** The edges that a core knows: EDGE_KEYS, else the one whose key is where this core looks for one. @throws {Error} a sentence */
+/** The edges that a core knows: EDGE_KEYS, else the edge whose key is in this data directory. @throws {Error} a sentence */
 export async function knownEdges(settings: KeySettings): Promise<readonly EdgePublicKey[]> {
   const { edgeKeys: setting } = settings;
   if (setting !== undefined) {
@@ -42,8 +42,8 @@ export async function knownEdges(settings: KeySettings): Promise<readonly EdgePu
 }
 
 /**
- * Adds a key before the others: secrets are sealed to it from the next start on, and all that are sealed already are sealed to
- * it in the background. Returns its id. @throws {Error} a sentence for people
+ * Adds a key before the others: new secrets are sealed to it from the next start on, and the core seals older ones to it in the
+ * background. Returns its id. @throws {Error} a sentence for people
  */
 export async function rotateCoreKeys(settings: KeySettings): Promise<string> {
   const { coreKeys: setting, dataDir } = settings;
@@ -52,7 +52,7 @@ export async function rotateCoreKeys(settings: KeySettings): Promise<string> {
       `Cannot rotate the keys in ${PREFIX}CORE_KEYS: it holds the keys themselves; put a new one first there`,
     );
   }
-  // Made, or found right, before it is changed.
+  // This makes the file if there is none, and checks it, before it is changed.
   await coreKeys(settings);
   const key = await makeCoreKey();
   const path = setting ?? coreKeyFile(dataDir);
@@ -61,7 +61,7 @@ export async function rotateCoreKeys(settings: KeySettings): Promise<string> {
 }
 
 /**
- * Makes what is missing in this data directory, and yields the settings by which processes with directories of their own share it.
+ * Makes the keys that this data directory lacks, and yields the settings by which processes with other directories share them.
  * @throws {Error} a sentence for people
  */
 export async function sharedKeys(settings: KeySettings): Promise<Readonly<Record<string, string>>> {

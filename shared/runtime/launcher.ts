@@ -8,7 +8,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface Launch {
   readonly core: URL;
   readonly edge: URL;
-  /** Of the edge, and of each core what is not its own. */
+  /** Of the edge, and of each core beside its own. */
   readonly environment: Environment;
   /** What each core has of its own; default one core with nothing. */
   readonly cores?: readonly Environment[];
@@ -38,7 +38,7 @@ export async function launch(options: Launch): Promise<number> {
   const own = options.cores ?? [{}];
   const tiers: Tier[] = [];
   const stop = new Promise<"stop">((resolve) => {
-    // Only the launcher's end is sure to kill them all: their IPC channels close with it, and a second signal is a hurry.
+    // A second signal means that there is no time: the tiers are killed.
     onStop(() => resolve("stop"), () => tiers.forEach((tier) => tier.child.kill("SIGKILL")));
   });
 
@@ -61,7 +61,7 @@ export async function launch(options: Launch): Promise<number> {
     running.splice(running.indexOf(first.tier), 1);
     const coresLeft = running.filter((tier) => tier !== edge).length;
     if (first.tier !== edge && coresLeft > 0) {
-      // What it had the others take over (A3.3).
+      // The others take over its shards (A3.3).
       complain(`tidings: ${sentence(first)}; ${coresLeft === 1 ? "the other core goes" : "the other cores go"} on`);
       continue;
     }
@@ -71,13 +71,13 @@ export async function launch(options: Launch): Promise<number> {
     return 1;
   }
 
-  /** The URLs of tiers that were started just now, once all are ready; an exit code if that is not to be. */
+  /** The URLs of these tiers once all are ready; an exit code if the start failed or was stopped. */
   async function started(waiting: readonly Tier[]): Promise<string[] | number> {
     const all = Promise.all(waiting.map((tier) => tier.ready));
     const first = await Promise.race([all, anyEnd(tiers), stop]);
     if (first === "stop") return await stopAll(tiers);
     if (Array.isArray(first)) return first.map(({ url }) => url);
-    // Exit code 1 before readiness: it has said why in its own sentence.
+    // A tier that ends with 1 before it is ready has said why itself.
     if (!waiting.includes(first.tier) || first.code !== 1) complain(`tidings: ${sentence(first)} during the start`);
     await stopAll(tiers);
     return 1;
@@ -114,7 +114,7 @@ function anyEnd(tiers: readonly Tier[]): Promise<Ended> {
   return Promise.race(tiers.map(async (tier) => ({ tier, name: tier.name, ...await tier.ended })));
 }
 
-/** Stops the edge first, so that nothing it has accepted meets a core that is gone; then the cores, all at once. */
+/** Stops the edge first, so that what it has accepted finds a core; then the cores, all at once. */
 async function stopAll(tiers: readonly Tier[]): Promise<number> {
   const edge = tiers.filter(({ name }) => name === "edge");
   const codes = await Promise.all(edge.map(stopTier));
@@ -128,7 +128,7 @@ async function stopTier({ name, child, ended }: Tier): Promise<number> {
   const timer = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
   const ending = await ended;
   clearTimeout(timer);
-  // SIGTERM itself ends a tier that has not come to answering it: it had nothing to stop yet.
+  // SIGTERM ends a tier that does not handle it yet: such a tier has nothing to stop.
   if (ending.code === 0 || ending.signal === "SIGTERM") return 0;
   if (ending.signal !== null) complain(`tidings: ${sentence({ name, ...ending })} while stopping`);
   return 1;

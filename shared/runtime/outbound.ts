@@ -19,16 +19,17 @@ export interface OutboundOptions extends GuardedConnectOptions {
   readonly userAgent: string;
   /** Calls in flight to one origin; more wait, inside their own deadline. Default 64. */
   readonly connectionsPerOrigin?: number;
-  /** Told of each call that the guard refuses. */
+  /** Called for each call that the guard refuses. */
   readonly onBlocked?: NoteBlocked;
 }
 
 type Answer = Extract<OutboundAnswer, { kind: "answer" }>;
 type Failed = Extract<OutboundAnswer, { kind: "failed" }>;
 
-/** One hop of a call: what is asked of whom, and until when. */
+/** One hop of a call. */
 interface Hop {
   readonly url: HttpUrl;
+  /** The URL as it was given. */
   readonly shown: string;
   readonly method: "GET" | "POST";
   readonly headers: Record<string, string>;
@@ -41,7 +42,7 @@ const MOST_EARLY = 100;
 
 /** Opens nothing yet; connections are made per origin when called, and closed 4 s after their last use. */
 export function createOutbound(options: OutboundOptions): Outbound {
-  // Bun puts a shim in undici's place that has no connector to guard: nothing is called rather than unguarded.
+  // Bun replaces undici by a shim without a connector that could be guarded, so nothing is called.
   if (runtime() === "bun") {
     const call = async (request: OutboundRequest) => blocked(request, options, "unpinned", "", UNPINNED);
     return { supports: { pinning: false }, call, close: async () => {} };
@@ -82,7 +83,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
 
 const UNPINNED = "this runtime cannot connect under the guard";
 
-/** A call that is not made, noted. */
+/** Notes a call that is not made. */
 function blocked(
   { path }: OutboundRequest,
   { onBlocked }: OutboundOptions,
@@ -160,7 +161,7 @@ function exchange(
     const handler: Dispatcher.DispatchHandler = {
       onRequestStart: (started) => {
         controller = started;
-        // The deadline passed while this waited for a connection: it must not go out any more.
+        // The deadline passed while this waited for a connection: it must not go out now.
         if (settled) started.abort(new Error("too late"));
       },
       onResponseStart: (_controller, statusCode, received) => {

@@ -42,7 +42,7 @@ function isLaunched(): boolean {
   return process.connected === true;
 }
 
-/** Says that this process can be used, at `url`: to its launcher, or else to whoever reads stdout. */
+/** Says that this process can be used, at `url`: to its launcher if it has one, else on stdout. */
 export function announceReady({ url, name }: { readonly url: string; readonly name: string }): void {
   if (isLaunched()) process.send?.({ ready: url });
   else say(`${name} ready at ${url}`);
@@ -86,7 +86,7 @@ export function onFatal(report: (error: unknown, origin: string) => void): void 
   };
   process.on("uncaughtException", end("uncaught exception"));
   process.on("unhandledRejection", end("unhandled rejection"));
-  // Whoever read our output may be gone; that is no reason to end.
+  // A reader of our output that has gone is no reason to end.
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
 }

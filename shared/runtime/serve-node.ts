@@ -1,4 +1,4 @@
-// Serving on Node: node:http under Hono's adapter, with every limit said aloud and every refusal a sentence.
+// Serving on Node: node:http under Hono's adapter, with every limit explicit and every refusal a sentence.
 
 import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -21,7 +21,7 @@ const REASONS: Readonly<Record<number, string>> = {
 export async function serveOnNode(options: ServeOptions): Promise<Served> {
   const { hostname, port } = options;
   const listener = getRequestListener((request, { incoming, outgoing }) => {
-    // Ours is an HTTP/1 server.
+    // The server speaks HTTP/1 only, so these are HTTP/1's types.
     return options.fetch(request, new NodeExchange(incoming as IncomingMessage, outgoing as ServerResponse));
   }, {
     hostname: new URL(serveUrl(hostname, port)).host,
@@ -85,7 +85,7 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
   };
 }
 
-/** Most requests ask for one part of it, so that each is made when it is asked for. */
+/** Most requests use one part of it at most, so each part is made when it is used. */
 class NodeExchange implements Exchange {
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
@@ -94,7 +94,7 @@ class NodeExchange implements Exchange {
     this.#incoming = incoming;
     this.#outgoing = outgoing;
   }
-  /** A socket that is gone has none any more. */
+  /** undefined once the socket is closed. */
   get address(): string | undefined {
     return this.#incoming.socket.remoteAddress;
   }
@@ -133,7 +133,7 @@ function closeServer(server: Server, deadlineMs: number): Promise<void> {
   });
 }
 
-/** What Node's parser or its clocks refuse: nothing of it reaches the handler, or the handler no longer matters. */
+/** Answers what Node's parser or its timeouts refuse. The handler has not seen the request, or its answer no longer matters. */
 function refuse(
   error: NodeJS.ErrnoException,
   socket: Socket,
@@ -143,7 +143,7 @@ function refuse(
   if (error.code === "HPE_HEADER_OVERFLOW") options.onRefused?.("headers");
   if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") options.onRefused?.("deadline");
   const begun = answer !== undefined && answer.headersSent && !answer.writableFinished;
-  // Of a handshake that failed nothing can be said in HTTP.
+  // A failed handshake cannot be answered in HTTP.
   const isHandshake = /^(?:ERR_SSL_|ERR_TLS_|EPROTO)/.test(error.code ?? "");
   if (error.code === "ECONNRESET" || isHandshake || !socket.writable || begun) {
     socket.destroy();

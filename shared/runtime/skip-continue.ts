@@ -1,12 +1,12 @@
-// A client must be able to pass over interim answers, also those it did not ask for (RFC 9110 §15.2). undici (7.30) does so
-// with all but `100 Continue`, which it takes for a broken server: a callback that sends one would never be delivered to.
+// A client must be able to skip interim answers, also those it did not ask for (RFC 9110 §15.2). undici (7.30) skips all but
+// `100 Continue`, which it takes for a broken server: a callback that sends one would never get a delivery.
 
 import type { Socket } from "node:net";
 
 const CONTINUE = /^HTTP\/1\.[01] 100[ \r]/;
 const PREFIX_BYTES = 13;
 const HEAD_END = "\r\n\r\n";
-/** As much as a head may have. */
+/** The longest head, bytes. */
 const MOST_HELD_BYTES = 16 * 1024;
 
 /** Takes the heads of `100 Continue` out of what is read from a socket. Only for undici's HTTP/1 client, which reads whole chunks. */
@@ -31,7 +31,7 @@ export function skipContinue(socket: Socket): void {
 }
 
 function startsWithContinue(bytes: Buffer): boolean {
-  // Of most answers the first digit of the status says enough.
+  // For most answers the first digit of the status is enough.
   return bytes[9] === 0x31 && CONTINUE.test(bytes.toString("latin1", 0, PREFIX_BYTES));
 }
 

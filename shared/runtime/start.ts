@@ -8,7 +8,7 @@ import { rotateCoreKeys, sharedKeys } from "./keys.ts";
 import { launch } from "./launcher.ts";
 import { absolutePath, commandLine, complain, environment, exit, onFatal, say } from "./process.ts";
 
-/** More than there are shards would have nothing to do. */
+/** As many as there are shards: another core would have nothing to do. */
 const MOST_CORES = 16;
 
 const USAGE = `Usage: npm start [-- [--cores N] [--rotate-keys] [--print-config]]
@@ -128,7 +128,7 @@ function greeting(settings: Settings, edge: string): string[] {
       ? `Its log is on Kafka at ${settings.kafkaBrokers.join(", ")}, its replica in ${data}`
       : `Its data is in ${data}`,
   ];
-  // The four lines are for who needs no token.
+  // The four lines work without a token.
   if (settings.access !== "open") return [...head, accessSentence(settings)];
   return [
     ...head,

@@ -14,7 +14,7 @@ export interface TierContext {
   readonly metrics: Metrics;
   /** Aborted when the process was asked to stop, also while it is still starting. */
   readonly signal: AbortSignal;
-  /** Logs what must not be survived (a writer in doubt, a client that will not come back) and ends the process with 1. */
+  /** Logs an error that the process must not survive (a writer in an unknown state, a client that stays broken) and ends it with 1. */
   readonly fail: (error: unknown) => never;
 }
 
@@ -26,8 +26,8 @@ export interface RunningTier {
 }
 
 /**
- * Runs a tier until it is stopped, and ends the process: 0 after a stop, 1 otherwise. An error of `start` is one sentence
- * on stderr, its `message`, so say in it what was attempted and what was true.
+ * Runs a tier until it is stopped, and ends the process: 0 after a stop, 1 otherwise. The `message` of an error of `start` goes
+ * to stderr as one sentence, so it must say what was attempted and what was true.
  */
 export async function runTier(
   tier: "edge" | "core",

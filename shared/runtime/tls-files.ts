@@ -1,5 +1,5 @@
-// Certificates and their keys, from files that are replaced while we run: every few seconds somebody looks, and what is new and
-// right is served from then on, without a restart; what is wrong is said, and the old goes on.
+// Certificates and their keys, from files that may be replaced while the process runs. The files are read every few seconds. A new
+// pair that is right is used from then on, without a restart; a wrong one is logged, and the old one stays in use.
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
@@ -26,7 +26,7 @@ export function tlsFilesOf(
   return cert === undefined || key === undefined ? undefined : { cert, key, clientCa };
 }
 
-/** Reads them, and sees that they go together. @throws {Error} a sentence for people */
+/** Reads the files, and checks that they go together. @throws {Error} a sentence for people */
 export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<ServeTls> {
   const tls = {
     cert: await readPem("the certificate", cert),
@@ -56,7 +56,7 @@ export async function readPem(what: string, path: string): Promise<string> {
   return text;
 }
 
-/** Serves, or shows, what the files hold from now on. Returns the end of it. */
+/** From now on gives `served` what the files hold; the result ends that. */
 export function followTls(
   files: TlsFiles,
   first: ServeTls,

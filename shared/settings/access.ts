@@ -1,5 +1,5 @@
-// Settings of who may do what, and what they must say together (WIRE §6): off loopback nothing is taken for granted, and no
-// setting of tokens stands there without effect.
+// Settings of who may do what, and which of them go together (WIRE §6): off loopback access has no default, and a setting of
+// tokens that would have no effect is refused.
 import type { DELIVERY_ROWS } from "./delivery.ts";
 import type { PLACE_ROWS } from "./places.ts";
 import { row, type ValuesOf } from "./row.ts";

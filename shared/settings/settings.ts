@@ -1,5 +1,5 @@
-// The settings (WIRE §8): environment variables with one prefix, read once at start into one frozen object. The tables are
-// all there is: the parser, `--print-config` and docs/settings.md (`npm run settings`) are made of it.
+// The settings (WIRE §8): environment variables with one prefix, read once at start into one frozen object. The parser,
+// `--print-config` and docs/settings.md (`npm run settings`) are made of the tables of rows.
 import { closest } from "fastest-levenshtein";
 import * as v from "valibot";
 import { ACCESS_ROWS, accessProblem } from "./access.ts";
