@@ -1,0 +1,144 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { type SubscriptionStatus } from "../../../shared/core-api.ts";
+import { parameterOf } from "../../support/form.ts";
+import { createClock, operationId } from "../../support/rigs/core-rig.ts";
+import { eventually, never } from "../../support/eventually.ts";
+import { events, onSharedCore, pair, stateOf, withCore } from "../../support/rigs/shared-core.ts";
+import { resultOf } from "../../support/rigs/test-core.ts";
+
+describe("subscribing", { timeout: 60_000 }, () => {
+  onSharedCore({}, (core) => {
+    it("§5.3 an intent is durable and to be verified; nothing is delivered before a good result", async () => {
+      const { topic, callback } = pair();
+      const id = operationId();
+      const { status, answer } = await core().operate({ kind: "intent", id, mode: "subscribe", topic, callback });
+      assert.equal(status, 200);
+      assert.deepEqual(answer, { kind: "intent", offset: await events(core()) - 1, verify: true });
+      assert.equal(await stateOf(core(), topic, callback), "not_found");
+      await core().publish(topic, "unseen");
+      await core().operate(resultOf(id, "subscribe", topic, callback, false));
+      assert.equal(await stateOf(core(), topic, callback), "not_found");
+      assert.deepEqual(core().transport.to(new URL(callback).pathname), []);
+    });
+
+    it("WIRE §2 a subscription begins where the log ended before its intent: what came after the yes is not missed", async () => {
+      const { topic, callback } = pair();
+      const id = operationId();
+      await core().publish(topic, "before");
+      await core().operate({ kind: "intent", id, mode: "subscribe", topic, callback, leaseMs: 60_000 });
+      await core().publish(topic, "after the yes");
+      await core().operate(resultOf(id, "subscribe", topic, callback, true));
+      await core().publish(topic, "later");
+      const path = new URL(callback).pathname;
+      await eventually("both", () => core().transport.to(path).length === 2);
+      assert.deepEqual(core().transport.to(path), ["after the yes", "later"]);
+    });
+
+    it("A3.8 an intent that is sent again is the same one: one offset, one pending, one lease", async () => {
+      const { topic, callback } = pair();
+      const intent = {
+        kind: "intent",
+        id: operationId(),
+        madeAt: core().clock.now(),
+        mode: "subscribe",
+        topic,
+        callback,
+      } as const;
+      const [first, second] = await Promise.all([core().operate(intent), core().operate(intent)]);
+      assert.deepEqual([first.status, second.status], [200, 200]);
+      await stateOf(core(), topic, callback);
+      const third = await core().operate(intent);
+      assert.deepEqual(third.answer, first.answer);
+      // Three more fit beside it: it waits once.
+      for (let n = 0; n < 3; n++) {
+        assert.equal((await core().operate({ ...intent, id: operationId() })).status, 200);
+      }
+    });
+
+    it("WIRE §2 a fifth that waits is 429, and there is room again when one is closed", async () => {
+      const { topic, callback } = pair();
+      const ids = Array.from({ length: 4 }, () => operationId());
+      const ask = (id: string) => core().operate({ kind: "intent", id, mode: "subscribe", topic, callback });
+      for (const id of ids) assert.equal((await ask(id)).status, 200);
+      const { status, refusal } = await eventually("a refusal", async () => {
+        const fifth = await ask(operationId());
+        return fifth.status !== 200 && fifth;
+      });
+      assert.equal(status, 429);
+      assert.equal(refusal.code, "too_many");
+      const other = await core().operate({ kind: "intent", mode: "subscribe", topic, callback: `${callback}/other` });
+      assert.equal(other.status, 200, "another callback is not held up");
+      await core().operate(resultOf(ids[3]!, "subscribe", topic, callback, false));
+      await eventually("room", async () => (await ask(operationId())).status === 200);
+    });
+
+    it("an unsubscribe is verified like a subscribe, and one of an unknown pair changes nothing", async () => {
+      const { topic, callback } = pair();
+      await core().unsubscribe(topic, callback);
+      assert.equal(await stateOf(core(), topic, callback), "not_found");
+      await core().subscribe(topic, callback);
+      assert.equal(await stateOf(core(), topic, callback), "active");
+      await core().unsubscribe(topic, callback);
+      assert.equal(await stateOf(core(), topic, callback), "unsubscribed");
+      await core().publish(topic, "unseen");
+      await never("a delivery", () => core().transport.to(new URL(callback).pathname).length, 60);
+    });
+
+    it("§5.1 a renewal replaces the secret, keeps the position, repeats nothing", async () => {
+      const { topic, callback } = pair();
+      const path = new URL(callback).pathname;
+      await core().subscribe(topic, callback, { secret: "old" });
+      await core().publish(topic, "1");
+      await eventually("the first", () => core().transport.to(path).length === 1);
+      await core().subscribe(topic, callback);
+      assert.equal(await stateOf(core(), topic, callback), "active");
+      await core().publish(topic, "2");
+      await eventually("the second", () => core().transport.to(path).length === 2);
+      const sent = core().transport.posts.filter(({ target }) => target === path);
+      assert.deepEqual(sent.map((post) => post.header("x-hub-signature") === undefined), [false, true]);
+    });
+
+    it("A3.7 the lease counts from the challenge, not from the result", async () => {
+      const { topic, callback } = pair();
+      const id = operationId();
+      await core().operate({ kind: "intent", id, mode: "subscribe", topic, callback, leaseMs: 100_000 });
+      const sent = core().clock.now();
+      await core().operate({ ...resultOf(id, "subscribe", topic, callback, true), elapsedMs: 30_000 });
+      const { leaseExpiresAt } = await core().status(topic, callback) as SubscriptionStatus;
+      const left = Date.parse(leaseExpiresAt!) - sent;
+      assert.ok(left >= 70_000 && left < 75_000, `${left} ms are left of 100 s after 30 s`);
+    });
+
+    it("a result of an intent that nobody made, or of another pair, changes nothing", async () => {
+      const { topic, callback } = pair();
+      const id = operationId();
+      await core().operate({ kind: "intent", id, mode: "subscribe", topic, callback });
+      for (const [intent, to] of [[operationId(), callback], [id, `${callback}/other`]] as const) {
+        assert.equal((await core().operate(resultOf(intent, "subscribe", topic, to, true))).status, 200);
+        assert.equal(await stateOf(core(), topic, to), "not_found");
+      }
+    });
+
+    it("A3.6 what has no result after a minute is verified by the core, which reads the challenge back", async () => {
+      await withCore({ clock: createClock() }, async (own) => {
+        const { topic, callback } = pair();
+        own.onCall = ({ url }) => ({
+          kind: "answer",
+          status: 200,
+          headers: {},
+          body: Buffer.from(parameterOf(url.slice(url.indexOf("?") + 1), "hub.challenge") ?? ""),
+          url,
+        });
+        await own.operate({ kind: "intent", mode: "subscribe", topic, callback, leaseMs: 600_000 });
+        await stateOf(own, topic, callback);
+        own.clock.advance(61_000);
+        own.sweep();
+        await eventually("the subscription", async () => await stateOf(own, topic, callback) === "active");
+        assert.equal(own.calls.length, 1);
+        await own.publish(topic, "one");
+        await eventually("delivery", () => own.transport.posts.length === 1);
+      });
+    });
+  });
+});
