@@ -15,7 +15,8 @@ export const ACCESS_ROWS = {
       "public": "Anyone may ping and subscribe. Nobody may register topics or publish content.",
       "token": "Publishers and subscribers show access tokens.",
     },
-    change: "Before you let others than this machine reach the hub. The start refuses `open` off loopback.",
+    change:
+      "Before you let others than this machine reach the hub. The start refuses `open` off loopback. Cores need the same value as their edges.",
     value: oneOf(["open", "public", "token"]),
   }),
   policy: row({

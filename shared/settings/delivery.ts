@@ -18,7 +18,8 @@ export const DELIVERY_ROWS = {
     name: "MESSAGE_MAX_BYTES",
     default: "1000000",
     what: "Largest body of a message, published or fetched; longer is 413.",
-    change: "If your documents are larger. Kafka topics that are there already must take as much.",
+    change:
+      "If your documents are larger. Kafka topics that are there already must take as much: change them first, the start names what it expects.",
     value: integer(1, 64 * 1024 * 1024, "bytes"),
   }),
   leaseDefaultMs: row({
@@ -91,7 +92,7 @@ export const DELIVERY_ROWS = {
     default: "7d",
     what: "How long messages, dead letters and ended subscriptions are kept.",
     change:
-      "If subscribers may be away for longer, or the disk is small. Kafka topics that are there already must say the same.",
+      "If subscribers may be away for longer, or the disk is small. Kafka topics that are there already must say the same: change them first, the start names what it expects.",
     value: duration("1s", "3650d"),
   }),
   laneMemoryBytes: row({
@@ -142,7 +143,7 @@ export const DELIVERY_ROWS = {
     meanings: {
       "off": "Every callback is asked.",
       "on":
-        "Not if the client has the scope or role `websub:auto-verify`, or the callback's origin is registered to it, and the pair has no subscription of another client.",
+        "A callback is not asked if the client has the scope or role `websub:auto-verify`, or the callback's origin is registered to it; and if no other client has a subscription of this pair.",
     },
     change: "If clients that you trust subscribe callbacks which cannot answer a challenge.",
     value: oneOf(["off", "on"]),
