@@ -1,5 +1,5 @@
-// One transactional producer: an identity that the coordinator gave, and transactions with it, one after the other. Any error
-// leaves it unusable; whoever holds it makes another (A3.1).
+// One transactional producer: an identity that the coordinator gave, and transactions with it, one after the other. After any error
+// it is unusable, and its holder takes the id again (A3.1).
 import { LogError, type NewRecord } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { CODE, failOn, KafkaError, NoAnswer } from "./protocol/kafka-error.ts";
@@ -10,6 +10,7 @@ import {
   addPartitionsToTransaction,
   endTransaction,
   initProducerId,
+  type ProducerIdentity,
   type TransactionalIdentity,
 } from "./protocol/transaction-requests.ts";
 
@@ -19,129 +20,151 @@ export interface PlacedRecord {
   readonly record: NewRecord;
 }
 
-export interface TransactionalProducer {
-  /**
-   * Writes all records or none; resolves when the commit is durable, with the first offset written to each `topic/partition`.
-   * @throws {KafkaError} {NoAnswer} {LogError} what was written then is not known, and the producer is used up
-   */
-  commit(records: readonly PlacedRecord[]): Promise<Map<string, number>>;
+export interface TransactionalOptions {
+  readonly cluster: Cluster;
+  readonly transactionalId: string;
+  /** Asked in the tick in which the request is sent that fences the producer before (A3.4). */
+  readonly mayOpen: () => boolean;
+  readonly closing: AbortSignal;
+  readonly clock: () => number;
 }
 
-// The coordinator aborts what is open for longer (A3.1).
+// The coordinator aborts a transaction that is open for longer (A3.1).
 const TRANSACTION_TIMEOUT_MS = 15_000;
 const ACKS_WITHIN_MS = 4_000;
-/** How long an answer like "the last transaction is still being completed" is met with patience. */
+/** How long an answer like "the last transaction is still being completed" is retried. */
 const PATIENCE_MS = 5_000;
 
 /**
  * Takes the transactional id over: the producer before is fenced, its open transaction aborted.
- * @throws {KafkaError} {NoAnswer} {LogError} {InDoubt} if `mayOpen` says no: nobody is fenced
+ * @throws {KafkaError} {NoAnswer} {LogError} {OwnershipUncertain} if `mayOpen` says no: then no producer is fenced
  */
-export async function takeTransactionalId(
-  { cluster, transactionalId, mayOpen, closing, clock }: {
-    cluster: Cluster;
-    transactionalId: string;
-    mayOpen: () => boolean;
-    closing: AbortSignal;
-    clock: () => number;
-  },
-): Promise<TransactionalProducer> {
-  const patience = { what: `write as ${transactionalId}`, forMs: PATIENCE_MS, closing };
+export async function takeTransactionalId(options: TransactionalOptions): Promise<TransactionalProducer> {
+  const { cluster, transactionalId, mayOpen, closing } = options;
   const coordinator = await cluster.coordinatorOf("transaction", transactionalId);
-  const { producerId, producerEpoch } = await retry(async () => {
+  const identity = await retry(async () => {
     const request = initProducerId({ transactionalId, transactionTimeoutMs: TRANSACTION_TIMEOUT_MS });
     const answer = await cluster.send(coordinator, {
       ...request,
       encode() {
-        // A3.4: in the same tick as the send. Before there may have been a connection to wait for, or a sleep.
-        if (!mayOpen()) throw new InDoubt(`Cannot take ${transactionalId}: others may have been given it meanwhile`);
+        // A3.4: in the same tick as the send. Before it there may have been a wait for a connection, or a sleep.
+        if (!mayOpen()) {
+          throw new OwnershipUncertain(`Cannot take ${transactionalId}: others may have been given it meanwhile`);
+        }
         return request.encode();
       },
     });
     failOn(answer.errorCode, `Cannot take ${transactionalId}`);
     return answer;
-  }, { ...patience, what: `take ${transactionalId}` });
-  const identity: TransactionalIdentity = { transactionalId, producerId, producerEpoch };
-  const sequences = new Map<string, number>();
+  }, { what: `take ${transactionalId}`, forMs: PATIENCE_MS, closing });
+  return new TransactionalProducer(options, coordinator, identity);
+}
 
-  /** Only an answered refusal is met with another try; without an answer the whole transaction is repeated. */
-  const settled = (send: () => Promise<void>) =>
-    retry(async () => {
-      try {
-        await send();
-      } catch (error) {
-        throw error instanceof NoAnswer ? new Unclear(error.message, { cause: error }) : error;
+export class TransactionalProducer {
+  readonly #cluster: Cluster;
+  readonly #closing: AbortSignal;
+  readonly #clock: () => number;
+  readonly #coordinator: number;
+  readonly #identity: TransactionalIdentity;
+  /** Per `topic/partition`, the sequence of the next record. */
+  readonly #sequences = new Map<string, number>();
+
+  constructor(
+    { cluster, transactionalId, closing, clock }: TransactionalOptions,
+    coordinator: number,
+    { producerId, producerEpoch }: ProducerIdentity,
+  ) {
+    this.#cluster = cluster;
+    this.#closing = closing;
+    this.#clock = clock;
+    this.#coordinator = coordinator;
+    this.#identity = { transactionalId, producerId, producerEpoch };
+  }
+
+  /**
+   * Writes all records or none; resolves when the commit is durable, with the first offset written to each `topic/partition`.
+   * @throws {KafkaError} {NoAnswer} {LogError} it is not known then what was written, and the producer is used up
+   */
+  async commit(records: readonly PlacedRecord[]): Promise<Map<string, number>> {
+    const first = new Map<string, number>();
+    await this.#addPartitions(records);
+    const places = [...Map.groupBy(records, placeOf)]
+      .map(([place, placed]) => ({ place, at: placed[0]!, batches: batchesOf(placed.map(({ record }) => record)) }));
+    // One batch per partition and request, as in the appender.
+    for (let round = 0; places.some(({ batches }) => round < batches.length); round++) {
+      const parts: ProducePart[] = [];
+      for (const { place, at: { kafkaTopic, partition }, batches } of places) {
+        const batch = batches[round];
+        if (batch !== undefined) parts.push({ kafkaTopic, partition, batch: this.#encode(place, batch) });
       }
-    }, patience);
+      await this.#produce(parts, first);
+    }
+    await this.#retryRefusal(async () => {
+      const answer = await this.#cluster.send(this.#coordinator, endTransaction(this.#identity, { commit: true }));
+      failOn(answer.errorCode, `Cannot commit as ${this.#identity.transactionalId}`);
+    });
+    return first;
+  }
 
-  async function add(parts: readonly PlacedRecord[]): Promise<void> {
-    const partitions = [...new Map(parts.map((part) => [`${part.kafkaTopic}/${part.partition}`, part])).values()];
-    await settled(async () => {
-      const added = await cluster.send(coordinator, addPartitionsToTransaction(identity, partitions));
-      for (const { kafkaTopic, errorCode } of added) {
+  async #addPartitions(records: readonly PlacedRecord[]): Promise<void> {
+    const partitions = [...new Map(records.map((placed) => [placeOf(placed), placed])).values()];
+    await this.#retryRefusal(async () => {
+      const request = addPartitionsToTransaction(this.#identity, partitions);
+      for (const { kafkaTopic, errorCode } of await this.#cluster.send(this.#coordinator, request)) {
         failOn(errorCode, `Cannot write to ${kafkaTopic} in a transaction`);
       }
     });
   }
 
-  async function send(parts: readonly (ProducePart & { count: number })[], first: Map<string, number>): Promise<void> {
-    const byLeader = Map.groupBy(parts, ({ kafkaTopic, partition }) => cluster.leaderOf(kafkaTopic, partition));
+  #encode(place: string, batch: readonly NewRecord[]): Buffer {
+    const { producerId, producerEpoch } = this.#identity;
+    const firstSequence = this.#sequences.get(place) ?? 0;
+    this.#sequences.set(place, nextSequence(firstSequence, batch.length));
+    return encodeBatch(batch, { producerId, producerEpoch, firstSequence, transactional: true }, this.#clock());
+  }
+
+  async #produce(parts: readonly ProducePart[], first: Map<string, number>): Promise<void> {
+    const { transactionalId } = this.#identity;
+    const byLeader = Map.groupBy(parts, ({ kafkaTopic, partition }) => this.#cluster.leaderOf(kafkaTopic, partition));
     await Promise.all([...byLeader].map(async ([leader, ofLeader]) => {
       if (leader === undefined) throw new NoAnswer("a partition's leader is not known");
       const request = produce(ofLeader, { transactionalId, timeoutMs: ACKS_WITHIN_MS });
-      for (const { kafkaTopic, partition, errorCode, baseOffset } of await cluster.send(leader, request)) {
+      for (const result of await this.#cluster.send(leader, request)) {
+        const { kafkaTopic, errorCode, baseOffset } = result;
         if (errorCode === CODE.MESSAGE_TOO_LARGE || errorCode === CODE.RECORD_LIST_TOO_LARGE) {
           throw new LogError("too_large", `The broker takes no record of this size in ${kafkaTopic}`);
         }
         failOn(errorCode, `Cannot write to ${kafkaTopic}`);
-        const place = `${kafkaTopic}/${partition}`;
+        const place = placeOf(result);
         if (!first.has(place)) first.set(place, baseOffset);
       }
     }));
   }
 
-  return {
-    async commit(records) {
-      const first = new Map<string, number>();
-      await add(records);
-      const places = [...Map.groupBy(records, ({ kafkaTopic, partition }) => `${kafkaTopic}/${partition}`)]
-        .map(([place, placed]) => ({ place, placed, batches: cuts(placed.map(({ record }) => record)) }));
-      // One batch per partition and request, as everywhere.
-      for (let round = 0; places.some(({ batches }) => round < batches.length); round++) {
-        const parts = [];
-        for (const { place, placed, batches } of places) {
-          const cut = batches[round];
-          if (cut === undefined) continue;
-          const sequence = sequences.get(place) ?? 0;
-          sequences.set(place, nextSequence(sequence, cut.length));
-          const stamp = {
-            producerId,
-            producerEpoch,
-            firstSequence: sequence,
-            transactional: true,
-          };
-          const { kafkaTopic, partition } = placed[0]!;
-          parts.push({ kafkaTopic, partition, count: cut.length, batch: encodeBatch(cut, stamp, clock()) });
-        }
-        await send(parts, first);
+  /** Only a refusal that was answered is retried. Without an answer the whole transaction is repeated. */
+  #retryRefusal(send: () => Promise<void>): Promise<void> {
+    return retry(async () => {
+      try {
+        await send();
+      } catch (error) {
+        throw error instanceof NoAnswer ? new Unclear(error.message, { cause: error }) : error;
       }
-      await settled(async () => {
-        const answer = await cluster.send(coordinator, endTransaction(identity, { commit: true }));
-        failOn(answer.errorCode, `Cannot commit as ${transactionalId}`);
-      });
-      return first;
-    },
-  };
+    }, { what: `write as ${this.#identity.transactionalId}`, forMs: PATIENCE_MS, closing: this.#closing });
+  }
 }
 
-/** No answer, at a point where the same request must not simply be sent again. */
+function placeOf({ kafkaTopic, partition }: { readonly kafkaTopic: string; readonly partition: number }): string {
+  return `${kafkaTopic}/${partition}`;
+}
+
+/** No answer, at a point where sending the same request again is not enough. */
 class Unclear extends Error {
   override readonly name = "Unclear";
 }
 
-/** Whether the shard is this process's is not sure now (A3.4). */
-export class InDoubt extends Error {
-  override readonly name = "InDoubt";
+/** It is not certain now that the shard is still this process's (A3.4). */
+export class OwnershipUncertain extends Error {
+  override readonly name = "OwnershipUncertain";
 }
 
 const FENCED: readonly number[] = [
@@ -150,12 +173,12 @@ const FENCED: readonly number[] = [
   CODE.TRANSACTION_COORDINATOR_FENCED,
 ];
 
-/** Whether someone has taken the id since, which may have been ourselves, or the coordinator after its timeout. */
+/** Whether the id was taken since: by another owner, by this process itself, or by the coordinator after its timeout. */
 export function isFenced(error: unknown): boolean {
   return error instanceof KafkaError && FENCED.includes(error.code);
 }
 
-function cuts(records: readonly NewRecord[]): NewRecord[][] {
+function batchesOf(records: readonly NewRecord[]): NewRecord[][] {
   const batches: NewRecord[][] = [];
   let bytes = 0;
   for (const record of records) {

@@ -1,24 +1,24 @@
-// A shard's writer (A3.1): transactions of one transactional id, repeated whole with a new producer until they are durable or
-// another owner has taken the shard. Who owns it stands in the log itself, as marks under the key "~owner".
+// A shard's writer (A3.1): transactions of one transactional id. Each is repeated as a whole with a new producer until it is durable,
+// or another owner has taken the shard. The log itself says who owns a shard, by marks under the key "~owner".
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../../shared/pause.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter, type Stream } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { isForbidden } from "./protocol/kafka-error.ts";
-import { InDoubt, isFenced, takeTransactionalId, type TransactionalProducer } from "./transaction.ts";
+import { isFenced, OwnershipUncertain, takeTransactionalId, type TransactionalProducer } from "./transaction.ts";
 
 export interface WriterOptions {
   readonly cluster: Cluster;
   readonly shard: number;
   readonly transactionalId: string;
-  /** Random; tells this owner's marks from any other's. */
+  /** Random; distinguishes this owner's marks from all others. */
   readonly owner: string;
   readonly kafkaTopicOf: (stream: Stream) => string;
   /** The last stable offset of this shard's partition. @throws {LogError} */
   readonly end: (stream: Stream) => Promise<number>;
   /** Committed records of this shard's partition of `topics`. @throws {LogError} */
   readonly readTopics: (from: number) => Promise<{ readonly records: readonly LogRecord[]; readonly next: number }>;
-  /** Asked right before each request that fences (A3.4). In doubt, an unclear commit waits with what comes next. */
+  /** Asked right before each request that fences (A3.4). While it says no, a commit whose outcome is unknown waits, and so do the next. */
   readonly mayOpen: () => boolean;
   readonly clock: () => number;
   /** The log is being closed. */
@@ -28,7 +28,9 @@ export interface WriterOptions {
 const MARKED = ["subscriptions", "cursors", "topics"] as const;
 const MARK_KEY = "~owner";
 const PAUSE_MS = 100;
-/** Who was fenced gives the one who did it this long to leave its mark, before it takes the shard back. */
+const FENCED_PAUSE_MS = 20;
+const MARK_PAUSE_MS = 2;
+/** A fenced owner waits this long for the mark of the owner that fenced it, before it takes the shard back. */
 const MARK_WITHIN_MS = 1_000;
 const OPEN_WITHIN_MS = 30_000;
 /** A commit on its way may end within this time when the writer is closed. */
@@ -41,60 +43,75 @@ const logger = getLogger(["tidings", "core", "log"]);
  * @throws {LogError} "fenced" if another took it meanwhile or it may not be taken, "unavailable" after 30 s, "closed", "misconfigured"
  */
 export async function openShardWriter(options: WriterOptions): Promise<ShardWriter> {
-  const { cluster, shard, transactionalId, owner, kafkaTopicOf, mayOpen, clock } = options;
-  const closed = new AbortController();
-  const closing = AbortSignal.any([options.closing, closed.signal]);
-  let producer: TransactionalProducer | undefined;
-  /** Marks from here on are later than ours, or are ours. */
-  let scanned: number | undefined;
-  let fenced = false;
-  let tail: Promise<unknown> = Promise.resolve();
+  const writer = new KafkaShardWriter(options);
+  await writer.open();
+  return writer;
+}
 
-  const take = async () => {
-    producer = await takeTransactionalId({ cluster, transactionalId, mayOpen, closing, clock });
-  };
+class KafkaShardWriter implements ShardWriter {
+  readonly #options: WriterOptions;
+  readonly #closed = new AbortController();
+  /** The log or this writer is being closed. */
+  readonly #closing: AbortSignal;
+  #producer: TransactionalProducer | undefined;
+  /** A position in `topics`: marks from here on are later than ours, or are ours. */
+  #scanned: number | undefined;
+  #fenced = false;
+  /** The last of the commits, which are written one after the other. */
+  #tail: Promise<unknown> = Promise.resolve();
 
-  /** Whether the newest mark is another's. Moves on in the log, so each record is read once. */
-  async function isTaken(): Promise<boolean> {
-    const end = await options.end("topics");
-    while (scanned! < end) {
-      const { records, next } = await options.readTopics(scanned!);
-      for (const { key, value } of records) {
-        if (key === MARK_KEY && value !== null && Buffer.from(value).toString() !== owner) return true;
-      }
-      if (next === scanned) await pause(PAUSE_MS, closing);
-      scanned = next;
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.#closing = AbortSignal.any([options.closing, this.#closed.signal]);
+  }
+
+  async open(): Promise<void> {
+    const { shard, owner, kafkaTopicOf, end } = this.#options;
+    const until = performance.now() + OPEN_WITHIN_MS;
+    await this.#fencePredecessor(until);
+    const mark = Buffer.from(owner);
+    const first = await this.#write(MARKED.map((stream) => ({ stream, key: MARK_KEY, value: mark })), until);
+    for (const stream of MARKED) {
+      const offset = first.get(`${kafkaTopicOf(stream)}/${shard}`)!;
+      // A commit is durable a little earlier than readable. An end that is asked for from now on covers the marks (A3.2).
+      while (await end(stream) <= offset) await pause(MARK_PAUSE_MS, this.#closing);
     }
-    return false;
   }
 
-  /** A new producer, unless another owner has the shard: looked at before, not to hurt it, and after, to be sure. */
-  async function retake(error: unknown): Promise<void> {
-    const until = performance.now() + MARK_WITHIN_MS;
-    do {
-      if (await isTaken()) throw taken();
-      if (isFenced(error)) await pause(20, closing);
-    } while (isFenced(error) && performance.now() < until && !closing.aborted);
-    await take();
-    if (await isTaken()) throw taken();
+  commit(records: readonly ShardRecord[]): Promise<void> {
+    if (records.length === 0) return Promise.resolve();
+    const done = this.#tail.then(() => this.#write(records));
+    this.#tail = done.catch(() => {});
+    return done.then(() => {});
   }
 
-  function taken(): LogError {
-    fenced = true;
-    return new LogError("fenced", `Cannot write to shard ${shard}: another owner has taken it`);
+  async close(): Promise<void> {
+    const grace = pause(CLOSE_WITHIN_MS, this.#options.closing);
+    await Promise.race([this.#tail, grace]);
+    this.#closed.abort();
+    await this.#tail;
   }
 
-  function unavailable(error: unknown): LogError {
-    return new LogError("unavailable", `Cannot take shard ${shard}: ${(error as Error).message}`, { cause: error });
+  async #fencePredecessor(until: number): Promise<void> {
+    while (this.#scanned === undefined) {
+      this.#refuseIfOver();
+      try {
+        await this.#take();
+        // No transaction of an earlier owner is undecided now, so all of its marks stand before this.
+        this.#scanned = await this.#options.end("topics");
+      } catch (error) {
+        if (error instanceof OwnershipUncertain) throw new LogError("fenced", error.message, { cause: error });
+        if (error instanceof LogError && error.code !== "unavailable") throw error;
+        if (isForbidden(error)) throw new LogError("misconfigured", error.message, { cause: error });
+        if (performance.now() > until) throw this.#unavailable(error);
+        await this.#pauseAndRefresh();
+      }
+    }
   }
 
-  function refuseIfOver(): void {
-    if (fenced) throw taken();
-    if (closing.aborted) throw new LogError("closed", `Cannot write to shard ${shard}: its writer is closed`);
-  }
-
-  /** Writes, and again until it is clear that it was written. */
-  async function write(records: readonly ShardRecord[], until = Infinity): Promise<Map<string, number>> {
+  /** Writes, and repeats it until it is known that it was written. */
+  async #write(records: readonly ShardRecord[], until = Infinity): Promise<Map<string, number>> {
+    const { shard, kafkaTopicOf } = this.#options;
     const placed = records.map(({ stream, partition = shard, key, value, headers = {} }) => ({
       kafkaTopic: kafkaTopicOf(stream),
       partition,
@@ -102,65 +119,76 @@ export async function openShardWriter(options: WriterOptions): Promise<ShardWrit
     }));
     let failure: unknown;
     for (;;) {
-      refuseIfOver();
+      this.#refuseIfOver();
       try {
-        if (producer === undefined) await retake(failure);
-        return await producer!.commit(placed);
+        if (this.#producer === undefined) await this.#retake(failure);
+        return await this.#producer!.commit(placed);
       } catch (error) {
-        producer = undefined;
+        this.#producer = undefined;
         failure = error;
         if (error instanceof LogError && error.code !== "unavailable") {
-          refuseIfOver();
+          this.#refuseIfOver();
           throw error;
         }
-        if (performance.now() > until) throw unavailable(error);
+        if (performance.now() > until) throw this.#unavailable(error);
         const reason = (error as Error).message;
         logger.debug("shard {shard}: a transaction is repeated after: {reason}", { shard, reason });
-        await pause(PAUSE_MS, closing);
-        await cluster.refresh().catch(() => {});
+        await this.#pauseAndRefresh();
       }
     }
   }
 
-  async function open(): Promise<void> {
-    const until = performance.now() + OPEN_WITHIN_MS;
-    while (scanned === undefined) {
-      refuseIfOver();
-      try {
-        await take();
-        // Nothing of an earlier owner is undecided now, so all of its marks stand before this.
-        scanned = await options.end("topics");
-      } catch (error) {
-        if (error instanceof InDoubt) throw new LogError("fenced", error.message, { cause: error });
-        if (error instanceof LogError && error.code !== "unavailable") throw error;
-        if (isForbidden(error)) throw new LogError("misconfigured", error.message, { cause: error });
-        if (performance.now() > until) throw unavailable(error);
-        await pause(PAUSE_MS, closing);
-        await cluster.refresh().catch(() => {});
+  /** Takes a new producer, unless another owner has the shard: that is checked before, not to fence it, and after, to be sure. */
+  async #retake(failure: unknown): Promise<void> {
+    const until = performance.now() + MARK_WITHIN_MS;
+    do {
+      if (await this.#isTaken()) throw this.#taken();
+      if (isFenced(failure)) await pause(FENCED_PAUSE_MS, this.#closing);
+    } while (isFenced(failure) && performance.now() < until && !this.#closing.aborted);
+    await this.#take();
+    if (await this.#isTaken()) throw this.#taken();
+  }
+
+  async #take(): Promise<void> {
+    const { cluster, transactionalId, mayOpen, clock } = this.#options;
+    this.#producer = await takeTransactionalId({ cluster, transactionalId, mayOpen, closing: this.#closing, clock });
+  }
+
+  /** Whether the newest mark is another owner's. The position moves on, so each record is read once. */
+  async #isTaken(): Promise<boolean> {
+    const { owner, readTopics } = this.#options;
+    const end = await this.#options.end("topics");
+    while (this.#scanned! < end) {
+      const { records, next } = await readTopics(this.#scanned!);
+      for (const { key, value } of records) {
+        if (key === MARK_KEY && value !== null && Buffer.from(value).toString() !== owner) return true;
       }
+      if (next === this.#scanned) await pause(PAUSE_MS, this.#closing);
+      this.#scanned = next;
     }
-    const mark = Buffer.from(owner);
-    const first = await write(MARKED.map((stream) => ({ stream, key: MARK_KEY, value: mark })), until);
-    for (const stream of MARKED) {
-      const offset = first.get(`${kafkaTopicOf(stream)}/${shard}`)!;
-      // Durable is a little earlier than readable; whoever asks for the end now is to see the marks (A3.2).
-      while (await options.end(stream) <= offset) await pause(2, closing);
+    return false;
+  }
+
+  async #pauseAndRefresh(): Promise<void> {
+    await pause(PAUSE_MS, this.#closing);
+    await this.#options.cluster.refresh().catch(() => {});
+  }
+
+  #refuseIfOver(): void {
+    const { shard } = this.#options;
+    if (this.#fenced) throw this.#taken();
+    if (this.#closing.aborted) {
+      throw new LogError("closed", `Cannot write to shard ${shard}: its writer is closed`);
     }
   }
 
-  await open();
-  return {
-    commit(records) {
-      if (records.length === 0) return Promise.resolve();
-      const done = tail.then(() => write(records));
-      tail = done.catch(() => {});
-      return done.then(() => {});
-    },
-    async close() {
-      const grace = pause(CLOSE_WITHIN_MS, options.closing);
-      await Promise.race([tail, grace]);
-      closed.abort();
-      await tail;
-    },
-  };
+  #taken(): LogError {
+    this.#fenced = true;
+    return new LogError("fenced", `Cannot write to shard ${this.#options.shard}: another owner has taken it`);
+  }
+
+  #unavailable(error: unknown): LogError {
+    const { shard } = this.#options;
+    return new LogError("unavailable", `Cannot take shard ${shard}: ${(error as Error).message}`, { cause: error });
+  }
 }
