@@ -15,7 +15,7 @@ function slow(log: Log): Log {
     async openWriter(shard) {
       const writer = await log.openWriter(shard);
       return {
-        ...writer,
+        close: () => writer.close(),
         async commit(records) {
           await setTimeout(50);
           await writer.commit(records);
