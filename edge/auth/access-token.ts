@@ -40,7 +40,7 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
     const asJwt = verifyJwt !== undefined && isJwt(token);
     const look = asJwt ? verifyJwt : introspect;
     if (look === undefined) {
-      throw new HubError("invalid_token", "The access token is no JWT, and this hub takes no others.");
+      throw new HubError("invalid_token", "The access token is not a JWT, and this hub accepts no other tokens.");
     }
     try {
       const { issuer, claims } = await look(token);

@@ -27,7 +27,7 @@ export function clientOf(claims: Claims, issuer: string, rolesClaim: string): Cl
     throw new HubError("invalid_token", "The access token names no user: it has neither preferred_username nor sub.");
   }
   if (userId.length > MOST_USER_ID_CHARACTERS || !userId.isWellFormed()) {
-    throw new HubError("invalid_token", "The access token's user id is too long, or no text.");
+    throw new HubError("invalid_token", "The access token's user id is too long or is not text.");
   }
   return {
     issuer,

@@ -73,7 +73,7 @@ function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) {
     return value as Readonly<Record<string, unknown>>;
   }
-  throw new Error("it is no JSON object");
+  throw new Error("it is not a JSON object");
 }
 
 async function readInTime(

@@ -99,7 +99,7 @@ function refusalOf(error: unknown): HubError {
     return refused(`The access token's claim ${error.claim} is missing or wrong.`);
   }
   if (error instanceof errors.JOSEAlgNotAllowed) {
-    return refused(`The access token's algorithm is none of ${ALGORITHMS.join(", ")}.`);
+    return refused(`The access token's algorithm is not one of ${ALGORITHMS.join(", ")}.`);
   }
   return refused("The access token's signature cannot be verified.");
 }

@@ -139,7 +139,7 @@ class CoreSessions implements Sessions {
     const { session, key, expiresInMs, jwks } = answer;
     const macKey = typeof key === "string" ? bytesOfBase64Url(key) : null;
     if (typeof session !== "string" || macKey === null || typeof expiresInMs !== "number") {
-      throw new SessionError("The core's answer is no session");
+      throw new SessionError("The core's answer is not a session");
     }
     const sealer = await createSealer(parseSealingKeys(jwks)[0]!);
     return { session: { sealer, sign: this.#signing(session, macKey) }, expiresInMs };

@@ -89,7 +89,7 @@ async function messages(
     return new Response(null, { headers: { "content-type": contentType, ...UNSTORED } });
   }
   const ends = new AbortController();
-  // WIRE §6: events end when the token does; Infinity is no time that a timer could wait for.
+  // WIRE §6: events end when the token does; a timer cannot wait for Infinity.
   const leftMs = Math.ceil(Math.min(LONGEST_TIMER_MS, Math.max(0, expiresAt - clock())));
   const end = events && expiresAt !== Infinity ? setTimeout(() => ends.abort(), leftMs) : undefined;
   const paced = createPacedBody((signal) => partsOf(body, signal), {

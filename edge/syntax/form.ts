@@ -79,7 +79,7 @@ function undecodable(what: string): HubError {
 function decode(text: string): string | null {
   if (!text.includes("%") && !text.includes("+")) return text;
   try {
-    // Strict both ways: a stray % and bytes that are no UTF-8 (lone surrogates among them) throw.
+    // Strict both ways: a stray % and bytes that are not UTF-8 (lone surrogates among them) throw.
     return decodeURIComponent(text.replaceAll("+", " "));
   } catch {
     return null;

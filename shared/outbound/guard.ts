@@ -60,7 +60,7 @@ export function createOutboundGuard(allow: readonly string[]): OutboundGuard {
 
   function judgeAddress(text: string): Verdict | null {
     const address = parseAddress(text);
-    if (address === null) return { reason: "not_an_address", clause: `names "${text}", which is no address` };
+    if (address === null) return { reason: "not_an_address", clause: `names "${text}", which is not an address` };
     for (const inner of embeddedAddresses(address)) {
       const reason = reasonAgainst(inner);
       if (reason === null || isAllowed(inner, blocks)) continue;
@@ -78,7 +78,7 @@ export function createOutboundGuard(allow: readonly string[]): OutboundGuard {
       if (host.includes(":") || parseAddress(host) !== null) return judgeAddress(host);
       // RFC 1035 §2.3.4; a resolver may cut or misread what is longer.
       if (host.length > 254 || host.replace(/\.$/, "").split(".").some(({ length }) => length < 1 || length > 63)) {
-        return { reason: "url", clause: "names a host that is no domain name" };
+        return { reason: "url", clause: "names a host that is not a domain name" };
       }
       if (LOCALHOST.test(host) && !loopbackAllowed) {
         return { reason: "localhost", clause: `names this machine (${host}), which this hub does not call` };
@@ -106,7 +106,7 @@ function parseBlock(text: string): [Address, number] {
   const width = parsed?.kind() === "ipv6" ? 128 : 32;
   const bits = prefix === undefined ? width : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
   if (parsed === null || rest.length > 0 || !(bits <= width)) {
-    throw new Error(`"${text}" is no CIDR block; write 10.0.0.0/8 or fd00::/8`);
+    throw new Error(`"${text}" is not a CIDR block; write 10.0.0.0/8 or fd00::/8`);
   }
   return [parsed, bits];
 }

@@ -104,7 +104,7 @@ function stream(pool: Pool, call: HttpCall): Promise<HttpStream> {
           pull: () => started.resume(),
           cancel: () => {
             over = true;
-            started.abort(new Error("nobody wants the rest"));
+            started.abort(new Error("the rest is not wanted"));
           },
         }, { highWaterMark: 0 });
         resolve({ status, contentType: String(headers["content-type"] ?? ""), body });

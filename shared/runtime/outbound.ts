@@ -71,7 +71,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
       const location = REDIRECTS.includes(answer.status) ? answer.headers["location"] : undefined;
       if (left <= 0 || location === undefined) return await decoded(answer, request.maxBytes);
       const next = resolveLocation(location, shown);
-      if (next === null) return failed("network", `redirected to "${location}", which is no URL`);
+      if (next === null) return failed("network", `redirected to "${location}", which is not a URL`);
       shown = next;
       // RFC 9110 §15.4: 307 and 308 repeat the request, the others become a GET.
       if (answer.status !== 307 && answer.status !== 308) [method, body] = ["GET", undefined];

@@ -52,7 +52,7 @@ export async function readPem(what: string, path: string): Promise<string> {
   } catch (error) {
     throw new Error(`Cannot read ${what} in ${path}: ${(error as Error).message}`, { cause: error });
   }
-  if (!text.includes("-----BEGIN ")) throw new Error(`Cannot use ${what} in ${path}: it is no PEM file`);
+  if (!text.includes("-----BEGIN ")) throw new Error(`Cannot use ${what} in ${path}: it is not a PEM file`);
   return text;
 }
 

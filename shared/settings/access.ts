@@ -103,11 +103,11 @@ export function accessProblem(settings: AccessSettings, isSet: IsSet): string | 
 function wrongOffLoopback({ edgeListen, access }: AccessSettings, isSet: IsSet): string | undefined {
   if (isLoopback(edgeListen.host)) return undefined;
   if (access === "open") {
-    return "TIDINGS_EDGE_LISTEN is no loopback address, and TIDINGS_ACCESS=open lets anyone do anything, so TIDINGS_ACCESS " +
+    return "TIDINGS_EDGE_LISTEN is not a loopback address, and TIDINGS_ACCESS=open lets anyone do anything, so TIDINGS_ACCESS " +
       "must be set: to token, or to public for a hub that anyone may subscribe at";
   }
   if (!isSet("HUB_URL")) {
-    return "TIDINGS_EDGE_LISTEN is no loopback address, so TIDINGS_HUB_URL must be set: to the hub's public URL";
+    return "TIDINGS_EDGE_LISTEN is not a loopback address, so TIDINGS_HUB_URL must be set: to the hub's public URL";
   }
   return undefined;
 }

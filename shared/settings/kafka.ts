@@ -136,7 +136,7 @@ export function kafkaProblem(
       !isLoopback(at.slice(0, at.lastIndexOf(":")).replace(/^\[|\]$/g, ""))
     );
     if (away !== undefined) {
-      return `SASL ${mechanism} shows what is secret to whoever is between here and "${away}": set TIDINGS_KAFKA_TLS_CA`;
+      return `SASL ${mechanism} would send its secret unencrypted to "${away}": set TIDINGS_KAFKA_TLS_CA`;
     }
   }
   return undefined;

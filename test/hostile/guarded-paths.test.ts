@@ -27,7 +27,7 @@ import { RULES } from "../support/rigs/lease-rules.ts";
 import { openRecordingServer } from "../support/servers/recording-server.ts";
 
 const GUARD = createOutboundGuard([]);
-const NOTHING_TO_DIAL = /which is no URL|has no address/;
+const NOTHING_TO_DIAL = /which is not a URL|has no address/;
 const never = new AbortController().signal;
 
 /** The names of the table as their own name servers answer; no other name has an address. */

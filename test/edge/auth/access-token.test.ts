@@ -96,7 +96,7 @@ describe("WIRE §6 a JWT by its issuer's keys", () => {
   const HOSTILE: readonly [what: string, make: () => Promise<string> | string, refusal: RegExp][] = [
     ["alg none", () => new UnsecuredJWT(claims()).encode(), /algorithm/],
     ["alg none in another case", () => `${b64({ alg: "nOnE" })}.${b64(claims())}.`, /algorithm/],
-    ["no algorithm", () => `${b64({ typ: "JWT" })}.${b64(claims())}.AAAA`, /no JWT/],
+    ["no algorithm", () => `${b64({ typ: "JWT" })}.${b64(claims())}.AAAA`, /not a JWT/],
     ["HS256 by the public key as PEM", async () => {
       const secret = new TextEncoder().encode(await exportSPKI(issuer.keys[0]!.publicKey));
       return await new SignJWT(claims()).setProtectedHeader({ alg: "HS256", kid: issuer.keys[0]!.kid }).sign(secret);
@@ -180,11 +180,11 @@ describe("WIRE §6 a JWT by its issuer's keys", () => {
     ["another audience", async () => await issuer.token({ aud: "other" }), /audience/],
     ["no audience", async () => await issuer.token({ aud: undefined as unknown as string }), /audience/],
     ["nobody", async () => await issuer.token({ sub: "" }), /names no user/],
-    ["a JWE", () => `${b64({ alg: "RSA-OAEP", enc: "A256GCM" })}.a.b.c.d`, /no JWT/],
-    ["opaque, where nobody can be asked", () => "0paque", /no JWT/],
-    ["three dots", () => "...", /no JWT/],
-    ["a header that is no JSON", () => `${b64("{")}.${b64(claims())}.AAAA`, /no JWT/],
-    ["huge and empty", () => `${"A".repeat(16_000)}.${"A".repeat(16_000)}.${"A".repeat(16_000)}`, /no JWT/],
+    ["a JWE", () => `${b64({ alg: "RSA-OAEP", enc: "A256GCM" })}.a.b.c.d`, /not a JWT/],
+    ["opaque, where nobody can be asked", () => "0paque", /not a JWT/],
+    ["three dots", () => "...", /not a JWT/],
+    ["a header that is no JSON", () => `${b64("{")}.${b64(claims())}.AAAA`, /not a JWT/],
+    ["huge and empty", () => `${"A".repeat(16_000)}.${"A".repeat(16_000)}.${"A".repeat(16_000)}`, /not a JWT/],
     ["huge, with a header", () => `${b64({ alg: "RS256" })}.${"A".repeat(1_000_000)}.AAAA`, /not from an issuer/],
     ["nested a hundred thousand deep", () => {
       return `${b64({ alg: "RS256" })}.${b64(`${"[".repeat(100_000)}${"]".repeat(100_000)}`)}.AAAA`;

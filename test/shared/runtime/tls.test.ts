@@ -192,6 +192,6 @@ describe("TLS", { timeout: 60_000 }, () => {
       /^Error: Cannot read the private key in \/now/,
     );
     await writeFile(`${ours.cert}.txt`, "text");
-    await assert.rejects(readTls({ ...ours, cert: `${ours.cert}.txt` }), /it is no PEM file$/);
+    await assert.rejects(readTls({ ...ours, cert: `${ours.cert}.txt` }), /it is not a PEM file$/);
   });
 });
