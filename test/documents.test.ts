@@ -6,7 +6,7 @@ import { ROOMS } from "./support/architecture.ts";
 import { deadCitations, type Targets, targetsOf, titlesIn, unnamedRules } from "./support/documents/citations.ts";
 import { commandsIn, unrunCommands, wrongInCommand, wrongInSpan } from "./support/documents/commands.ts";
 import type { Document } from "./support/documents/markdown.ts";
-import { deadLinks, deadPaths, unknownNames, wrongRooms } from "./support/documents/places.ts";
+import { deadFilesInComments, deadLinks, deadPaths, unknownNames, wrongRooms } from "./support/documents/places.ts";
 import { readRepository, type Repository } from "./support/documents/repository.ts";
 
 /** Rules and rows that no test can be named after, and why. */
@@ -89,6 +89,11 @@ describe("the documents", () => {
     assert.deepEqual(documents.flatMap((document) => deadPaths(document, files)), []);
     assert.deepEqual(documents.flatMap((document) => unknownNames(document, settings, metrics)), []);
     assert.deepEqual(wrongRooms(architecture, Object.values(ROOMS).flat()), []);
+  });
+
+  it("and comments name files that are there", () => {
+    const dead = sources().flatMap(([path, text]) => deadFilesInComments(path, text, repository.files));
+    assert.deepEqual(dead, []);
   });
 
   it("have commands whose scripts, files, flags and addresses are there", () => {

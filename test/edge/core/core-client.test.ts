@@ -34,7 +34,7 @@ const REPORT = {
   verified: true,
 } as const;
 
-/** What is scripted here is not how requests are signed: test/edge/session.test.ts shows that. */
+/** What is scripted here is not how requests are signed: test/core/face/door.test.ts shows that. */
 const UNSIGNED: Sessions = {
   with: () =>
     Promise.resolve({

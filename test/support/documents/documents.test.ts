@@ -12,7 +12,7 @@ import {
   wrongInSpan,
 } from "./commands.ts";
 import { parseDocument } from "./markdown.ts";
-import { deadLinks, deadPaths, unknownNames, wrongRooms } from "./places.ts";
+import { deadFilesInComments, deadLinks, deadPaths, unknownNames, wrongRooms } from "./places.ts";
 
 const ARCHITECTURE = parseDocument(
   "docs/ARCHITECTURE.md",
@@ -106,6 +106,16 @@ describe("links and names", () => {
   it("of files in code must be there", () => {
     assert.deepEqual(deadPaths(parseDocument("a.md", "`core/log/log.ts` `core/log/` `core/log/<name>/`"), files), []);
     assert.equal(deadPaths(parseDocument("a.md", "`core/log.ts`"), files).length, 1);
+  });
+
+  it("of files in comments must be there, by path or by name", () => {
+    const dead = (source: string) => deadFilesInComments("a.ts", source, files);
+    assert.deepEqual(
+      dead("// as log.ts, log/log.ts, core/log/log.ts and README.md say\nf('x.ts'); /** {@link a.md} */"),
+      [],
+    );
+    assert.deepEqual(dead("f();\n/** as logs.ts says */"), ["a.ts:2 names logs.ts, which is not there"]);
+    assert.equal(dead("// edge/log.ts").length, 1);
   });
 
   it("of settings and metrics must be there", () => {
