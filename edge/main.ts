@@ -151,9 +151,9 @@ function accessOf(settings: Settings, metrics: Metrics, http: TlsHttpClient, clo
 }
 
 function autoVerifyOf(settings: Settings): Pick<EdgeOptions, "autoVerify" | "onSubscription" | "onUnsubscription"> {
-  // While it is off there is nothing to mark; a mark would be an error each time.
+  // While it is off, every mark would be an error.
   if (settings.autoVerify === "off") return { autoVerify: false };
-  // Settings name an issuer wherever there are several.
+  // An origin without an issuer belongs to the only one: the settings refuse it where there are several.
   const origins = settings.autoVerifyOrigins.map(({ issuer = settings.issuer[0]!, ...client }) => ({
     issuer,
     ...client,

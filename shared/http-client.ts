@@ -1,5 +1,5 @@
-// The client port between the tiers: few known hosts, many small requests, connections kept open. Not for addresses that a
-// stranger named: those go through shared/outbound/outbound.ts.
+// The client port for hosts that the operator named, cores and identity providers: few hosts, many small requests, connections
+// kept open. Calls to addresses that a stranger named go through shared/outbound/outbound.ts.
 
 export interface HttpCall {
   readonly method: "GET" | "POST";

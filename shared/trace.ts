@@ -10,7 +10,7 @@ export function parseTraceparent(header: string | null): string | null {
   if (header === null) return null;
   const match = TRACEPARENT.exec(header);
   if (match === null) return null;
-  // Version 00 ends after the flags; of a later one only the parts of 00 are understood.
+  // Version 00 ends after the flags; of a later version only the parts of 00 are read.
   if (header.startsWith("00-") && match[4] !== "") return null;
   return `00-${match[1]}-${match[2]}-${match[3]}`;
 }
@@ -18,6 +18,6 @@ export function parseTraceparent(header: string | null): string | null {
 /** The start of a new, unsampled trace. */
 export function createTraceparent(): string {
   const hex = hexOf(randomBytes(24));
-  // All zeros is not an id; one in 2⁶⁴ would be.
+  // An id of zeros only is not valid; one in 2⁶⁴ would be such.
   return parseTraceparent(`00-${hex.slice(0, 32)}-${hex.slice(32)}-00`) ?? createTraceparent();
 }

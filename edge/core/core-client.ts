@@ -1,5 +1,5 @@
-// The edge's side of shared/core-api.ts. Every operation gets its id here, once; it is repeated with the same id (A3.8), and
-// a client of ours gets a 2xx only for the core's own.
+// The edge's side of shared/core-api.ts. Every operation gets its id here, once, and is repeated with the same id (A3.8). The
+// edge answers 2xx only if the core did.
 
 import { CORE_PATHS } from "../../shared/core-api.ts";
 import type {
