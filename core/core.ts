@@ -11,7 +11,7 @@ import type { Settings } from "../shared/settings/settings.ts";
 import { createTraceparent } from "../shared/trace.ts";
 import { KEYS_KEPT_MS } from "./state/ids.ts";
 import { createReadMessages } from "./messages/read-messages.ts";
-import type { Effects } from "./shards/owed-effects.ts";
+import type { Effects } from "./shards/effects.ts";
 import type { Transport } from "./delivery/sending/transport.ts";
 import { loadRecentIds, RecentIds } from "./messages/recent-ids.ts";
 import { createEffects } from "./effects/effects.ts";

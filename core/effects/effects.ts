@@ -16,7 +16,7 @@ import { subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { ResultEvent } from "../state/events.ts";
 import type { Notice, PendingIntent } from "../state/records.ts";
-import type { Effects } from "../shards/owed-effects.ts";
+import type { Effects } from "../shards/effects.ts";
 import type { Operations } from "../requests/operations.ts";
 import type { ReplayLetter } from "./replay-letter.ts";
 import type { TopicFetcher } from "./topic-fetcher.ts";

@@ -1,13 +1,14 @@
-// What a shard's next batch writes, and when lanes' positions go with it (A3.1, A4.3).
+// What a shard's next batch writes, and when the positions of lanes go with it (A3.1, A4.3).
 import type { Tail } from "../messages/tail.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { LaneBook } from "./lane-book.ts";
 import { encodeRecord, type RecentOperations, SHARD_KEY, type ShardRecordState } from "../state/records.ts";
-import type { ShardRecords } from "./folded-state.ts";
+import type { FoldedState } from "./folded-state.ts";
 
 export interface BatchComposerOptions {
+  readonly state: FoldedState;
   readonly book: LaneBook;
-  readonly kept: ShardRecords;
+  /** How often positions are written while they change, ms. */
   readonly checkpointMs: number;
 }
 
@@ -15,29 +16,29 @@ export interface BatchComposerOptions {
 export interface ShardStanding {
   readonly events: number;
   readonly operations: RecentOperations;
-  /** Whether the log has another `events` position, or none. */
+  /** The log has another `events` position, or none. */
   readonly isMoved: boolean;
   /** The last batch: it says that the shard is free. */
   readonly isReleasing: boolean;
-  /** When the step began, ms. */
+  /** When the step began, ms since 1970. */
   readonly begun: number;
 }
 
-/** Watermarks of an idle shard are written this often, or after this many records (A4.3). */
+/** The watermarks of an idle shard are written this often, or after this many records (A4.3). */
 const IDLE_MS = 30_000;
 const IDLE_RECORDS = 10_000;
-/** Of one batch; what a checkpoint has beyond them follows in parts, so many in the time of one. */
+/** Positions in one batch. A checkpoint with more of them is written in parts, so many in the time of one checkpoint. */
 const MOST_POSITIONS = 500;
 const PARTS = 5;
 
 export class BatchComposer {
   readonly #options: BatchComposerOptions;
-  /** What the next batch writes beside the records that changed. */
+  /** What the next batch writes beside the topics and subscriptions that changed. */
   #records: ShardRecord[] = [];
-  /** Dead letters, for the next batch with positions. */
+  /** Dead letters wait for the next batch with positions. */
   #letters: ShardRecord[] = [];
   #checkpointAt = 0;
-  /** Set when all lanes have joined it: until then a watermark would pass those that have not. */
+  /** Set when all lanes have joined it: until then a watermark would pass those that have not joined. */
   #tail: Tail | undefined;
 
   constructor(options: BatchComposerOptions) {
@@ -58,33 +59,33 @@ export class BatchComposer {
     this.#letters.push(letter);
   }
 
-  /** ms until positions may be written again; a clock that is set back does not put that off. */
+  /** How long until positions may be written again, ms. A clock that is set back does not put that off. */
   untilCheckpoint(now: number): number {
     this.#checkpointAt = Math.min(this.#checkpointAt, now + this.#options.checkpointMs);
     return this.#checkpointAt - now;
   }
 
-  /** How long the loop may sleep for the sake of positions, ms; undefined if there are none to write. */
+  /** How long the loop may sleep before positions are to be written, ms; undefined if there are none. */
   sleepMs(now: number): number | undefined {
     return this.#tail !== undefined && this.#options.book.isDirty ? Math.max(0, this.untilCheckpoint(now)) : undefined;
   }
 
-  /** One synchronous step; empty if there is nothing to say. */
+  /** Composed in one synchronous step; empty if there is nothing to write. */
   compose({ events, operations, isMoved, isReleasing, begun }: ShardStanding): ShardRecord[] {
-    const { book, kept, checkpointMs } = this.#options;
-    const records = [...this.#records.splice(0), ...kept.takeChanges()];
+    const { book, state, checkpointMs } = this.#options;
+    const records = [...this.#records.splice(0), ...state.drainChanges()];
     if (this.#positionsDue(begun, isReleasing)) {
       records.push(...this.#letters.splice(0), ...book.checkpoint(isReleasing ? Infinity : MOST_POSITIONS));
       this.#checkpointAt = begun + checkpointMs / (book.isInRound ? PARTS : 1);
     } else if (records.length === 0 && !isMoved && !isReleasing) return [];
     for (const stream of ["topics", "subscriptions", "cursors"] as const) {
-      const state: ShardRecordState = {
+      const standing: ShardRecordState = {
         events,
         ...(stream === "cursors" ? { watermarks: book.watermarks } : {}),
         ...(stream === "cursors" && isReleasing ? { released: true } as const : {}),
         ...(stream === "topics" ? { operations } : {}),
       };
-      records.push({ stream, key: SHARD_KEY, value: encodeRecord(state) });
+      records.push({ stream, key: SHARD_KEY, value: encodeRecord(standing) });
     }
     return records;
   }

@@ -1,48 +1,47 @@
-// The records of a shard in memory: by id and by topic, which of them changed since the last batch, and when each is to be
-// looked at again.
+// What a shard's events have been folded into, in memory: its topics and subscriptions, which of them changed since the last batch,
+// and when each is due to be looked at again.
 import type { ShardRecord } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
-import type { DueIndex } from "./due-index.ts";
 import { OPERATIONS_KEPT_MS, withoutOldOperations } from "../state/recent-operations.ts";
 import { encodeRecord, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
 import type { Subscriptions } from "../state/subscriptions.ts";
+import type { DueIndex } from "./due-index.ts";
 
-/** An owner takes over the verification of what has no result this long after the 202 (A3.6). */
+/** The owner takes over the verification of an intent that has no result this long after the 202 (A3.6). */
 export const TAKEOVER_MS = 60_000;
 
-export interface ShardRecordsOptions {
+export interface FoldedStateOptions {
   readonly state: Pick<ShardState, "topics" | "subscriptions">;
-  /** When each of them is to be looked at again. */
   readonly due: DueIndex;
   readonly retentionMs: number;
   /** Wall clock, ms. */
   readonly clock: () => number;
 }
 
-/** Every subscription is looked at within this time, and only dates that are no further than twice of it are in the index. */
+/** Every subscription is looked at within this time. Only dates that are less than two such rounds away are in the index. */
 const ROUND_MS = 3_600_000;
 
-export class ShardRecords {
+export class FoldedState {
   readonly #retentionMs: number;
   readonly #clock: () => number;
   readonly #topics: Map<string, TopicRecord>;
   readonly #subscriptions: Subscriptions;
   readonly #due: DueIndex;
-  /** Where the round over all subscriptions stands, and until when it was made. */
+  /** Where the round over all subscriptions stands, and the time up to which it was made. */
   #round: Iterator<string> | undefined;
   #roundAt: number;
   readonly #changedTopics = new Set<string>();
   readonly #changedSubscriptions = new Set<string>();
 
-  /** The subscriptions are watched one by one, as they are looked at first: a million at once would hold up all else. */
-  constructor({ state, due, retentionMs, clock }: ShardRecordsOptions) {
+  /** Subscriptions get their dates one by one, when they are first looked at: a million at once would hold up all else. */
+  constructor({ state, due, retentionMs, clock }: FoldedStateOptions) {
     this.#retentionMs = retentionMs;
     this.#clock = clock;
     this.#topics = new Map(state.topics);
     this.#subscriptions = state.subscriptions;
     this.#due = due;
     this.#roundAt = clock();
-    for (const id of this.#topics.keys()) this.watch(id);
+    for (const id of this.#topics.keys()) this.noteDates(id);
   }
 
   get topics(): ReadonlyMap<string, TopicRecord> {
@@ -55,13 +54,13 @@ export class ShardRecords {
   setTopic(id: string, record: TopicRecord): void {
     this.#topics.set(id, record);
     this.#changedTopics.add(id);
-    this.watch(id);
+    this.noteDates(id);
   }
 
   setSubscription(id: string, record: SubscriptionRecord): void {
     this.#subscriptions.set(id, record);
     this.#changedSubscriptions.add(id);
-    this.watch(id, record);
+    this.noteDates(id, record);
   }
 
   /** Forgets a topic that ended longer ago than the retention. */
@@ -72,7 +71,7 @@ export class ShardRecords {
     this.#changedTopics.add(id);
   }
 
-  /** Forgets a subscription that nobody will ask for any more. Returns whether it was one. */
+  /** Forgets a subscription whose record is no longer needed. Returns whether it was one. */
   forgetSubscription(id: string): boolean {
     const record = this.#subscriptions.get(id);
     if (record === undefined || this.#forgetAt(record) > this.#clock()) return false;
@@ -81,14 +80,32 @@ export class ShardRecords {
     return true;
   }
 
-  /** Topics and subscriptions whose time may have come; each is to be examined, and watched again. */
+  /** Returns the records that changed since the last call, each as the next batch writes it: a deleted one as its tombstone. */
+  drainChanges(): ShardRecord[] {
+    const records: ShardRecord[] = [];
+    for (const id of this.#changedSubscriptions) {
+      const record = this.#subscriptions.get(id);
+      records.push({ stream: "subscriptions", key: id, value: record === undefined ? null : encodeRecord(record) });
+    }
+    for (const id of this.#changedTopics) {
+      const record = this.#topics.get(id);
+      records.push({ stream: "topics", key: id, value: record === undefined ? null : encodeRecord(record) });
+    }
+    this.#changedSubscriptions.clear();
+    this.#changedTopics.clear();
+    return records;
+  }
+
+  // ── dates ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Topics and subscriptions whose time may have come; each is to be examined, and its next dates noted. */
   due(): string[] {
     const now = this.#clock();
     this.#lookFurther(now);
     return this.#due.due(now);
   }
 
-  /** Leases last for days: a place in the index for each of them would cost a tenth of a quiet subscription's memory (A3.7). */
+  /** Leases last for days: an entry in the index for each of them would cost a tenth of a quiet subscription's memory (A3.7). */
   #lookFurther(now: number): void {
     const share = Math.min(1, Math.max(0, now - this.#roundAt) / ROUND_MS);
     this.#roundAt = now;
@@ -97,12 +114,12 @@ export class ShardRecords {
       this.#round ??= this.#subscriptions.keys();
       const next = this.#round.next();
       if (next.done === true) this.#round = undefined;
-      else this.watch(next.value);
+      else this.noteDates(next.value);
     }
   }
 
-  /** Puts the next dates of a topic or a subscription into the index, and lets go of what it needs no more. */
-  watch(id: string, record = this.#subscriptions.get(id)): void {
+  /** Puts the next dates of a topic or a subscription into the index. Drops the ids of operations that are too old. */
+  noteDates(id: string, record = this.#subscriptions.get(id)): void {
     const topic = this.#topics.get(id);
     if (topic?.endedAt !== undefined) this.#due.add(id, topic.endedAt + this.#retentionMs);
     if (record === undefined) return;
@@ -119,23 +136,7 @@ export class ShardRecords {
     else this.#subscriptions.set(id, rest);
   }
 
-  /** What the next batch writes: each record that changed since the last call, or its tombstone. */
-  takeChanges(): ShardRecord[] {
-    const records: ShardRecord[] = [];
-    for (const id of this.#changedSubscriptions) {
-      const record = this.#subscriptions.get(id);
-      records.push({ stream: "subscriptions", key: id, value: record === undefined ? null : encodeRecord(record) });
-    }
-    for (const id of this.#changedTopics) {
-      const record = this.#topics.get(id);
-      records.push({ stream: "topics", key: id, value: record === undefined ? null : encodeRecord(record) });
-    }
-    this.#changedSubscriptions.clear();
-    this.#changedTopics.clear();
-    return records;
-  }
-
-  /** When a record is forgotten, ms: ended ones after the retention, one that never verified when its operations are too old. */
+  /** When a record is forgotten, ms: an ended one after the retention, one that never verified when its operations are too old. */
   #forgetAt(record: SubscriptionRecord): number {
     if (record.phase === "active" || record.pending.length > 0 || record.notice !== undefined) return Infinity;
     if (record.phase === "pending") return (record.operations.at(-1)?.[1] ?? 0) + OPERATIONS_KEPT_MS;

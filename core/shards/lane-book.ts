@@ -143,8 +143,8 @@ export class LaneBook {
     );
   }
 
-  /** One attempt beside the lane of this life; undefined if none may start now. */
-  sendBeside(id: string, life: number, message: Message): Promise<Outcome> | undefined {
+  /** One attempt with a dead letter beside the lane of this life; undefined if none may start now. */
+  replay(id: string, life: number, message: Message): Promise<Outcome> | undefined {
     const lane = this.#lanes.get(id);
     if (lane === undefined || lane.life !== life || lane.isOver) return undefined;
     return this.#delivery?.replay(lane, message);

@@ -1,37 +1,38 @@
-// After a rotation of keys, what was sealed to an older one is sealed to the first, by the shard's owner, in its transaction
-// (ARCHITECTURE §5). Slowly: it never hurries, and deliveries must not feel it.
+// After a rotation of keys the shard's owner seals the secrets that are sealed to an older key to the first one, in its transactions
+// (ARCHITECTURE §5): slowly, so that deliveries do not feel it.
 import { SecretError, type Secrets } from "../keys/secrets.ts";
-import type { ShardRecords } from "./folded-state.ts";
+import type { Findings } from "./findings.ts";
+import type { FoldedState } from "./folded-state.ts";
 
 export interface ResealingOptions {
-  readonly records: ShardRecords;
+  readonly state: FoldedState;
   readonly secrets: Pick<Secrets, "isCurrent" | "reseal">;
-  /** Runs what was found out in the next step of the shard's loop. */
-  readonly find: (finding: () => void) => void;
+  /** Gets the secrets that were sealed anew. */
+  readonly findings: Findings;
   /** Wall clock, ms. */
   readonly clock: () => number;
 }
 
-/** In one step, of which there is one a second and shard: looked at, and sealed anew (0.6 ms each). */
+/** Subscriptions looked at, and secrets sealed anew (0.6 ms each), in one step. A shard makes one step a second. */
 const MOST_LOOKED_AT = 1_000;
 const MOST_SEALED = 10;
-/** An edge that has not heard of the newest key yet may still bring what is sealed to an older one. */
+/** An edge that has not heard of the newest key may still bring secrets that are sealed to an older one. */
 const AGAIN_AFTER_MS = 600_000;
 
 export class Resealing {
   readonly #options: ResealingOptions;
   #walk: Iterator<string> | undefined;
   #restUntil = 0;
-  #running = false;
+  #isRunning = false;
 
   constructor(options: ResealingOptions) {
     this.#options = options;
   }
 
   step(): void {
-    const { records, secrets, clock } = this.#options;
-    if (this.#running || clock() < this.#restUntil) return;
-    this.#walk ??= records.subscriptions.keys();
+    const { state, secrets, clock } = this.#options;
+    if (this.#isRunning || clock() < this.#restUntil) return;
+    this.#walk ??= state.subscriptions.keys();
     const old: string[] = [];
     for (let looked = 0; looked < MOST_LOOKED_AT && old.length < MOST_SEALED; looked++) {
       const { done, value: id } = this.#walk.next();
@@ -40,28 +41,23 @@ export class Resealing {
         this.#restUntil = clock() + AGAIN_AFTER_MS;
         break;
       }
-      const secret = records.subscriptions.get(id)?.secret;
+      const secret = state.subscriptions.get(id)?.secret;
       if (secret !== undefined && !secrets.isCurrent(secret)) old.push(id);
     }
     if (old.length === 0) return;
-    this.#running = true;
-    void this.#reseal(old).finally(() => this.#running = false);
+    this.#isRunning = true;
+    void this.#reseal(old).finally(() => this.#isRunning = false);
   }
 
   async #reseal(ids: readonly string[]): Promise<void> {
-    const { records, secrets, find } = this.#options;
+    const { state, secrets, findings } = this.#options;
     for (const id of ids) {
-      const sealed = records.subscriptions.get(id)?.secret;
-      if (sealed === undefined) continue;
+      const before = state.subscriptions.get(id)?.secret;
+      if (before === undefined) continue;
       try {
-        const fresh = await secrets.reseal(sealed, id);
-        find(() => {
-          const record = records.subscriptions.get(id);
-          // A renewal meanwhile brought another one.
-          if (record?.secret === sealed) records.setSubscription(id, { ...record, secret: fresh });
-        });
+        findings.add({ kind: "resealed", id, before, after: await secrets.reseal(before, id) });
       } catch (error) {
-        // Said and counted where it was to be opened; the lane says it, too.
+        // The lane counts it and says so when it opens the secret.
         if (!(error instanceof SecretError)) throw error;
       }
     }

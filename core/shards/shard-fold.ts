@@ -1,77 +1,254 @@
-// A shard's subscriptions and their lanes: what changes a record changes its lane in the same step, and what a lane finds out
-// is folded into the record (A3.5).
+// What is folded into a shard's state: events, what the owner finds out itself (A3.5), and what time brings (A3.7). In the same step
+// lanes follow the records, and effects that the records call for are noted.
+import { nextTurn, TURN_MS } from "../../shared/turn.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Lane } from "../delivery/lane/lane.ts";
-import type { Message } from "../messages/message.ts";
-import type { Outcome } from "../delivery/lane/outcome.ts";
 import type { Quiet } from "../delivery/reading/reading.ts";
-import type { ShardRecord } from "../log/log.ts";
-import { nextTurn } from "../../shared/turn.ts";
-import { ended, isLive } from "../state/fold-subscription.ts";
+import type { DeregisterEvent, HubEvent, TopicEvent } from "../state/events.ts";
+import {
+  ended,
+  foldDeregistered,
+  foldOwnResult,
+  foldReplayed,
+  foldSubscription,
+  isLive,
+} from "../state/fold-subscription.ts";
+import { foldFetched, foldTopic } from "../state/fold-topic.ts";
+import { subscriptionIdOf, topicIdOf } from "../state/ids.ts";
+import { encodeRecord, type Notice, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
+import type { BatchComposer } from "./batch-composer.ts";
+import type { ReplayResult } from "./effects.ts";
+import type { Finding, Findings } from "./findings.ts";
+import type { FoldedState } from "./folded-state.ts";
 import type { LaneBook } from "./lane-book.ts";
-import type { Owed } from "./owed-effects.ts";
-import type { SubscriptionRecord } from "../state/records.ts";
-import type { ShardRecords } from "./folded-state.ts";
+import type { OwedEffects } from "./owed-effects.ts";
 
-export interface ShardLanesOptions {
-  readonly kept: ShardRecords;
+export interface ShardFoldOptions {
+  readonly state: FoldedState;
   readonly book: LaneBook;
-  readonly owed: Owed;
-  /** Writes with the next batch. */
-  readonly put: (...records: ShardRecord[]) => void;
-  /** Runs what was found out in the next step of the shard's loop. */
-  readonly find: (finding: () => void) => void;
+  readonly batch: Pick<BatchComposer, "put">;
+  readonly effects: OwedEffects;
+  readonly findings: Findings;
   /** The shard was released or dropped, or is being. */
   readonly isOver: () => boolean;
   /** Wall clock, ms. */
   readonly clock: () => number;
 }
 
-/** Subscriptions that end in one transaction at most. */
+/** Subscriptions that end in one transaction at most (A3.9). */
 export const MOST_ENDED = 1_000;
-/** While lanes join, the event loop has its turn after so long: heartbeats go on (ARCHITECTURE §4). */
-const TURN_MS = 20;
 
-export class ShardLanes {
-  readonly #options: ShardLanesOptions;
-  #delivery: Delivery | undefined;
+export class ShardFold {
+  readonly #options: ShardFoldOptions;
+  /** All lanes run, or are joining the tail. */
+  #isAttached = false;
   /** Subscriptions whose lanes open after the next commit. */
   readonly #opening = new Set<string>();
   /** Topics and subscriptions whose time may have come: after a long absence there may be many, and they end in slices. */
   #due: string[] = [];
+  /** Those of them whose lanes found the lease to be over. */
   readonly #overdue = new Set<string>();
 
-  constructor(options: ShardLanesOptions) {
+  constructor(options: ShardFoldOptions) {
     this.#options = options;
   }
 
-  /** Lanes may run, and those of the subscriptions there are join the tail as a group, in turns. */
-  async join(delivery: Delivery, quiet: Quiet | undefined): Promise<void> {
-    const { kept, book, owed, isOver } = this.#options;
-    this.#delivery = delivery;
+  /** Lets lanes run. Those of the subscriptions that are here join the tail as a group, in turns; effects that are owed are noted. */
+  async attach(delivery: Delivery, quiet: Quiet | undefined): Promise<void> {
+    const { state, book, effects, isOver } = this.#options;
+    this.#isAttached = true;
     book.attach(delivery);
     let turn = performance.now();
-    const ids = [...kept.subscriptions.keys()];
+    // A copy: others may begin or end between the turns.
+    const ids = [...state.subscriptions.keys()];
     for (const id of ids) {
-      const record = kept.subscriptions.get(id);
+      const record = state.subscriptions.get(id);
       // One that began meanwhile opens when it is committed, as always.
       if (record === undefined || this.#opening.has(id)) continue;
       if (record.phase === "active" && book.lane(id) === undefined) book.open(id, record, quiet);
-      owed.subscription(id, record);
-      kept.watch(id, record);
+      effects.subscription(id, record);
+      state.noteDates(id, record);
       if (performance.now() - turn < TURN_MS) continue;
       await nextTurn();
       if (isOver()) return;
       turn = performance.now();
     }
+    for (const [id, record] of state.topics) effects.topic(id, record);
   }
 
-  /** The subscription is now this: its lane follows in the same step, except that a new one waits for the commit. */
-  set(id: string, record: SubscriptionRecord): void {
-    const { kept, book, owed, put } = this.#options;
-    const before = kept.subscriptions.get(id);
-    kept.setSubscription(id, record);
-    owed.subscription(id, record);
+  // ── events ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Folds the event at this `events` offset; a deregister ends the topic only. */
+  event(event: HubEvent, offset: number): void {
+    const { state, book, batch } = this.#options;
+    switch (event.type) {
+      case "intent":
+      case "result":
+      case "replay":
+      case "revoke":
+      case "resume": {
+        const id = subscriptionIdOf(event.topic, event.callback);
+        const before = state.subscriptions.get(id);
+        const after = foldSubscription(before, event, offset);
+        if (after === before || after === undefined) return;
+        this.#setSubscription(id, after);
+        if (event.type === "resume") batch.put(...book.rewind(id, after, event.from));
+        return;
+      }
+      case "ack": {
+        const id = subscriptionIdOf(event.topic, event.callback);
+        const subscription = state.subscriptions.get(id);
+        // A second copy finds the position there already.
+        if (subscription === undefined || !isLive(subscription.phase)) return;
+        return batch.put(...book.advance(id, subscription, event.next));
+      }
+      case "deregister":
+      case "register":
+      case "ping":
+        return this.#topicEvent(event, offset);
+    }
+  }
+
+  /** Ends a subscription to a topic that the event at this `events` offset deregisters (A3.9). */
+  endDeregistered(id: string, event: DeregisterEvent, offset: number): void {
+    const before = this.#options.state.subscriptions.get(id);
+    if (before === undefined) return;
+    const after = foldDeregistered(before, `topic "${event.topic}" was deregistered`, event.time, offset);
+    if (after !== before) this.#setSubscription(id, after);
+  }
+
+  #topicEvent(event: TopicEvent, offset: number): void {
+    const id = topicIdOf(event.topic);
+    const before = this.#options.state.topics.get(id);
+    const after = foldTopic(before, event, offset);
+    if (after !== before && after !== undefined) this.#setTopic(id, after);
+  }
+
+  // ── findings ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A callback answered 410. */
+  gone(lane: Lane): void {
+    const { id, life } = lane;
+    this.#options.findings.add({ kind: "gone", id, life, stoodAt: lane.position(lane.readFrom) });
+  }
+
+  /** Folds what was found out since the last step. */
+  foldFindings(): void {
+    for (const finding of this.#options.findings.drain()) this.#foldFinding(finding);
+  }
+
+  #foldFinding(finding: Finding): void {
+    const { state, effects, clock } = this.#options;
+    if (finding.kind === "fetched") {
+      const { topicId, ping, fetched } = finding;
+      const before = state.topics.get(topicId);
+      if (before === undefined || before.endedAt !== undefined) return;
+      const after = foldFetched(before, ping, fetched, clock());
+      if (after !== before) this.#setTopic(topicId, after);
+      return;
+    }
+    const { id } = finding;
+    const before = state.subscriptions.get(id);
+    if (before === undefined) return;
+    switch (finding.kind) {
+      case "gone":
+        if (!isLive(before.phase) || before.life !== finding.life) return;
+        return this.#foldGone(id, before, finding.stoodAt);
+      case "noticeSent":
+        return this.#foldNoticeSent(id, before, finding.notice);
+      case "verified": {
+        const after = foldOwnResult(before, finding.result);
+        return after === before ? effects.subscription(id, before) : this.#setSubscription(id, after);
+      }
+      case "replayed":
+        return this.#foldReplayed(id, before, finding.life, finding.result);
+      case "resealed":
+        // A renewal may have brought another secret meanwhile.
+        if (before.secret === finding.before) state.setSubscription(id, { ...before, secret: finding.after });
+        return;
+    }
+  }
+
+  /**
+   * Intents that wait to be verified stay: their subscriber may have said yes after the 410. As after an unsubscribe, the next life
+   * gets nothing that this one had (§6.2).
+   */
+  #foldGone(id: string, before: SubscriptionRecord, stoodAt: number): void {
+    const { pending, version, unsubscribedAt = 0 } = before;
+    const gone = ended(before, "gone", this.#options.clock(), version);
+    this.#setSubscription(id, { ...gone, pending, unsubscribedAt: Math.max(unsubscribedAt, stoodAt) });
+  }
+
+  #foldNoticeSent(id: string, before: SubscriptionRecord, sent: Notice): void {
+    const { notice, ...rest } = before;
+    if (notice === undefined) return;
+    // Another notice may be owed meanwhile.
+    const isOther = notice.reason !== sent.reason || notice.callback !== sent.callback;
+    if (isOther) this.#options.effects.subscription(id, before);
+    else this.#setSubscription(id, rest);
+  }
+
+  #foldReplayed(id: string, before: SubscriptionRecord, life: number, result: ReplayResult): void {
+    // A replay of an earlier life leaves this life's replays alone.
+    if (before.life !== life || result.kind === "over") return this.#options.effects.subscription(id, before);
+    if (result.kind === "delivered") {
+      this.#options.batch.put({ stream: "dead-letters", key: id, value: encodeRecord({ replayed: result.place }) });
+    }
+    this.#setSubscription(id, foldReplayed(before, result.kind === "none" ? undefined : result.place + 1));
+  }
+
+  // ── time ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A lane that was about to send found its lease over. */
+  leaseOver({ id }: Lane): void {
+    // Said at every message until it is folded, which may take long (a full disk).
+    if (this.#overdue.has(id)) return;
+    this.#overdue.add(id);
+    this.#due.push(id);
+  }
+
+  /** Notes the topics and subscriptions whose time may have come. Returns whether there are any. */
+  collectDue(): boolean {
+    this.#due = this.#due.concat(this.#options.state.due());
+    return this.hasDue;
+  }
+  get hasDue(): boolean {
+    return this.#due.length > 0;
+  }
+  /** Examines a slice of them. */
+  foldDue(): void {
+    for (const key of this.#due.splice(0, MOST_ENDED)) this.#foldDue(key);
+  }
+
+  #foldDue(key: string): void {
+    const { state, book, batch, effects, clock } = this.#options;
+    this.#overdue.delete(key);
+    state.forgetTopic(key);
+    const record = state.subscriptions.get(key);
+    if (record === undefined) return state.noteDates(key);
+    if (record.phase === "active" && record.expiresAt <= clock()) {
+      // §5.3.1: the lease is over. The position is kept for a renewal.
+      return this.#setSubscription(key, { ...record, phase: "expired", endedAt: record.expiresAt });
+    }
+    if (state.forgetSubscription(key)) return batch.put(...book.end(key));
+    effects.subscription(key, record);
+    state.noteDates(key);
+  }
+
+  // ── what follows a record ──────────────────────────────────────────────────────────────────────────────────────────
+
+  #setTopic(id: string, record: TopicRecord): void {
+    const { state, effects } = this.#options;
+    state.setTopic(id, record);
+    effects.topic(id, record);
+  }
+
+  /** The lane follows in the same step, except that a new one waits for the commit. */
+  #setSubscription(id: string, record: SubscriptionRecord): void {
+    const { state, book, batch, effects } = this.#options;
+    const before = state.subscriptions.get(id);
+    state.setSubscription(id, record);
+    effects.subscription(id, record);
     const lane = book.lane(id);
     if (record.phase === "active") {
       if (lane !== undefined && lane.life === record.life && lane.state !== "expired") {
@@ -79,83 +256,22 @@ export class ShardLanes {
         if (before?.verified !== record.verified) book.renew(lane, record);
         return;
       }
-      // Only a life that begins here: one that goes on has its record, or is done up to the watermark (A4.3).
-      if (before?.life !== record.life) put(...book.begin(id, record.life, record.start));
-      if (this.#delivery !== undefined) this.#open(id);
-    } else if (record.phase === "expired") put(...book.expire(id));
-    else if (record.phase !== "pending") put(...book.end(id));
+      // Only for a life that begins here: one that goes on has its record, or is done up to the watermark (A4.3).
+      if (before?.life !== record.life) batch.put(...book.begin(id, record.life, record.start));
+      if (this.#isAttached) this.#openAfterCommit(id);
+    } else if (record.phase === "expired") batch.put(...book.expire(id));
+    else if (record.phase !== "pending") batch.put(...book.end(id));
   }
 
-  #open(id: string): void {
-    const { kept, book, owed } = this.#options;
+  #openAfterCommit(id: string): void {
+    const { state, book, effects } = this.#options;
     this.#opening.add(id);
-    owed.push(() => {
+    effects.afterCommit(() => {
       this.#opening.delete(id);
-      const current = kept.subscriptions.get(id);
+      const current = state.subscriptions.get(id);
       const running = book.lane(id);
       if (current?.phase !== "active") return;
       if (running?.life !== current.life || running.state === "expired") book.open(id, current);
     });
-  }
-
-  /** One attempt beside a subscription's lane of this life; undefined if none may start now. */
-  beside(id: string, life: number, message: Message): Promise<Outcome> | undefined {
-    const lane = this.#options.book.lane(id);
-    if (lane === undefined || lane.life !== life || lane.state === "expired" || lane.state === "ended") {
-      return undefined;
-    }
-    return this.#delivery?.replay(lane, message);
-  }
-
-  gone(lane: Lane): void {
-    const { kept, find, clock } = this.#options;
-    // What stands before it was delivered, or answered 410.
-    const stoodAt = lane.position(lane.readFrom);
-    find(() => {
-      const record = kept.subscriptions.get(lane.id);
-      if (record === undefined || !isLive(record.phase) || record.life !== lane.life) return;
-      // What waits to be verified stays: its subscriber may have said yes after the 410. Like after an unsubscribe, the new
-      // life has nothing of what this one had (§6.2).
-      const { pending, unsubscribedAt = 0 } = record;
-      const gone = ended(record, "gone", clock(), record.version);
-      this.set(lane.id, { ...gone, pending, unsubscribedAt: Math.max(unsubscribedAt, stoodAt) });
-    });
-  }
-
-  leaseOver(lane: Lane): void {
-    // Said at every message until it is folded, which may take long (a full disk).
-    if (this.#overdue.has(lane.id)) return;
-    this.#overdue.add(lane.id);
-    this.#due.push(lane.id);
-  }
-
-  /** Notes whose time may have come. Returns whether there are any. */
-  collectDue(): boolean {
-    this.#due = this.#due.concat(this.#options.kept.due());
-    return this.hasDue;
-  }
-  get hasDue(): boolean {
-    return this.#due.length > 0;
-  }
-  /** Looks at some of them. */
-  examineDue(): void {
-    for (const key of this.#due.splice(0, MOST_ENDED)) this.#examine(key);
-  }
-
-  /** Looks at a subscription or a topic whose time may have come. */
-  #examine(key: string): void {
-    const { kept, book, owed, put, clock } = this.#options;
-    this.#overdue.delete(key);
-    kept.forgetTopic(key);
-    const record = kept.subscriptions.get(key);
-    if (record === undefined) return kept.watch(key);
-    if (record.phase === "active" && record.expiresAt <= clock()) {
-      // §5.3.1: the lease is over. The position is kept for a renewal.
-      this.set(key, { ...record, phase: "expired", endedAt: record.expiresAt });
-      return;
-    }
-    if (kept.forgetSubscription(key)) return put(...book.end(key));
-    owed.subscription(key, record);
-    kept.watch(key);
   }
 }

@@ -1,24 +1,24 @@
-// One shard's owner: folds its events, keeps its lanes' books, and writes both in one transaction after the other (A3.1).
-// Whatever is decided here is decided in synchronous steps; effects follow the commit (A3.10).
-// Over 300 lines: its life and its loop, which share their flags. What is folded, how lanes follow and what a batch holds have
-// files of their own.
+// One shard's owner: folds its events, keeps its lanes' positions, and writes both in one transaction after the other (A3.1). Everything
+// is decided in synchronous steps; effects follow the commit (A3.10). Here its parts are put together, and its life is decided.
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../../shared/pause.ts";
-import type { Addresses } from "../delivery/lane/target.ts";
 import type { Delivery } from "../delivery/delivery.ts";
+import type { Addresses } from "../delivery/lane/target.ts";
 import type { Lane } from "../delivery/lane/lane.ts";
 import type { Quiet } from "../delivery/reading/reading.ts";
-import { LogError, type LogRecord, type ShardRecord, type ShardWriter } from "../log/log.ts";
+import type { LogRecord, ShardRecord, ShardWriter } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
-import { BatchComposer } from "./batch-composer.ts";
-import { DueIndex } from "./due-index.ts";
-import { EventFolder } from "./event-folder.ts";
-import { LaneBook } from "./lane-book.ts";
-import { type Effects, Owed } from "./owed-effects.ts";
 import { type DeadLetter, encodeRecord } from "../state/records.ts";
+import { BatchComposer } from "./batch-composer.ts";
+import { CommitLoop } from "./commit-loop.ts";
+import { DueIndex } from "./due-index.ts";
+import type { Effects } from "./effects.ts";
+import { EventFolder } from "./event-folder.ts";
+import { Findings } from "./findings.ts";
+import { FoldedState } from "./folded-state.ts";
+import { LaneBook } from "./lane-book.ts";
+import { OwedEffects } from "./owed-effects.ts";
 import { Resealing, type ResealingOptions } from "./resealing.ts";
-import { ShardLanes } from "./shard-fold.ts";
-import { ShardRecords } from "./folded-state.ts";
+import { ShardFold } from "./shard-fold.ts";
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
 
@@ -36,10 +36,11 @@ export interface ShardOptions {
   readonly partitionOf: (topicId: string) => number;
   readonly effects: Effects;
   readonly secrets: ResealingOptions["secrets"];
+  /** Wall clock, ms. */
   readonly clock: () => number;
-  /** A3.4: whether this process is sure to have its shards still. */
+  /** A3.4: whether this process certainly still has its shards. */
   readonly isConfirmed?: () => boolean;
-  /** The writer is lost: fenced, or failed for good. */
+  /** Gets the error of a writer that is lost: fenced, or failed for good. */
   readonly onLost: (error: Error) => void;
 }
 
@@ -51,68 +52,58 @@ export interface ReleaseTimeouts {
   readonly batchMs: number;
 }
 
-/** What a shard's owner found out itself (A3.5): folded at once, never by way of `events`. */
-type Finding = () => void;
-
-const PAUSE_WHEN_FULL_MS = 1_000;
-
 export class Shard {
   readonly number: number;
   readonly book: LaneBook;
   readonly #options: ShardOptions;
-  readonly #kept: ShardRecords;
-  readonly #owed: Owed;
-  readonly #lanes: ShardLanes;
+  readonly #loop: CommitLoop;
+  readonly #state: FoldedState;
+  readonly #batch: BatchComposer;
+  readonly #effects: OwedEffects;
+  readonly #fold: ShardFold;
   readonly #folder: EventFolder;
-  readonly #composer: BatchComposer;
   readonly #resealing: Resealing;
-  #findings: Finding[] = [];
   #delivery: Delivery | undefined;
-  /** All lanes have joined, so that the watermarks speak for them. */
-  #attached = false;
-  /** The last batch: it says that the shard is free. */
-  #releasing = false;
-  #wake: (() => void) | undefined;
-  // The first batch says who owns the shard now, whatever there is to fold.
-  #woken = true;
-  /** The position that the log has. */
+  /** All lanes have joined the tail, so that the watermarks speak for them. */
+  #isAttached = false;
+  /** The next batch is the last: it says that the shard is free. */
+  #isReleasing = false;
+  /** The `events` position that the log has. */
   #writtenEvents = -1;
-  #stopped = false;
-  #broken = false;
-  #running: Promise<void> | undefined;
-  #folded: (() => void)[] = [];
+  /** Resolve when the `events` position has moved, or the shard is over. */
+  #waiting: (() => void)[] = [];
 
   constructor(options: ShardOptions) {
-    const { state, clock } = options;
-    const { events = options.eventsFrom, operations = [] } = state.shard.topics ?? {};
+    const { number, writer, effects, secrets, checkpointMs, clock, isConfirmed = () => true } = options;
+    const { events = options.eventsFrom, operations = [] } = options.state.shard.topics ?? {};
     this.#options = options;
-    this.number = options.number;
-    const kept = this.#kept = new ShardRecords({ ...options, due: new DueIndex(clock()) });
-    const find = (finding: Finding) => this.#find(finding);
-    this.#resealing = new Resealing({ ...options, records: kept, find });
+    this.number = number;
+    const loop = this.#loop = new CommitLoop({
+      shard: number,
+      writer,
+      step: () => this.#step(),
+      committed: () => this.#committed(),
+      afterStep: () => this.#afterStep(),
+      sleepMs: () => this.#batch.sleepMs(clock()),
+    });
+    const state = this.#state = new FoldedState({ ...options, due: new DueIndex(clock()) });
     const book = this.book = new LaneBook({
-      shard: options.number,
+      shard: number,
       addresses: options.addresses,
-      topicIdOf: (topic) => kept.subscriptions.topicIdOf(topic),
+      topicIdOf: (topic) => state.subscriptions.topicIdOf(topic),
       partitionOf: options.partitionOf,
-      cursors: state.cursors,
-      watermarks: state.shard.cursors?.watermarks ?? options.ends,
-      recipientOf: (id) => kept.subscriptions.get(id)!,
+      cursors: options.state.cursors,
+      watermarks: options.state.shard.cursors?.watermarks ?? options.ends,
+      recipientOf: (id) => state.subscriptions.get(id)!,
     });
-    const composer = this.#composer = new BatchComposer({ book, kept, checkpointMs: options.checkpointMs });
-    const put = (...records: ShardRecord[]) => composer.put(...records);
-    const owed = this.#owed = new Owed({
-      effects: options.effects,
-      records: kept,
-      find,
-      setSubscription: (id, record) => this.#lanes.set(id, record),
-      sendBeside: (id, life, message) => this.#lanes.beside(id, life, message),
-      mayAct: () => !this.#stopped && (options.isConfirmed?.() ?? true),
-      forgetLetter: (id, place) => put({ stream: "dead-letters", key: id, value: encodeRecord({ replayed: place }) }),
-      clock,
-    });
-    const lanes = this.#lanes = new ShardLanes({ kept, book, owed, put, find, isOver: () => this.#stopped, clock });
-    this.#folder = new EventFolder({ number: options.number, events, operations, kept, book, owed, lanes, put, clock });
+    const batch = this.#batch = new BatchComposer({ state, book, checkpointMs });
+    const findings = new Findings(() => loop.wake());
+    const mayAct = () => !loop.isStopped && isConfirmed();
+    const owed = this.#effects = new OwedEffects({ effects, state, book, findings, mayAct, clock });
+    const isOver = () => loop.isStopped;
+    const fold = this.#fold = new ShardFold({ state, book, batch, effects: owed, findings, isOver, clock });
+    this.#folder = new EventFolder({ shard: number, events, operations, state, fold, clock });
+    this.#resealing = new Resealing({ state, secrets, findings, clock });
   }
 
   /** The next `events` offset to fold. */
@@ -125,206 +116,149 @@ export class Shard {
   }
   /** All of its lanes are here. */
   get isRunning(): boolean {
-    return this.#attached && !this.#stopped;
+    return this.#isAttached && !this.isOver;
   }
   /** It was released or dropped, or is being. */
   get isOver(): boolean {
-    return this.#stopped;
+    return this.#loop.isStopped;
   }
   get subscriptions(): number {
-    return this.#kept.subscriptions.size;
+    return this.#state.subscriptions.size;
   }
+
+  // ── its life ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Begins to fold and write. Lanes start with `attach`. */
   start(): void {
-    this.#running = this.#run().catch((error: unknown) => {
-      if (!this.#stopped) this.#options.onLost(error instanceof Error ? error : new Error(String(error)));
-    });
+    this.#loop.start(this.#options.onLost);
   }
 
-  /** Events of this shard's partition, in order; resolves when there is room for more. */
+  /** Takes events of this shard's partition, in order; resolves when there is room for more. */
   receive(records: readonly LogRecord[], next: number): Promise<void> | void {
     const hasRoom = this.#folder.receive(records, next);
-    this.wake();
+    this.#loop.wake();
     if (!hasRoom) return this.foldedTo(next);
   }
 
-  /** Resolves when everything before this `events` offset is folded and committed. */
+  /** Resolves when everything before this `events` offset is folded and committed, or the shard is over. */
   async foldedTo(offset: number): Promise<void> {
-    while (this.#writtenEvents < offset && !this.#stopped) {
-      await new Promise<void>((resolve) => this.#folded.push(resolve));
+    while (this.#writtenEvents < offset && !this.isOver) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
   /**
-   * Everything up to the log's end is folded: lanes may run (A3.2). They join the tail as a group, in turns; until the last has
-   * joined no checkpoint is made, as a watermark would pass those that have not.
+   * Lets lanes run: everything up to the log's end is folded (A3.2). They join the tail as a group, in turns. Until the last has joined
+   * no checkpoint is made, as a watermark would pass those that have not.
    */
   async attach(delivery: Delivery, quiet?: Quiet): Promise<void> {
-    if (this.#stopped) return;
+    if (this.isOver) return;
     this.#delivery = delivery;
-    await this.#lanes.join(delivery, quiet);
-    if (this.#stopped) return;
-    for (const [id, record] of this.#kept.topics) this.#owed.topic(id, record);
-    this.#attached = true;
-    this.#composer.joined(delivery.tail);
-    this.#owed.flush();
+    await this.#fold.attach(delivery, quiet);
+    if (this.isOver) return;
+    this.#isAttached = true;
+    this.#batch.joined(delivery.tail);
+    this.#effects.committed();
     // The loop went to sleep when there was nothing to checkpoint.
-    this.wake();
-  }
-
-  // ── what lanes and effects report ──────────────────────────────────────────────────────────────────────────────────
-
-  moved(lane: Lane): void {
-    const first = !this.book.isDirty;
-    this.book.moved(lane);
-    // The loop sets its clock by whether there is anything to checkpoint.
-    if (first) this.wake();
-  }
-
-  gone(lane: Lane): void {
-    this.#lanes.gone(lane);
-  }
-
-  leaseOver(lane: Lane): void {
-    this.#lanes.leaseOver(lane);
-    this.wake();
-  }
-
-  deadLetter(lane: Lane, letter: DeadLetter): void {
-    const value = encodeRecord({ life: lane.life, ...letter });
-    this.#composer.putLetter({ stream: "dead-letters", key: lane.id, value });
-    this.book.gaveUp(lane);
-    this.wake();
-  }
-
-  /** Records of another's making that this shard's writer is to write, with its next batch. */
-  put(record: ShardRecord): void {
-    this.#composer.put(record);
-    this.wake();
-  }
-
-  /** Once a second: leases, takeovers, what is old enough to be forgotten, and secrets sealed to an older key. */
-  sweep(): void {
-    // Until its lane is here, the position at which a lease ends is not known.
-    if (!this.#attached) return;
-    this.#owed.act();
-    if (this.#lanes.collectDue()) this.wake();
-    if (!this.#stopped) this.#resealing.step();
-    if (this.#composer.untilCheckpoint(this.#options.clock()) <= 0) this.wake();
-  }
-
-  wake(): void {
-    this.#woken = true;
-    this.#wake?.();
+    this.#loop.wake();
   }
 
   /**
-   * Lets go of the shard (A3.3): nothing new starts, attempts have `answersMs` to be answered, the last batch, which may take
-   * `batchMs`, says where the lanes stand and that the shard is free. Then it is gone. Never rejects.
+   * Lets go of the shard (A3.3): nothing new starts; attempts have `answersMs` to be answered; the last batch, which may take
+   * `batchMs`, says where the lanes stand and that the shard is free. Never rejects.
    */
   async release({ answersMs, batchMs }: ReleaseTimeouts): Promise<void> {
     await this.#delivery?.drain(this.number, answersMs);
-    this.#releasing = true;
-    this.#stopped = true;
-    this.wake();
+    this.#isReleasing = true;
+    this.#loop.stop();
     let late: NodeJS.Timeout | undefined;
-    const last = this.#commitLast();
+    const last = this.#loop.commitLast();
     await Promise.race([last, new Promise((resolve) => late = setTimeout(resolve, batchMs))]);
     clearTimeout(late);
     await this.#close();
     await last;
   }
 
-  /** The shard is another's, or may be: nothing more is written, its lanes vanish and move nothing. Never rejects. */
+  /** The shard is another process's, or may be: nothing more is written, its lanes vanish and move nothing. Never rejects. */
   async drop(): Promise<void> {
-    this.#stopped = true;
-    this.#broken = true;
-    this.book.detach();
-    this.wake();
+    const ended = this.#loop.abandon();
     await this.#close();
-    await this.#running;
-  }
-
-  async #commitLast(): Promise<void> {
-    await this.#running;
-    if (this.#broken) return;
-    try {
-      await this.#options.writer.commit(this.#compose());
-    } catch (error) {
-      logger.warn("Shard {shard} could not be released: {error}", { shard: this.number, error });
-    }
+    await ended;
   }
 
   async #close(): Promise<void> {
     this.book.detach();
-    for (const resolve of this.#folded.splice(0)) resolve();
+    this.#wakeWaiting();
     await this.#options.writer.close().catch((error: unknown) =>
       logger.warn("The writer of shard {shard} could not be closed: {error}", { shard: this.number, error })
     );
   }
 
-  // ── the loop ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  async #run(): Promise<void> {
-    while (!this.#stopped) {
-      if (!this.#woken) await this.#sleep();
-      this.#woken = false;
-      if (this.#stopped) return;
-      const batch = this.#compose();
-      if (batch.length > 0) {
-        const { events } = this.#folder;
-        await this.#commit(batch);
-        this.#writtenEvents = events;
-        for (const resolve of this.#folded.splice(0)) resolve();
-      }
-      if (this.#delivery !== undefined) this.#owed.flush();
-      if (this.#folder.isBehind || this.#lanes.hasDue) this.#woken = true;
-    }
+  #wakeWaiting(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  #sleep(): Promise<void> {
-    return new Promise((resolve) => {
-      const wait = this.#composer.sleepMs(this.#options.clock());
-      const timer = wait === undefined ? undefined : setTimeout(() => this.#wake?.(), wait);
-      this.#wake = () => {
-        clearTimeout(timer);
-        this.#wake = undefined;
-        resolve();
-      };
-    });
+  // ── what lanes report, and the clock ───────────────────────────────────────────────────────────────────────────────
+
+  moved(lane: Lane): void {
+    const isFirst = !this.book.isDirty;
+    this.book.moved(lane);
+    // The loop sets its alarm by whether there is anything to checkpoint.
+    if (isFirst) this.#loop.wake();
   }
 
-  async #commit(batch: readonly ShardRecord[]): Promise<void> {
-    while (true) {
-      try {
-        return await this.#options.writer.commit(batch);
-      } catch (error) {
-        if (this.#stopped || !(error instanceof LogError && error.code === "full")) {
-          // What was folded is not in the log: the next owner folds it again, and nothing more may be written.
-          this.#broken = true;
-          throw error;
-        }
-        // Nothing was written: the same batch again, when there may be room.
-        logger.error("The log has no room; shard {shard} waits", { shard: this.number });
-        await pause(PAUSE_WHEN_FULL_MS);
-      }
-    }
+  gone(lane: Lane): void {
+    this.#fold.gone(lane);
   }
 
-  /** One synchronous step: folds what is there, and makes the batch that says so. */
-  #compose(): ShardRecord[] {
+  leaseOver(lane: Lane): void {
+    this.#fold.leaseOver(lane);
+    this.#loop.wake();
+  }
+
+  deadLetter(lane: Lane, letter: DeadLetter): void {
+    const value = encodeRecord({ life: lane.life, ...letter });
+    this.#batch.putLetter({ stream: "dead-letters", key: lane.id, value });
+    this.book.gaveUp(lane);
+    this.#loop.wake();
+  }
+
+  /** Writes a record of another's making with the next batch. */
+  put(record: ShardRecord): void {
+    this.#batch.put(record);
+    this.#loop.wake();
+  }
+
+  /** Once a second: leases, takeovers, records old enough to be forgotten, and secrets sealed to an older key. */
+  sweep(): void {
+    // Until its lane is here, the position at which a lease ends is not known.
+    if (!this.#isAttached) return;
+    this.#effects.act();
+    if (this.#fold.collectDue()) this.#loop.wake();
+    if (!this.isOver) this.#resealing.step();
+    if (this.#batch.untilCheckpoint(this.#options.clock()) <= 0) this.#loop.wake();
+  }
+
+  // ── the steps of its loop ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Synchronous: folds what is there, and makes the batch that says so. */
+  #step(): ShardRecord[] {
     const begun = this.#options.clock();
-    for (const finding of this.#findings.splice(0)) finding();
-    this.#lanes.examineDue();
-    this.#folder.fold(begun);
+    this.#fold.foldFindings();
+    this.#fold.foldDue();
+    this.#folder.foldSlice(begun);
     const { events, operations } = this.#folder;
     const isMoved = events !== this.#writtenEvents;
-    return this.#composer.compose({ events, operations, isMoved, isReleasing: this.#releasing, begun });
+    return this.#batch.compose({ events, operations, isMoved, isReleasing: this.#isReleasing, begun });
   }
 
-  #find(finding: Finding): void {
-    this.#findings.push(finding);
-    this.wake();
+  #committed(): void {
+    this.#writtenEvents = this.#folder.events;
+    this.#wakeWaiting();
+  }
+
+  #afterStep(): boolean {
+    if (this.#delivery !== undefined) this.#effects.committed();
+    return this.#folder.isBehind || this.#fold.hasDue;
   }
 }

@@ -59,7 +59,12 @@ function foldReplay(record: SubscriptionRecord, event: ReplayEvent, offset: numb
   return { ...after, replays: [...replays, { from: event.from, end: event.end }] };
 }
 
-/** The owner has dealt with the replay that is next, up to this place; with all of it, if none is said (A3.5). */
+/** Whether a replay is owed to this life: it may have ended, or its lease may be over. */
+export function isReplayOwed(record: SubscriptionRecord | undefined, life: number): boolean {
+  return record?.phase === "active" && record.life === life && record.replays !== undefined;
+}
+
+/** The owner has dealt with the next replay up to this place; without a place, with all of it (A3.5). */
 export function foldReplayed(record: SubscriptionRecord, before: number = Infinity): SubscriptionRecord {
   const { replays: [first, ...later] = [], ...rest } = record;
   if (first === undefined) return record;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { SubscriptionRecord } from "../../../core/state/records.ts";
 import { DueIndex } from "../../../core/shards/due-index.ts";
-import { ShardRecords } from "../../../core/shards/folded-state.ts";
+import { FoldedState } from "../../../core/shards/folded-state.ts";
 import { Subscriptions } from "../../../core/state/subscriptions.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 
@@ -27,38 +27,38 @@ function recordOf(more: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
 
 function rig(subscriptions: Readonly<Record<string, SubscriptionRecord>>, now = 0) {
   const clock = { now };
-  const state = { topics: new Map(), subscriptions: new Subscriptions() };
-  for (const [id, record] of Object.entries(subscriptions)) state.subscriptions.set(id, record);
+  const loaded = { topics: new Map(), subscriptions: new Subscriptions() };
+  for (const [id, record] of Object.entries(subscriptions)) loaded.subscriptions.set(id, record);
   const due = new DueIndex(now);
-  const kept = new ShardRecords({ state, due, retentionMs: 7 * DAY_MS, clock: () => clock.now });
-  for (const id of kept.subscriptions.keys()) kept.watch(id);
-  return { clock, due, kept };
+  const state = new FoldedState({ state: loaded, due, retentionMs: 7 * DAY_MS, clock: () => clock.now });
+  for (const id of state.subscriptions.keys()) state.noteDates(id);
+  return { clock, due, state };
 }
 
 describe("the records of a shard", () => {
   it("A3.8 keep the ids of operations for two minutes, and what else they say as it was", () => {
-    const { clock, kept } = rig({ one: recordOf() });
+    const { clock, state } = rig({ one: recordOf() });
     clock.now = 120_000;
-    for (const id of kept.due()) kept.watch(id);
-    assert.deepEqual(kept.subscriptions.get("one"), recordOf());
+    for (const id of state.due()) state.noteDates(id);
+    assert.deepEqual(state.subscriptions.get("one"), recordOf());
     clock.now = 122_000;
-    assert.deepEqual(kept.due(), ["one"]);
-    kept.watch("one");
-    assert.deepEqual(kept.subscriptions.get("one"), recordOf({ operations: [] }));
-    assert.deepEqual(kept.takeChanges(), [], "nothing is written for this");
+    assert.deepEqual(state.due(), ["one"]);
+    state.noteDates("one");
+    assert.deepEqual(state.subscriptions.get("one"), recordOf({ operations: [] }));
+    assert.deepEqual(state.drainChanges(), [], "nothing is written for this");
     clock.now = DAY_MS;
-    assert.deepEqual(kept.due(), ["one"], "its lease is not forgotten");
+    assert.deepEqual(state.due(), ["one"], "its lease is not forgotten");
   });
 
   it("A3.8 loaded later, have none", () => {
-    const { kept } = rig({ one: recordOf() }, 200_000);
-    assert.deepEqual(kept.subscriptions.get("one")?.operations, []);
+    const { state } = rig({ one: recordOf() }, 200_000);
+    assert.deepEqual(state.subscriptions.get("one")?.operations, []);
   });
 
   it("A3.7 are due at their dates, and have a place in the index only some hours before", () => {
     const hours = (n: number) => n * 3_600_000;
     const leases = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`s${n}`, hours(n / 10)]));
-    const { clock, due, kept } = rig(
+    const { clock, due, state } = rig(
       Object.fromEntries(
         Object.entries(leases).map(([id, expiresAt]) => [
           id,
@@ -68,7 +68,7 @@ describe("the records of a shard", () => {
     );
     const seen = new Map<string, number>();
     for (; clock.now <= hours(51); clock.now += 10_000) {
-      for (const id of kept.due()) if (!seen.has(id)) seen.set(id, clock.now);
+      for (const id of state.due()) if (!seen.has(id)) seen.set(id, clock.now);
       assert.ok(due.size <= 30, `${due.size} of 500 at ${clock.now}`);
     }
     for (const [id, expiresAt] of Object.entries(leases)) {
@@ -77,23 +77,23 @@ describe("the records of a shard", () => {
   });
 
   it("A3.7 are due at once where the clock jumped over their dates", () => {
-    const { clock, kept } = rig({ one: recordOf({ operations: [] }), two: recordOf({ operations: [] }) });
-    assert.deepEqual(kept.due(), []);
+    const { clock, state } = rig({ one: recordOf({ operations: [] }), two: recordOf({ operations: [] }) });
+    assert.deepEqual(state.due(), []);
     clock.now = 2 * DAY_MS;
-    assert.deepEqual(kept.due().toSorted(), ["one", "two"]);
+    assert.deepEqual(state.due().toSorted(), ["one", "two"]);
   });
 
   it("are found by their topic, however each of them spells it, until they are forgotten", () => {
     const [plain, escaped] = ["http://topic.example/~a", "http://topic.example/%7Ea"];
-    const { clock, kept } = rig({
+    const { clock, state } = rig({
       one: recordOf({ topic: plain }),
       two: recordOf({ topic: escaped, phase: "gone", endedAt: 0 }),
     }, 200_000);
     assert.equal(topicIdOf(plain), topicIdOf(escaped));
-    assert.deepEqual([...kept.subscriptions.to(topicIdOf(plain))].toSorted(), ["one", "two"]);
-    assert.equal(kept.subscriptions.get("two")?.topic, escaped, "what is echoed is what it sent");
+    assert.deepEqual([...state.subscriptions.to(topicIdOf(plain))].toSorted(), ["one", "two"]);
+    assert.equal(state.subscriptions.get("two")?.topic, escaped, "what is echoed is what it sent");
     clock.now = 8 * DAY_MS;
-    assert.equal(kept.forgetSubscription("two"), true);
-    assert.deepEqual([...kept.subscriptions.to(kept.subscriptions.topicIdOf(escaped))], ["one"]);
+    assert.equal(state.forgetSubscription("two"), true);
+    assert.deepEqual([...state.subscriptions.to(state.subscriptions.topicIdOf(escaped))], ["one"]);
   });
 });

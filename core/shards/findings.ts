@@ -1,0 +1,40 @@
+// What a shard's owner finds out itself (A3.5). It is folded in the next step of the shard's loop, never by way of `events`.
+import type { ResultEvent } from "../state/events.ts";
+import type { Fetched, Notice } from "../state/records.ts";
+import type { ReplayResult } from "./effects.ts";
+
+export type Finding =
+  /** A callback answered 410. Everything before `stoodAt` was delivered, or answered 410. */
+  | { readonly kind: "gone"; readonly id: string; readonly life: number; readonly stoodAt: number }
+  | { readonly kind: "noticeSent"; readonly id: string; readonly notice: Notice }
+  | { readonly kind: "verified"; readonly id: string; readonly result: ResultEvent }
+  /** The pings of a topic up to this `events` offset are answered; undefined: by no new content. */
+  | {
+    readonly kind: "fetched";
+    readonly topicId: string;
+    readonly ping: number;
+    readonly fetched: Fetched | undefined;
+  }
+  | { readonly kind: "replayed"; readonly id: string; readonly life: number; readonly result: ReplayResult }
+  /** A secret was sealed to the newest key. */
+  | { readonly kind: "resealed"; readonly id: string; readonly before: string; readonly after: string };
+
+export class Findings {
+  readonly #wake: () => void;
+  #waiting: Finding[] = [];
+
+  /** `wake` is called when there is something to fold. */
+  constructor(wake: () => void) {
+    this.#wake = wake;
+  }
+
+  add(finding: Finding): void {
+    this.#waiting.push(finding);
+    this.#wake();
+  }
+
+  /** Returns what waits, in the order in which it was found, and forgets it. */
+  drain(): readonly Finding[] {
+    return this.#waiting.splice(0);
+  }
+}
