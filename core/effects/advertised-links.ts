@@ -23,15 +23,15 @@ export function advertisedLinks(
   },
 ): Advertised {
   const inHeader = link === undefined ? [] : headerLinks(link);
-  const found = [...inHeader];
-  const has = (rel: string) => found.some((one) => one.rels.includes(rel));
+  const headerOf = (rel: string) => inHeader.filter(({ rels }) => rels.includes(rel));
   // §4: the header comes first; the document gives what the header lacks.
-  if ((!has("hub") || !has("self")) && /xml|html/i.test(contentType)) {
-    const text = new TextDecoder().decode(body.subarray(0, SCANNED_BYTES));
-    for (const one of elementLinks(headOf(text))) if (one.rels.some((rel) => !has(rel))) found.push(one);
-  }
-  const urls = (rel: string) =>
-    found.filter((one) => one.rels.includes(rel)).map((one) => resolve(one.href, base)).filter((url) => url !== null);
+  const isComplete = headerOf("hub").length > 0 && headerOf("self").length > 0;
+  const inDocument = isComplete || !/xml|html/i.test(contentType) ? [] : documentLinks(body);
+  const urls = (rel: string) => {
+    const links = headerOf(rel);
+    const chosen = links.length > 0 ? links : inDocument.filter(({ rels }) => rels.includes(rel));
+    return chosen.map(({ href }) => resolve(href, base)).filter((url) => url !== null);
+  };
   return { hubs: [...new Set(urls("hub"))], self: urls("self")[0] };
 }
 
@@ -95,7 +95,8 @@ function without(text: string, open: string, close: string): string {
   return parts.join("") + text.slice(from);
 }
 
-function elementLinks(text: string): FoundLink[] {
+function documentLinks(body: Uint8Array): FoundLink[] {
+  const text = headOf(new TextDecoder().decode(body.subarray(0, SCANNED_BYTES)));
   const links: FoundLink[] = [];
   for (const [, attributes = ""] of text.matchAll(/<(?:[A-Za-z][\w.-]*:)?link\b([^<>]*)>/gi)) {
     const href = attribute(attributes, "href");

@@ -54,6 +54,7 @@ describe("what a topic advertises in its elements (§4)", () => {
 
   it("in HTML, whatever the quotes, the case and the order of attributes", () => {
     assert.deepEqual(inHtml(hub + self), both);
+    assert.deepEqual(inHtml(`${hub}<link rel="hub" href="https://h2/">`).hubs, ["https://h/", "https://h2/"]);
     assert.deepEqual(inHtml("<LINK HREF='https://h/' REL='hub'><link href=https://s/ rel=self>"), both);
     assert.deepEqual(inHtml('<link\n rel = "hub"\n href = "https://h/?a=1&amp;b=2" >').hubs, ["https://h/?a=1&b=2"]);
     assert.equal(inHtml('<link data-href="https://x/" rel=self href="/s">').self, "https://example.com/s");
@@ -86,6 +87,8 @@ describe("what a topic advertises in its elements (§4)", () => {
   it("only as far as the header does not say it", () => {
     const document = { contentType: "text/html", body: html(`<link rel="hub" href="https://other/">${self}`) };
     assert.deepEqual(found({ link: "<https://h/>; rel=hub", ...document }), both);
+    const hubAndSelf = { ...document, body: html('<link rel="hub self" href="https://s/">') };
+    assert.deepEqual(found({ link: "<https://h/>; rel=hub", ...hubAndSelf }), both);
     const all = "<https://h/>; rel=hub, <https://t/>; rel=self";
     assert.deepEqual(found({ link: all, ...document }), { hubs: ["https://h/"], self: "https://t/" });
   });
