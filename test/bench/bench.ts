@@ -1,5 +1,5 @@
-// `npm run bench [-- NAME…] [--kafka [--cores N]] [--runs N]`: figures of a hub of two processes or more, one sink and one
-// publisher on this machine, as Markdown. Without a name: all rows of throughput, unloaded, ingest. No test asserts any of it.
+// `npm run bench [-- NAME…] [--kafka [--cores N]] [--runs N]`: measures a hub of two processes or more, with one sink and one
+// publisher on this machine, and prints Markdown. Without a name it runs throughput, unloaded and ingest. No test asserts these figures.
 import { parseArgs } from "node:util";
 import { startKafka } from "../support/kafka/kafka.ts";
 import { day } from "./day.ts";
@@ -17,7 +17,7 @@ import { table } from "./table.ts";
 import { FAN_OUTS, THROUGHPUT_COLUMNS } from "./throughput.ts";
 import { unloaded } from "./unloaded.ts";
 
-/** It stops by itself, whatever happens. */
+/** The bench stops after this time, whatever happens. */
 const DEADLINE_MS = 20 * 60_000;
 
 const { values, positionals } = parseArgs({
@@ -25,18 +25,18 @@ const { values, positionals } = parseArgs({
   options: {
     kafka: { type: "boolean", default: false },
     runs: { type: "string", default: "5" },
-    /** Of `outage`: what the subscribers miss, and how long their backlog is watched. */
+    /** For `outage`: how many messages the subscribers miss, and how long the bench watches their backlog. */
     messages: { type: "string", default: "100000" },
     "drain-seconds": { type: "string", default: "120" },
-    /** Of `day`. */
+    /** For `day`. */
     minutes: { type: "string", default: "10" },
-    /** With --kafka: how many cores share the shards (of throughput, unloaded, ingest, failover); how often `failover` kills one. */
+    /** With --kafka: how many cores share the shards (throughput, unloaded, ingest, failover), and how often `failover` kills one. */
     cores: { type: "string", default: "1" },
     kills: { type: "string", default: "20" },
-    /** Of `million`: how many in all, and how many to its one wide topic. */
+    /** For `million`: how many subscriptions in all, and how many of its one wide topic. */
     subscriptions: { type: "string", default: "1000000" },
     wide: { type: "string", default: "100000" },
-    /** Says where the core spent its time. */
+    /** Prints where the core spent its time. */
     profile: { type: "boolean", default: false },
   },
 });

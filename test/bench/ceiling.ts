@@ -1,5 +1,5 @@
-// What no hub on this machine can beat: a bare dispatch loop that sends the same requests to the same sink, with the headers
-// of WIRE §3 and both HMACs made for each: `node test/bench/ceiling.ts --sink PORT --messages N --connections N`.
+// The ceiling for any hub on this machine: a bare dispatch loop that sends the same requests to the same sink, with the headers
+// of WIRE §3 and both HMACs for each: `node test/bench/ceiling.ts --sink PORT --messages N --connections N`.
 import { createHmac, createSecretKey, randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { quantile, stampedBody } from "./clock.ts";
@@ -59,7 +59,7 @@ const result = await runLoad({
   connections,
   count: Number(values.messages),
   request: (n) => {
-    // One message for as many deliveries as there are connections, as with that many subscriptions.
+    // One message for each round of connections, as with that many subscriptions.
     if (n % connections === 0) body = Buffer.from(stampedBody(Number(values.bytes)));
     return { path: `/callback/${n % connections}`, headers: headers(n, body), body };
   },

@@ -1,6 +1,6 @@
-// One clock for several processes of a machine: ms since 1970, with microseconds.
+// One clock for several processes of a machine: ms since 1970 with microseconds.
 
-/** Now. Two processes' clocks differ by what the system's clock was adjusted between their starts: microseconds. */
+/** Ms since 1970. The clocks of two processes differ by microseconds: the adjustments of the system's clock between their starts. */
 export function clock(): number {
   return performance.timeOrigin + performance.now();
 }

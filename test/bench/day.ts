@@ -1,5 +1,5 @@
-// A day of 3 million requests in some minutes of it: 35 a second on average, with peaks of ten times as much, for 250 partners of
-// whom one in twenty fails. What the healthy feel, and what is left of the machine.
+// Some minutes of a day with 3 million requests: 35 a second on average, with peaks of ten times as much, for 250 partners. One
+// in twenty fails. Measures the latency of the healthy ones and the load on the machine.
 import { availableParallelism } from "node:os";
 import { pause } from "../support/eventually.ts";
 import { quantile, stampedBody } from "./clock.ts";
@@ -11,19 +11,19 @@ import { row, table } from "./table.ts";
 const MEAN_RATE = 35;
 const PEAK_RATE = 350;
 const PEAK_SECONDS = 3;
-/** What is left of a minute's 2,100 requests when its peak is over. */
+/** Requests a second for the rest of a minute of 2,100 requests, after its peak. */
 const QUIET_RATE = (MEAN_RATE * 60 - PEAK_RATE * PEAK_SECONDS) / (60 - PEAK_SECONDS);
 const PARTNERS = 250;
 const FAILING = [{ group: "hanging", from: 0 }, { group: "failing", from: 6 }] as const;
 const FIRST_HEALTHY = 12;
-/** One message in so many is for all partners, the others for one. */
+/** One message in this many is for all partners; each of the others is for one. */
 const FOR_ALL_EVERY = 250;
 const BYTES = 1_024;
 const SETTLE_MS = 5_000;
 const topicOf = (partner: number) => `https://bench.test/day/partner-${partner}/EVENT`;
 const FOR_ALL = "https://bench.test/day/EVENT";
 
-/** `minutes` of the day, each with its peak. */
+/** Runs this many minutes of the day, each with its peak. */
 export function day({ minutes }: { readonly minutes: number }): Bench {
   return { name: "day", run: (rig) => run(rig, minutes) };
 }

@@ -1,4 +1,4 @@
-// How long the subscriptions of a core that is killed wait until they are delivered to again (ARCHITECTURE §3: at most 15 s).
+// How long the subscriptions of a killed core wait for their next delivery (ARCHITECTURE §3: at most 15 s).
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,11 +12,11 @@ import { type Bench, PRODUCTION_TIMES } from "./rig.ts";
 import { subscribeAll } from "./subscribe.ts";
 import { row, table } from "./table.ts";
 
-/** Several to each of the 16 shards. */
+/** Several subscriptions in each of the 16 shards. */
 const SUBSCRIPTIONS = 128;
 const RATE = 256;
 const AGAIN_WITHIN_MS = 60_000;
-/** Between a core's return and the next kill: its shards are its own again. */
+/** Time between a core's return and the next kill, in which it gets its shards back. */
 const BALANCE_MS = 3_000;
 const topicOf = (n: number) => `https://bench.test/failover/${n}`;
 const groupOf = (n: number) => `subscriber-${n}`;
@@ -52,7 +52,7 @@ export function failover({ cores, kills }: FailoverOptions): Bench {
   };
 }
 
-/** Of each kill: how long each subscription waited, ms, sorted. */
+/** For each kill, how long each subscription waited, ms, sorted. */
 async function measure(fleet: Fleet, sink: Sink, kills: number): Promise<number[][]> {
   const [hub] = fleet.hubs;
   for (let n = 0; n < SUBSCRIPTIONS; n++) await subscribeAll(hub!, sink, topicOf(n), 1, groupOf(n));
@@ -80,7 +80,7 @@ async function measure(fleet: Fleet, sink: Sink, kills: number): Promise<number[
   return waits;
 }
 
-/** When each subscription had its first message since the reset, by clock.ts. */
+/** When each subscription got its first message after the reset, by clock.ts. */
 async function everyoneServed(sink: Sink): Promise<number[]> {
   let firsts: number[] = [];
   await eventually("a delivery to every subscription", async () => {
@@ -91,7 +91,7 @@ async function everyoneServed(sink: Sink): Promise<number[]> {
   return firsts;
 }
 
-/** To each topic in turn; what is not accepted meanwhile is not what is measured. */
+/** Publishes to each topic in turn. The bench does not measure what is refused meanwhile. */
 async function publishAlong(hub: string, running: () => boolean): Promise<void> {
   let n = 0;
   while (running()) {
@@ -111,7 +111,7 @@ async function publishAlong(hub: string, running: () => boolean): Promise<void> 
 
 function report(cores: number, waits: readonly number[][]): void {
   const longest = waits.map((ofOne) => ofOne.at(-1)!).sort((a, b) => a - b);
-  // Those of the others did not wait at all.
+  // Subscriptions of the other cores did not wait.
   const hit = waits.flatMap((ofOne) => ofOne.slice(-Math.floor(SUBSCRIPTIONS / cores))).sort((a, b) => a - b);
   table([`failover: one of ${cores} cores killed, ${waits.length} times; SIGKILL to "deliver again"`, "s"]);
   row("all subscriptions, p50 of the kills", quantile(longest, 0.5) / 1_000);

@@ -1,5 +1,5 @@
-// Subscriptions that a core finds in its log when it starts: written as the owners of its shards write them, because what is
-// measured is what they cost a core, and a million requests and challenges would take hours.
+// Writes the subscriptions that a core finds in its log when it starts, as the owners of its shards write them. The bench
+// measures what they cost a core; a million requests and challenges would take hours.
 import {
   createCipheriv,
   createHash,
@@ -29,15 +29,15 @@ const PER_COMMIT = 1_000;
 const LEASE_MS = 10 * 86_400_000;
 const LONG_AGO_MS = 3_600_000;
 
-/** Writes topics and active subscriptions, none of which has missed anything, their secrets sealed to `key`, into a log that is empty. */
+/** Writes topics and active subscriptions without a backlog into an empty log; their secrets are sealed to `key`. */
 export async function fillState(log: Log, topics: Iterable<FilledTopic>, key: SealingKey): Promise<void> {
   const seal = createSeal(key);
   const shards = Array.from({ length: log.partitions("subscriptions") }, (_, shard) => shard);
-  // One after the other: a broker that has just begun takes long for the first.
+  // One after the other: a broker that has just started takes long for the first one.
   const writers: ShardWriter[] = [];
   for (const shard of shards) writers.push(await log.openWriter(shard));
   const time = Date.now();
-  // One event that all of the state stands behind: the next one has a later offset than any version.
+  // The state refers to this one event, so the next event has a later offset than any version.
   const first = { type: "register", id: operationId(), time, topic: "https://bench.test/first", end: 0 };
   for (const shard of shards) await log.append("events", { key: "first", value: encodeRecord(first) }, shard);
   const waiting: ShardRecord[][] = shards.map(() => []);
@@ -76,7 +76,7 @@ function topicOf(topic: string, time: number): TopicRecord {
   return { topic, version: 0, start: 0, operations: [[operationId(), time]] };
 }
 
-/** As the fold leaves one that was asked for and verified. */
+/** The record that the fold makes of a verified subscribe. */
 function subscriptionOf(
   { topic, callback, time, secret }: { topic: string; callback: string; time: number; secret: string },
 ): SubscriptionRecord {
@@ -89,11 +89,11 @@ function subscriptionOf(
     life: 0,
     start: 0,
     verified: 0,
-    // They did not all subscribe in the same second.
+    // The subscribes come from different seconds.
     expiresAt: time + Math.round(LEASE_MS * (0.1 + 0.9 * Math.random())),
     concurrency: 1,
     pending: [],
-    // Long ago: a hub does not get a million in the two minutes for which it remembers these.
+    // Long ago: a hub does not get a million within the two minutes for which it remembers recent operations.
     operations: [[operationId(), time - LONG_AGO_MS], [operationId(), time - LONG_AGO_MS]],
   };
 }
@@ -102,7 +102,7 @@ function operationId(): string {
   return `op_${randomBytes(16).toString("base64url")}`;
 }
 
-/** Seals as edges do, but to one ephemeral key for all: to make a new one for each of a million takes ten minutes. */
+/** Seals as edges do, but with one ephemeral key for all: a million of them take ten minutes. */
 function createSeal({ kty, crv, x, kid }: SealingKey): (subscriptionId: string) => string {
   const ephemeral = generateKeyPairSync("x25519");
   const publicKey = createPublicKey({ key: { kty, crv, x }, format: "jwk" });

@@ -1,5 +1,5 @@
-// Whether a log that grows makes the hub slower: hubs whose logs hold nothing, 10⁴, 10⁵ and 10⁶ messages, measured in turn.
-// The logs are filled before their hubs start, by the adapter that the core writes with, as if an hour ago.
+// Whether a growing log makes the hub slower: measures hubs with 0, 10⁴, 10⁵ and 10⁶ messages in their logs, in turn. The core's
+// own adapter fills the logs before the hubs start, with times of an hour ago.
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,7 +15,7 @@ import { row, table } from "./table.ts";
 import { saturate } from "./throughput.ts";
 
 const SIZES = [10_000, 100_000, 1_000_000];
-/** A tenth of them is of the topic that is measured. */
+/** One in ten belongs to the measured topic. */
 const FILLING_TOPICS = 9;
 const FILLING_BYTES = 256;
 const AT_ONCE = 2_000;
@@ -38,7 +38,7 @@ export const growth: Bench = {
       }
       for (const { rig } of rigs) await subscribeAll(rig.hub, rig.sink, TOPIC, SUBSCRIPTIONS);
       for (const { rig } of rigs) await measured(rig);
-      // In turn, so that whatever else the machine does is the same for all.
+      // In turn, so that other work of the machine affects all alike.
       for (let n = 0; n < rig.runs; n++) {
         for (const { rig, figures } of rigs) figures.push(await measured(rig));
       }

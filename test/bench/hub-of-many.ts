@@ -1,11 +1,11 @@
-// A hub whose cores share the shards, as the benches of one core see theirs.
+// A hub whose cores share the shards, with the interface of a hub with one core.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openFleet } from "../support/hub/fleet.ts";
 import type { OwnHub } from "../support/hub/hub.ts";
 
-/** Starts an edge and so many cores; what is done to "the core" is done to all of them. */
+/** Starts an edge and this many cores. A call for "the core" goes to all of them. */
 export async function openHubOfMany(
   cores: number,
   settings: Readonly<Record<string, string>>,

@@ -1,4 +1,4 @@
-// How fast the hub takes messages that nobody subscribes to: until each is durable.
+// How fast the hub makes messages durable that have no subscriber.
 import { publish } from "./parts.ts";
 import { type Bench, PUBLISH_CONNECTIONS } from "./rig.ts";
 import { row, table } from "./table.ts";

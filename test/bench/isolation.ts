@@ -1,5 +1,5 @@
-// What the healthy feel of the sick: 200 subscriptions of one topic, all healthy or with 10 % that never answer and 5 % that
-// answer 500, in turn. Attempts time out and come again far more often than by default, to the harm of the healthy.
+// How sick callbacks slow healthy ones: 200 subscriptions of one topic are all healthy, or 10 % never answer and 5 % answer 500,
+// in turn. Attempts time out and repeat far more often than by default, which harms the healthy ones most.
 import { median } from "./clock.ts";
 import { publish } from "./parts.ts";
 import { type Bench, PUBLISH_CONNECTIONS, type Rig } from "./rig.ts";
@@ -37,11 +37,11 @@ async function run(rig: Rig): Promise<void> {
 
   await saturated(rig, ALL);
   const [most] = await saturated(rig, ALL);
-  // Half of what the machine can do, for all of them.
+  // All 200 together get half of what the machine can do.
   const rate = Math.max(1, Math.floor(most! / ALL / 2));
   const turns: { well: number[]; sick: number[] }[] = [];
   for (let n = 0; n < rig.runs; n++) {
-    // In turn, so that whatever else the machine does is the same for both.
+    // In turn, so that other work of the machine affects both alike.
     await saturated(rig, ALL);
     const well = [...await saturated(rig, ALL), ...await steady(rig, rate)];
     await turnSick();

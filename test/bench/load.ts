@@ -1,31 +1,31 @@
-// A bare loop of undici's dispatch: as many requests in flight as connections, no more work per request than it takes.
-// The publisher and the ceiling are both made of it.
+// A bare loop of undici's dispatch: as many requests in flight as connections, and the least work per request. The publisher
+// and the ceiling use it. Unlike support/load's publishers it keeps no books: it measures.
 import { type Dispatcher, Pool } from "undici";
 
 export interface Load {
   readonly origin: string;
   readonly connections: number;
-  /** Requests in all. */
+  /** How many requests in all. */
   readonly count: number;
-  /** Requests a second; without it as fast as answers come. */
+  /** Requests a second; without it, as fast as answers come. */
   readonly rate?: number;
-  /** What the n-th request is. */
+  /** Makes the n-th request, from 0. */
   readonly request: (n: number) => Pick<Dispatcher.DispatchOptions, "path" | "headers" | "body">;
 }
 
 export interface LoadResult {
   readonly answered2xx: number;
   readonly failed: number;
-  /** Of the failed: answered 503 with Retry-After. */
+  /** Those of the failed that were answered 503 with Retry-After. */
   readonly refused: number;
   /** From the first request to the last answer. */
   readonly seconds: number;
-  /** Milliseconds from request to a 2xx, sorted; and to a 503. */
+  /** Ms from a request to its 2xx, and to its 503, sorted. */
   readonly latencies: readonly number[];
   readonly refusals: readonly number[];
 }
 
-/** POSTs everything and waits for every answer; failures are counted, never repeated. */
+/** Posts all requests and waits for every answer. It counts failures and repeats none. */
 export async function runLoad({ origin, connections, count, rate, request }: Load): Promise<LoadResult> {
   const pool = new Pool(origin, { connections, pipelining: 1, headersTimeout: 60_000, bodyTimeout: 60_000 });
   const latencies: number[] = [];
@@ -62,7 +62,7 @@ export async function runLoad({ origin, connections, count, rate, request }: Loa
       for (let n = Math.min(connections, count); n > 0; n--) send();
       return;
     }
-    // By the clock, not by the timer: a late tick sends what is due, so that a stall shows in the figures.
+    // The clock decides, not the timer: a late tick sends what is due, so a stall shows in the figures.
     const timer = setInterval(() => {
       const due = Math.min(count, Math.floor((performance.now() - startedAt) / 1000 * rate) + 1);
       while (sent < due) send();

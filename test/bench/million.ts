@@ -1,5 +1,5 @@
-// A million subscriptions in one core: what each costs in memory, how long a start takes, what a message to a thousand of them
-// and to a hundred thousand feels like.
+// A million subscriptions in one core: the memory of each, the time of a start, and the latency of a message to a thousand and
+// to a hundred thousand of them.
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ import { saturate } from "./throughput.ts";
 
 export interface MillionOptions {
   readonly subscriptions: number;
-  /** Of them, to one topic. */
+  /** How many of them are of one topic. */
   readonly wide: number;
 }
 
@@ -148,7 +148,7 @@ async function published(rig: Rig, topic: string): Promise<number> {
   return delivered;
 }
 
-/** A core's memory once it no longer changes by much: what a start needed in passing is given back bit by bit. */
+/** A core's memory once it is nearly constant: a start's temporary memory goes back bit by bit. */
 async function settled(rig: Rig): Promise<{ readonly now: number; readonly peak: number }> {
   let last = await rig.memory("core");
   await eventually("the core's memory to settle", async () => {

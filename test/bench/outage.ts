@@ -1,5 +1,5 @@
-// 100 subscribers refuse connections while messages are published for them, and come back; ten others, of another topic, live
-// through it. How fast the backlog goes, what those who live feel of it, what the core holds.
+// 100 subscribers refuse connections while messages are published for them, and come back. Ten subscribers of another topic
+// stay up. Measures how fast the backlog goes, the latency of those ten, and the core's memory.
 import { clock } from "./clock.ts";
 import { openSink, publish, type Sink } from "./parts.ts";
 import { type Bench, PUBLISH_CONNECTIONS, type Rig } from "./rig.ts";
@@ -24,7 +24,7 @@ const SETTINGS = {
   TIDINGS_PROBE_INTERVAL: "1s",
 };
 
-/** `messages`: how many the subscribers miss; the backlog is watched for at most `drainSeconds`. */
+/** `messages` is how many the subscribers miss; the bench watches the backlog for at most `drainSeconds`. */
 export function outage({ messages, drainSeconds }: { messages: number; drainSeconds: number }): Bench {
   return { name: "outage", settings: SETTINGS, run: (rig) => run(rig, messages, drainSeconds) };
 }
@@ -90,7 +90,7 @@ async function run(rig: Rig, messages: number, drainSeconds: number): Promise<vo
   }
 }
 
-/** What the live subscribers feel for ten seconds: p50 and p99, ms. */
+/** The latency of the live subscribers over ten seconds: p50 and p99, ms. */
 async function liveFigures({ hub, sink }: Rig): Promise<number[]> {
   await sink.reset();
   const messages = LIVE_RATE * LIVE_SECONDS;
@@ -99,7 +99,7 @@ async function liveFigures({ hub, sink }: Rig): Promise<number[]> {
   return [p50, p99];
 }
 
-/** Ends when all of it has come: what were left would be counted as what comes next. */
+/** Resolves when all of it has come: a later measurement would count the rest. */
 async function trickle({ hub }: Rig, sick: Sink, rate: number): Promise<void> {
   const messages = rate * LIVE_SECONDS;
   await sick.reset();
@@ -112,13 +112,13 @@ async function saturateFor({ hub }: Rig, sick: Sink, seconds: number): Promise<v
   while (performance.now() < until) await saturate({ hub, sink: sick }, DOWN_TOPIC, HEALTHY_MESSAGES, DOWN);
 }
 
-/** What the live feel while a load is on. */
+/** The latency of the live subscribers while a load runs. */
 async function meanwhile(rig: Rig, name: string, load: Promise<unknown>): Promise<number[]> {
   const [figures] = await Promise.all([rig.profiler.during(name, () => liveFigures(rig)), load]);
   return figures;
 }
 
-/** Deliveries a second from the first on, until all have come or the time is over. */
+/** Deliveries a second from the first one until all have come or the time is over. */
 async function drain(sick: Sink, total: number, seconds: number): Promise<{ rate: number; count: number }> {
   const opened = performance.now();
   while (await sick.count() === 0) {

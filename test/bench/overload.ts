@@ -1,5 +1,5 @@
-// Three times as much as the hub can take: what it takes all the same, how long that waits, how cheaply the rest is refused,
-// and whether all that was acknowledged is in the log: a subscription from the beginning gets it.
+// Offers three times as much as the hub can take. Measures how much it accepts, how long that waits, and how cheaply it refuses
+// the rest. A subscription from the beginning then shows whether the log has every acknowledged message.
 import { offer, publish } from "./parts.ts";
 import { type Bench, PUBLISH_CONNECTIONS } from "./rig.ts";
 import { subscribeAll } from "./subscribe.ts";
@@ -9,7 +9,7 @@ const TOPIC = "https://bench.test/overload";
 const MESSAGES = 15_000;
 const SECONDS = 8;
 const TIMES = 3;
-/** Of many clients, each with one request at a time: none waits for another's answer. */
+/** As of many clients with one request each at a time: none waits for another's answer. */
 const CONNECTIONS = 1_500;
 
 export const overload: Bench = {

@@ -1,4 +1,4 @@
-// The bench's other processes: sinks that stay, publishers and ceilings that run and report.
+// The bench's other processes: sinks stay; publishers and ceilings run, report and end.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
@@ -11,23 +11,23 @@ import type { SinkManner, SinkStats } from "./sink.ts";
 export interface Sink extends AsyncDisposable {
   readonly port: number;
   readonly reset: () => Promise<void>;
-  /** POSTs since the reset: of one group of callbacks, or of all. */
+  /** POSTs since the reset, to one group of callbacks or to all. */
   readonly count: (group?: string) => Promise<number>;
   readonly stats: (group?: string) => Promise<SinkStats>;
-  /** When each group had its first POST since the reset, by clock.ts; 0 if it had none. */
+  /** When each group got its first POST after the reset, by clock.ts; 0 if it got none. */
   readonly firsts: () => Promise<Readonly<Record<string, number>>>;
   /** How a group answers POSTs from now on. */
   readonly behave: (group: string, manner: SinkManner) => Promise<void>;
   /** Waits until this many POSTs have come since the reset. @throws {Error} after the deadline, a minute */
   readonly received: (count: number, group?: string, deadlineMs?: number) => Promise<SinkStats>;
-  /** Ends it: connections are refused from now on. */
+  /** Ends the sink: its port refuses connections. */
   readonly close: () => Promise<void>;
 }
 
 const BUN = fileURLToPath(new URL("../../node_modules/.bin/bun", import.meta.url));
 const RUN_DEADLINE_MS = 60_000;
 
-/** Starts a sink; on a port of its own choice, or on one that an earlier one had. */
+/** Starts a sink on a free port, or on the given one, which an earlier sink had. */
 export async function openSink({ port: wanted = 0 }: { readonly port?: number } = {}): Promise<Sink> {
   const child = spawn(BUN, [script("sink.ts"), "--port", String(wanted)], { stdio: ["pipe", "pipe", "inherit"] });
   const [line] = await once(createInterface(child.stdout), "line") as [string];
@@ -79,12 +79,12 @@ export async function publish(publishing: Publishing, deadlineMs = RUN_DEADLINE_
   return report;
 }
 
-/** Publishes messages, and takes a refusal for an answer. */
+/** Publishes messages; the report counts refusals. */
 export async function offer(publishing: Publishing, deadlineMs = RUN_DEADLINE_MS): Promise<PublisherReport> {
   return await run<PublisherReport>("publisher.ts", { ...publishing }, deadlineMs);
 }
 
-/** Sends to the sink what a hub would, without a hub. */
+/** Sends the sink what a hub would send. */
 export async function ceiling(sink: Sink, messages: number, connections: number): Promise<CeilingReport> {
   return await run<CeilingReport>("ceiling.ts", { sink: sink.port, messages, connections }, RUN_DEADLINE_MS);
 }

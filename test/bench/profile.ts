@@ -1,10 +1,10 @@
-// Where the core spent its time while a bench measured: asked of its inspector, a profile for each thing measured.
+// Where the core spent its time during a measurement, by its inspector: one profile for each measurement.
 import { row, table } from "./table.ts";
 
 export interface Profiler {
-  /** Profiles the core while `work` runs; profiles of one name add up. */
+  /** Profiles the core while `work` runs; profiles with the same name add up. */
   readonly during: <T>(name: string, work: () => Promise<T>) => Promise<T>;
-  /** A table for each name: the functions that ran longest themselves. */
+  /** Prints a table for each name: the functions with the most time of their own. */
   readonly report: () => void;
   readonly close: () => void;
 }
@@ -15,18 +15,18 @@ interface Profile {
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
   }[];
   readonly samples: readonly number[];
-  /** µs since the sample before. */
+  /** µs since the previous sample. */
   readonly timeDeltas: readonly number[];
 }
 
-/** Opens an inspector on a port of its choice and says so on stderr. */
+/** Lets a process open an inspector on a free port and say so on stderr. */
 export const INSPECTED = { NODE_OPTIONS: "--inspect=127.0.0.1:0" } as const;
 export const NO_PROFILER: Profiler = { during: (_name, work) => work(), report() {}, close() {} };
 
 const SAMPLING_US = 500;
 const MOST = 25;
 
-/** Connects to the inspector of the process that said so first in this output: the core. */
+/** Connects to the first inspector that this output names: the core's. */
 export async function openProfiler(output: string): Promise<Profiler> {
   const [url] = /ws:\/\/\S+/.exec(output) ?? [];
   if (url === undefined) throw new Error("The core does not say where its inspector is");

@@ -1,4 +1,4 @@
-// The publisher of the bench, its own process: `node test/bench/publisher.ts --hub URL --topic T --messages N …`.
+// The publisher of the bench, a process of its own: `node test/bench/publisher.ts --hub URL --topic T --messages N …`.
 // Prints one line of JSON, a PublisherReport.
 import { parseArgs } from "node:util";
 import { clock, quantile, stampedBody } from "./clock.ts";
@@ -7,12 +7,12 @@ import { runLoad } from "./load.ts";
 export interface PublisherReport {
   readonly published: number;
   readonly failed: number;
-  /** Of the failed: told to come later. */
+  /** Those of the failed that were told to come later. */
   readonly refused: number;
   readonly seconds: number;
-  /** When the first was sent, by clock.ts. */
+  /** When the first message was sent, by clock.ts. */
   readonly startedAt: number;
-  /** Request to answer, ms. */
+  /** From request to answer, ms. */
   readonly p50: number;
   readonly p99: number;
   readonly refusedP99: number;

@@ -1,4 +1,4 @@
-// What a bench stands on: a hub of two processes, a sink, and what it may know of both.
+// What a bench runs on: a hub of two or more processes, a sink, and figures of both.
 import type { Log } from "../../core/log/log.ts";
 import { openOwnHub, type OwnHub, type Tier } from "../support/hub/hub.ts";
 import { median } from "./clock.ts";
@@ -9,17 +9,17 @@ import { cpuSeconds, loadAverage, megabytes, resetPeak } from "../support/proces
 import { row, table } from "./table.ts";
 
 export interface Rig extends AsyncDisposable {
-  /** The log of its hub. */
+  /** The kind of the hub's log. */
   readonly kind: Log["kind"];
-  /** Of Kafka, where its hub's log is there. */
+  /** Kafka's addresses, if the hub's log is there; else none. */
   readonly brokers: readonly string[];
   readonly hub: OwnHub;
   readonly sink: Sink;
-  /** How often each figure is taken; the median counts. */
+  /** How often the bench takes each figure; the median counts. */
   readonly runs: number;
   /** CPU seconds that both tiers, all cores included, have used so far. */
   readonly cpu: () => Promise<number>;
-  /** What a tier, all its processes, holds now, and at most since its start or the last `resetPeak`, MB. */
+  /** The memory of all processes of a tier, MB: now, and at most since the start or the last `resetPeak`. */
   readonly memory: (tier: Tier) => Promise<{ readonly now: number; readonly peak: number }>;
   readonly resetPeak: (tier: Tier) => Promise<void>;
   readonly profiler: Profiler;
@@ -27,22 +27,22 @@ export interface Rig extends AsyncDisposable {
   readonly repeated: (once: () => Promise<number[]>) => Promise<number[]>;
 }
 
-/** A scenario: what it is called on the command line, settings of its hub beside those of production, what it prints. */
+/** A bench: its name on the command line, settings of its hub that differ from production, and what it measures. */
 export interface Bench {
   readonly name: string;
   readonly settings?: Readonly<Record<string, string>>;
-  /** `open` is for those that need more hubs than one. */
+  /** `open` is for a bench that needs more than one hub. */
   readonly run: (rig: Rig, open: OpenRig) => Promise<void>;
 }
 
 export type OpenRig = (options: OtherRig) => Promise<Rig>;
 
-/** How another hub differs from the one a bench is given. */
+/** How a further hub differs from the bench's own. */
 export interface OtherRig {
-  /** With what it begins; default nothing. */
+  /** The data it starts with; default none. */
   readonly dataDir?: string;
   readonly settings?: Readonly<Record<string, string>>;
-  /** Where its callbacks are; default a sink of its own. */
+  /** The sink of its callbacks; default a sink of its own. */
   readonly sink?: Sink;
   /** How long each tier may take to be ready. */
   readonly readyWithinMs?: number;
@@ -50,7 +50,7 @@ export interface OtherRig {
 
 export const PUBLISH_CONNECTIONS = 32;
 
-/** Instead of the tests' short ones. */
+/** Production's times instead of the tests' short ones. */
 export const PRODUCTION_TIMES = {
   TIDINGS_LEASE_MIN: "60",
   TIDINGS_RETRY_MIN: "1s",
@@ -60,14 +60,14 @@ export const PRODUCTION_TIMES = {
   TIDINGS_DELIVERY_TIMEOUT: "30s",
 };
 
-/** Starts hub and sink. */
+/** Starts a hub and a sink. */
 export async function openRig(
   { runs, settings, profile, cores = 1, dataDir, sink: given, readyWithinMs }: OtherRig & {
     readonly runs: number;
     /** How many share the shards; default 1. */
     readonly cores?: number;
     readonly settings: Readonly<Record<string, string>>;
-    /** Whether to say where the core spends its time. */
+    /** Whether to print where the core spends its time. */
     readonly profile: boolean;
   },
 ): Promise<Rig> {
@@ -124,7 +124,7 @@ export async function openRig(
   };
 }
 
-/** The table that ends a bench: what both tiers hold, and how busy the machine was. */
+/** Prints the table that ends a bench: the memory of both tiers, and the machine's load. */
 export async function reportMemory(rig: Rig): Promise<void> {
   const [edge, core] = [await rig.memory("edge"), await rig.memory("core")];
   table(["resident memory, MB", "edge", "core"]);

@@ -1,7 +1,7 @@
-// The subscribers of the bench, all in one process, by Bun because its server costs least: `bun test/bench/sink.ts [--port N]`.
-// A GET with hub.challenge confirms; a POST counts for its group, the first part of the path. /count and /stats tell (of all,
-// or ?group=G), /firsts when each group had its first, /manner?group=G&as=well|failing|hanging says what a group's POSTs get from now on, /reset begins to count anew.
-// Says its port on stdout.
+// All subscribers of the bench in one process, on Bun because its server costs least: `bun test/bench/sink.ts [--port N]`. It
+// prints its port. A GET with hub.challenge confirms; a POST counts for its group, which is the first part of the path.
+// /count and /stats yield figures of ?group=G or of all; /firsts yields the time of each group's first POST;
+// /manner?group=G&as=well|failing|hanging sets how a group answers; /reset sets all counts to zero.
 import { parseArgs } from "node:util";
 import type { Manner } from "../support/load/manner.ts";
 import { clock, quantile, stampOf } from "./clock.ts";
@@ -21,7 +21,7 @@ export interface SinkStats {
   readonly count: number;
   /** When the last POST came, by clock.ts. */
   readonly lastAt: number;
-  /** Publish to sink, ms. */
+  /** From publish to sink, ms. */
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
@@ -106,5 +106,5 @@ const server = Bun.serve({
   },
 });
 console.log(`sink ${server.port}`);
-// It lives as long as whoever started it holds its stdin.
+// The sink ends when the process that started it closes its stdin.
 process.stdin.on("end", () => process.exit(0)).resume();

@@ -1,6 +1,6 @@
-// Whether one topic's missed messages are read without reading the others': those of a topic that is 1 in 10,000 of its
-// partition, and those of one that is every message of its own, by GET /messages, per message returned (A4.2). The logs are
-// filled before the hub starts, by the adapter that the core writes with.
+// Whether the hub reads one topic's missed messages without those of others (A4.2). GET /messages is timed per returned message,
+// for a topic with 1 in 10,000 messages of its partition and for one that has its partition alone. The core's own adapter fills
+// the logs before the hub starts.
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ import type { Bench, Rig } from "./rig.ts";
 import { subscribeAll } from "./subscribe.ts";
 import { row, table } from "./table.ts";
 
-/** One message of the sparse topic for so many of the partition. */
+/** The sparse topic has one in this many messages of its partition. */
 const ONE_IN = 10_000;
 const MESSAGES = 40;
 const BYTES = 256;
@@ -31,7 +31,7 @@ export const sparse: Bench = {
     const directory = await mkdtemp(join(tmpdir(), "tidings-sparse-"));
     try {
       if (rig.kind === "kafka") {
-        // Beside the hub, as another core appends.
+        // Appends beside the hub, as another core does.
         await using log = await kafkaLog(rig);
         await measure(rig, await fill(log));
       } else {
@@ -49,7 +49,7 @@ export const sparse: Bench = {
 };
 
 async function measure(rig: Rig, topic: string): Promise<void> {
-  // Who answers like this is not caught up while it reads.
+  // A failing callback does not catch up while it reads.
   await rig.sink.behave("away", "failing");
   const figures = new Map<string, number[]>();
   for (const name of [DENSE, topic]) {
@@ -73,7 +73,7 @@ async function measure(rig: Rig, topic: string): Promise<void> {
   row(`sparse ÷ dense, pages of ${MESSAGES}`, rare / dense, rare / dense);
 }
 
-/** One page from the beginning: how long it took, ms. */
+/** Reads one page from the beginning; yields the time it took, ms. */
 async function page({ hub }: Rig, topic: string, callback: string, limit: number): Promise<number[]> {
   const query = encodeForm({ topic, callback, since: "2020-01-01T00:00:00Z", limit: String(limit) });
   const begun = performance.now();
@@ -84,7 +84,7 @@ async function page({ hub }: Rig, topic: string, callback: string, limit: number
   return [took];
 }
 
-/** Fills a partition; yields a topic of it that every so-many-th message is of. */
+/** Fills a partition with messages of both topics; resolves to the sparse one. */
 async function fill(log: Log): Promise<string> {
   const partition = log.partitionOf("messages", topicIdOf(DENSE));
   let sparse = SPARSE;

@@ -1,11 +1,11 @@
-// Many subscriptions of one topic, all at the sink.
+// Subscribes many callbacks of the sink to one topic.
 import { eventually } from "../support/eventually.ts";
 import type { HubUnderTest } from "../support/hub/hub.ts";
 import type { Sink } from "./parts.ts";
 
 const AT_A_TIME = 16;
 
-/** Subscribes this many callbacks of a group of the sink's, with a secret each, and waits until the hub says that all are active. Returns their URLs. */
+/** Subscribes this many callbacks of a sink's group, each with a secret. Waits until all are active, and resolves to their URLs. */
 export async function subscribeAll(
   hub: HubUnderTest,
   sink: Sink,
@@ -38,7 +38,7 @@ export async function subscribeAll(
   return callbacks;
 }
 
-/** Waits until these have all that was published. */
+/** Waits until these callbacks have got all messages. */
 export async function caughtUp(hub: HubUnderTest, topic: string, callbacks: readonly string[]): Promise<void> {
   await eachOf(callbacks, async (callback) => {
     await eventually(`${callback} to have everything`, async () => {

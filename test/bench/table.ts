@@ -4,7 +4,7 @@ export function table(columns: readonly string[]): void {
   console.log(`\n| ${columns.join(" | ")} |\n| --- |${" ---: |".repeat(columns.length - 1)}`);
 }
 
-/** One line of the table; three digits of a figure, NaN is a cell that stays empty. */
+/** Prints one row. Figures have three digits; NaN makes an empty cell. */
 export function row(name: string, ...figures: readonly number[]): void {
   console.log(`| ${[name, ...figures.map(written)].join(" | ")} |`);
 }

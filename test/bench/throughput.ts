@@ -1,10 +1,10 @@
-// As fast as it goes, beside the ceiling of the same run: what no hub on this machine can beat.
+// The hub's highest throughput, beside the ceiling of the same run (ceiling.ts).
 import { ceiling, publish } from "./parts.ts";
 import { type Bench, PUBLISH_CONNECTIONS, type Rig } from "./rig.ts";
 import { subscribeAll } from "./subscribe.ts";
 import { row } from "./table.ts";
 
-/** What the hub allows itself to one origin (core/delivery/sending/limits.ts); the ceiling gets no more. */
+/** The hub's connections to one origin (core/delivery/sending/limits.ts); the ceiling uses as many. */
 const CONNECTIONS_TO_ORIGIN = 256;
 
 export const THROUGHPUT_COLUMNS = [
@@ -56,8 +56,8 @@ async function run(
 }
 
 /**
- * Publishes as fast as it goes and waits until the last subscriber (of a group, or of all) has the last message. Rates are per second;
- * that of deliveries counts from the first publish on.
+ * Publishes as fast as possible and waits until all subscribers (of a group, or of all) have the last message. Rates are per
+ * second; that of deliveries counts from the first publish.
  * @throws {Error} if there are more deliveries than messages × subscriptions
  */
 export async function saturate(

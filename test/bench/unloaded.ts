@@ -1,4 +1,4 @@
-// How long a message takes through a hub that has nothing else to do.
+// A message's latency through a hub without other load.
 import { publish } from "./parts.ts";
 import { type Bench, PUBLISH_CONNECTIONS } from "./rig.ts";
 import { subscribeAll } from "./subscribe.ts";

@@ -1,7 +1,7 @@
 // `npm run chaos -- --trials N [--kafka [--cores N]] [--from N] [--seed N] [--append FILE] [--fresh N]`: kills, stops and restarts the
-// hub's processes under load, and audits what came. Ends with 1 if any promise of ARCHITECTURE §6 was broken. With
-// `--trials 0 --append FILE` it only adds up what is in the file. With `--checkpoint-ahead` the cores lose messages, which must
-// be found.
+// hub's processes under load, and audits what came. It ends with 1 if a promise of ARCHITECTURE §6 was broken. With
+// `--trials 0 --append FILE` it only adds up what is in the file. With `--checkpoint-ahead` the cores lose messages, and the
+// audit must find that.
 
 import { execFileSync } from "node:child_process";
 import { appendFile, readFile } from "node:fs/promises";
@@ -31,7 +31,7 @@ const number = (name: "trials" | "from" | "seed" | "fresh" | "cores") => {
 };
 
 const stop = new AbortController();
-// The trial under way is ended first. npm passes on what a terminal has sent already, so a second signal means no more.
+// The running trial ends first. npm passes on a signal that the terminal has sent already, so a second one means the same.
 process.on("SIGINT", () => stop.abort());
 process.on("SIGTERM", () => stop.abort());
 const begun = performance.now();

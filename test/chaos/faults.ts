@@ -1,4 +1,4 @@
-// What is done to the hub's processes, and to the brokers under them.
+// Faults: the hub's processes and its brokers are killed, put to sleep or restarted.
 
 import process from "node:process";
 import { pause } from "../support/eventually.ts";
@@ -9,17 +9,17 @@ import { type Session, startAgain } from "../support/load/session.ts";
 
 export interface FaultPlan {
   readonly target: "edge" | "core" | "broker";
-  /** `joined` and `left` are the spare's: it comes if it is not there, and goes if it is. */
+  /** `joined` and `left` concern the spare: it starts if it is not running, else it stops. */
   readonly kind: "killed" | "asleep" | "restarted" | "joined" | "left";
-  /** How long it sleeps, or stays away before it is started. */
+  /** How long the process sleeps, or stays down before it is started. */
   readonly forMs: number;
-  /** Which of its kind, from 0. */
+  /** Which process of the target's kind, from 0. */
   readonly which?: number;
-  /** When, counted from the first one's time. */
+  /** When the fault happens, ms after the trial's first one. */
   readonly afterMs?: number;
 }
 
-/** What there is to harm. */
+/** How many processes of each kind a fault may hit. */
 export interface Targets {
   readonly cores: number;
   readonly edges: number;
@@ -58,7 +58,7 @@ const MOST_FAULTS = 4;
 /** A consumer group takes a member for dead after 10 s (A3.4). */
 const PAST_SESSION_MS = [10_500, 12_500] as const;
 
-/** The faults of a trial: one where there is one of each tier, else some that may overlap. */
+/** The faults of a trial: one if each tier has one process, else several that may overlap. */
 export function planFaults(random: Random, targets: Targets): FaultPlan[] {
   if (targets.cores === 1 && targets.edges === 1) return [planFault(random, targets.brokers > 0)];
   const plans = [];
@@ -83,7 +83,7 @@ function planOfMany(random: Random, targets: Targets, afterMs: number): FaultPla
   const where = { target, kind, which: random.integer(0, there[target] - 1), afterMs };
   const long = random.chance(0.4);
   if (kind !== "asleep") return { ...where, forMs: long ? random.integer(500, 5_000) : 0 };
-  // An edge or a broker may sleep as well, but only a core has a session to sleep past.
+  // Only a core has a session that a long sleep ends.
   if (long && target === "core") return { ...where, forMs: random.integer(...PAST_SESSION_MS) };
   return { ...where, forMs: random.integer(100, 3_000) };
 }
@@ -95,11 +95,11 @@ function choose(random: Random, choices: readonly Choice[]): Choice {
 
 export interface Committed {
   readonly fault: Fault;
-  /** When the process was let go, or started. */
+  /** When the process was woken or started. */
   readonly liftedAt: number;
 }
 
-/** Does it, and resolves when the process runs again. */
+/** Commits the fault, and resolves when the process runs again. */
 export async function commit(session: Session, plan: FaultPlan): Promise<Committed> {
   const fault = noteFault(session, plan);
   try {
@@ -122,7 +122,7 @@ async function harmTier(session: Session, plan: FaultPlan): Promise<number> {
   const members = plan.target === "edge" ? fleet.edges : fleet.cores;
   if (plan.kind === "joined" || plan.kind === "left") return await joinOrLeave(session, members);
   const member = members.filter(({ spare }) => !spare)[plan.which ?? 0];
-  // Another fault has it already: there is nothing to do to it.
+  // Another fault already holds this process.
   if (member === undefined || down.has(member) || !wanted.has(member)) return performance.now();
   if (plan.kind === "asleep") {
     const { pid } = member;

@@ -1,18 +1,18 @@
-// The sum over many trials, of one sitting or several.
+// Totals over many trials, of one run or several.
 
 import { BREACHES } from "../support/load/audit.ts";
 import type { FaultPlan } from "./faults.ts";
 import type { TrialResult } from "./trial.ts";
 
-/** A line of the file that sittings are added up in. */
+/** A line of the file that collects the trials of several runs. */
 export interface TrialLine extends TrialResult {
   readonly log: "embedded" | "kafka";
-  /** How many cores shared the shards; lines of an early sitting do not say it of one. */
+  /** How many cores shared the shards; lines of early runs leave it out for one core. */
   readonly cores?: number;
-  /** What the hub was at that time: a commit, with "+" if files differed from it. */
+  /** The hub's commit, with "+" if files differed from it. */
   readonly commit: string;
   readonly at: string;
-  /** Gaps that the hub shows, of all subscriptions, when a session ends; on its last trial only. */
+  /** The gaps that the hub shows of all subscriptions at a session's end; 0 but for the session's last trial. */
   readonly gaps: number;
 }
 
@@ -21,12 +21,12 @@ export function failed(lines: readonly TrialLine[]): TrialLine[] {
   return lines.filter(({ breaches }) => Object.keys(breaches).length > 0);
 }
 
-/** What a run prints at its end, a line each. */
+/** The lines that a run prints at its end. */
 export function total(lines: readonly TrialLine[]): string[] {
   const sum = (of: (line: TrialLine) => number) => lines.reduce((all, line) => all + of(line), 0);
   const sorted = (values: readonly number[]) => values.toSorted((a, b) => a - b);
   const recoveries = sorted(lines.flatMap(({ recoveryMs }) => recoveryMs ?? []));
-  // Lines of an early sitting do not say how long the boot took.
+  // Lines of early runs do not say how long the boot took.
   const afterReady = sorted(
     lines.map(({ recoveryMs, bootMs }) => Math.max(0, (recoveryMs ?? NaN) - bootMs)).filter(Number.isFinite),
   );

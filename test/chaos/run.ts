@@ -1,4 +1,4 @@
-// Many trials, a fresh hub every so many.
+// Runs many trials, with a fresh hub after every few of them.
 
 import { startKafka } from "../support/kafka/kafka.ts";
 import { statusOf } from "../support/hub/hub-client.ts";
@@ -11,24 +11,24 @@ export interface ChaosOptions {
   readonly trials: number;
   /** The first trial's number. */
   readonly from?: number;
-  /** Added to a trial's number it is the trial's seed. */
+  /** A trial's seed is its number plus this. */
   readonly seed?: number;
   readonly kafka?: boolean;
-  /** Default 1. With more, one more may join, and there are two edges and a spare one. */
+  /** Default 1. With more there are a spare core, two edges and a spare edge. */
   readonly cores?: number;
-  /** Trials on the same data. */
+  /** How many trials share one hub and its data. */
   readonly fresh?: number;
   readonly commit?: string;
-  /** Breaks the cores' checkpoints on purpose: a loss must be found. */
+  /** Breaks the cores' checkpoints on purpose: the audit must find a loss. */
   readonly checkpointAhead?: boolean;
-  /** Told of each trial; `kept` is where a failed one left its data and books. */
+  /** Called after each trial; `kept` is the directory where a failed one left its data and books. */
   readonly onTrial?: (line: TrialLine, kept: string | undefined) => void | Promise<void>;
   readonly signal?: AbortSignal;
 }
 
 const CHECKPOINT_AHEAD = new URL("checkpoint-ahead.ts", import.meta.url).href;
 
-/** Runs the trials and resolves with what each found. A failed one ends its session: the next begins on fresh data. */
+/** Runs the trials and resolves to what each found. A failed trial ends its session; the next trial begins on fresh data. */
 export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
   const { trials, from = 1, seed = 0, fresh = 25, commit = "", cores = 1, checkpointAhead = false, signal } = options;
   if (cores > 1 && options.kafka !== true) throw new Error("The embedded log has one core: several need --kafka");
@@ -70,7 +70,7 @@ export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
       await options.onTrial?.(line, kept);
     }
   } catch (error) {
-    // What could not go on is looked into like what went wrong.
+    // A trial that cannot go on keeps its data, as a failed one does.
     const kept = await session?.close(true);
     session = undefined;
     throw new Error(`A trial could not be ended; its data is in ${kept}`, { cause: error });

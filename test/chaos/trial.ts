@@ -1,4 +1,4 @@
-// One trial: load, one fault, recovery, everything delivered, audit.
+// One trial: load, faults, recovery, delivery of everything, audit.
 
 import { pause } from "../support/eventually.ts";
 import { audit, type Breach, type Violation } from "../support/load/audit.ts";
@@ -14,28 +14,28 @@ export interface TrialResult {
   readonly trial: number;
   readonly seed: number;
   readonly fault: FaultPlan;
-  /** Where several cores or edges are harmed: those beside the first. */
+  /** The faults after the first one, where there are several cores or edges. */
   readonly more?: readonly FaultPlan[];
   readonly tookMs: number;
-  /** Publishes answered 2xx, attempts that came, those of them that were repeats; in this trial. */
+  /** Of this trial: publishes answered 2xx, attempts that came, and those of them that were repeats. */
   readonly accepted: number;
   readonly deliveries: number;
   readonly repeated: number;
   readonly deadLetters: number;
   readonly oldestRepeatMs: number;
-  /** From when the process was let go until something published since the fault came; null if nothing did. */
+  /** From the fault's end until a message published after its start arrived; null if none did. */
   readonly recoveryMs: number | null;
-  /** Of that, until the process said it was ready. */
+  /** The part of it until the process said that it was ready. */
   readonly bootMs: number;
   /** Processes that ended by themselves. */
   readonly ended: number;
   readonly heldUp: number;
   readonly breaches: Readonly<Partial<Record<Breach, number>>>;
-  /** Of each kind the first few. */
+  /** The first few violations of each kind. */
   readonly seen: readonly string[];
 }
 
-/** What the trials of a session before have found. */
+/** What the earlier trials of a session found. */
 export interface SoFar {
   readonly violations: Set<string>;
   accepted: number;
@@ -50,10 +50,10 @@ export function createSoFar(): SoFar {
 
 const PUBLISHERS = 4;
 const MOST_SEEN = 3;
-/** Load goes on so long after the fault. */
+/** How long load goes on after the fault. */
 const AFTER_MS = 120;
 const AFTER_MS_OF_MANY = 6_000;
-/** Longer than a fold may take, and what a fault before leaves behind. */
+/** Longer than a fold may take, and longer than the effects of an earlier fault. */
 const CALM_MS = 1_600;
 
 export async function runTrial(session: Session, trial: number, seed: number, soFar: SoFar): Promise<TrialResult> {
@@ -64,8 +64,8 @@ export async function runTrial(session: Session, trial: number, seed: number, so
   const [plan, ...more] = planFaults(random, { cores: cores!, edges: edges!, brokers: brokers.length });
   const begunAt = performance.now();
   const faultsBefore = book.faults.length;
-  // In some trials nobody changes what it wants, so that what was wished before must outlive the fault; in some they stop
-  // changing it long enough before that everything must be folded.
+  // In some trials subscribers make no new wishes, so that their old ones must outlive the fault. In calm trials they stop
+  // early enough that every wish must be folded before the fault.
   const calm = random.chance(0.15);
   let steady = !calm && random.chance(0.3);
   let running = true;
@@ -85,7 +85,7 @@ export async function runTrial(session: Session, trial: number, seed: number, so
   const from = Math.min(...committed.map(({ fault }) => fault.from));
   const liftedAt = Math.max(...committed.map((one) => one.liftedAt));
   const readyAt = Math.max(...committed.map(({ fault }) => fault.to));
-  // Where shards move, in some trials under load.
+  // If shards move, load goes on meanwhile in some trials.
   await pause(more.length === 0 && cores === 1 ? AFTER_MS : random.integer(AFTER_MS, AFTER_MS_OF_MANY));
   running = false;
   await load;
@@ -117,7 +117,7 @@ export async function runTrial(session: Session, trial: number, seed: number, so
   return result;
 }
 
-/** Each at its time; all have happened also where one could not be lifted. */
+/** Commits each fault at its time. It waits for all of them before it throws one's error. */
 async function commitAll(session: Session, plans: readonly FaultPlan[]): Promise<Committed[]> {
   const committed = await Promise.allSettled(plans.map(async (plan) => {
     await pause(plan.afterMs ?? 0);

@@ -1,5 +1,5 @@
-// `npm run demo [-- --kafka]`: the main job on real input, with a subscriber that goes away and a core that is killed.
-// Ends with 1 if any promise breaks.
+// `npm run demo [-- --kafka]`: real documents go to four subscribers, of which one goes away, through a core that is killed.
+// It ends with 1 if a promise is broken.
 
 import { parseArgs } from "node:util";
 import { eventually, pause } from "../support/eventually.ts";
@@ -18,11 +18,11 @@ const TOPIC = "demo/every kind of document";
 const DOCUMENTS = 200;
 const GOES_DOWN_AFTER = 100;
 const CORE_KILLED_AFTER = 130;
-/** Between two documents: so that the hub's own times (positions are written down every second) are seen at work. */
+/** Time between two documents, long enough that the hub writes its positions (every second) in between. */
 const PACE_MS = 20;
-/** Messages that nobody holds back any more must come within this time. */
+/** Messages must come within this time once all subscribers and the core are up. */
 const ARRIVAL_DEADLINE_MS = 20_000;
-/** A repeat that is still on its way would come in this time. */
+/** A repeat that is under way would come within this time. */
 const SETTLE_MS = 700;
 
 const begun = performance.now();
@@ -65,7 +65,7 @@ async function demo(withKafka: boolean): Promise<number> {
     if (n === CORE_KILLED_AFTER) {
       killedAt = performance.now();
       restarted = restartCore(hub, n);
-      // Looked at below; a failure must not end the process before that.
+      // The promise is awaited below; a failure must not end the process before that.
       restarted.catch(() => {});
     }
     published.push(await publishUntilAccepted(hub, TOPIC, document));
@@ -81,7 +81,7 @@ async function demo(withKafka: boolean): Promise<number> {
   say(`"${leaver.name}" is back; ${held} messages wait for it`);
 
   const ids = published.map(({ id }) => id);
-  // Who is incomplete after the deadline shows in the table: that is what it is for.
+  // The table shows which subscriber is incomplete after the deadline.
   await eventually("all messages at all subscribers", () =>
     subscribers.every((subscriber) => {
       const here = new Set(subscriber.arrivals().map(({ id }) => id));

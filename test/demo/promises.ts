@@ -1,4 +1,4 @@
-// What a hub promises a subscriber, held against what came (ARCHITECTURE §6).
+// Compares what came to a subscriber with what the hub promises (ARCHITECTURE §6).
 
 export interface Published {
   /** The message id of the 2xx that the publisher got. */
@@ -29,8 +29,8 @@ export interface Account {
 }
 
 /**
- * Accounts for one subscriber. Messages were published one after the other, so their order is the log's.
- * A delivery may be repeated only after `killedAt`; an id whose publish was never answered 2xx may come too, in any place.
+ * The account of one subscriber. Messages were published one after the other, so their order is the log's.
+ * A delivery may be repeated only after `killedAt`. A message whose publish got no 2xx may come too, at any position.
  */
 export function account(
   published: readonly Published[],
@@ -71,7 +71,7 @@ export function account(
   return { received: received.length, missing, repeated, outOfOrder, equalBodies, goodSignatures, broken };
 }
 
-/** Rows of cells as text, the first one a heading; numbers stand to the right. */
+/** Rows of cells as text. The first row is the heading; numbers are aligned right. */
 export function table(rows: readonly (readonly (string | number)[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => String(row[column] ?? "").length)));
   return rows.map((row) =>

@@ -1,4 +1,4 @@
-// The demo's publisher: one document after the other, each until the hub has said 2xx.
+// The demo's publisher: it sends one document after the other, each until the hub answers 2xx.
 
 import { createHash } from "node:crypto";
 import { pause } from "../support/eventually.ts";
@@ -10,11 +10,11 @@ import type { Published } from "./promises.ts";
 const GIVE_UP_MS = 30_000;
 
 export interface Publication extends Published {
-  /** How often the hub said 503, or the connection was lost, before. */
+  /** How often the hub answered 503 or the connection was lost before the 2xx. */
   readonly retries: number;
 }
 
-/** Publishes one document; nothing but a 2xx counts. @throws {Error} for another answer, or after 30 s of none */
+/** Publishes one document until a 2xx. @throws {Error} for an answer that is neither 2xx nor 503, or after 30 s */
 export async function publishUntilAccepted(hub: HubUnderTest, topic: string, document: Fixture): Promise<Publication> {
   const until = performance.now() + GIVE_UP_MS;
   for (let retries = 0;; retries += 1) {

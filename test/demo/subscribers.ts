@@ -1,4 +1,4 @@
-// The demo's subscribers: three of our own kind, with secrets, and one old reader from npm, without.
+// The demo's subscribers: three of ours with secrets, and an old reader from npm without one.
 
 import { createHash } from "node:crypto";
 import { createListener } from "../../client/listener.ts";
@@ -20,7 +20,7 @@ export interface Subscriber {
   close(): Promise<void>;
 }
 
-/** A subscriber that can be away: its port is closed, and opened again. */
+/** A subscriber that can be down: its port closes and opens again. */
 export interface OwnSubscriber extends Subscriber {
   goDown(): Promise<void>;
   comeBack(): Promise<void>;
@@ -38,7 +38,7 @@ export async function openSubscriber(name: string, hub: string, topic: string, s
     callback: `http://127.0.0.1:${port}/`,
     secret,
     onDelivery: ({ headers, body, checked }) => {
-      // Both ways of signing must hold: this hub does both.
+      // The hub signs in both ways, and both signatures must hold.
       const good = checked.hub === "good" && checked.webhook === "good";
       const id = headers.get("webhook-id") ?? "";
       arrivals.push({ id, sha256: sha256(body), at: performance.now(), signature: good ? "good" : "bad" });
@@ -47,7 +47,7 @@ export async function openSubscriber(name: string, hub: string, topic: string, s
   const open = () => serve({ fetch: (request) => listener.fetch(request), hostname: "127.0.0.1", port });
   let served: Served | undefined = await open();
   const close = async () => {
-    // Attempts in flight are answered: going down is no reason to be told something twice.
+    // Attempts in flight are answered first, so that nothing comes twice because of this.
     await served?.close(1_000);
     served = undefined;
   };

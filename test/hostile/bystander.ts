@@ -1,5 +1,4 @@
-// Somebody who has nothing to do with it, and must not notice: a subscription whose state stays as it is, and who gets just
-// what was published to it.
+// A subscriber that an attack must not touch: its subscription stays as it is, and it gets exactly what was published to it.
 
 import assert from "node:assert/strict";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
@@ -12,16 +11,16 @@ import { post, publish } from "../support/hub/hub-client.ts";
 const TOPIC = "bystander";
 
 export interface Bystander {
-  /** What is wrong; undefined: nothing. Publishes one message to it. */
+  /** Publishes one message to it, and resolves to what is wrong; undefined if nothing is. */
   harm(): Promise<string | undefined>;
   close(): Promise<void>;
 }
 
-/** Subscribes. `headers` carry the token of somebody who may all. */
+/** Subscribes. `headers` carry a token with all rights. */
 export async function openBystander(hub: OwnHub, headers: Readonly<Record<string, string>>): Promise<Bystander> {
   const callbacks = await openCallbackServer();
   const callback = callbacks.callback();
-  /** Its cursor moves on with the log while there is no backlog. */
+  /** Its status without the cursor, which moves with the log while there is no backlog. */
   const settled = async () => {
     const reply = await call(`${hub.base}/subscriptions?${encodeForm({ topic: TOPIC, callback: callback.url })}`, {
       headers,

@@ -1,5 +1,5 @@
-// Requests for every endpoint of the core, as an edge gone mad, or somebody else on its network, may send them: in a session,
-// in one that is over, in none, or nearly.
+// Requests for every endpoint of the core, as a broken edge or a stranger on its network may send them: in a valid session, in
+// one that has ended, in none, or in one that is nearly right.
 
 import { randomBytes } from "node:crypto";
 import { importJWK, SignJWT } from "jose";
@@ -32,7 +32,7 @@ import {
 } from "./drafts.ts";
 import { STRANGE_JSON, STRANGE_TEXT } from "./strange.ts";
 
-/** All that the core answers; the last three without a session. */
+/** All endpoints of the core; the last three need no session. */
 export const CORE_ENDPOINTS: readonly string[] = [
   `POST ${CORE_PATHS.session}`,
   `POST ${CORE_PATHS.operations}`,
@@ -47,12 +47,12 @@ export const CORE_ENDPOINTS: readonly string[] = [
 ];
 const KNOWN: ReadonlySet<string> = new Set(CORE_ENDPOINTS);
 const OPEN: ReadonlySet<string> = new Set(CORE_ENDPOINTS.slice(-3));
-/** Farther off than a clock may be. */
+/** A clock may not be this far off, ms. */
 const STALE_MS = 600_000;
-/** Then another session, as an edge has one an hour: each is remembered for a while. */
+/** Requests in one session. Edges open one an hour, and the core remembers each for a while. */
 const REQUESTS_OF_A_SESSION = 2_000;
 
-/** Of one connection, whose last request was answered when it asks for the next. `key`: the edge's, as the core knows it. */
+/** Requests of one connection, which waits for each answer. `key` is the edge's key that the core knows. */
 export function coreRequests(
   ground: Ground,
   { origin, key, index }: { readonly origin: string; readonly key: EdgeKey; readonly index: number },
@@ -64,14 +64,14 @@ export function coreRequests(
   const strangers = new Map<string, string>();
   let last: FuzzRequest | undefined;
 
-  /** A session that the core opened, by a clock of now. */
+  /** A session that the core opened, with a right clock. */
   async function session(): Promise<Session> {
     const open = await sessions.with(origin, 10_000);
     if (++signed % REQUESTS_OF_A_SESSION === 0) sessions.forget(origin, open);
     return open;
   }
 
-  /** Signs by a clock that is so far behind; it is read before anything is waited for. */
+  /** Signs with a clock that is this far behind. It reads the clock before it waits. */
   function signBy(clockMs: number, by: Session, draft: Draft, headers: Record<string, string>) {
     skewMs = clockMs;
     try {
@@ -83,7 +83,7 @@ export function coreRequests(
   }
 
   return async (random) => {
-    // Somebody who listened sends it once more.
+    // An eavesdropper sends it once more.
     if (last !== undefined && random.chance(0.05)) {
       const mayNot = last.endpoint !== "other" && !OPEN.has(last.endpoint);
       return { ...last, credential: last.credential === "valid" ? "stale" : last.credential, mayNot };
@@ -157,7 +157,7 @@ export function coreRequests(
       case "forged": {
         const kind = random.pick(["known kid", "unknown kid", "audience"]);
         const [by, kid] = kind === "audience" ? [key, key.kid] : [ANOTHER_KEY, kind === "known kid" ? key.kid : "kid"];
-        // A signature costs more than all else here: one serves for many.
+        // Signatures are what costs most here, so many requests share one.
         const token = strangers.get(kind) ??
           await tokenBy(by, kid, now, kind === "audience" ? "hub" : SESSION_AUDIENCE);
         strangers.set(kind, token);
@@ -310,7 +310,7 @@ function draftOf(random: Random, { callbacks, topics, cursors }: Ground, nextId:
   ])();
 }
 
-/** Cut short, or with another byte in its head, one time in five. */
+/** One time in five, cuts the frame short or changes a byte of its head. */
 function mangled(random: Random, frame: Uint8Array): Buffer {
   if (random.chance(0.1)) return Buffer.from(frame.subarray(0, random.integer(0, frame.length)));
   const bytes = Buffer.from(frame);
@@ -318,7 +318,7 @@ function mangled(random: Random, frame: Uint8Array): Buffer {
   return bytes;
 }
 
-/** With a strange value, a missing field or one too many, half of the time. */
+/** Half of the time, gives it a strange value, takes a field away or adds one. */
 function broken(random: Random, operation: Record<string, unknown>): unknown {
   if (random.chance(0.5)) return operation;
   if (random.chance(0.05)) return random.pick(STRANGE_JSON);

@@ -1,4 +1,4 @@
-// What is installed is what was looked at: every package by its hash, and nobody runs a script but those named.
+// The lock file names every package by its hash, and only named packages may run scripts.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";

@@ -1,11 +1,10 @@
-// What requests of a fuzz are made of: drafts of nearly right ones, and the ways in which they go wrong. Seeded, so that what
-// fails once fails again.
+// The drafts of nearly right requests, and the ways in which they go wrong. A seed makes the same requests again.
 
 import type { Random } from "../support/load/random.ts";
 import type { RawRequest } from "./raw-client.ts";
 import { STRANGE_TEXT } from "./strange.ts";
 
-/** What a fuzz has to go by. */
+/** The names and ids that requests draw from. */
 export interface Ground {
   /** Callbacks that confirm, some that do not, and one where nobody listens. */
   readonly callbacks: readonly string[];
@@ -22,14 +21,14 @@ export interface Draft {
   body: Buffer | undefined;
 }
 
-/** How a request says who sends it: what counts, what did or will, what never does, what is none; or a subscriber's signature. */
+/** A request's credential. `stale` was valid or will be, `forged` never is, `broken` is not a credential; `signed` is a subscriber's signature. */
 export type Credential = "none" | "valid" | "signed" | "stale" | "forged" | "broken";
 
 export interface FuzzRequest extends RawRequest {
-  /** Method and path, as a route has them; "other" where there is none. */
+  /** Method and path of the route; "other" if there is no such route. */
   readonly endpoint: string;
   readonly credential: Credential;
-  /** Nothing in it may open this endpoint: a 2xx would be a hole. */
+  /** The credential does not open this endpoint: a 2xx would be a hole. */
   readonly mayNot: boolean;
 }
 
@@ -38,7 +37,7 @@ export type MakeRequest = (random: Random) => FuzzRequest | Promise<FuzzRequest>
 export const FORM = "application/x-www-form-urlencoded";
 export const METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "PROPFIND"];
 
-/** Method and path as a table of routes has them. */
+/** Method and path of the route in `known`, or "other". */
 export function endpointOf({ method, target }: Draft, known: ReadonlySet<string>): string {
   const path = target.split("?", 1)[0]!.replace(/(?<=.)\/$/, "");
   const endpoint = `${method === "HEAD" ? "GET" : method} ${path}`;
@@ -57,11 +56,11 @@ export function text(random: Random, parameters: readonly (readonly [string, str
 
 export function form(random: Random, parameters: readonly (readonly [string, string])[]): Buffer {
   const encoded = text(random, parameters);
-  // Raw bytes where text is expected, now and then.
+  // Sometimes raw bytes stand where text is expected.
   return random.chance(0.97) ? Buffer.from(encoded) : Buffer.from(`${encoded}&\u00ff\u00fe=\u0000`, "latin1");
 }
 
-/** A request in its bytes. Its framing is right but for one in two hundred, so that connections last. */
+/** A request as bytes. The framing of one in two hundred is wrong; the others keep their connections. */
 export function written(random: Random, { method, target, headers, body }: Draft): RawRequest {
   const length = body?.length ?? (method === "GET" || method === "HEAD" ? undefined : 0);
   const lines = [
@@ -76,7 +75,7 @@ export function written(random: Random, { method, target, headers, body }: Draft
   return { bytes, head: method === "HEAD" };
 }
 
-/** What would end the header is taken out, but for one in a hundred. */
+/** Removes line breaks from a header's value, except in one of a hundred. */
 export function headerSafe(random: Random, value: string): string {
   return random.chance(0.99) ? value.replace(/[\r\n\0]/g, "").slice(0, 4_000) : value.slice(0, 4_000);
 }

@@ -1,5 +1,5 @@
-// Requests for every route of the edge, as any stranger may send them, most of them nearly right: a valid one with something
-// strange in one or two places.
+// Requests for every route of the edge, as any stranger may send them. Most are valid but for something strange in one or two
+// places.
 
 import { type Route, ROUTES } from "../../edge/routes.ts";
 import type { Random } from "../support/load/random.ts";
@@ -21,19 +21,19 @@ import type { PickToken } from "./tokens.ts";
 
 export const EDGE_ENDPOINTS: readonly string[] = ROUTES.map(({ method, path }) => `${method} ${path}`);
 const KNOWN: ReadonlySet<string> = new Set(EDGE_ENDPOINTS);
-/** Those that a token opens, or a signature if they are about one subscription; nothing else does. */
+/** These need a token, or a subscriber's signature if they are about one subscription. */
 const GUARDED = endpointsThat(({ needs }) => needs !== "nothing");
 const SIGNED = endpointsThat(({ needs }) => needs === "subscription");
 const TIMES = ["2026-01-01T00:00:00Z", "2020-02-30T00:00:00Z", "1999-12-31T23:59:59.123456789+01:00"];
 const ENDING = ["unsubscribe", "deregister"];
-/** What subscriptions are made with, mostly, so that a signature can be right. */
+/** The secret of most subscriptions, so that a signature can be right. */
 const SECRET = "secret";
 
 function endpointsThat(fit: (route: Route) => boolean): ReadonlySet<string> {
   return new Set(ROUTES.filter(fit).map(({ method, path }) => `${method} ${path}`));
 }
 
-/** `token`: what each of them carries. */
+/** `token` makes the credential of each request. */
 export function edgeRequests(ground: Ground, token: PickToken): MakeRequest {
   return (random) => {
     const draft = draftOf(random, ground);
@@ -45,7 +45,7 @@ export function edgeRequests(ground: Ground, token: PickToken): MakeRequest {
     const signature = signatureOf(random, draft);
     draft.headers.push(...signature.headers);
     const endpoint = endpointOf(draft, KNOWN);
-    // A signature counts before any token does.
+    // The hub looks at a signature before it looks at a token.
     const by = signature.mayBeRight && SIGNED.has(endpoint) ? "signed" : credential;
     const mayNot = GUARDED.has(endpoint) && by !== "valid" && by !== "signed";
     return { ...written(random, draft), endpoint, credential: by, mayNot };
@@ -72,7 +72,7 @@ function draftOf(random: Random, { callbacks, topics, cursors, ids }: Ground): D
     body: undefined,
   });
   return random.pick<() => Draft>([
-    // The hub, by far the widest door: three times.
+    // The hub's endpoint takes the most forms, so it stands here three times.
     ...Array<() => Draft>(3).fill(() => ({
       method: "POST",
       target: random.pick(["/hub", "/", "/hub/"]),
@@ -136,14 +136,14 @@ function draftOf(random: Random, { callbacks, topics, cursors, ids }: Ground): D
   ])();
 }
 
-/** Mostly what makes something; what ends a topic ends seldom one that others are at. */
+/** Mostly a mode that creates something. A deregister rarely ends a topic that other requests use. */
 function wish(random: Random, topic: () => string): [string, string][] {
   const mode = mostly(random, random.pick([...Array<string>(6).fill("subscribe"), "publish", "register", ...ENDING]));
   const spared = mode === "deregister" && random.chance(0.9);
   return [["hub.mode", mode], ["hub.topic", spared ? random.pick(STRANGE_TEXT) : topic()]];
 }
 
-/** A subscriber's signature (WIRE §5) on one request in three: right for some subscriptions, too old, or none. */
+/** Signs one request in three as a subscriber (WIRE §5): right for some subscriptions, too old, or not a signature. */
 function signatureOf(
   random: Random,
   { method, target, body = Buffer.alloc(0) }: Draft,
@@ -169,6 +169,6 @@ function signatureOf(
 
 function bodyOf(random: Random): Buffer {
   if (random.chance(0.9)) return Buffer.from(random.pick(STRANGE_TEXT));
-  // Some are more than a message may be.
+  // Some bodies are larger than a message may be.
   return Buffer.alloc(random.chance(0.3) ? 1_000_001 : random.integer(1, 200_000), "x");
 }

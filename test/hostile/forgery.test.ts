@@ -1,5 +1,5 @@
-// State cannot be forged from outside: no request, topic name, header or key reaches an internal stream, and no id can look
-// like a mark of our own (A3.1's "~").
+// Nobody outside can forge state: no request, topic name, header or key reaches an internal stream, and no id looks like one of
+// the log's own keys (A3.1's "~").
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ describe("forging state", () => {
   });
 
   it("a topic and a callback cannot be cut elsewhere to make the id of another pair", () => {
-    // NUL parts them, and neither can have one.
+    // NUL separates the two, and neither can contain one.
     assert.notEqual(subscriptionIdOf("a", "http://b.example/"), subscriptionIdOf("ahttp://b.example/", ""));
     assert.notEqual(subscriptionIdOf("t", "http://b.example/"), topicIdOf("t"));
   });
@@ -58,7 +58,7 @@ describe("forging state", () => {
             body: encodeForm({ "hub.mode": "register", "hub.topic": strange }),
             headers: { "content-type": "application/x-www-form-urlencoded" },
           }),
-          // The core itself, as its edge gone mad may say it.
+          // The core itself, as a broken edge would ask it.
           await core(CORE_PATHS.messages, {
             method: "POST",
             body: frameContent(
@@ -93,7 +93,7 @@ describe("forging state", () => {
       assert.equal(await hub.stop("edge"), 0);
       assert.equal(await hub.stop("core"), 0);
       await assertKeysAreOurs(join(hub.dataDir, "log.db"));
-      // And it is all read back.
+      // All of it can be read back.
       await hub.start("core");
       await hub.start("edge");
       assert.deepEqual(await settledOf(hub, bystander.url), before);
@@ -103,13 +103,13 @@ describe("forging state", () => {
   });
 });
 
-/** The bystander's status, but for its cursor: that of a lane without a backlog moves on with the log. */
+/** The bystander's status without its cursor, which moves with the log while there is no backlog. */
 async function settledOf(hub: OwnHub, callback: string) {
   const status = await statusOf(hub, "bystander", callback);
   return status === undefined ? undefined : { ...status, cursor: null };
 }
 
-/** Every table is a stream of ours, and every key a hash, or a mark in a stream that only a shard's owner writes. */
+/** Every table is one of our streams. Every key is a hash, or a "~" key in a stream that only a shard's owner writes. */
 async function assertKeysAreOurs(path: string): Promise<void> {
   const file = createClient({ url: `file:${path}` });
   try {

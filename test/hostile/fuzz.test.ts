@@ -9,7 +9,7 @@ describe("fuzzing a hub", () => {
   it("20,000 requests to edge and core, with tokens valid, stale and forged: no 5xx but a meant 503, nobody let in, no crash, no growth, and a bystander notices nothing", async () => {
     const { statuses, streams, failures } = await fuzz({ requests: 20_000, seed: 20_261_124 });
     assert.deepEqual(failures, []);
-    // It reached what it was to reach, or it would prove little.
+    // The fuzz reached every endpoint, or it would prove little.
     assert.deepEqual([...statuses.edge.keys()].toSorted(), [...EDGE_ENDPOINTS, "other"].toSorted());
     assert.deepEqual([...statuses.core.keys()].toSorted(), [...CORE_ENDPOINTS, "other"].toSorted());
     const came = (tier: "edge" | "core", endpoint: string, credential: Credential, ...wanted: readonly number[]) => {

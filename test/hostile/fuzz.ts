@@ -1,7 +1,7 @@
-// Fuzzing a hub of two processes over its public endpoints and those between edge and core, with credentials that count, did
-// count and never will: `node test/hostile/fuzz.ts [--requests N] [--seed N]`. Fails on a 5xx that is not a meant 503, on a
-// request without an answer, on one that got in without a right, on a process that ended, on memory that grew, on a subscription
-// that was touched. The test runs a smaller one (fuzz.test.ts).
+// Fuzzes a hub of two processes over its public endpoints and those between edge and core, with valid, stale and forged
+// credentials: `node test/hostile/fuzz.ts [--requests N] [--seed N]`. It fails on a 5xx that is not an intended 503, on a request
+// without an answer, on one that got in without a right, on a process that ended, on memory that grew, and on a subscription
+// that was changed. fuzz.test.ts runs a smaller one.
 
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
@@ -27,31 +27,31 @@ import { RawClient } from "./raw-client.ts";
 import type { RawReply } from "./raw-client.ts";
 import { makeTokens } from "./tokens.ts";
 
-/** How often each status came, 0 for none. */
+/** How often each status came; status 0 is no answer. */
 type Statuses = Map<number, number>;
 
 export interface FuzzReport {
-  /** By endpoint and credential. */
+  /** Counts of statuses, by tier, endpoint and credential. */
   readonly statuses: Readonly<Record<Tier, ReadonlyMap<string, ReadonlyMap<Credential, ReadonlyMap<number, number>>>>>;
-  /** Streams of events that were opened. */
+  /** How many streams of events were opened. */
   readonly streams: Readonly<Record<Tier, number>>;
-  /** What must not be, one line each; at most 20 are kept. */
+  /** The failures, one line each; at most 20 are kept. */
   readonly failures: readonly string[];
-  /** MB resident: when it had warmed up, and after the requests. */
+  /** Resident memory, MB: after the warm-up, and after the requests. */
   readonly memory: Readonly<Record<Tier, { readonly before: number; readonly after: number }>>;
 }
 
 const CONNECTIONS = 16;
 const TIERS: readonly Tier[] = ["edge", "core"];
-/** Streams that are left open while others come. */
+/** How many streams stay open while new ones open. */
 const MOST_STREAMS = 32;
 const MOST_CURSORS = 100;
-/** So many of the same kinds come before memory counts: heaps, and caches that are bounded, reach their size. */
+/** Requests before memory counts: heaps and bounded caches reach their size. */
 const WARM_UP = 20_000;
 const MOST_GROWTH = 1.2;
 const MESSAGE_MAX_BYTES = 1_000_000;
 
-/** Opens a hub, fuzzes it, and says what came of it. */
+/** Opens a hub, fuzzes it, and reports what happened. */
 export async function fuzz(
   { requests, seed }: { readonly requests: number; readonly seed: number },
 ): Promise<FuzzReport> {
@@ -67,7 +67,7 @@ export async function fuzz(
       TIDINGS_INTROSPECTION_CLIENT_SECRET: "s",
       TIDINGS_OUTBOUND_ALLOW: "127.0.0.0/8",
       TIDINGS_LOG_LEVEL: "error",
-      // A heap that is small reaches its size early, and one that leaks ends the process.
+      // A small heap reaches its size early, and a leak ends the process.
       NODE_OPTIONS: "--max-old-space-size=96",
       MALLOC_ARENA_MAX: "2",
     },
@@ -92,7 +92,7 @@ export async function fuzz(
     const ports = { edge: Number(new URL(hub.base).port), core: Number(new URL(hub.coreUrl).port) };
     const random = new Random(seed);
     const clients = Array.from({ length: CONNECTIONS }, (_, index) => {
-      // Three of the public side to one of the other.
+      // Three connections to the edge for each one to the core.
       const tier: Tier = index % 4 === 0 ? "core" : "edge";
       const make = tier === "edge"
         ? edgeRequests(ground, token)
@@ -125,7 +125,7 @@ export async function fuzz(
     const volley = async (count: number) => {
       await Promise.all(clients.map((client) => send(client, Math.ceil(count / CONNECTIONS))));
     };
-    // What is held of the newest messages, by bytes, is full before it counts.
+    // Fills what the hub holds of its newest messages, before memory counts.
     for (let n = 0; n < 40; n++) await publish(hub, "t", { body: Buffer.alloc(500_000, "x"), headers });
     await volley(WARM_UP);
     const before = await held(hub);
@@ -139,7 +139,7 @@ export async function fuzz(
       return /^tidings_streams\{[^}]*\} 0$/m.test((await call(`${hub.coreUrl}/metrics`)).text);
     }).catch((error: unknown) => fail(String(error)));
     let after = await held(hub);
-    // What a collector has not come to yet is no growth.
+    // Memory that the collector has not freed yet is not growth.
     await eventually("memory to settle", async () => {
       after = await held(hub);
       return TIERS.every((tier) => after[tier] <= before[tier] * MOST_GROWTH);
@@ -170,14 +170,14 @@ function groundOf(callbacks: Awaited<ReturnType<typeof openCallbackServer>>) {
   const all = Array.from({ length: 8 }, (_, index) => {
     const callback = callbacks.callback({ path: `/fuzz/${index}` });
     if (index % 3 === 0) callback.onChallenge = echo({ alter: () => "no" });
-    // What it refuses becomes dead letters.
+    // Its refusals make dead letters.
     if (index === 1) callback.onDelivery = answer(422);
     return callback.url;
   });
   return {
-    // One where nobody listens.
+    // Nobody listens here.
     callbacks: [...all, "http://127.0.0.1:9/"],
-    // One is used more than the others, so that what belongs together meets.
+    // One topic is used more than the others, so that requests concern the same subscriptions.
     topics: [...Array<string>(5).fill("t"), "partner/EVENT", "http://127.0.0.1:9999/topic", "日本"],
     cursors: [] as string[],
     ids: [] as string[],
@@ -191,7 +191,7 @@ function note(statuses: Map<string, Map<Credential, Statuses>>, { endpoint, cred
   of.set(credential, counts.set(status, (counts.get(status) ?? 0) + 1));
 }
 
-/** Cursors and ids of messages that the hub gives out are what comes nearest to right ones. */
+/** Collects the cursors and message ids that the hub gives out, so that later requests name real ones. */
 function learn({ cursors, ids }: { cursors: string[]; ids: string[] }, { body }: RawReply): void {
   for (const [, name, found] of body.slice(0, 2_000).matchAll(/"(cursor|next|id)":"([^"\\]+)"/g)) {
     (name === "id" ? ids : cursors).push(found!);
@@ -199,12 +199,12 @@ function learn({ cursors, ids }: { cursors: string[]; ids: string[] }, { body }:
   for (const known of [cursors, ids]) known.splice(0, known.length - MOST_CURSORS);
 }
 
-/** A 5xx that is not "later", a sentence that shows our insides, somebody let in who may not, or no answer at all. */
+/** What is wrong with an answer: a 5xx that is not an intended 503, a text that shows internals, access without a right, or none at all. */
 function wrongWith(
   { mayNot, credential, bytes }: FuzzRequest,
   { status, headers, body }: RawReply,
 ): string | undefined {
-  // RFC 9112 §9.6: whoever is refused while it sends far too much, and takes long to read that, may find the connection reset.
+  // RFC 9112 §9.6: a client that sends far too much may find the connection reset before it has read the refusal.
   if (status === 0) return bytes.length > MESSAGE_MAX_BYTES ? undefined : "no answer";
   if (mayNot && status < 400) return `it was let in with a credential that is ${credential} (${status})`;
   if (status === 503 && !/^retry-after: *\d+$/im.test(headers)) return "503 without Retry-After";
@@ -217,7 +217,7 @@ function wrongWith(
 async function held(hub: OwnHub): Promise<Record<Tier, number>> {
   const of = async (tier: Tier) => {
     const pid = hub.pid(tier);
-    // Only Linux tells; elsewhere nothing is compared.
+    // Only Linux tells a process's memory; elsewhere nothing is compared.
     return pid === undefined || process.platform !== "linux" ? 0 : (await megabytes(pid)).now;
   };
   return { edge: await of("edge"), core: await of("core") };

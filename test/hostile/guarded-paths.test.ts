@@ -1,4 +1,4 @@
-// WIRE §7 on every outbound path there is, over the table of hostile hosts: nothing is dialled, whoever names the host.
+// WIRE §7 on every outbound path, over the table of hostile hosts: the hub dials none of them, no matter who names the host.
 
 import assert from "node:assert/strict";
 import type { LookupAddress } from "node:dns";
@@ -30,7 +30,7 @@ const GUARD = createOutboundGuard([]);
 const NOTHING_TO_DIAL = /which is not a URL|has no address/;
 const never = new AbortController().signal;
 
-/** The names of the table as their own name servers answer; no other name has an address. */
+/** Answers for the table's names as their own name servers do; no other name has an address. */
 const resolve: ResolveAll = (hostname, _options, callback) => {
   const addresses = (HOSTILE_NAMES[hostname] ?? []).map((address): LookupAddress => ({
     address,
@@ -40,7 +40,7 @@ const resolve: ResolveAll = (hostname, _options, callback) => {
 };
 
 describe("hostile hosts", () => {
-  // Whatever reaches this machine, on any of its addresses, is a failure.
+  // Any request that reaches this machine, on any of its addresses, is a failure.
   let trap: Server;
   let dialled = 0;
   let port = 0;
@@ -114,7 +114,7 @@ describe("hostile hosts", () => {
   });
 
   it("are not fetched by way of a redirect, at any of its three hops", { skip: !onLinux() }, async () => {
-    // An address of this machine that no entry of the table is, opened by its CIDR.
+    // An address of this machine that is not in the table, opened by its CIDR.
     await using site = await openRecordingServer(0, "127.77.77.77");
     const guard = createOutboundGuard(["127.77.77.77/32"]);
     const opened = createOutbound({ guard, userAgent: "test", resolve, onBlocked });
@@ -125,7 +125,7 @@ describe("hostile hosts", () => {
     for (const hop of [1, 2]) site.route(`/${hop}`, answer(307, "", { location: `/${hop - 1}` }));
     const passed: string[] = [];
     for (const [index, url] of everyUrl().entries()) {
-      // A header cannot carry all of them; what it cannot carry cannot be a redirect.
+      // A header cannot carry all of these hosts; those that it cannot carry cannot be redirects.
       if (/[^\u0020-\u00ff]/.test(url)) continue;
       location = url;
       const result = await get(`${site.origin}/${index % 3}`);
@@ -142,7 +142,7 @@ describe("hostile hosts", () => {
     for (const callback of everyUrl()) {
       const before = blocked.length;
       const url = urlOf(callback);
-      // No lane can have such a callback.
+      // A lane cannot have such a callback.
       if (url === null) continue;
       const reason = await new Promise<string>((done) => {
         transport.post({
@@ -174,7 +174,7 @@ describe("hostile hosts", () => {
 
   async function fetched(topic: string): Promise<unknown> {
     const fetcher = createTopicFetcher({
-      // Nothing is found, so nothing is appended.
+      // The fetch finds nothing, so nothing is appended.
       log: { append: () => assert.fail("something was fetched") } as unknown as Log,
       outbound,
       hubUrl: "http://hub.example/",

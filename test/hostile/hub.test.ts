@@ -1,4 +1,4 @@
-// A hub between hostile callbacks and topic servers, and one subscriber who has done nothing: what the others do costs them.
+// A hub among hostile callbacks and topic servers, and one innocent subscriber: the hostile ones do not harm it.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -14,7 +14,7 @@ import type { OwnHub, Tier } from "../support/hub/hub.ts";
 import { ping, published, request, statusUntil, subscribed } from "../support/hub/hub-client.ts";
 
 const MESSAGES = 20;
-/** Far above what a tier needs, far below what these servers send. */
+/** Far above what a tier needs, and far below what these servers send. */
 const MOST_MEGABYTES = 600;
 
 describe("a hub among hostile servers", () => {
@@ -28,7 +28,7 @@ describe("a hub among hostile servers", () => {
     for (const tier of ["edge", "core"] as const) pids.set(tier, hub.pid(tier));
     for (const { act } of HOSTILE_MANNERS) {
       const server = await openHostileServer();
-      // Under /confirms it wants the subscription, and shows its manners when it is delivered to.
+      // Under /confirms the server confirms the subscription, and misbehaves on deliveries.
       server.manner = (socket, head) => {
         const challenge = /^GET \/confirms\?(\S+)/.exec(head)?.[1];
         if (challenge === undefined) return act(socket);
@@ -51,7 +51,7 @@ describe("a hub among hostile servers", () => {
     for (const origin of origins) {
       assert.equal((await request(hub, "subscribe", "news", `${origin}/confirms`)).status, 202);
       assert.equal((await request(hub, "subscribe", "news", `${origin}/does-not`)).status, 202);
-      // As a topic, it is fetched as soon as somebody wants it.
+      // The hub fetches it as a topic as soon as somebody subscribes to it.
       assert.equal((await request(hub, "subscribe", `${origin}/topic`, callbacks.callback().url)).status, 202);
     }
     for (const origin of origins) {

@@ -1,5 +1,5 @@
-// The address that was checked is the one that is dialled (WIRE §7), and pinning it does not weaken TLS: the name is still
-// what the server is asked for and what its certificate must say.
+// The hub dials the address that it checked (WIRE §7). Pinning does not weaken TLS: the hub still asks for the name, and the
+// certificate must have it.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:tls";
@@ -18,7 +18,7 @@ import { openRecordingServer } from "../support/servers/recording-server.ts";
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
 const AUTHORITY = await createAuthority();
 
-/** A name server under test control: the nth question gets the nth answer, and the last one stays. */
+/** A name server under test control: the nth question gets the nth answer, and later questions get the last one. */
 function rebinding(...answers: readonly (readonly string[])[]): { resolve: ResolveAll; asked: () => number } {
   let asked = 0;
   const resolve: ResolveAll = (_hostname, _options, callback) => {
@@ -30,7 +30,7 @@ function rebinding(...answers: readonly (readonly string[])[]): { resolve: Resol
   return { resolve, asked: () => asked };
 }
 
-/** One POST by the delivery transport: a status, or why there is none. */
+/** One POST by the delivery transport; resolves to a status, or to the reason for none. */
 async function deliver(url: string, resolve: ResolveAll): Promise<number | string> {
   const connect = createGuardedConnector({ guard: GUARD, resolve, ca: AUTHORITY.ca });
   const transport = createUndiciTransport({ connect, timeoutMs: 5_000, connectionsPerOrigin: 1 });
@@ -50,7 +50,7 @@ async function deliver(url: string, resolve: ResolveAll): Promise<number | strin
   }
 }
 
-/** One GET by the outbound client: a status, or a failure's code and reason. */
+/** One GET by the outbound client; resolves to a status, or to a failure's code and reason. */
 async function get(url: string, resolve: ResolveAll): Promise<number | string> {
   const outbound = createOutbound({ guard: GUARD, userAgent: "test", resolve, ca: AUTHORITY.ca });
   try {

@@ -1,5 +1,5 @@
-// A client that keeps one connection for many requests, writes any bytes, and reads answers as they are framed. It opens
-// another one when the server has closed.
+// A client that keeps one connection for many requests, writes any bytes, and reads answers by their framing. It opens a new
+// connection after the server has closed.
 
 import { once } from "node:events";
 import { connect } from "node:net";
@@ -12,11 +12,11 @@ export interface RawRequest {
 }
 
 export interface RawReply {
-  /** 0: the connection ended, or nothing came in time. */
+  /** 0 if the connection ended or nothing came in time. */
   readonly status: number;
   readonly headers: string;
   readonly body: string;
-  /** Of an answer that goes on for ever: its connection, which is the caller's from now on. */
+  /** The connection of an endless answer; it belongs to the caller. */
   readonly events?: Socket;
 }
 
@@ -67,12 +67,12 @@ export class RawClient {
     const wake = () => this.#wake();
     socket.on("error", () => {});
     socket.on("data", (part) => {
-      // What it was once asked for may go on: that is not the answer to something else.
+      // An old connection's data is not an answer to this request.
       if (this.#socket !== socket) return;
       this.#received += part.toString("latin1");
       wake();
     });
-    // The other half may still be open; nothing more will come.
+    // Our half may still be open, but nothing more will come.
     socket.on("end", () => socket.destroy());
     socket.on("close", wake);
     try {
@@ -86,7 +86,7 @@ export class RawClient {
 
 const EVENTS = /^content-type: *text\/event-stream/im;
 
-/** undefined while the answer is not whole. */
+/** undefined while the answer is incomplete. */
 function parse(received: string, head: boolean, over: boolean): RawReply | undefined {
   const end = received.indexOf("\r\n\r\n");
   if (end < 0) return over ? NO_REPLY : undefined;

@@ -1,5 +1,5 @@
-// Topic servers and callbacks that try to break who calls them. Each call ends by its deadline, says at most one thing, takes
-// no more of the answer than its cap, and lets go of the connection; the next call is as good as ever.
+// Topic servers and callbacks that try to break their caller. Each call ends by its deadline, yields one result, reads no more
+// of the answer than its cap, and frees the connection; the next call is unaffected.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -19,7 +19,7 @@ import { HOSTILE_MANNERS, type HostileServer, openHostileServer } from "../suppo
 
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
 const AUTHORITY = await createAuthority();
-/** Far above what a call may take, far below what these servers would send. */
+/** Far above what a call may read, and far below what these servers would send. */
 const MOST_TAKEN = 20_000_000;
 const CAP = 100_000;
 const DEADLINE_MS = 500;
@@ -35,7 +35,7 @@ after(async () => {
 const get = (url: string): Promise<OutboundAnswer> =>
   outbound.call({ path: "fetch", method: "GET", url, deadlineMs: DEADLINE_MS, maxBytes: CAP, maxRedirects: 3 });
 
-/** A delivery's status, or why it failed; the test fails if it is told twice. */
+/** A delivery's status, or why it failed; the test fails if a second result comes. */
 function deliver(url: string): Promise<number | string> {
   return new Promise((resolve, reject) => {
     let told = false;
@@ -70,7 +70,7 @@ describe("a hostile server", () => {
       if (typeof delivered === "string") assert.match(delivered, /^[^\r\n]{1,200}$/);
       else assert.ok(delivered >= 200 && delivered <= 999, String(delivered));
       assert.ok(server.sent() - before < MOST_TAKEN, `${server.sent() - before} bytes were taken`);
-      // What it left behind harms nobody who calls next.
+      // The next call is unaffected.
       server.manner = (socket) => void socket.write(good);
       await eventually("a good answer to a fetch", async () => {
         const next = await get(url);
@@ -85,7 +85,7 @@ describe("a hostile server", () => {
     const now = () => performance.now();
     const ports = { outbound, now, challenge: createChallenge, pause: () => pause(0) };
     const callback = `http://127.0.0.1:${server.port}/`;
-    // Those that hold a verification for its whole 10 s are slow, not different.
+    // Servers that hold a verification for its whole 10 s are left out: they only take time.
     const quick = HOSTILE_MANNERS.filter(({ name }) => !/time$|silence$|slowly$|nothing|2\^64|HTTP\/2/.test(name));
     for (const { name, act } of quick) {
       server.manner = act;

@@ -1,7 +1,7 @@
-// Values that have broken other hubs: names of prototypes and of our own insides, line breaks, NUL, broken UTF-8, numbers that
-// are none, and the huge.
+// Values that have broken other hubs: names of prototypes and of our internals, line breaks, NUL, broken UTF-8, texts that look
+// like numbers, and huge values.
 
-/** Text as a client could mean it, before any encoding. */
+/** Texts as a client could mean them, before any encoding. */
 export const STRANGE_TEXT: readonly string[] = [
   "",
   " ",
@@ -79,7 +79,7 @@ export const STRANGE_TEXT: readonly string[] = [
   "AAAAAAAAAAAAAAAAAAAAAAAA",
 ];
 
-/** Values of JSON where another kind is meant. */
+/** JSON values of a wrong kind. */
 export const STRANGE_JSON: readonly unknown[] = [
   null,
   true,

@@ -1,5 +1,5 @@
-// Access tokens as strangers send them (WIRE §6): those that count, those that did or will, those that somebody else made, and
-// what is none. By the keys of a test's own issuer, so that the ones that count are real.
+// Access tokens as strangers send them (WIRE §6): valid, stale, made by somebody else, or not tokens at all. A test's own issuer
+// signs them, so the valid ones are real.
 
 import { exportSPKI, SignJWT } from "jose";
 import type { JWTPayload } from "jose";
@@ -30,7 +30,7 @@ const BROKEN = [
   `Bearer ${"x".repeat(8_000)}`,
 ];
 
-/** Makes the tokens, each a few times used, as signatures cost. The issuer gets more keys, and introspects. */
+/** Makes the tokens. Each is used a few times, because signatures are expensive. The issuer gets more keys, and introspects. */
 export async function makeTokens(issuer: Issuer): Promise<PickToken> {
   const rsa = issuer.keys[0]!;
   const elliptic = await issuer.addKey("ES256");
@@ -66,7 +66,7 @@ export async function makeTokens(issuer: Issuer): Promise<PickToken> {
       by(rsa, { exp: now - 1 }),
       by(elliptic, { exp: 0 }),
       by(edwards, { nbf: now + 86_000 }),
-      // Of a key that the issuer has no more.
+      // Signed with a key that the issuer no longer has.
       by(await createSigningKey("ES256")),
     ]),
     "opaque-and-no-more",
@@ -96,7 +96,7 @@ export async function makeTokens(issuer: Issuer): Promise<PickToken> {
     `${header}.${payload}.${signature.slice(0, 100)}`,
   ];
 
-  /** With a letter changed: not the last one, whose lowest bits say nothing. */
+  /** Changes a letter, but not the last one, whose lowest bits mean nothing. */
   const spoilt = (random: Random) => {
     const token = random.pick(valid.slice(0, -2));
     const at = random.integer(0, token.length - 3);
@@ -137,7 +137,7 @@ export async function makeTokens(issuer: Issuer): Promise<PickToken> {
   };
 }
 
-/** In one of the three places of a token. */
+/** Puts a token in one of its three places. */
 function placed(random: Random, token: string): [string, string][] {
   const isJwt = token.split(".").length === 3;
   if (!isJwt || random.chance(0.7)) return [["Authorization", `Bearer ${token}`]];
@@ -145,7 +145,7 @@ function placed(random: Random, token: string): [string, string][] {
   return [["Cookie", `Authorization=${token}`]];
 }
 
-/** No tokens, or not where one may stand. */
+/** Texts that are not tokens, or tokens in a wrong place. */
 const misplaced: readonly ((random: Random) => [string, string][])[] = [
   (random) => [["Authorization", random.pick(BROKEN)]],
   (random) => [["Authorization", `Bearer ${random.pick(STRANGE_TEXT.filter((text) => !/^[\w.~+/-]+=*$/.test(text)))}`]],

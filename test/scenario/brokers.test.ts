@@ -1,4 +1,4 @@
-// One round each of what `npm run scenario` does at length.
+// One round of each scenario that `npm run scenario` runs at length.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";

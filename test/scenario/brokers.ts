@@ -1,25 +1,25 @@
-// Three brokers, of which one dies, and then two: what the hub does meanwhile (ARCHITECTURE A2.1).
+// Three brokers: first one dies, then two. What the hub does meanwhile (ARCHITECTURE A2.1).
 import { pause } from "../support/eventually.ts";
 import type { Kafka } from "../support/kafka/node.ts";
 import { flowing, inSync, type LoadOptions, openUnderLoad, type ScenarioReport, type UnderLoad } from "./load.ts";
 
 export interface BrokersReport extends ScenarioReport {
-  /** Accepted although two brokers were dead when it was sent. */
+  /** Publishes that were sent and accepted while two brokers were dead. */
   readonly acceptedWhileTwoWereDead: number;
-  /** Refused meanwhile, with Retry-After. */
+  /** Publishes that were refused meanwhile, with Retry-After. */
   readonly refusedWhileTwoWereDead: number;
 }
 
 export interface BrokersOptions extends LoadOptions {
-  /** How many times one is killed, each time the next one. */
+  /** How many times one broker is killed, each time the next one. */
   readonly kills: number;
-  /** How often two are. */
+  /** How many times two brokers are killed. */
   readonly doubleKills: number;
 }
 
-/** A dead one's partitions are led by others by then, with time to see what goes on without it. */
+/** Other brokers lead the dead one's partitions after this time, and the hub goes on for a while without it. */
 const ONE_DEAD_MS = 5_000;
-/** Longer than an edge has patience (10 s), so that publishers are answered. */
+/** Longer than an edge waits for a core (10 s), so that publishers get an answer. */
 const TWO_DEAD_MS = 13_000;
 
 export async function runBrokers(options: BrokersOptions): Promise<BrokersReport> {
@@ -68,7 +68,7 @@ export async function runBrokers(options: BrokersOptions): Promise<BrokersReport
   }
 }
 
-/** Kills, and starts again when `work` is done; resolves when something published since has arrived everywhere. */
+/** Kills brokers, does `work`, and starts them. Resolves when a message published since has arrived at every subscriber. */
 async function withDead({ session }: UnderLoad, brokers: readonly Kafka[], work: () => Promise<void>): Promise<void> {
   const fault = { target: "broker" as const, kind: "killed" as const, from: performance.now(), to: Infinity };
   session.book.faults.push(fault);

@@ -1,5 +1,4 @@
-// A small sitting of the chaos program with several cores and edges; `npm run chaos -- --kafka --cores 3` runs as many trials as
-// one has time for.
+// A few chaos trials with several cores and edges; `npm run chaos -- --kafka --cores 3` runs as many as one wants.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { failed, total } from "../chaos/report.ts";

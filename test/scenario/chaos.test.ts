@@ -1,4 +1,4 @@
-// A small sitting of the chaos program; `npm run chaos` runs as many trials as one has time for.
+// A few chaos trials; `npm run chaos` runs as many as one wants.
 import assert from "node:assert/strict";
 import { rm } from "node:fs/promises";
 import { describe, it } from "node:test";
@@ -8,7 +8,7 @@ import { whyNoKafka } from "../support/kafka/kafka.ts";
 
 const skip = await whyNoKafka();
 
-/** What to print when a promise was broken: enough to look into it. */
+/** What the test prints if a promise was broken: enough to find out why. */
 function broken(lines: readonly TrialLine[]): string {
   const seen = failed(lines).flatMap(({ seed, fault, seen }) => [`seed ${seed}, ${JSON.stringify(fault)}`, ...seen]);
   return [...seen, ...total(lines)].join("\n");

@@ -1,5 +1,5 @@
-// Cores that are killed, sleep, or are cut off from the broker (A3.1, A3.4): what they had goes on elsewhere, and they send nothing
-// that is not theirs.
+// Cores that are killed, sleep, or are cut off from the broker (A3.1, A3.4): other cores take over their lanes, and they send
+// nothing after that.
 import assert from "node:assert/strict";
 import { after as afterAll, before, describe, it } from "node:test";
 import { answer } from "../support/servers/answers.ts";
@@ -12,7 +12,7 @@ import { kafkaForTests } from "../support/kafka/kafka.ts";
 const kafka = await kafkaForTests();
 afterAll(() => kafka.close());
 
-/** What every callback has not taken yet is repeated by whoever has its lane, for as long as it answers 503. */
+/** The core that has a callback's lane repeats a message for as long as the callback answers 503. */
 async function publishRefused({ one }: CoresRig, topic: string, all: readonly Callback[], body: string): Promise<void> {
   for (const callback of all) callback.onDelivery = answer(503);
   await published(one, topic, body);
@@ -35,12 +35,12 @@ describe("ARCHITECTURE §3 cores that fail", { skip: kafka.skip, timeout: 200_00
     const victim = hub.cores[0]!;
     const at = performance.now();
     await victim.kill();
-    // The edge that knew it first goes on with the next.
+    // The edge that asked this core first goes on with the next core.
     await published(one, topic, "after");
     await allTook(all, 2);
     const tookMs = Math.round(performance.now() - at);
     console.log(`after a kill all deliver again within ${tookMs} ms`);
-    // A request to its next life tells nothing but where it stands; it says good-bye for its last.
+    // The core starts again: nothing is delivered twice.
     await victim.start();
     await hub.shared();
     for (const callback of all) assert.deepEqual([...new Set(taken(callback))], ["before", "after"]);
@@ -60,7 +60,7 @@ describe("ARCHITECTURE §3 cores that fail", { skip: kafka.skip, timeout: 200_00
     } finally {
       sleeper.wake();
     }
-    // On waking it has attempts that are due, and a tail that is far behind.
+    // When it wakes, attempts are due and its tail is far behind.
     await hub.shared();
     assert.equal(sleeper.runs, true, sleeper.output());
     await published(other, topic, "afterwards");
@@ -80,7 +80,7 @@ describe("ARCHITECTURE §3 cores that fail", { skip: kafka.skip, timeout: 200_00
       await othersHaveAll(cut);
       for (const callback of all) callback.onDelivery = answer(204);
       await allTook(all, 1);
-      // It would repeat its attempts every half second.
+      // A core that still delivers would repeat its attempts every half second.
       await never("a second delivery", () => all.some((callback) => taken(callback).length > 1), 1_500);
     } finally {
       proxy.resume();
@@ -95,7 +95,7 @@ describe("ARCHITECTURE §3 cores that fail", { skip: kafka.skip, timeout: 200_00
   it("an edge goes on with another core when its own sleeps", async () => {
     const { hub, one, other, newTopic } = rig;
     const topic = await newTopic();
-    // Every core knows the topic: what the sleeper has not folded yet nobody could.
+    // Every core folds the topic first: no other core could fold it for the sleeper.
     await published(other, topic, "before");
     const sleeper = hub.cores[0]!;
     sleeper.sleep();

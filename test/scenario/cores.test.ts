@@ -1,5 +1,5 @@
-// Three cores and two edges on one Kafka: any of them takes any request, processes come and go, and nothing that was promised is
-// felt of it (ARCHITECTURE §3, §6).
+// Three cores and two edges on one Kafka: each takes any request, processes come and go, and every promise is kept
+// (ARCHITECTURE §3, §6).
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -28,10 +28,10 @@ afterAll(() => kafka.close());
 
 const MAIN = new URL("../../shared/runtime/start.ts", import.meta.url);
 
-/** ARCHITECTURE §3: from the moment at which the first core is told of a rebalance. */
+/** ARCHITECTURE §3: counted from the moment when the first core hears of a rebalance. */
 const MOVED_WITHIN_MS = 2_000;
 
-/** From the moment at which a core has heard of the rebalance that `work` brings about until these cores share all shards, ms. */
+/** The time, ms, from when a core hears of the rebalance that `work` causes until these cores share all shards. */
 async function timeOfMove(among: readonly CoreProcess[], work: () => Promise<unknown>): Promise<number> {
   const rebalances = () => Promise.all(among.map(async (core) => await core.metric("tidings_rebalances_total") ?? 0));
   const before = await rebalances();
@@ -50,7 +50,7 @@ async function timeOfMove(among: readonly CoreProcess[], work: () => Promise<unk
   return ms;
 }
 
-/** Publishes to a topic, one every so many ms, through the edge whose cores stay. */
+/** Publishes a message to a topic every few ms, through the edge whose cores stay. */
 function publishAlong({ other }: CoresRig, topic: string, everyMs: number) {
   const bodies: string[] = [];
   let publishing = true;
@@ -130,7 +130,7 @@ describe("ARCHITECTURE §3 many cores", { skip: kafka.skip, timeout: 200_000 }, 
     const quick = await newTopic();
     const slow = await newTopic();
     const [quickOnes, slowOnes] = [await subscribeMany(quick), await subscribeMany(slow)];
-    // In time for a release (A3.3), so that it must be waited for.
+    // The answer comes within a release's patience (A3.3), so the core must wait for it.
     for (const callback of slowOnes) callback.onDelivery = after(400, answer(204));
     const sides = [publishAlong(rig, quick, 20), publishAlong(rig, slow, 600)];
     const leaver = hub.cores[0]!;

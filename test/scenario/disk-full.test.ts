@@ -1,4 +1,4 @@
-// The embedded log on a disk that fills up: what was acknowledged stays, what is not is said, and it goes on when there is room.
+// The embedded log on a disk that fills up: it keeps what it acknowledged, refuses the rest, and goes on when there is room.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type CallbackServer, openCallbackServer } from "../support/servers/callback-server.ts";
@@ -16,7 +16,7 @@ const TOPIC = "disk/full";
 const send = (hub: OwnHub, name: string, bytes = BODY_BYTES) =>
   publish(hub, TOPIC, { body: name.padEnd(bytes, "."), contentType: "text/plain" });
 
-/** Publishes until the disk is full. Returns the names of what was accepted. */
+/** Publishes until the disk is full. Returns the names of the accepted messages. */
 async function fill(hub: OwnHub): Promise<string[]> {
   const accepted: string[] = [];
   for (let n = 0;; n++) {

@@ -1,5 +1,5 @@
-// A hub on three brokers under a load that keeps every promise visible: publishers that wait for their answer, subscribers that
-// answer well and renew. What happened in a phase is read from the books.
+// A hub on three brokers under a load that shows every broken promise: publishers wait for their answer, subscribers answer
+// well and renew. The figures of a phase come from the books.
 import { audit, type Breach } from "../support/load/audit.ts";
 import type { Book } from "../support/load/book.ts";
 import { publishAlong } from "../support/load/publisher.ts";
@@ -10,14 +10,14 @@ import { eventually, pause } from "../support/eventually.ts";
 import type { KafkaCluster } from "../support/kafka/cluster.ts";
 import { areInSync } from "../support/kafka/topics.ts";
 
-/** What was seen between two moments. */
+/** What happened between two moments. */
 export interface Phase {
   readonly name: string;
   readonly seconds: number;
   readonly accepted: number;
-  /** Answered 503 with Retry-After. */
+  /** Publishes answered 503 with Retry-After. */
   readonly refused: number;
-  /** Without an answer: the edge was away. */
+  /** Publishes without an answer: the edge was down. */
   readonly unanswered: number;
   /** The longest that a publisher waited from its first try to a 2xx, ms. */
   readonly publishMs: number;
@@ -38,9 +38,9 @@ export interface ScenarioReport {
 
 export interface UnderLoad {
   readonly session: Session;
-  /** Runs a phase under load; its figures are taken when all that was published in it has arrived. */
+  /** Runs `work` as a phase under load, and takes the phase's figures when it has ended. */
   during(name: string, work: () => Promise<void>): Promise<void>;
-  /** Ends the load, awaits everything, holds the books against the promises. */
+  /** Ends the load, waits for everything, and compares the books with the promises. */
   report(): Promise<ScenarioReport>;
   close(): Promise<void>;
 }
@@ -115,12 +115,12 @@ async function renewAlong(session: Session, random: Random, running: () => boole
   while (running()) {
     await pause(random.integer(...RENEW_MS));
     const pair = random.pick(session.book.pairs);
-    // One that waits for its yes is not asked for again.
+    // A pair whose wish waits for its yes makes no other.
     if (running() && (pair.wishes.at(-1)?.answeredAt.length ?? 0) > 0) await subscribe(session, pair);
   }
 }
 
-/** Something published since now has been accepted and has arrived at every subscriber. */
+/** Waits until every subscriber has got a message that was published after this call. */
 export async function flowing(session: Session, deadlineMs = 60_000): Promise<void> {
   const from = performance.now();
   const { pairs, messages } = session.book;
@@ -131,7 +131,7 @@ export async function flowing(session: Session, deadlineMs = 60_000): Promise<vo
   );
 }
 
-/** No partition is short of a replica. */
+/** Waits until no partition lacks a replica. */
 export async function inSync({ addresses }: KafkaCluster): Promise<void> {
   await eventually("replicas in sync", () => areInSync(addresses), { deadlineMs: 60_000, everyMs: 200 });
 }

@@ -1,5 +1,5 @@
-// What one client may have, behind two edges that know nothing of each other: the core counts (SUBSCRIPTIONS_PER_CLIENT,
-// TOPICS_PER_CLIENT), by the token and not by the edge, and again after a restart.
+// The quotas of one client behind two edges that know nothing of each other: the core counts by the token, not by the edge,
+// and still knows the counts after a restart (SUBSCRIPTIONS_PER_CLIENT, TOPICS_PER_CLIENT).
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";

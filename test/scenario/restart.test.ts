@@ -1,4 +1,4 @@
-// The two real processes, stopped and killed in the middle of their work: what was promised before holds after (ARCHITECTURE §6).
+// The two real processes are stopped and killed in the middle of their work, and every earlier promise holds (ARCHITECTURE §6).
 import assert from "node:assert/strict";
 import { after as afterAll, before, describe, it } from "node:test";
 import { after, answer, hang } from "../support/servers/answers.ts";
@@ -7,7 +7,7 @@ import { eventually, never, pause } from "../support/eventually.ts";
 import { publish, published, statusUntil, subscribed } from "../support/hub/hub-client.ts";
 import { openOwnHub, type OwnHub } from "../support/hub/hub.ts";
 
-/** Slower than what is published, so that attempts and a backlog are there when the end comes. */
+/** Slower than the publisher, so that there are attempts and a backlog when the process ends. */
 const slowly = after(8, answer(204));
 
 const texts = (callback: Callback) => callback.deliveries.map(({ body }) => body.toString());
@@ -16,13 +16,13 @@ let topics = 0;
 const newTopic = () => `restart/topic ${++topics}`;
 
 interface Publisher {
-  /** Bodies that were answered 200, in the order of the answers; those that were not answered are not promised. */
+  /** Bodies that were answered 200, in the order of the answers; the hub promises nothing about the others. */
   readonly accepted: string[];
   readonly refused: number;
   stop(): Promise<void>;
 }
 
-/** Publishes one after the other, so that the log's order is that of the bodies. */
+/** Publishes one body after the other, so that the log has their order. */
 function publishing(hub: OwnHub, topic: string): Publisher {
   const accepted: string[] = [];
   let stopped = false;
@@ -50,7 +50,7 @@ function publishing(hub: OwnHub, topic: string): Publisher {
   };
 }
 
-/** §6.1–3 of what a callback got: nothing lost, firsts in order, and what came again has the id it had. */
+/** Checks §6.1–3 for a callback: nothing is lost, first deliveries are in order, and a repeat has the first one's id. */
 function assertPromises(callback: Callback, accepted: readonly string[]): void {
   const received = texts(callback);
   const firsts = [...new Set(received)];
@@ -177,7 +177,7 @@ describe("ARCHITECTURE §6 restarts of the two processes", { timeout: 120_000 },
     const probes = parked.deliveries.length;
     parked.onDelivery = answer(204);
     await statusUntil(hub, topic, parked.url, "all of it", ({ state, lag }) => state === "active" && lag === 0);
-    // The probe that succeeds may be the one that was just under way.
+    // The probe that succeeds may have been under way already.
     assert.deepEqual(texts(parked).slice(probes).filter((body) => body !== "2"), ["3", "4"]);
     assert.equal(texts(expired).length, 1);
     await statusUntil(

@@ -1,4 +1,4 @@
-// Every process of a hub and of its brokers is stopped and started, one after the other, while publishers publish.
+// Stops and starts every process of a hub and of its brokers, one after the other, while publishers publish.
 import type { Fault } from "../support/load/book.ts";
 import { flowing, inSync, type LoadOptions, openUnderLoad, type ScenarioReport, type UnderLoad } from "./load.ts";
 import { pause } from "../support/eventually.ts";

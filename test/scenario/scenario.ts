@@ -1,6 +1,6 @@
-// `npm run scenario -- brokers|rolling [--cores N] [--edges N] [--rounds N]`: a hub on three real brokers under load, of which
-// one dies, then two; or all of whose processes are restarted in turn. Prints what was seen, and ends with 1 if a promise of
-// ARCHITECTURE §6 was broken.
+// `npm run scenario -- brokers|rolling [--cores N] [--edges N] [--rounds N]`: a hub on three real brokers under load. `brokers`
+// kills one broker, then two; `rolling` restarts all processes in turn. It prints what happened, and ends with 1 if a promise
+// of ARCHITECTURE §6 was broken.
 import { parseArgs } from "node:util";
 import { BREACHES } from "../support/load/audit.ts";
 import { startKafkaCluster } from "../support/kafka/cluster.ts";

@@ -1,5 +1,5 @@
-// A core that is started while the broker says nothing: it waits, says what for, and needs nobody to start it again (A2.1). The
-// broker is one of our own, because it is done harm.
+// A core that starts while the broker is silent: it waits, says for what, and nobody has to start it again (A2.1). The test has
+// a broker of its own, because it harms it.
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ import { CORE_KEY, EDGES } from "../support/keys.ts";
 import { openStallingProxy } from "../support/kafka/stalling-proxy.ts";
 import { createTierProcess, type TierProcess } from "../support/hub/tier-process.ts";
 
-/** What a start asks for, in this order; the proxy falls silent before the first such request. */
+/** The requests of a start, in this order; the proxy falls silent before the first request of the given kind. */
 const STEPS = [
   "createTopics",
   "describeConfigs",
@@ -26,7 +26,7 @@ const STEPS = [
   "initProducerId",
   "endTransaction",
 ] as const;
-/** Longer than any one question is asked for: 5 s without an answer, and 5 s more to learn who leads. */
+/** Longer than the core asks any one question: 5 s without an answer, and 5 s more to learn which broker leads. */
 const SILENCE_MS = 12_000;
 const WAITS = /Waiting for Kafka|waits for the log/;
 const SHARDS = 16;
@@ -71,7 +71,7 @@ describe("a core that starts while the broker gives no answer", { skip: await wh
     return Object.assign(core, { output: () => output });
   }
 
-  /** Not ready is not there. */
+  /** A core that does not answer is not ready either. */
   const isReady = async ({ url }: Core) => (await call(`${url}/readyz`).catch(() => undefined))?.status === 200;
   const saysItWaits = (core: Core) =>
     eventually("a word of waiting", () => WAITS.test(core.output()), {
@@ -87,7 +87,7 @@ describe("a core that starts while the broker gives no answer", { skip: await wh
     assert.equal(await isReady(core), true);
   }
 
-  /** More than a replica may lack when its process joins the others (A3.12). */
+  /** Writes more than a replica may lack when its process joins the others (A3.12). */
   async function writeMuch(prefix: string): Promise<void> {
     const log = await openKafkaLog({
       brokers: [kafka.address],
@@ -104,7 +104,7 @@ describe("a core that starts while the broker gives no answer", { skip: await wh
     await log.close();
   }
 
-  /** It falls silent before the first request of a kind, in front of a core that is just starting. */
+  /** Lets the proxy fall silent before a starting core's first request of a kind. */
   async function silentBefore(step: (typeof STEPS)[number]) {
     const silent = Promise.withResolvers<void>();
     let fellSilent = false;

@@ -1,5 +1,5 @@
-// Subscribers that ask for what they missed and take nothing of it: they are dropped, memory stays bounded, and nobody else
-// notices (ARCHITECTURE §6.7).
+// Subscribers that ask for missed messages and do not read the answer: the hub drops them, memory stays bounded, and no other
+// subscriber notices (ARCHITECTURE §6.7).
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -21,9 +21,9 @@ const BACKLOG = 40;
 const SUBSCRIPTIONS = 8;
 /** As many streams as one subscription may have, and as many pages at the same time. */
 const READERS = 8;
-/** Without a bound each of the 128 would hold 40 MB. */
+/** Without a bound each of the 128 readers would hold 40 MB. */
 const MEMORY_BOUND = 700 * MEGABYTE;
-/** A reader is given up after 30 s. */
+/** The hub gives a reader up after 30 s. */
 const DROPPED_WITHIN_MS = 60_000;
 
 async function memoryOf(hub: OwnHub, tier: Tier): Promise<number> {
@@ -64,13 +64,13 @@ describe(
             }
           }
         };
-        // The pages take the core's time for so long that streams asked for among them may be refused as too late.
+        // The pages keep the core busy for so long that it may refuse streams among them as too late.
         ask("text/event-stream");
         await eventually("the streams", async () => await streamsOf(hub) > SUBSCRIPTIONS * READERS / 2, {
           deadlineMs: 60_000,
         });
         ask("application/json");
-        // Until they are read the core is slow for everybody; what is held for readers that take nothing comes after that.
+        // The core is slow until it has read the pages; only after that it holds memory for readers that read nothing.
         await eventually("the pages to be read", async () => {
           const begun = performance.now();
           return await streamsOf(hub).catch(() => 0) > 0 && performance.now() - begun < 1_000;
@@ -93,7 +93,7 @@ describe(
           return await streamsOf(hub) === 1;
         }, { deadlineMs: DROPPED_WITHIN_MS });
         assert.ok(most.core < MEMORY_BOUND && most.edge < MEMORY_BOUND, JSON.stringify(most));
-        // Whoever reads has it all.
+        // A subscriber that reads gets everything.
         const page = await missedOf(hub, topic, down[0]!.url, { limit: "5" });
         assert.equal(page.messages.length, 5);
         assert.doesNotMatch(hub.output(), /"level":"(?:ERROR|FATAL)"|Error:/);

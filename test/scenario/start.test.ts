@@ -46,7 +46,7 @@ describe("npm start", { timeout: 120_000 }, () => {
     assert.ok(hub.output().includes(`Its data is in ${dataDir}`));
     const lines = hub.output().split("\n").filter((line) => line.startsWith("  ")).map((line) => line.trim());
     assert.equal(lines.length, 4);
-    // The README has them as they are for the default address, and one more, for a ping.
+    // The README shows these lines for the default address, and one more, for a ping.
     const [origin] = /http:\/\/127\.0\.0\.1:\d+(?=\/hub\n)/.exec(hub.output())!;
     const shown = lines.map((line) => line.replace(/ --hub \S+/, "").replaceAll(origin, "http://127.0.0.1:9191"));
     const readme = await readFile(README, "utf8");
@@ -80,7 +80,7 @@ describe("npm start", { timeout: 120_000 }, () => {
     await assert.rejects(fetch(url), "nobody listens any more");
     const again = run("npm", ["-s", "start", "--", "--rotate-keys"], settings);
     await eventually("the data to be free", () => again.output().includes("Ctrl-C"), { seen: again.errors });
-    // The first start made the keys, this one has added one.
+    // The first start made the keys; this start has added one.
     const { keys } = JSON.parse(await readFile(join(dataDir, "core-keys.json"), "utf8")) as { keys: { kid: string }[] };
     assert.equal(keys.length, 2);
     assert.ok(again.output().startsWith(`Secrets are sealed to key ${keys[0]!.kid} from now on`), again.output());
@@ -138,7 +138,7 @@ describe("npm start", { timeout: 120_000 }, () => {
       });
     assert.equal((await form("register")).status, 403);
     assert.equal((await form("publish")).status, 204);
-    // OUTBOUND_ALLOW is empty unless access is open: a callback on this machine is a stranger's idea.
+    // OUTBOUND_ALLOW is empty unless access is open: the hub does not call this machine for a stranger.
     assert.equal((await form("subscribe", { "hub.callback": "http://127.0.0.1:9999/" })).status, 400);
     assert.equal((await form("subscribe", { "hub.callback": "https://callback.invalid/" })).status, 202);
     signal(hub, "SIGTERM");

@@ -1,5 +1,5 @@
-// What must never be seen: secrets in what is stored, secrets, tokens, cookies and bodies in what is logged (ARCHITECTURE §5).
-// On both logs, with both tiers at their most talkative, over everything that can go right and wrong.
+// No secret is stored in the clear; no secret, token, cookie or body is logged (ARCHITECTURE §5). Checked on both logs, at the
+// tiers' lowest log level, over everything that can go right and wrong.
 import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { request as httpsRequest } from "node:https";
@@ -25,10 +25,10 @@ const COOKIE = "C00kie-of-somebody";
 const BODY = "B0dy-of-a-message";
 const VERIFY = "V3rify-token";
 
-/** A text as it may lie somewhere: as it is, in both kinds of base64 at any alignment, in hex. */
+/** The forms in which a text may be stored: as it is, in both kinds of base64 at any alignment, and in hex. */
 function shapesOf(text: string): string[] {
   const base64 = [0, 1, 2].flatMap((skip) => {
-    // The characters at both ends depend on what stands beside them.
+    // The first and last characters depend on the bytes beside them.
     const inner = Buffer.from(text).subarray(skip);
     const whole = inner.subarray(0, inner.length - inner.length % 3).toString("base64");
     return [whole, whole.replaceAll("+", "-").replaceAll("/", "_")];
@@ -75,7 +75,7 @@ async function exercise(hub: OwnHub): Promise<void> {
   assert.equal(second!.headers["x-hub-signature"], hubSignature(RENEWED, Buffer.from(BODY)));
   await refusing.delivered(2);
   await failing.delivered(2);
-  // A subscribe that is refused, one that is not verified, and forms that are none.
+  // A subscribe that is refused, one that is not verified, and bodies that are not forms.
   const pair = { "hub.mode": "subscribe", "hub.topic": topic };
   const wrong = { ...pair, "hub.callback": good.url, "hub.secret": LONG };
   assert.equal((await post(hub, wrong, headers)).status, 400);
@@ -118,7 +118,7 @@ for (const kind of ["the embedded log", "Kafka"] as const) {
       const hub = await openOwnHub({ settings, onOutput: (text) => void output.push(text) });
       try {
         await exercise(hub);
-        // Positions and ends are written, too.
+        // Positions and ends are written too.
         await hub.kill("core");
         await hub.start("core");
         await hub.stop("edge");
@@ -187,7 +187,7 @@ describe("TLS in front of the edge and between the tiers", { timeout: 60_000 }, 
       const ca = await readFile(certificates.ca, "utf8");
       assert.equal(await statusOf(`${hub.base}/readyz`, { ca }), 200);
       await assert.rejects(statusOf(`${hub.base}/readyz`, {}), /certificate/);
-      // The core lets nobody in who has no certificate, not even to ask how it is.
+      // The core refuses a client without a certificate, even for its health.
       await assert.rejects(statusOf(`${hub.coreUrl}/healthz`, { ca }));
       await assert.rejects(call(`${hub.base.replace("https:", "http:")}/readyz`));
       const register = { ca, method: "POST", body: "hub.mode=register&hub.topic=t" };

@@ -56,7 +56,7 @@ describe("the auditor", () => {
     come(pair, "b", 2_020);
     wish(pair, "unsubscribe", "", 2_900);
     wish(pair, "subscribe", "two", 2_950);
-    // The hub has yet to fold the end: one refusal is the first life's.
+    // The hub has not folded the end yet: one refusal belongs to the first life.
     come(pair, "c", 3_020, { status: 422 });
     for (const at of [3_200, 3_220]) come(pair, "c", at, { status: 422, signedWith: "two" });
     assert.deepEqual(breaches(book), []);

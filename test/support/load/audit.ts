@@ -1,4 +1,4 @@
-// What the hub promises (ARCHITECTURE §6), held against the books. Nothing here knows how the hub works, but that a cursor
+// Compares the books with what the hub promises (ARCHITECTURE §6). Nothing here knows how the hub works, except that a cursor
 // names an offset in its topic's log.
 
 import type { Arrival, Book, Fault, Message, Pair } from "./book.ts";
@@ -19,12 +19,12 @@ export type Breach = (typeof BREACHES)[number];
 
 export interface Violation {
   readonly breach: Breach;
-  /** The same one is the same text, however often it is found. */
+  /** The same violation has the same text each time it is found. */
   readonly what: string;
 }
 
 export interface AuditOptions {
-  /** A message refused as often (400, 413, 415, 422) is a dead letter. */
+  /** A message that was refused this often (400, 413, 415, 422) is a dead letter. */
   readonly deadLetterAttempts: number;
   readonly now: number;
 }
@@ -33,19 +33,19 @@ export interface Findings {
   readonly violations: readonly Violation[];
   readonly accepted: number;
   readonly arrivals: number;
-  /** Deliveries of what had been delivered before, allowed ones and others. */
+  /** Deliveries of messages that had been delivered before, allowed or not. */
   readonly repeats: number;
   readonly deadLetters: number;
-  /** How long before the fault that excuses it a repeated message had been delivered, at most, ms. */
+  /** The longest time from a message's delivery to the fault that excuses its repeat, ms. */
   readonly oldestRepeatMs: number;
 }
 
-/** What a fault set off may come a little later than its end. */
+/** The effects of a fault may come this long after its end. */
 const RIPPLE_MS = 250;
-/** Who gives up a shard waits 1 s for the answers to its attempts; a little less, as it did not begin to wait when we began. */
+/** A core that gives up a shard waits 1 s for the answers to its attempts. This is a little less, because its clock starts after ours. */
 const RELEASED_AFTER_MS = 900;
 
-/** Holds everything that came so far against everything that was promised so far; call it when nothing more is to come. */
+/** Compares everything that came with everything that was promised. Call it when nothing more is to come. */
 export function audit(book: Book, options: AuditOptions): Findings {
   const violations: Violation[] = book.unexpected.map((what) => ({ breach: "unexpected answer", what }));
   const say = (breach: Breach, what: string) => void violations.push({ breach, what });
@@ -71,12 +71,12 @@ export function audit(book: Book, options: AuditOptions): Findings {
 interface Done {
   readonly arrival: Arrival;
   readonly at: number;
-  /** Given up, not delivered. */
+  /** The hub gave the message up. */
   readonly dead: boolean;
 }
 type Say = (breach: Breach, what: string) => void;
 
-/** The arrival with which each message was done. */
+/** By message, the arrival that ended its delivery: delivered or given up. */
 function doneIn(pair: Pair, { deadLetterAttempts }: AuditOptions): Map<string, Done> {
   const done = new Map<string, Done>();
   const refusals = new Map<string, number>();
@@ -85,7 +85,7 @@ function doneIn(pair: Pair, { deadLetterAttempts }: AuditOptions): Map<string, D
     if (status === undefined || answeredAt === undefined || done.has(key)) continue;
     if (isDelivered(status)) done.set(key, { arrival, at: answeredAt, dead: false });
     else if (isRefused(status)) {
-      // Each life counts anew.
+      // The hub counts refusals anew in each life.
       const tried = `${lifeOf(pair, arrival.signedWith)} ${key}`;
       const count = (refusals.get(tried) ?? 0) + 1;
       refusals.set(tried, count);
@@ -95,7 +95,7 @@ function doneIn(pair: Pair, { deadLetterAttempts }: AuditOptions): Map<string, D
   return done;
 }
 
-/** §6.1. A subscription that ended owes nothing any more, but it may not have skipped anything before. */
+/** §6.1. A subscription that ended is owed nothing, but nothing before its newest message may have been skipped. */
 function findLost(book: Book, pair: Pair, life: Life, done: ReadonlyMap<string, Done>, say: Say): void {
   const { activeFrom, endsAt, begunAt } = life;
   if (activeFrom === undefined) {
@@ -117,7 +117,7 @@ function findLost(book: Book, pair: Pair, life: Life, done: ReadonlyMap<string, 
   }
 }
 
-/** §6.3: each message is first tried, and first done, in the order of the log. */
+/** §6.3: first attempts, and ends of delivery, come in the order of the log. */
 function findDisorder(book: Book, pair: Pair, done: ReadonlyMap<string, Done>, say: Say): void {
   const seen = new Set<string>();
   const tried = pair.arrivals.filter(({ key }) => !seen.has(key) && seen.add(key));
@@ -128,7 +128,7 @@ function findDisorder(book: Book, pair: Pair, done: ReadonlyMap<string, Done>, s
     for (const arrival of arrivals) {
       const message = book.messages.get(arrival.key);
       if (message === undefined) continue;
-      // What had been answered before another was sent stands before it in the log; the cursors say it of all others.
+      // A message that was accepted before another was sent stands before it in the log. Cursors give the order of all others.
       const after = newest !== undefined && message.ackedAt < newest.sentAt
         ? newest.key
         : furthest !== undefined && arrival.offset < furthest.offset
@@ -180,20 +180,20 @@ function findAfterEnd(
 }
 
 /**
- * §6.2: what was answered comes again only if the core, or the log under it, was killed or put to sleep since, or if it was not
- * answered when its shard moved.
+ * §6.2: a message that was answered comes again only if a core or a broker was killed or put to sleep since, or if its shard
+ * moved before the answer.
  */
 function findRepeats(book: Book, pair: Pair, done: ReadonlyMap<string, Done>, say: Say) {
   let [count, oldestMs] = [0, 0];
   for (const arrival of pair.arrivals) {
     const before = done.get(arrival.key);
     if (before === undefined || before.arrival === arrival || arrival.at < before.at) continue;
-    // A life whose end the hub had yet to fold may have had what the next one is owed (§6.5 says for how long).
+    // Until the hub has folded a life's end (§6.5), that life may get messages that the next life is owed.
     if (lifeOf(pair, arrival.signedWith) !== lifeOf(pair, before.arrival.signedWith)) continue;
     count += 1;
-    // How often a message was refused is no more durable than what was delivered: after a crash it counts anew.
+    // After a crash the hub counts a message's refusals anew.
     const since = before.dead ? firstOf(pair, arrival.key) : before.arrival.at;
-    // An attempt that was on its way when the core fell asleep is over when it wakes.
+    // An attempt that was under way when the core fell asleep has ended when it wakes.
     const excuses = book.faults.filter((fault) =>
       fault.target !== "edge" && fault.from <= arrival.at &&
       (fault.target === "core" && isGraceful(fault)
@@ -216,7 +216,7 @@ function firstOf(pair: Pair, key: string): number {
   return pair.arrivals.find((arrival) => arrival.key === key)?.at ?? Infinity;
 }
 
-/** A body is what was published, under one id and one offset everywhere. */
+/** A body is what was published, and has one id and one offset at all subscribers. */
 function findAltered(book: Book, pair: Pair, idsAndOffsets: Map<string, string>, say: Say): void {
   for (const { key, id, offset, intact } of pair.arrivals) {
     const message = book.messages.get(key);

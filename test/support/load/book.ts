@@ -1,5 +1,5 @@
-// The auditor's books: what publishers sent and were answered, what subscribers wished, answered and got, what was broken
-// and when. Written by the harness as it happens, all times `performance.now()` of one process; the hub is never asked.
+// The books of a run: what publishers sent and what the hub answered, what subscribers wished, answered and got, and each
+// fault. The harness writes them as things happen, with times by `performance.now()` of one process. It never asks the hub.
 
 /** One try to publish. A repeated publish is another message: the first may be in the log as well. */
 export interface Message {
@@ -8,13 +8,13 @@ export interface Message {
   readonly topic: string;
   readonly body: string;
   readonly sentAt: number;
-  /** When the 2xx had been read; Infinity while there is none: such a message may be in the log or not. */
+  /** When the 2xx had been read; Infinity without one: the message may be in the log or not. */
   ackedAt: number;
   /** The `webhook-id` of the 2xx. */
   id: string | undefined;
 }
 
-/** What a subscriber wants of one subscription; asked for until it is answered. Only the newest is confirmed. */
+/** What a subscriber wants of one subscription. It asks until the hub answers, and confirms only its newest wish. */
 export interface Wish {
   /** Unique in a book; it travels as `hub.verify_token`. */
   readonly number: number;
@@ -23,7 +23,7 @@ export interface Wish {
   readonly secret: string;
   /** Before the first request went out. */
   readonly madeAt: number;
-  /** Each time a yes (a challenge's echo, a 410) had been handed to the socket. */
+  /** The times when a yes (a challenge's echo, a 410) had been handed to the socket. */
   readonly answeredAt: number[];
 }
 
@@ -35,7 +35,7 @@ export interface Arrival {
   readonly offset: number;
   /** The body is what was published. */
   readonly intact: boolean;
-  /** The secret that both signatures were made with; undefined if with none that was ever wished here. */
+  /** The secret that both signatures were made with; undefined if it is none of this subscription's. */
   readonly signedWith: string | undefined;
   readonly at: number;
   /** What was answered, and when it had been handed to the socket; undefined if it never was. */
@@ -53,18 +53,18 @@ export interface Pair {
 }
 
 export interface Fault {
-  /** `harness`: this process itself was held up, so that its own times mean little. */
+  /** `harness`: this process itself was held up, so its own times mean little. */
   readonly target: "edge" | "core" | "broker" | "harness";
-  /** `ended`: the process ended by itself, and was started again. `joined`, `left`: one more by its own will, one less. */
+  /** `ended`: the process ended by itself, and was started again. `joined`, `left`: a spare process came or went. */
   readonly kind: "killed" | "asleep" | "restarted" | "joined" | "left" | "ended" | "held up";
   readonly from: number;
   /** When it runs again; Infinity until then. */
   to: number;
-  /** Others of its kind go on meanwhile: what it had moves to them (ARCHITECTURE §3). */
+  /** Others of its kind go on meanwhile, and take over its work (ARCHITECTURE §3). */
   readonly shared?: boolean;
 }
 
-/** A request that was answered 503 or 429: the client is to come again. Or one without a complete answer. */
+/** A request that was answered 503 or 429, or that got no complete answer: the client tries again. */
 export interface Refusal {
   readonly status: number | undefined;
   readonly at: number;

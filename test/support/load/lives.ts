@@ -1,28 +1,28 @@
-// What a subscriber may count on: when the hub must know of its wish, and what it was told to deliver meanwhile. Where a
-// fault came between a yes and its record, either is allowed until something shows which it was.
+// When the hub must know a subscriber's wish, and which messages it then owes. If a fault came between a yes and its record,
+// the hub may know it or not, until something shows which.
 
 import type { Book, Fault, Pair, Wish } from "./book.ts";
 
-/** A yes is in the log this long after it was given, if nothing was broken. */
+/** Without a fault, a yes is in the log after this time. */
 export const CALM_MS = 250;
-/** §6.5: folded within 1 s, 15 s if a process died, slept or was cut off. */
+/** §6.5: an event is folded within 1 s, or within 15 s if a process died, slept or was cut off. */
 const FOLDED_MS = 1_000;
 const FOLDED_AFTER_FAULT_MS = 15_000;
 /**
- * What a fault leaves behind lasts longer than it: timers that ran out in a sleep; transactions that a broker completes
- * first when it is back, for which a hub that was cut off has all of its 15 s.
+ * The effects of a fault last longer than the fault: timers that ran out during a sleep, and transactions that a broker
+ * completes first after its return. The hub has all of its 15 s for those.
  */
 const SETTLED_MS: Readonly<Record<Fault["target"], number>> = { edge: 250, core: 250, harness: 250, broker: 15_000 };
-/** Where cores share the shards: those of one that comes, goes or wakes have moved by then. */
+/** If cores share the shards, those of a core that comes, goes or wakes have moved after this time. */
 const MOVED_MS = 3_000;
 
-/** From when on a wish is certainly the hub's, and by when it must have acted on it. */
+/** What is certain of a wish: when the hub knew it, and when it has acted on it. */
 export interface Known {
-  /** A yes that counted. */
+  /** When the subscriber gave the yes that counted. */
   readonly yesAt: number;
-  /** By then it was in the log. */
+  /** The yes was in the log by then. */
   readonly loggedAt: number;
-  /** From then on the hub has acted on it; Infinity if nothing shows it. */
+  /** When the hub had certainly acted on it; Infinity if nothing shows it. */
   readonly shownAt: number;
 }
 
@@ -30,10 +30,10 @@ export function faultWithin(book: Book, from: number, to: number, wanted: (fault
   return book.faults.some((fault) => fault.from <= to && fault.to >= from && wanted(fault));
 }
 
-/** What is known of each wish of a pair; undefined where either is possible. */
+/** What is certain of each wish of a pair; undefined if the hub may know the wish or not. */
 export function knownWishes(book: Book, pair: Pair, now: number): (Known | undefined)[] {
   const known: (Known | undefined)[] = pair.wishes.map((wish) => calmYes(book, wish, now));
-  // A delivery signed with a wish's secret shows that it was folded, whatever happened meanwhile.
+  // A delivery that is signed with a wish's secret shows that the hub has folded the wish.
   for (const arrival of pair.arrivals) {
     const index = pair.wishes.findLastIndex((wish) =>
       wish.mode === "subscribe" && wish.secret === arrival.signedWith && wish.answeredAt[0]! <= arrival.at
@@ -56,10 +56,10 @@ function calmYes(book: Book, wish: Wish, now: number): Known | undefined {
   return yesAt === undefined ? undefined : { yesAt, loggedAt: yesAt, shownAt: Infinity };
 }
 
-/** From a first subscribe to the wish that ends it. */
+/** A subscription from its first subscribe to the wish that ends it. */
 export interface Life {
   readonly begunAt: number;
-  /** It must be delivered to from here on; undefined if that is not known. */
+  /** The hub must deliver what is published after this; undefined if that time is not known. */
   readonly activeFrom: number | undefined;
   /** When its end was asked for; Infinity while it lasts. */
   readonly endsAt: number;
@@ -83,20 +83,20 @@ export function livesOf(pair: Pair, known: readonly (Known | undefined)[]): Life
   return lives;
 }
 
-/** Whether a core comes or goes by its own will: nothing of it dies, sleeps or is cut off. */
+/** Whether a process came or went in order: it was not killed, put to sleep or cut off. */
 export function isGraceful({ kind }: Fault): boolean {
   return kind === "restarted" || kind === "joined" || kind === "left";
 }
 
-/** Until when a fault may be felt. */
+/** When the effects of a fault are over. */
 export function settledAt(fault: Fault): number {
   if (fault.shared !== true || fault.target !== "core") return fault.to + SETTLED_MS[fault.target];
   const moved = fault.to + MOVED_MS;
-  // What it had is the others' within 15 s, whether it is back or not.
+  // The others take over its shards within 15 s, whether it is back or not.
   return isGraceful(fault) ? moved : Math.max(moved, fault.from + FOLDED_AFTER_FAULT_MS);
 }
 
-/** When the last core died or fell asleep that may have had to fold what was in the log at `from`: who takes over may die too. */
+/** When the last core died or fell asleep that had to fold what was in the log at `from`. A core that takes over may die too. */
 function lastDeath(book: Book, from: number, at: number): number {
   let since = from;
   for (const fault of book.faults.toSorted((a, b) => a.from - b.from)) {
@@ -107,8 +107,8 @@ function lastDeath(book: Book, from: number, at: number): number {
 }
 
 /**
- * Whether the hub must have folded by `at` what was in the log at `from`: within 1 s in which nothing was broken, and
- * within 15 s in which there was a log to read, whatever else was (§6.5 gives 15 s for any fault, and is less strict).
+ * Whether the hub must have folded by `at` what was in the log at `from`. It has 1 s without a fault, and in any case 15 s with
+ * a log to read. §6.5 is less strict: it gives 15 s for any fault.
  */
 export function mustHaveFolded(book: Book, from: number, at: number): boolean {
   let [calmMs, calmFrom, awayMs] = [0, from, 0];
@@ -123,13 +123,13 @@ export function mustHaveFolded(book: Book, from: number, at: number): boolean {
     at - lastDeath(book, from, at) - awayMs > FOLDED_AFTER_FAULT_MS;
 }
 
-/** The life that a secret was wished in, by the number of wishes that ended one before; undefined for a secret never wished. */
+/** The number of the life that a secret belongs to, from 0; undefined for a secret that was never wished. */
 export function lifeOf(pair: Pair, secret: string | undefined): number | undefined {
   const index = pair.wishes.findIndex((wish) => wish.mode === "subscribe" && wish.secret === secret);
   return index < 0 ? undefined : pair.wishes.slice(0, index).filter(({ mode }) => mode !== "subscribe").length;
 }
 
-/** The wishes that may still be in force at a time: asked for before, and not certainly overtaken. */
+/** The wishes that may be in force at a time: made before it, and not certainly overtaken by a newer one. */
 export function inForce(book: Book, pair: Pair, known: readonly (Known | undefined)[], at: number): Wish[] {
   const found: Wish[] = [];
   for (let index = pair.wishes.length - 1; index >= 0; index -= 1) {
@@ -138,7 +138,7 @@ export function inForce(book: Book, pair: Pair, known: readonly (Known | undefin
     found.push(wish);
     const overtakes = known[index];
     if (overtakes === undefined) continue;
-    // What it has once acted on it does not forget, whatever breaks; an attempt may have been on its way.
+    // The hub never forgets a wish that it has acted on. An attempt may have been under way.
     if (at > overtakes.shownAt + FOLDED_MS || mustHaveFolded(book, overtakes.loggedAt, at)) break;
   }
   return found;

@@ -24,19 +24,19 @@ export interface Session {
   /** Numbers of publications; they go on over all trials. */
   readonly nextNumber: () => number;
   readonly nextWish: () => number;
-  /** Pairs that stay unsubscribed until a trial, so that what comes long after the end is seen. */
+  /** Pairs that stay unsubscribed until a trial, so that a delivery long after the end is seen. */
   readonly resting: Map<Pair, number>;
-  /** Who is to run: a spare one only while it has joined. */
+  /** The members that should run: a spare one only after it has joined. */
   readonly wanted: Set<Member>;
   /** Members and brokers that are down because a fault is under way. */
   readonly down: Set<Member | Kafka>;
-  /** Ends everything; `keep` writes books and output next to the data and says where, else all of it is removed. */
+  /** Ends everything. With `keep` it writes books and output beside the data and resolves to that directory, else it removes all. */
   close(keep: boolean): Promise<string | undefined>;
 }
 
-/** Seen by the auditor: a message refused as often is a dead letter. */
+/** A message that was refused this often is a dead letter; the audit uses it too. */
 export const DEAD_LETTER_ATTEMPTS = 2;
-/** Times that let a trial see retries, parking and probes within a second. */
+/** These times let a trial see retries, parking and probes within a second. */
 const SETTINGS = {
   TIDINGS_DELIVERY_TIMEOUT: "1s",
   TIDINGS_RETRY_MIN: "10ms",
@@ -48,7 +48,7 @@ const SETTINGS = {
 const TOPICS = ["chaos/a", "chaos/b", "chaos/c", "http://topics.example/chaos?d=é"];
 const SUBSCRIBERS = 6;
 const LOOK_MS = 50;
-/** A harness that was held up longer knows too little of what happened when. */
+/** If this process was held up for longer, its times are too inexact to judge by. */
 const HELD_UP_MS = 300;
 
 export interface SessionOptions {
@@ -124,7 +124,7 @@ export async function openSession(
   };
 }
 
-/** Starts again what ended by itself, as any operator's supervisor does, and notes when this very process was held up. */
+/** Starts a process again that ended by itself, as an operator's supervisor does, and notes when this process was held up. */
 function supervise(wanted: ReadonlySet<Member>, book: Book, down: Set<Member | Kafka>): { close(): Promise<void> } {
   let lookedAt = performance.now();
   const starting = new Set<Promise<void>>();
@@ -156,7 +156,7 @@ function supervise(wanted: ReadonlySet<Member>, book: Book, down: Set<Member | K
   };
 }
 
-/** Starts a member, again and again while it ends before it is ready. @throws {Error} after 60 s */
+/** Starts a member, and again if it ends before it is ready. @throws {Error} after 60 s */
 export async function startAgain(member: Member): Promise<void> {
   const until = performance.now() + 60_000;
   for (;;) {

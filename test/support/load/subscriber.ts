@@ -1,5 +1,5 @@
-// Subscribers of the chaos program: a server with a port of its own, several subscriptions, changing manners. What it is
-// asked and what it answered goes into the books.
+// A subscriber under load: a server on a port of its own with several subscriptions and a manner that changes. It writes
+// into the books what came and what it answered.
 
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -14,11 +14,11 @@ export interface Subscriber {
   readonly pairs: readonly Pair[];
   manner(): Manner;
   behave(manner: Manner): Promise<void>;
-  /** Answers what hangs with 503. */
+  /** Answers the deliveries that hang with 503. */
   release(): void;
-  /** The next delivery of this pair is answered 410, and ends it. */
+  /** Answers the next delivery of this pair 410, which ends the subscription. */
   leaveSoon(pair: Pair): void;
-  /** Takes that back; false if it has happened already. */
+  /** Takes `leaveSoon` back; false if the 410 was sent already. */
   stay(pair: Pair): boolean;
   close(): Promise<void>;
 }
@@ -123,7 +123,7 @@ export async function openSubscriber(
   };
 }
 
-/** Only the newest wish is confirmed: a subscriber knows what it wants. */
+/** Confirms only the newest wish. */
 function answerChallenge(pair: Pair, query: string, response: ServerResponse): void {
   const wish = pair.wishes.at(-1);
   const asked = [parameterOf(query, "hub.mode"), parameterOf(query, "hub.verify_token")];

@@ -9,7 +9,7 @@ import type { Session } from "./session.ts";
 
 const PATIENCE_MS = 90_000;
 const AGAIN_MS = 25;
-/** A challenge that has not come by then is asked for again. */
+/** The subscriber asks again if no challenge came in this time. */
 const CHALLENGE_MS = 500;
 const FORM = "application/x-www-form-urlencoded";
 
@@ -41,7 +41,7 @@ export function isOpen(pair: Pair): boolean {
   return wish !== undefined && wish.mode !== "gone" && wish.answeredAt.length === 0;
 }
 
-/** Asks the hub until it says 202. */
+/** Asks the hub until it answers 202. */
 async function ask(session: Session, pair: Pair, wish: Wish): Promise<void> {
   const { book } = session;
   const until = performance.now() + PATIENCE_MS;
