@@ -1,6 +1,6 @@
 // How far a replica has read the log: the next offset of each partition, where the shards' owners stand, and the waits for both.
 import type { Batch, Log } from "../log/log.ts";
-import { decodeRecord, SHARD_KEY, type ShardRecordState } from "../state/records.ts";
+import { decodeRecord, SHARD_KEY, type ShardProgress } from "../state/records.ts";
 import { STATES, type StateStream } from "./states.ts";
 
 /** The streams a replica follows. */
@@ -48,7 +48,7 @@ export class Progress {
   }
 
   /** Notes a shard's own record as a stream of state has it. */
-  note(stream: StateStream, shard: number, state: ShardRecordState): void {
+  note(stream: StateStream, shard: number, state: ShardProgress): void {
     this.#folded.set(`${stream}/${shard}`, state.events);
     if (stream !== "cursors") return;
     if (state.watermarks !== undefined) this.#watermarks.set(shard, state.watermarks);
@@ -61,7 +61,7 @@ export class Progress {
     this.#next.get(stream as FollowedStream)![partition] = next;
     for (const { key, value } of records) {
       if (key !== SHARD_KEY || value === null) continue;
-      this.note(stream as StateStream, partition, decodeRecord<ShardRecordState>(value));
+      this.note(stream as StateStream, partition, decodeRecord<ShardProgress>(value));
     }
   }
 

@@ -2,7 +2,7 @@
 // shard's owner.
 import { createHash } from "node:crypto";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import type { CursorRecord, ShardRecordState, SubscriptionRecord, TopicRecord } from "../state/records.ts";
+import type { CursorRecord, ShardProgress, SubscriptionRecord, TopicRecord } from "../state/records.ts";
 import { OWNER_KEY, SHARD_KEY } from "../state/records.ts";
 import { withoutOldOperations } from "../state/recent-operations.ts";
 import { Subscriptions } from "../state/subscriptions.ts";
@@ -28,7 +28,7 @@ export interface ShardState {
   /** The loader owns them: it keeps its changes in them. */
   readonly subscriptions: Subscriptions;
   readonly cursors: ReadonlyMap<string, CursorRecord>;
-  readonly shard: { readonly topics?: ShardRecordState; readonly cursors?: ShardRecordState };
+  readonly shard: { readonly topics?: ShardProgress; readonly cursors?: ShardProgress };
 }
 
 /** What a batch of a stream of state changes. It is raw SQL: drizzle takes longer to build 500 rows than SQLite to write them. */
@@ -136,11 +136,11 @@ export async function hasSubscriptions(db: LibSQLDatabase, topicId: string): Pro
 export async function readShardRecords(
   db: LibSQLDatabase,
   stream: StateStream,
-): Promise<(readonly [shard: number, state: ShardRecordState])[]> {
+): Promise<(readonly [shard: number, state: ShardProgress])[]> {
   const rows = await db.select({ partition: records.partition, record: records.record }).from(records).where(
     and(eq(records.stream, stream), eq(records.key, SHARD_KEY)),
   );
-  return rows.map(({ partition, record }) => [partition, JSON.parse(record) as ShardRecordState]);
+  return rows.map(({ partition, record }) => [partition, JSON.parse(record) as ShardProgress]);
 }
 
 /** Loads what a shard's owner begins with. `now`: wall clock, ms. */
@@ -148,7 +148,7 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
   const topics = new Map<string, TopicRecord>();
   const subscriptions = new Subscriptions();
   const cursors = new Map<string, CursorRecord>();
-  const state: { topics?: ShardRecordState; cursors?: ShardRecordState } = {};
+  const state: { topics?: ShardProgress; cursors?: ShardProgress } = {};
   for (const stream of STATES) {
     const keep = (key: string, record: unknown): unknown => {
       switch (stream) {
@@ -164,7 +164,7 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
       const page: Page = await readPage(db, stream, shard, after);
       for (const [key, record] of page.rows) {
         if (key === SHARD_KEY) {
-          if (stream !== "subscriptions") state[stream] = record as ShardRecordState;
+          if (stream !== "subscriptions") state[stream] = record as ShardProgress;
         } else keep(key, record);
       }
       if (page.last === undefined) break;

@@ -2,7 +2,7 @@
 import type { Tail } from "../messages/tail.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { LaneBook } from "./lane-book.ts";
-import { encodeRecord, type RecentOperations, SHARD_KEY, type ShardRecordState } from "../state/records.ts";
+import { encodeRecord, type RecentOperations, SHARD_KEY, type ShardProgress } from "../state/records.ts";
 import type { FoldedState } from "./folded-state.ts";
 
 export interface BatchComposerOptions {
@@ -12,8 +12,8 @@ export interface BatchComposerOptions {
   readonly checkpointMs: number;
 }
 
-/** What the batch says of the shard itself. */
-export interface ShardStanding {
+/** How far the fold is, for the batch to say. */
+interface FoldStanding {
   readonly events: number;
   readonly operations: RecentOperations;
   /** The log has another `events` position, or none. */
@@ -71,7 +71,7 @@ export class BatchComposer {
   }
 
   /** Composed in one synchronous step; empty if there is nothing to write. */
-  compose({ events, operations, isMoved, isReleasing, begun }: ShardStanding): ShardRecord[] {
+  compose({ events, operations, isMoved, isReleasing, begun }: FoldStanding): ShardRecord[] {
     const { book, state, checkpointMs } = this.#options;
     const records = [...this.#records.splice(0), ...state.drainChanges()];
     if (this.#positionsDue(begun, isReleasing)) {
@@ -79,13 +79,13 @@ export class BatchComposer {
       this.#checkpointAt = begun + checkpointMs / (book.isInRound ? PARTS : 1);
     } else if (records.length === 0 && !isMoved && !isReleasing) return [];
     for (const stream of ["topics", "subscriptions", "cursors"] as const) {
-      const standing: ShardRecordState = {
+      const progress: ShardProgress = {
         events,
         ...(stream === "cursors" ? { watermarks: book.watermarks } : {}),
         ...(stream === "cursors" && isReleasing ? { released: true } as const : {}),
         ...(stream === "topics" ? { operations } : {}),
       };
-      records.push({ stream, key: SHARD_KEY, value: encodeRecord(standing) });
+      records.push({ stream, key: SHARD_KEY, value: encodeRecord(progress) });
     }
     return records;
   }

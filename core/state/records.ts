@@ -137,13 +137,13 @@ export interface DeadLetter {
   readonly lastAt: number;
 }
 
-/** Key `~` of `topics`, `subscriptions` and `cursors`: where the shard's owner stands. */
-export interface ShardRecordState {
+/** Key `~` of `topics`, `subscriptions` and `cursors`: how far the shard's owner is. */
+export interface ShardProgress {
   /** The next `events` offset to fold. */
   readonly events: number;
   /** In `cursors` only: per partition of `messages`, the next offset not yet offered to the shard's lanes. */
   readonly watermarks?: readonly number[];
-  /** In `cursors` only: this is the last that its owner writes, who has stopped; whoever takes the shard need not wait (A3.3). */
+  /** In `cursors` only: the owner has stopped and writes nothing after this; the next owner need not wait (A3.3). */
   readonly released?: true;
   /** In `topics` only: ids of deregisters folded lately. */
   readonly operations?: RecentOperations;

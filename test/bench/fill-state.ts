@@ -11,7 +11,7 @@ import {
 import {
   encodeRecord,
   SHARD_KEY,
-  type ShardRecordState,
+  type ShardProgress,
   type SubscriptionRecord,
   type TopicRecord,
 } from "../../core/state/records.ts";
@@ -63,7 +63,7 @@ export async function fillState(log: Log, topics: Iterable<FilledTopic>, key: Se
   );
   for (const shard of shards) {
     for (const stream of ["topics", "subscriptions", "cursors"] as const) {
-      const state: ShardRecordState = { events: 1, ...(stream === "cursors" ? { watermarks } : {}) };
+      const state: ShardProgress = { events: 1, ...(stream === "cursors" ? { watermarks } : {}) };
       waiting[shard]!.push({ stream, key: SHARD_KEY, value: encodeRecord(state) });
     }
     await write(shard);

@@ -2,7 +2,7 @@
 // cuts the writes at once; what the files then hold is all that the next start has.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type CursorRecord, OWNER_KEY, SHARD_KEY, type ShardRecordState } from "../../../core/state/records.ts";
+import { type CursorRecord, OWNER_KEY, SHARD_KEY, type ShardProgress } from "../../../core/state/records.ts";
 import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { LogError } from "../../../core/log/log.ts";
 import {
@@ -23,7 +23,7 @@ const ID = subscriptionIdOf(TOPIC, CALLBACK);
 
 const position = async (rig: CoreRig) => (await compacted<CursorRecord>(rig.log, "cursors")).get(ID);
 const watermark = async (rig: CoreRig) =>
-  (await compacted<ShardRecordState>(rig.log, "cursors")).get(SHARD_KEY)?.watermarks?.[0];
+  (await compacted<ShardProgress>(rig.log, "cursors")).get(SHARD_KEY)?.watermarks?.[0];
 /** Resolves when the checkpoint says that everything was delivered. */
 const settled = async (rig: CoreRig) => {
   const end = await rig.log.end("messages", 0);

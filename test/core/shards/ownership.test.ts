@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Claims } from "../../../core/shards/claims.ts";
 import { Ownership } from "../../../core/shards/ownership.ts";
-import { SHARD_KEY, type ShardRecordState } from "../../../core/state/records.ts";
+import { SHARD_KEY, type ShardProgress } from "../../../core/state/records.ts";
 import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
 import { compacted, operationId, TOPIC, withDirectory } from "../../support/rigs/core-rig.ts";
@@ -22,7 +22,7 @@ function inGroup(run: (rig: GroupRig) => Promise<void>): Promise<void> {
 const sent = (process: GroupProcess, count: number) =>
   eventually(`${count} attempts`, () => process.transport.posts.length >= count);
 const bodies = (process: GroupProcess) => process.transport.to("/callback");
-const stands = async (rig: GroupRig) => (await compacted<ShardRecordState>(rig.log, "cursors")).get(SHARD_KEY);
+const stands = async (rig: GroupRig) => (await compacted<ShardProgress>(rig.log, "cursors")).get(SHARD_KEY);
 /** Takes the shard with one subscription. */
 async function withSubscription(rig: GroupRig, process: GroupProcess): Promise<void> {
   process.assign(0);
@@ -43,7 +43,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       await a.lets();
       await b.runs();
       const released = a.commits.at(-1)!.find(({ stream, key }) => stream === "cursors" && key === SHARD_KEY);
-      assert.equal((JSON.parse(Buffer.from(released!.value!).toString()) as ShardRecordState).released, true);
+      assert.equal((JSON.parse(Buffer.from(released!.value!).toString()) as ShardProgress).released, true);
       assert.equal((await stands(rig))?.released, undefined, "its new owner says that it has one");
       await rig.publish("2");
       await sent(b, 1);

@@ -1,6 +1,6 @@
 // Events as a shard is given them, and what its batches say of its positions.
 import assert from "node:assert/strict";
-import { OWNER_KEY, SHARD_KEY, type ShardRecordState } from "../../../core/state/records.ts";
+import { OWNER_KEY, SHARD_KEY, type ShardProgress } from "../../../core/state/records.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
 import { operationId, TOPIC, valueOf } from "./core-rig.ts";
 
@@ -33,9 +33,9 @@ export function positionIn(batch: readonly ShardRecord[], stream: "topics" | "su
   assert.ok(!batch.some(({ key }) => key === OWNER_KEY), "marks are the adapter's");
   const record = batch.find((one) => one.stream === stream && one.key === SHARD_KEY);
   assert.ok(record !== undefined, `${stream} has no position`);
-  return valueOf<ShardRecordState>(record)!.events;
+  return valueOf<ShardProgress>(record)!.events;
 }
 
-export function positionsIn(batch: readonly ShardRecord[]): ShardRecordState {
-  return valueOf<ShardRecordState>(batch.find(({ stream, key }) => stream === "cursors" && key === SHARD_KEY)!)!;
+export function positionsIn(batch: readonly ShardRecord[]): ShardProgress {
+  return valueOf<ShardProgress>(batch.find(({ stream, key }) => stream === "cursors" && key === SHARD_KEY)!)!;
 }
