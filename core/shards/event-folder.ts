@@ -1,6 +1,7 @@
 // Brings a shard's `events` to the fold, in order and in slices; a deregister takes several (A3.9). The shard's record says how far
 // it is.
 import { getLogger } from "@logtape/logtape";
+import { TURN_MS } from "../../shared/turn.ts";
 import type { LogRecord } from "../log/log.ts";
 import { decodeEvent, type DeregisterEvent, type HubEvent } from "../state/events.ts";
 import { topicIdOf } from "../state/ids.ts";
@@ -19,8 +20,6 @@ export interface EventFolderOptions {
   readonly operations: RecentOperations;
   readonly state: Pick<FoldedState, "subscriptions">;
   readonly fold: ShardFold;
-  /** Wall clock, ms. */
-  readonly clock: () => number;
 }
 
 /** A deregister under way, and the subscriptions that it has not ended yet. */
@@ -30,9 +29,8 @@ interface Deregistering {
   readonly left: string[];
 }
 
-/** In one slice. */
+/** Events in one slice. */
 const MOST_FOLDED = 1_000;
-const MOST_FOLDING_MS = 20;
 /** A shard remembers the deregisters of all its topics, not of one. */
 const MOST_DEREGISTERS = 1_024;
 
@@ -75,13 +73,13 @@ export class EventFolder {
     return this.#inbox.length <= MOST_FOLDED * 4;
   }
 
-  /** Folds one slice, in one synchronous step that began at `begun`. */
-  foldSlice(begun: number): void {
+  /** Folds one slice, in one synchronous step that began at `turn`, ms of the monotonic clock. */
+  foldSlice(turn: number): void {
     this.#continueDeregister();
     let folded = 0;
     while (folded < this.#inbox.length && folded < MOST_FOLDED && this.#deregistering === undefined) {
       this.#foldRecord(this.#inbox[folded++]!);
-      if ((folded & 63) === 0 && this.#options.clock() - begun > MOST_FOLDING_MS) break;
+      if ((folded & 63) === 0 && performance.now() - turn > TURN_MS) break;
     }
     this.#inbox.splice(0, folded);
     // Behind the last event the partition may have offsets without an event (control records).

@@ -102,7 +102,7 @@ export class Shard {
     const owed = this.#effects = new OwedEffects({ effects, state, book, findings, mayAct, clock });
     const isOver = () => loop.isStopped;
     const fold = this.#fold = new ShardFold({ state, book, batch, effects: owed, findings, isOver, clock });
-    this.#folder = new EventFolder({ shard: number, events, operations, state, fold, clock });
+    this.#folder = new EventFolder({ shard: number, events, operations, state, fold });
     this.#resealing = new Resealing({ state, secrets, findings, clock });
   }
 
@@ -243,10 +243,10 @@ export class Shard {
 
   /** Synchronous: folds what is there, and makes the batch that says so. */
   #step(): ShardRecord[] {
-    const begun = this.#options.clock();
+    const [begun, turn] = [this.#options.clock(), performance.now()];
     this.#fold.foldFindings();
     this.#fold.foldDue();
-    this.#folder.foldSlice(begun);
+    this.#folder.foldSlice(turn);
     const { events, operations } = this.#folder;
     const isMoved = events !== this.#writtenEvents;
     return this.#batch.compose({ events, operations, isMoved, isReleasing: this.#isReleasing, begun });
