@@ -1,7 +1,8 @@
-// A block: what stands in 1,000 offsets of one partition of `messages`, without its bodies (ARCHITECTURE §2, A4.2, A4.4).
+// A block: what stands in 1,000 offsets of one partition of `messages`, without the bodies (ARCHITECTURE §2, A4.2, A4.4). Finished blocks
+// are written to the log, and found in the replica.
 
 export const BLOCK_OFFSETS = 1_000;
-/** A topic with more messages in a block is read by reading the block; with fewer, each is read by itself. */
+/** A topic with more messages in a block is read with the whole block; otherwise each message is read by itself. */
 const MOST_PLACES = 16;
 
 const TOPIC_ID_LENGTH = 43;
@@ -16,23 +17,41 @@ export interface Keyed {
   readonly time: number;
   /** base64url(SHA-256(body)). */
   readonly sha256: string;
-  /** Of a repeat: the offset of the message it repeats, which is none itself. */
+  /** The offset of the message that this one repeats, which itself is not a repeat; undefined: this message is not a repeat. */
   readonly first: number | undefined;
 }
 
-/** Where a topic stands in a block. */
+/** Where a topic has messages in a block. */
 export interface TopicInBlock {
   readonly block: number;
   /** The offsets of its messages; undefined: so many that the block is read whole. */
   readonly offsets: readonly number[] | undefined;
 }
 
-/** Of which block an offset is. */
+/** The number of the block that an offset is in. */
 export function blockOf(offset: number): number {
   return Math.floor(offset / BLOCK_OFFSETS);
 }
 
-/** A block while it is filled, and until it is followed from the log. */
+/** Where finished blocks are looked up after they were followed from the log: the replica has it (core/replica/blocks.ts). */
+export interface BlockStore {
+  /** The newest block of a partition; undefined if there is none. */
+  newestBlock(partition: number): Promise<number | undefined>;
+  /** Every message with one of these ids, as far as blocks are kept. */
+  keyed(partition: number, ids: readonly string[]): Promise<Keyed[]>;
+  /** The offsets of repeats from `from` on, before `to`. */
+  repeats(partition: number, from: number, to: number): Promise<number[]>;
+  /** How many repeats of a topic stand from an offset on, before another. */
+  countRepeats(partition: number, topicId: string, from: number, before: number): Promise<number>;
+  /** The blocks that have the topic, from a block on, in order, at most `limit`. */
+  places(partition: number, topicId: string, fromBlock: number, limit: number): Promise<TopicInBlock[]>;
+  /** The topics that have a message in a block of a partition from this one on; only if the log has no index by key. */
+  topicsFrom(partition: number, fromBlock: number): Promise<string[]>;
+  /** Calls `stored` when a block can be found here. Returns a function that ends this. */
+  onBlock(stored: (partition: number, block: number) => void): () => void;
+}
+
+/** A block while it is filled, and until the store has it. */
 export class Block {
   readonly number: number;
   readonly #topics = new Map<string, number[]>();
@@ -48,7 +67,7 @@ export class Block {
   add({ offset, key, time }: { offset: number; key: string; time: number }, keyed?: Keyed): void {
     this.isEmpty = false;
     this.time = Math.max(this.time, time);
-    // Whatever else may stand in the log is of no topic (§6.6).
+    // A record that is not of our making is of no topic (§6.6).
     if (key.length !== TOPIC_ID_LENGTH) return;
     const offsets = this.#topics.get(key);
     if (offsets === undefined) this.#topics.set(key, [offset]);
@@ -69,13 +88,13 @@ export class Block {
   }
 }
 
-/** As JSON in the stream; the offsets are those within the block. */
+/** As JSON in the stream; offsets count from the start of the block. */
 interface BlockRecord {
   readonly block: number;
   readonly time: number;
   /** Topic ids, with their offsets or null for many. */
   readonly topics: readonly (readonly [topicId: string, offsets: readonly number[] | null])[];
-  /** The topic by its place in `topics`; the last term, of a repeat, is the whole offset of its first. */
+  /** `topic` is an index in `topics`; `first`, of a repeat, is the offset in the log. */
   readonly keyed: readonly (readonly [
     offset: number,
     topic: number,
@@ -113,7 +132,7 @@ export interface DecodedBlock {
   readonly keyed: readonly Keyed[];
 }
 
-/** Blocks are our own, written by this code: they are parsed, not checked again. */
+/** Blocks are written by this code: they are parsed, and not checked again. */
 export function decodeBlock(value: Uint8Array): DecodedBlock {
   const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
   const { block, time, topics, keyed } = JSON.parse(text) as BlockRecord;

@@ -8,7 +8,7 @@ const BYTES = 22;
 
 export class CursorError extends Error {}
 
-/** The cursor of the message at a position: 30 characters of base64url. An offset of -1 means "before the first". */
+/** The cursor of the message at a position: 30 characters of base64url. The offset -1 means "before the first message". */
 export function encodeCursor(topicId: string, { partition, offset }: Position): string {
   const bytes = Buffer.alloc(BYTES);
   bytes[0] = VERSION;
@@ -23,7 +23,7 @@ export function encodeCursor(topicId: string, { partition, offset }: Position): 
 
 /**
  * The position of the message that a cursor names.
- * @throws {CursorError} with a sentence that follows the parameter's name, if it is no cursor of ours or of another topic
+ * @throws {CursorError} if it is not a cursor of this hub, or is one of another topic; its text follows the parameter's name
  */
 export function decodeCursor(topicId: string, cursor: string): Position {
   const bytes = /^[A-Za-z0-9_-]{1,64}$/.test(cursor) ? Buffer.from(cursor, "base64url") : Buffer.alloc(0);

@@ -1,4 +1,4 @@
-// A published message as lanes hold it: parsed once from its log record, shared by reference between all of them.
+// A published message as lanes hold it: parsed once from its log record, and shared by reference.
 import { encodeCursor } from "./cursor.ts";
 import type { LogRecord } from "../log/log.ts";
 
@@ -8,7 +8,7 @@ export const MESSAGE_HEADERS = {
   contentType: "content-type",
   topic: "topic",
   traceparent: "traceparent",
-  /** base64url(SHA-256(body)): only of a message that was published with an idempotency key. */
+  /** base64url(SHA-256(body)); only if the message was published with an idempotency key. */
   sha256: "sha256",
   /** JSON object: headers that travel with the message (WIRE §3). */
   extra: "headers",
@@ -21,24 +21,24 @@ export interface Message {
   /** The message id: `webhook-id`, the same on every attempt. */
   readonly id: string;
   readonly cursor: string;
-  /** Published with an idempotency key: whether it is a repeat is the block index's matter (A4.4). */
+  /** Published with an idempotency key: the block index knows whether it is a repeat (A4.4). */
   readonly keyed: boolean;
   /** When it was appended, ms since 1970. */
   readonly publishedAt: number;
   readonly body: Buffer;
   readonly contentType: string;
   readonly traceparent: string | undefined;
-  /** `Link` as a fetched topic advertised it; otherwise the lane's own is sent. */
+  /** The `Link` header that a fetched topic advertised; undefined: the target's own is sent. */
   readonly link: string | undefined;
   /** The publisher's allow-listed headers, name and value in turn. */
   readonly extra: readonly string[];
-  /** Lanes that hold it: its bytes count once, however many do. */
+  /** How many lanes hold it: its bytes count once (§6.7). */
   holders: number;
 }
 
 const ID_LENGTH = 43;
 
-/** Whether a record has an idempotency key, as records of our making have it: the rest of it is bounded too. */
+/** Whether a record has an idempotency key as our own records have it, with id and topic id of their lengths. */
 export function isKeyed({ key, headers }: LogRecord): boolean {
   const id = headers[MESSAGE_HEADERS.id];
   return headers[MESSAGE_HEADERS.sha256]?.length === ID_LENGTH && key.length === ID_LENGTH &&
@@ -48,13 +48,13 @@ export function isKeyed({ key, headers }: LogRecord): boolean {
 const NONE: readonly string[] = [];
 const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-/** What frames a request is the transport's matter. */
+/** Headers that frame a request are the transport's. */
 const FRAMING =
   /^(?:connection|content-length|content-type|expect|host|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade)$/i;
 
 /**
- * Never throws: a record that is not of our making loses what no request can carry, and stops nobody (§6.6). Sent, it would
- * fail at every attempt, for ever.
+ * The message of a record. Never throws: a record that is not of our making loses what no request can carry (§6.6). A request with it
+ * would fail at every attempt, and hold up its lane for ever.
  */
 export function toMessage(record: LogRecord): Message {
   const { headers, value } = record;
@@ -98,7 +98,7 @@ function parseHeaders(encoded: string): object {
   }
 }
 
-/** Bytes a message takes in memory, about. */
+/** About the bytes that a message takes in memory. */
 export function sizeOf(message: Message): number {
   return message.body.length + 512;
 }

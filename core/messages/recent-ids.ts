@@ -1,20 +1,21 @@
-// The message ids of the last two minutes, so that what an edge sent twice is one message (A4.4, unkeyed ids). The tail
-// feeds it, as the tail sees what every core appended.
-import type { Log } from "../log/log.ts";
+// The message ids of the last two minutes: a message without a key that an edge sent twice is one message (A4.4). The tail feeds it, since
+// the tail sees what every core appended.
+import type { Log, Position } from "../log/log.ts";
 import { type Message, toMessage } from "./message.ts";
 
+/** What is remembered at least. */
+const MEMORY_MS = 120_000;
+/** Ids are forgotten by generations. */
 const GENERATION_MS = 60_000;
-const GENERATIONS = 3;
-
-/** Where a message stands, as one number. */
-export interface Place {
-  readonly partition: number;
-  readonly offset: number;
-}
+/** The memory's span, and the generation that is being filled. */
+const GENERATIONS = MEMORY_MS / GENERATION_MS + 1;
+/** More than a log has partitions: a position is kept as one number, offset · this + partition. */
+const MOST_PARTITIONS = 4_096;
+const CHUNK_BYTES = 4 * 1024 * 1024;
 
 export class RecentIds {
   readonly #clock: () => number;
-  /** Newest first; a generation is dropped whole. */
+  /** By id the position of its first message, as one number. Newest generation first; the oldest is dropped whole. */
   #generations: Map<string, number>[] = [new Map()];
   #turned: number;
 
@@ -23,31 +24,32 @@ export class RecentIds {
     this.#turned = clock();
   }
 
-  /** Notes a message of the tail; true if the same id stands before it, so that this one is a repeat. */
+  /** Notes a message of the tail. Returns whether it is a repeat: the same id stands before it. */
   seen(message: Message): boolean {
     this.#turn();
-    const place = this.#find(message.id);
-    if (place !== undefined) return place !== placeOf(message);
-    this.#generations[0]!.set(message.id, placeOf(message));
+    const first = this.#find(message.id);
+    if (first !== undefined) return first !== numberOf(message);
+    this.#generations[0]!.set(message.id, numberOf(message));
     return false;
   }
 
   /** Whether a message read from the log is a repeat of an earlier one, as far as this memory reaches. */
   isRepeat(message: Message): boolean {
-    const place = this.#find(message.id);
-    return place !== undefined && place !== placeOf(message);
+    const first = this.#find(message.id);
+    return first !== undefined && first !== numberOf(message);
   }
 
-  /** Where the message with this id stands. */
-  find(id: string): Place | undefined {
-    const place = this.#find(id);
-    return place === undefined ? undefined : { partition: place % 4_096, offset: Math.floor(place / 4_096) };
+  /** Where the first message with this id stands; undefined if it is not remembered. */
+  find(id: string): Position | undefined {
+    const first = this.#find(id);
+    if (first === undefined) return undefined;
+    return { partition: first % MOST_PARTITIONS, offset: Math.floor(first / MOST_PARTITIONS) };
   }
 
   #find(id: string): number | undefined {
     for (const generation of this.#generations) {
-      const place = generation.get(id);
-      if (place !== undefined) return place;
+      const first = generation.get(id);
+      if (first !== undefined) return first;
     }
     return undefined;
   }
@@ -60,14 +62,11 @@ export class RecentIds {
   }
 }
 
-function placeOf({ partition, offset }: Message): number {
-  return offset * 4_096 + partition;
+function numberOf({ partition, offset }: Position): number {
+  return offset * MOST_PARTITIONS + partition;
 }
 
-const MEMORY_MS = 120_000;
-const CHUNK_BYTES = 4 * 1024 * 1024;
-
-/** Reads the memory's span again from the log, at start. */
+/** Reads the memory's span from the log, at start. `now`: ms since 1970. */
 export async function loadRecentIds(log: Log, ids: RecentIds, now: number): Promise<void> {
   for (let partition = 0; partition < log.partitions("messages"); partition++) {
     const end = await log.end("messages", partition);

@@ -1,33 +1,37 @@
-// The newest messages of each partition, so that a lane can join the tail in one synchronous step (A4.1).
+// The newest messages of each partition: a lane that stands among them joins the tail in one synchronous step (A4.1).
 import { type Message, sizeOf } from "./message.ts";
 
-/** Enough for any join at the tail. */
+/** The most bytes of messages that are held. */
 export const RING_BYTES = 8 * 1024 * 1024;
 
-interface Part {
-  /** Every message of the partition from this offset to the tail is held. */
+/** An array is cut when it begins with more empty places than these. */
+const MOST_EMPTY = 1_024;
+
+/** What is held of one partition. */
+interface PartitionRing {
+  /** Every message from this offset to the tail is held. */
   from: number;
-  /** Its first `head` places are empty: what was dropped is not held here. */
+  /** The first `head` places are empty: a dropped message is not referred to from here. */
   messages: (Message | undefined)[];
   head: number;
-  /** The offset of each topic's newest message that is held. */
+  /** By topic, the offset of its newest message that is held. */
   readonly newest: Map<string, number>;
 }
 
 export class Ring {
-  readonly #parts: Part[];
-  /** All messages in order of arrival, to drop the oldest of any partition. */
+  readonly #partitions: PartitionRing[];
+  /** The messages of all partitions in order of arrival: the oldest is dropped first. */
   #order: (Message | undefined)[] = [];
   #orderHead = 0;
   #bytes = 0;
 
   /** `from`: where the tail begins, per partition. */
   constructor(from: readonly number[]) {
-    this.#parts = from.map((offset) => ({ from: offset, messages: [], head: 0, newest: new Map() }));
+    this.#partitions = from.map((offset) => ({ from: offset, messages: [], head: 0, newest: new Map() }));
   }
 
   add(message: Message): void {
-    const { messages, newest } = this.#parts[message.partition]!;
+    const { messages, newest } = this.#partitions[message.partition]!;
     messages.push(message);
     newest.set(message.topicId, message.offset);
     this.#order.push(message);
@@ -36,40 +40,40 @@ export class Ring {
       const oldest = this.#order[this.#orderHead]!;
       this.#order[this.#orderHead++] = undefined;
       this.#bytes -= sizeOf(oldest);
-      const part = this.#parts[oldest.partition]!;
+      const part = this.#partitions[oldest.partition]!;
       part.from = oldest.offset + 1;
       if (part.newest.get(oldest.topicId) === oldest.offset) part.newest.delete(oldest.topicId);
       part.messages[part.head++] = undefined;
-      if (part.head > 1_024 && part.head * 2 > part.messages.length) {
+      if (part.head > MOST_EMPTY && part.head * 2 > part.messages.length) {
         part.messages = part.messages.slice(part.head);
         part.head = 0;
       }
     }
-    if (this.#orderHead > 1_024 && this.#orderHead * 2 > this.#order.length) {
+    if (this.#orderHead > MOST_EMPTY && this.#orderHead * 2 > this.#order.length) {
       this.#order = this.#order.slice(this.#orderHead);
       this.#orderHead = 0;
     }
   }
 
-  /** The tail jumped: what was before this offset is not to be had here. */
+  /** The tail jumped to this offset: messages before it are not here. */
   skipTo(partition: number, offset: number): void {
-    const part = this.#parts[partition]!;
+    const part = this.#partitions[partition]!;
     part.from = Math.max(part.from, offset);
   }
 
-  /** From this offset of a partition on every message is held. */
+  /** Every message of a partition from this offset on is held. */
   reachesTo(partition: number): number {
-    return this.#parts[partition]!.from;
+    return this.#partitions[partition]!.from;
   }
 
-  /** Whether a message of the topic is held that stands at or after an offset. */
+  /** Whether a message of the topic at or after an offset is held. */
   has(partition: number, topicId: string, offset: number): boolean {
-    return (this.#parts[partition]!.newest.get(topicId) ?? -1) >= offset;
+    return (this.#partitions[partition]!.newest.get(topicId) ?? -1) >= offset;
   }
 
   /** The messages from this offset on, oldest first; undefined if some of them are no longer held. */
   since(partition: number, offset: number): Message[] | undefined {
-    const part = this.#parts[partition]!;
+    const part = this.#partitions[partition]!;
     if (offset < part.from) return undefined;
     let low = part.head;
     let high = part.messages.length;

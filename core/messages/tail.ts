@@ -1,8 +1,8 @@
-// The tail: the one reader of `messages` in this process. It offers each message once, by reference, keeps the newest in
-// memory, and says how far it is (ARCHITECTURE §4, A4.1).
+// The tail: the one reader of `messages` in this process. It offers each message once, by reference, keeps the newest messages in memory,
+// and says how far it has come (ARCHITECTURE §4, A4.1).
 import type { BlockIndex, Repeats } from "./block-index.ts";
 import type { Batch, Follower, Gap, Log } from "../log/log.ts";
-import { nextTurn } from "../../shared/turn.ts";
+import { nextTurn, TURN_MS } from "../../shared/turn.ts";
 import { type Message, toMessage } from "./message.ts";
 import type { RecentIds } from "./recent-ids.ts";
 import { Ring } from "./ring.ts";
@@ -15,11 +15,11 @@ export interface TailDependencies {
 
 /** Called in the middle of a step. */
 export interface TailListener {
-  /** The next message of a partition that is no repeat: at each step one lane more has it. */
+  /** The next message of a partition that is not a repeat. Each step of the iteration offers it to one more lane. */
   offer(message: Message): Iterable<void>;
-  /** Retention passed the tail while nobody followed (A4.5). */
+  /** Retention removed messages before the tail read them (A4.5). */
   skipped(partition: number, gap: Gap): void;
-  /** Others have their turn now. */
+  /** The tail pauses: other work has its turn. */
   stepped(): void;
 }
 
@@ -30,8 +30,8 @@ interface Wait {
   readonly timer: NodeJS.Timeout;
 }
 
-/** The tail lets others run after this long. */
-const TURN_MS = 20;
+/** The clock is read once for so many offers. */
+const OFFERS_PER_CLOCK = 64;
 
 export class Tail {
   readonly #dependencies: TailDependencies;
@@ -56,14 +56,14 @@ export class Tail {
     const { log, blocks } = this.#dependencies;
     this.#follower = log.follow({ messages: this.#next }, (batch) => {
       const repeats = blocks.pass(batch);
-      // What must be looked up is looked up before the step; the follower waits for it, so the order stays.
+      // Repeats are looked up before the step. The follower waits for that, so the order stays.
       return repeats instanceof Promise
         ? repeats.then((found) => this.#take(batch, found))
         : this.#take(batch, repeats);
     });
   }
 
-  /** Offers nothing more; whoever waits for it to pass is told that it did not. */
+  /** Offers nothing more. Waits for an offset to be passed end with false. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#follower?.close();
@@ -84,7 +84,7 @@ export class Tail {
     return this.#next[partition]!;
   }
 
-  /** Resolves when this offset of a partition was passed; false if that did not happen within `timeoutMs`. */
+  /** Resolves with true when this offset of a partition was passed, with false after `timeoutMs`. */
   passed(partition: number, offset: number, timeoutMs: number): Promise<boolean> {
     if (this.#next[partition]! >= offset) return Promise.resolve(true);
     return new Promise((resolve) => {
@@ -101,7 +101,10 @@ export class Tail {
     });
   }
 
-  /** Calls back for each message of a topic that is offered, in the middle of its step: note it, do not act. Returns the end of it. */
+  /**
+   * Calls `heard` for each message of a topic that is offered, in the middle of a step: it notes the message and acts later. Returns a
+   * function that ends this.
+   */
   watch(topicId: string, heard: (message: Message) => void): () => void {
     let watchers = this.#watching.get(topicId);
     if (watchers === undefined) this.#watching.set(topicId, watchers = new Set());
@@ -112,7 +115,7 @@ export class Tail {
     };
   }
 
-  /** The messages of a partition from an offset on that were offered; undefined if memory does not reach back to it. */
+  /** The messages of a partition from an offset on that were offered; undefined if memory does not reach back so far. */
   recent(partition: number, from: number): readonly Message[] | undefined {
     return this.#ring.since(partition, from);
   }
@@ -120,7 +123,7 @@ export class Tail {
   reachesTo(partition: number): number {
     return this.#ring.reachesTo(partition);
   }
-  /** Whether memory holds a message of the topic that stands at or after an offset. */
+  /** Whether memory holds a message of the topic at or after an offset. */
   has(partition: number, topicId: string, offset: number): boolean {
     return this.#ring.has(partition, topicId, offset);
   }
@@ -137,15 +140,15 @@ export class Tail {
       const repeat = message.keyed ? repeats.has(record.offset) : this.#dependencies.recentIds.seen(message);
       let offered = 0;
       for (const _ of repeat ? [] : this.#offer(message)) {
-        if ((++offered & 63) !== 0 || performance.now() - turn < TURN_MS) continue;
-        // Until all lanes have it the tail stands before it; one that joins meanwhile has it from memory, and takes it once.
-        turn = await this.#others();
+        if (++offered % OFFERS_PER_CLOCK !== 0 || performance.now() - turn < TURN_MS) continue;
+        // The tail stands before the message until all lanes have it. A lane that joins meanwhile has it from memory, and takes it once.
+        turn = await this.#letOthersRun();
         if (this.#closed) return;
       }
       if (performance.now() - turn < TURN_MS) continue;
-      // Up to here the step is whole.
+      // All lanes have everything up to here.
       this.#next[partition] = record.offset + 1;
-      turn = await this.#others();
+      turn = await this.#letOthersRun();
       if (this.#closed) return;
     }
     this.#next[partition] = batch.next;
@@ -158,8 +161,8 @@ export class Tail {
     this.#listener.stepped();
   }
 
-  /** Many lanes: attempts, answers and heartbeats go on in between. Returns when the next turn begins. */
-  async #others(): Promise<number> {
+  /** Attempts, answers and heartbeats go on in between. Returns the time at which the next turn begins. */
+  async #letOthersRun(): Promise<number> {
     this.#listener.stepped();
     await nextTurn();
     return performance.now();

@@ -1,7 +1,6 @@
 // The replica's copy of `blocks`: the block index looks up here what has been followed (A4.2, A4.4).
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import { BLOCK_OFFSETS, decodeBlock, type Keyed, type TopicInBlock } from "../messages/block.ts";
-import type { BlockStore } from "../messages/block-store.ts";
+import { BLOCK_OFFSETS, type BlockStore, decodeBlock, type Keyed, type TopicInBlock } from "../messages/block.ts";
 import type { Batch } from "../log/log.ts";
 import { and, desc, eq, gte, inArray, isNotNull, lt, sql } from "./drizzle.ts";
 import { blocks, blockTopics, keyed } from "./schema.ts";

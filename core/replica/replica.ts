@@ -2,7 +2,7 @@
 // Any process answers any query from it, a restart reads only the tail, and a deleted file rebuilds itself (ARCHITECTURE §3).
 import type { CursorRecord, SubscriptionRecord, TopicRecord } from "../state/records.ts";
 import type { Log } from "../log/log.ts";
-import type { BlockStore } from "../messages/block-store.ts";
+import type { BlockStore } from "../messages/block.ts";
 import { StoredBlocks } from "./blocks.ts";
 import { type DeadLetterQuery, type KeptDeadLetter, readDeadLetters } from "./dead-letters.ts";
 import { drizzle } from "./drizzle.ts";

@@ -2,7 +2,7 @@
 // shards come and go (A3.2 to A3.4).
 import type { LaneOwner } from "../delivery/sending/lane-outcomes.ts";
 import type { Log, Membership } from "../log/log.ts";
-import type { BlockToWrite } from "../messages/block-index.ts";
+import type { BlockToWrite } from "../messages/recent-blocks.ts";
 import type { Shard } from "./shard.ts";
 
 /** A3.4: of the 10 s of a session; the rest is for the attempts under way. */

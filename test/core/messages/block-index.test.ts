@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { Block, BLOCK_OFFSETS, blockOf, decodeBlock, encodeBlock, type Keyed } from "../../../core/messages/block.ts";
+import {
+  Block,
+  BLOCK_OFFSETS,
+  blockOf,
+  type BlockStore,
+  decodeBlock,
+  encodeBlock,
+  type Keyed,
+} from "../../../core/messages/block.ts";
 import { type BlockIndex, openBlockIndex } from "../../../core/messages/block-index.ts";
-import type { BlockStore } from "../../../core/messages/block-store.ts";
 import { createReadMessages } from "../../../core/messages/read-messages.ts";
 import { MESSAGE_HEADERS } from "../../../core/messages/message.ts";
 import { keyedMessageIdOf, topicIdOf } from "../../../core/state/ids.ts";

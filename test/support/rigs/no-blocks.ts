@@ -1,5 +1,5 @@
 // A store of blocks that has none: an index over it knows what it has passed itself.
-import type { BlockStore } from "../../../core/messages/block-store.ts";
+import type { BlockStore } from "../../../core/messages/block.ts";
 
 export const NO_BLOCKS: BlockStore = {
   newestBlock: () => Promise.resolve(undefined),
