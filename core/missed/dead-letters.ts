@@ -21,12 +21,12 @@ export type ReadDeadLetters = (query: MissedQuery) => Promise<DeadLetters>;
 export function createReadDeadLetters({ log, replica, admit }: DeadLettersOptions): ReadDeadLetters {
   return async ({ topic: name, callback, caller, query }) => {
     const limit = parseLimit(query.get("limit"));
-    const known = await admit(name, callback, caller);
-    refuseEnded(known);
-    const { id, topic, record: { life } } = known;
+    const subscription = await admit(name, callback, caller);
+    refuseEnded(subscription);
+    const { id, topic, record: { life } } = subscription;
     const partition = log.partitionOf("dead-letters", id);
     const end = await log.end("dead-letters", partition);
-    const { from, afterMessage } = parseAfter(query.get("after"), known, partition);
+    const { from, afterMessage } = parseAfter(query.get("after"), subscription, partition);
     if (from > end) {
       throw new Refusal("invalid_request", "after is beyond the end of this subscription's dead letters");
     }

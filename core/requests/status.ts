@@ -21,10 +21,10 @@ const READ_BYTES = 1024 * 1024;
 /** @throws {Refusal} as `Admit` */
 export function createReadStatus({ log, admit, standingOf, index }: StatusOptions): ReadStatus {
   return async (name, callback, caller) => {
-    const known = await admit(name, callback, caller);
-    const { topic, record } = known;
+    const subscription = await admit(name, callback, caller);
+    const { topic, record } = subscription;
     if (record.phase !== "active" && record.phase !== "expired") return tombstone(record, record.phase);
-    const standing = await standingOf(known);
+    const standing = await standingOf(subscription);
     const { position } = standing;
     const undelivered = await countFrom(topic, position);
     const cursor = (offset: number) => encodeCursor(topic.id, { partition: topic.partition, offset });

@@ -84,7 +84,7 @@ describe("what a topic advertises in its elements (§4)", () => {
     assert.deepEqual(found({ contentType: "application/rss+xml", body: rss }), none);
   });
 
-  it("only as far as the header does not say it", () => {
+  it("only if the header lacks it", () => {
     const document = { contentType: "text/html", body: html(`<link rel="hub" href="https://other/">${self}`) };
     assert.deepEqual(found({ link: "<https://h/>; rel=hub", ...document }), both);
     const hubAndSelf = { ...document, body: html('<link rel="hub self" href="https://s/">') };
@@ -128,7 +128,7 @@ describe("what a topic advertises in its elements (§4)", () => {
 describe("the Link of a delivery (§7)", () => {
   const TOPIC = "https://example.com/feed";
 
-  it("is the lane's own where the topic advertises nothing", () => {
+  it("is the lane's own if the topic advertises nothing", () => {
     assert.equal(linkHeader({ hubs: [], self: undefined }, HUB, TOPIC), undefined);
   });
 
@@ -150,7 +150,7 @@ describe("the Link of a delivery (§7)", () => {
     assert.ok(link.includes("<https://s/%C3%BC>"));
   });
 
-  it("stays small whatever a document advertises: a subscriber would refuse it, for ever", () => {
+  it("stays small whatever a document advertises: subscribers refuse long headers", () => {
     const hubs = Array.from({ length: 5_000 }, (_, index) => `https://hub${index}.example/`);
     const link = linkHeader({ hubs, self: `https://s/${"x".repeat(50_000)}` }, HUB, TOPIC)!;
     assert.ok(link.length <= 6_144, `${link.length}`);

@@ -31,7 +31,7 @@ function answered(status: number, body = ""): (request: OutboundRequest) => Outb
   return ({ url }) => ({ kind: "answer", status, headers: {}, body: Buffer.from(body), url });
 }
 
-/** Confirms whatever it is asked. */
+/** Confirms every challenge. */
 const echo = (request: OutboundRequest): OutboundAnswer =>
   answered(200, parameterOf(request.url.split("?").slice(1).join("?"), "hub.challenge"))(request);
 
@@ -40,7 +40,7 @@ interface Script {
   readonly stop: AbortController;
   readonly effects: ReturnType<typeof createEffects>;
   answer: (request: OutboundRequest, nth: number) => OutboundAnswer | Promise<OutboundAnswer>;
-  /** What the log says when a result is to be written. */
+  /** Called when a result is to be written; throws if the log is to be away. */
   log: () => void;
 }
 
@@ -82,7 +82,7 @@ function script(answer: Script["answer"], method: VerificationMethod = { by: "ch
 }
 
 describe("§5.2 a denied notice", { timeout: 30_000 }, () => {
-  it("§5.2 is one GET with mode, topic and reason after the callback's own query, whatever is answered", async () => {
+  it("§5.2 is one GET with mode, topic and reason after the callback's own query, whatever the answer is", async () => {
     for (const answer of [answered(200), answered(404), answered(500, "x".repeat(100))]) {
       const { effects, calls } = script(answer);
       await new Promise<void>((sent) => effects.notify(NOTICE, sent));
@@ -102,13 +102,13 @@ describe("§5.2 a denied notice", { timeout: 30_000 }, () => {
     assert.equal(calls.length, 1);
   });
 
-  it("is tried again where no answer came, and then counts as sent", async () => {
+  it("is tried again if no answer came, and then counts as sent", async () => {
     const { effects, calls } = script((request, nth) => nth === 1 ? NETWORK : answered(200)(request));
     await new Promise<void>((sent) => effects.notify(NOTICE, sent));
     assert.equal(calls.length, 2);
   });
 
-  it("A3.10 that a stop cuts off is still owed", async () => {
+  it("A3.10 is still owed if a stop interrupts it", async () => {
     const { effects, calls, stop } = script(() => NETWORK);
     let sent = false;
     effects.notify(NOTICE, () => sent = true);
@@ -119,7 +119,7 @@ describe("§5.2 a denied notice", { timeout: 30_000 }, () => {
 });
 
 describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
-  it("WIRE §2 by ping, where VERIFICATION says so: signed with the intent's secret; an unsubscribe by challenge still", async () => {
+  it("WIRE §2 is a ping signed with the intent's secret if VERIFICATION says so; an unsubscribe still has a challenge", async () => {
     const { effects, calls } = script(answered(204), { by: "ping", signature: "sha1", clock: () => 1_000 });
     const subscribe = { ...INTENT, mode: "subscribe", secret: "s" } as const;
     assert.equal((await new Promise<ResultEvent>((found) => effects.verify(subscribe, found))).verified, true);
@@ -151,7 +151,7 @@ describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
     }
   });
 
-  it("a log that is away loses no yes: it is written when the log is back, without another challenge", async () => {
+  it("keeps the yes while the log is away, and writes it without another challenge", async () => {
     const run = script(echo);
     let away = 2;
     run.log = () => {
@@ -160,11 +160,11 @@ describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
     const result = await new Promise<ResultEvent>((found) => run.effects.verify(INTENT, found));
     assert.equal(result.verified, true);
     assert.equal(run.calls.length, 1);
-    // The lease is not longer for it.
+    // The wait does not make the lease longer.
     assert.ok(result.challengedAt < 1_000 - 1_500, `${1_000 - result.challengedAt} ms since the challenge`);
   });
 
-  it("A3.6 that a stop cuts off has no result: the next owner asks again", async () => {
+  it("A3.6 has no result if a stop interrupts it: the next owner asks again", async () => {
     const { effects, calls, stop } = script(async () => {
       await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
       return { kind: "failed", code: "aborted", reason: "stopping" };
@@ -176,7 +176,7 @@ describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
     await never("a result", () => found, 100);
   });
 
-  it("§6.7 at most 64 go on at once, and those that hang hold up no notice", async () => {
+  it("§6.7 at most 64 run at once, and hanging ones hold up no notice", async () => {
     const held = Promise.withResolvers<void>();
     const { effects, calls } = script(async (request) => {
       if (parameterOf(request.url.slice(request.url.indexOf("?") + 1), "hub.mode") === "denied") {

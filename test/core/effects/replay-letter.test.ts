@@ -73,7 +73,7 @@ describe("WIRE §5 a replay of dead letters", { timeout: 60_000 }, () => {
     });
   });
 
-  it("a letter that is refused again stays one, after as many attempts as before", async () => {
+  it("a letter that is refused again stays a dead letter, after as many attempts as before", async () => {
     await withDirectory(async (directory) => {
       const transport = createScriptedTransport(() => 422);
       await using core = await openRefused(directory, ["one"], transport);

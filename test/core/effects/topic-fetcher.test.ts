@@ -73,7 +73,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     };
   }
 
-  /** One ping, fetched; tries that fail are hurried on. */
+  /** Fetches for one ping; failed tries are repeated at once. */
   async function fetchOnce(topic: Topic, fetched?: Fetched, fetcher = fetcherOf()): Promise<Fetched | undefined> {
     const record = recordOf(topic.url, fetched);
     return await new Promise((resolve) => {
@@ -93,7 +93,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     return records.map(toMessage);
   }
 
-  it("H47, H49, H50 appends what it finds: the same bytes, the same Content-Type, asked for neutrally", async () => {
+  it("H47, H49, H50 appends the same bytes with the same Content-Type, and asks for any type", async () => {
     const topic = site.topic();
     const body = Buffer.from([0, 255, 128, 10, 13]);
     topic.serve({ body, contentType: "image/png; x=y" });
@@ -109,7 +109,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.equal(headers["if-none-match"], undefined);
   });
 
-  it("H50 appends what was served compressed as it is, without its encoding; an unknown encoding with its name", async () => {
+  it("H50 appends a compressed document decoded; one in an unknown encoding as it is, with the encoding's name", async () => {
     const topic = site.topic();
     topic.serve({ body: gzipSync("hello"), headers: { "content-encoding": "gzip" } });
     await fetchOnce(topic);
@@ -172,7 +172,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     }
   });
 
-  it("the same ping and bytes are the same message, whoever fetches them again", async () => {
+  it("the same ping and bytes are the same message, also if another process fetches them again", async () => {
     const topic = site.topic();
     topic.serve({ body: "one" });
     const record = recordOf(topic.url);
@@ -211,7 +211,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.equal((await messagesOf(topic))[0]!.link, expected);
   });
 
-  it("H52, H53 finds them in the document, and leaves the Link to the lane where there are none", async () => {
+  it("H52, H53 finds the links in the document, and leaves the Link header to the lane if there are none", async () => {
     const html = site.topic();
     html.respond(
       answer(200, '<link rel=hub href="https://h.example/"><link rel=self href="/s">', { "content-type": "text/html" }),
@@ -225,7 +225,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.equal((await messagesOf(bare))[0]!.link, undefined);
   });
 
-  it("tries 5 times where it may yet succeed, then gives up", async () => {
+  it("tries 5 times if another try may succeed, then gives up", async () => {
     for (const responder of [answer(500), answer(503), answer(429), cut()]) {
       const topic = site.topic();
       topic.respond(responder);
@@ -238,7 +238,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.equal((await messagesOf(topic))[0]!.body.toString(), "late");
   });
 
-  it("tries once where it cannot", async () => {
+  it("tries once if no other try can succeed", async () => {
     for (const responder of [answer(404), answer(410), answer(403), answer(200, "x".repeat(MAX_BYTES + 1))]) {
       const topic = site.topic();
       topic.respond(responder);
@@ -253,7 +253,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     await forbidden.close();
   });
 
-  it("a ping that comes while a try is under way spares the pause after it", async () => {
+  it("a ping that comes during a try ends the pause after it", async () => {
     const topic = site.topic();
     const id = topicIdOf(topic.url);
     const fetcher = fetcherOf();
@@ -267,7 +267,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.ok(performance.now() - began < 5_000);
   });
 
-  it("where the log does not take it, the fetch is tried again", async () => {
+  it("the fetch is tried again if the log does not take the message", async () => {
     const topic = site.topic();
     topic.serve({ body: "one" });
     let refusals = 2;
@@ -279,7 +279,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.equal((await messagesOf(topic)).length, 1);
   });
 
-  it("what is under way when the hub stops stays owed", async () => {
+  it("a fetch that the hub's stop interrupts stays owed", async () => {
     const topic = site.topic();
     topic.respond(hang());
     const stop = new AbortController();
@@ -291,7 +291,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.equal(done, 0);
   });
 
-  it("§6.7 fetches are bounded, in all and per site, so that one site that hangs does not hold up the rest", async () => {
+  it("§6.7 fetches are bounded, in all and per site: a hanging site does not hold up the others", async () => {
     const waiting = new Map<string, (() => void)[]>();
     let most = 0;
     let under = 0;

@@ -6,7 +6,7 @@ import { AntiReplayWindow } from "../../../core/face/anti-replay-window.ts";
 const SIZE = 65_536;
 
 describe("the numbers of a session's requests", () => {
-  it("can each be used once, in any order, and not when they are too old to be remembered", () => {
+  it("can each be used once, in any order, unless they are too old to be remembered", () => {
     const jump = fc.oneof(
       fc.integer({ min: 1, max: 40 }),
       fc.integer({ min: SIZE - 3, max: SIZE + 3 }),

@@ -11,11 +11,11 @@ describe("the core's app", { timeout: 60_000 }, () => {
       assert.equal(reply.status, 413);
     });
 
-    it("other paths are 404, to an edge that is known", async () => {
+    it("other paths are 404 for a known edge", async () => {
       for (const path of ["/", CORE_PATHS.operations]) assert.equal((await core().call(path)).status, 404, path);
     });
 
-    it("ARCHITECTURE §5 without a session nothing is answered, whatever it is, and that is counted", async () => {
+    it("ARCHITECTURE §5 every request without a session is refused and counted", async () => {
       const paths = [...Object.values(CORE_PATHS), "/", "/v1", "/console", "/metrics/x"];
       for (const path of paths) {
         for (const method of ["GET", "POST", "DELETE", "OPTIONS"]) {

@@ -15,7 +15,7 @@ import { EDGE_KEY, EDGES, SECRETS } from "../../support/keys.ts";
 const ORIGIN = "http://core.example";
 const STRANGER = await makeEdgeKey();
 
-/** A door and an edge that knocks at it, without a network between them, on one clock. */
+/** A door, and edges that talk to it without a network, on one clock. */
 function openDoor(options: Partial<DoorOptions> = {}) {
   let now = 1_800_000_000_000;
   const refused: DoorReason[] = [];
@@ -68,7 +68,7 @@ async function admit(door: Door, sent: Sent, target: string | undefined = sent.p
   return Buffer.from(await door.admit(request(sent), target, 1_000)).toString();
 }
 
-/** Sends another ticket than was signed. */
+/** Changes the ticket after it was signed. */
 function withTicket(change: (ticket: SessionTicket) => SessionTicket): (sent: Sent) => Sent {
   return ({ headers, ...sent }) => {
     const ticket = change(readTicket(headers[SESSION_HEADER]!)!);
@@ -81,7 +81,7 @@ function isRefused(error: unknown): boolean {
 }
 
 describe("the core's door (ARCHITECTURE §5)", () => {
-  it("lets in what a known edge signed in its session, by either of the digests, whether the runtime tells the target or not", async () => {
+  it("lets in what a known edge signed in its session, with either digest, whether or not the runtime tells the target", async () => {
     const { door, sessionsOf, refused } = openDoor();
     for (const digests of [NODE_DIGESTS, createWebDigests()]) {
       const session = await sessionsOf(EDGE_KEY, { digests }).with(ORIGIN, 1_000);
@@ -98,15 +98,15 @@ describe("the core's door (ARCHITECTURE §5)", () => {
     assert.deepEqual(refused, []);
   });
 
-  it("opens no session for an edge that is not known, and says so", async () => {
+  it("opens no session for an unknown edge, and says so", async () => {
     const { sessionsOf, refused } = openDoor();
     await assert.rejects(sessionsOf(STRANGER).with(ORIGIN, 1_000), /is not known here; add .* TIDINGS_EDGE_KEYS/);
-    // By the name of one that is.
+    // A stranger that uses a known edge's name.
     await assert.rejects(sessionsOf({ ...STRANGER, kid: EDGE_KEY.kid }).with(ORIGIN, 1_000), /signature/);
     assert.deepEqual(refused, ["unknown_edge", "bad_token"]);
   });
 
-  it("opens one session by a token", async () => {
+  it("opens one session for a token", async () => {
     const { door, sessionsOf, tokens, refused } = openDoor();
     await sessionsOf(EDGE_KEY).with(ORIGIN, 1_000);
     const { status } = await replyOf(door, { authorization: tokens[0]! });
@@ -114,7 +114,7 @@ describe("the core's door (ARCHITECTURE §5)", () => {
     assert.deepEqual(refused, ["replayed"]);
   });
 
-  it("opens none by a token that is too old or of the future, nor any later by one that was remembered", async () => {
+  it("opens no session for a token that is too old or of the future, nor a second one later for a used token", async () => {
     const { door, sessionsOf, tokens, refused, advance } = openDoor();
     for (const aheadMs of [-130_000, 130_000]) {
       await assert.rejects(sessionsOf(EDGE_KEY, { aheadMs }).with(ORIGIN, 1_000), /compare the clocks/);
@@ -127,7 +127,7 @@ describe("the core's door (ARCHITECTURE §5)", () => {
     assert.deepEqual(new Set(refused), new Set(["stale_clock", "replayed"]));
   });
 
-  it("opens none by what is no token of this kind", async () => {
+  it("opens no session for anything but a token of this kind", async () => {
     const { door, now } = openDoor();
     const key = await importJWK(EDGE_KEY, "EdDSA");
     const token = (claims: object, audience = "tidings-core") =>
@@ -183,11 +183,11 @@ describe("the core's door (ARCHITECTURE §5)", () => {
     const { session: another } = readTicket(theirs.headers[SESSION_HEADER]!)!;
     await assert.rejects(admit(door, withTicket((ticket) => ({ ...ticket, session: another }))(mine)), isRefused);
     assert.deepEqual(new Set(refused), new Set(["altered"]));
-    // None of them has used its number up.
+    // None of the refused requests has used up its number.
     assert.equal(await admit(door, mine), "the body");
   });
 
-  it("takes nothing for a ticket that is none", async () => {
+  it("refuses a wrong ticket", async () => {
     const { door, sessionsOf, refused } = openDoor();
     const session = await sessionsOf(EDGE_KEY).with(ORIGIN, 1_000);
     const { headers, ...sent } = await session.sign(CONTENT);
@@ -215,7 +215,7 @@ describe("the core's door (ARCHITECTURE §5)", () => {
     assert.equal(await admit(door, { ...sent, headers }), "the body");
   });
 
-  it("lets a request in once, and a retry of its operation as a request of its own", async () => {
+  it("lets a request in once; a retry of its operation is a request of its own", async () => {
     const { door, sessionsOf, refused } = openDoor();
     const session = await sessionsOf(EDGE_KEY).with(ORIGIN, 1_000);
     const sent = await session.sign(CONTENT);
@@ -230,7 +230,7 @@ describe("the core's door (ARCHITECTURE §5)", () => {
     assert.deepEqual(refused, ["replayed", "replayed", "replayed"]);
   });
 
-  it("refuses what was signed more than a minute ago or ahead", async () => {
+  it("refuses requests signed more than a minute ago or ahead", async () => {
     const { door, sessionsOf, advance, refused } = openDoor();
     const session = await sessionsOf(EDGE_KEY).with(ORIGIN, 1_000);
     const [sent, early] = [await session.sign(CONTENT), await session.sign(CONTENT)];
@@ -246,7 +246,7 @@ describe("the core's door (ARCHITECTURE §5)", () => {
     assert.deepEqual(refused, ["stale_clock", "stale_clock"]);
   });
 
-  it("knows no session that is over, or another core's; the edge opens another before that", async () => {
+  it("refuses an expired session and another core's; an edge opens a new one in time", async () => {
     const { door, sessionsOf, advance, refused, tokens } = openDoor({ sessionMs: 120_000 });
     const sessions = sessionsOf(EDGE_KEY);
     const session = await sessions.with(ORIGIN, 1_000);
@@ -262,7 +262,7 @@ describe("the core's door (ARCHITECTURE §5)", () => {
     assert.deepEqual(refused, ["no_session"]);
   });
 
-  it("reads no body before it knows the session, and never more than it may be", async () => {
+  it("reads no body before it knows the session, and never more than the limit", async () => {
     const { door, sessionsOf } = openDoor();
     let read = 0;
     const body = new ReadableStream({ pull: (output) => (read++, output.enqueue(new Uint8Array(600))) }, {
@@ -278,7 +278,7 @@ describe("the core's door (ARCHITECTURE §5)", () => {
     assert.ok(read <= 3);
   });
 
-  it("§6.7 keeps a bounded number of sessions of one edge: the oldest goes", async () => {
+  it("§6.7 keeps a bounded number of sessions of one edge, and drops the oldest", async () => {
     const { door, sessionsOf } = openDoor();
     const first = await sessionsOf(EDGE_KEY).with(ORIGIN, 1_000);
     const opened: Session[] = [];

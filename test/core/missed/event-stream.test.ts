@@ -26,7 +26,7 @@ function open(tail: TestTail, { from = 0, heartbeatMs = LONG, bytes = 1e9 } = {}
 const immediate = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("WIRE §5 a stream of events", () => {
-  it("says how soon to come back, then the backlog, then what comes, each with its cursor", async () => {
+  it("says when to come back, then sends the backlog, then new messages, each with its cursor", async () => {
     const tail = createTail({ chunk: 10 });
     tail.offer(1, "one", "two\nlines", 1);
     const { next, bodies, stop } = open(tail);
@@ -52,11 +52,11 @@ describe("WIRE §5 a stream of events", () => {
     stop.abort();
   });
 
-  it("misses nothing that comes while it reads, and repeats nothing", async () => {
+  it("misses no message that is published while it reads, and repeats none", async () => {
     const tail = createTail({ chunk: 2 });
     tail.offer("0", 1, "1");
     let count = 2;
-    // Something comes in the middle of each of the first reads.
+    // A message is published in the middle of each of the first reads.
     tail.onRead = async () => {
       if (count < 8) tail.offer(1, String(count++));
       await immediate();
@@ -69,7 +69,7 @@ describe("WIRE §5 a stream of events", () => {
     stop.abort();
   });
 
-  it("reads nothing of what the tail passed of other topics", async () => {
+  it("does not read the part of the log in which the tail passed only other topics", async () => {
     const tail = createTail({ chunk: 10 });
     tail.offer("one");
     const { next, bodies, stop } = open(tail);
@@ -83,7 +83,7 @@ describe("WIRE §5 a stream of events", () => {
     stop.abort();
   });
 
-  it("reads from the first of several that come at once, and not from what a heartbeat has passed", async () => {
+  it("reads from the first of several messages that come at once, also after a heartbeat", async () => {
     const tail = createTail({ chunk: 10 });
     tail.offer("one");
     const { next, bodies, stop } = open(tail, { heartbeatMs: 20 });
@@ -126,7 +126,7 @@ describe("WIRE §5 a stream of events", () => {
     assert.deepEqual([await next(), await next()], [":\n\n", ":\n\n"]);
     assert.ok(performance.now() - begun > 30);
     const heartbeat = next();
-    // What is not of the topic does not keep a heartbeat from coming.
+    // Messages of other topics do not hold up a heartbeat.
     const others = setInterval(() => tail.offer(1), 5);
     assert.equal(await heartbeat, ":\n\n");
     clearInterval(others);
@@ -146,7 +146,7 @@ describe("WIRE §5 a stream of events", () => {
     stop.abort();
   });
 
-  it("ends at once when it is over: while it waits, while it reads, while there is no room", async () => {
+  it("ends at once when it is aborted: while it waits, while it reads, while there is no room", async () => {
     for (const where of ["waiting", "reading", "crowded"] as const) {
       const tail = createTail();
       if (where !== "waiting") tail.offer("one");
@@ -162,7 +162,7 @@ describe("WIRE §5 a stream of events", () => {
     }
   });
 
-  it("holds room for a part until it is taken, and lets go of it when the reader leaves", async () => {
+  it("reserves room for a part until the reader takes it or leaves", async () => {
     const tail = createTail();
     tail.offer("one", "two");
     const { stream, next, budget } = open(tail);
@@ -175,7 +175,7 @@ describe("WIRE §5 a stream of events", () => {
 });
 
 describe("§6.7 streams of events", () => {
-  it("are bounded in all, and of one subscription, and counted off", () => {
+  it("are bounded, in all and of one subscription, and make room when they end", () => {
     const streams = new OpenStreams(3, 2);
     const leave = [streams.enter("a"), streams.enter("a")];
     assert.throws(() => streams.enter("a"), { code: "too_many", message: /has 2 event streams already/ });

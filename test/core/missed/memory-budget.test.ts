@@ -3,13 +3,13 @@ import { describe, it } from "node:test";
 import { createMemoryBudget } from "../../../core/missed/memory-budget.ts";
 
 const never = new AbortController().signal;
-/** What a promise is after all that can happen now has happened. */
+/** What a promise has resolved to after everything that was ready has run. */
 async function now<T>(promise: Promise<T>): Promise<T | "waits"> {
   return await Promise.race([promise, new Promise<"waits">((resolve) => setImmediate(resolve, "waits"))]);
 }
 
 describe("§6.7 the budget of what is read", () => {
-  it("lets in what fits, and the rest in the order of asking", async () => {
+  it("grants what fits at once, and the rest in the order of asking", async () => {
     const budget = createMemoryBudget(100);
     const one = await budget.reserve(60, never);
     const two = budget.reserve(60, never);
@@ -21,7 +21,7 @@ describe("§6.7 the budget of what is read", () => {
     assert.equal(budget.reserved, 100);
   });
 
-  it("gives back once, and takes growth over the bound as it comes", async () => {
+  it("releases once, and lets a reservation grow over the bound", async () => {
     const budget = createMemoryBudget(100);
     const one = await budget.reserve(10, never);
     one?.resize(150);
@@ -34,7 +34,7 @@ describe("§6.7 the budget of what is read", () => {
     assert.equal(budget.reserved, 1);
   });
 
-  it("has room for one that is larger than all there is, alone", async () => {
+  it("grants a request larger than the whole budget when it is the only one", async () => {
     const budget = createMemoryBudget(100);
     const large = await budget.reserve(1_000, never);
     const small = budget.reserve(1, never);
@@ -43,7 +43,7 @@ describe("§6.7 the budget of what is read", () => {
     assert.notEqual(await now(small), "waits");
   });
 
-  it("forgets whoever stops waiting, and lets those behind it pass", async () => {
+  it("forgets an aborted request, and grants those behind it", async () => {
     const budget = createMemoryBudget(100);
     const first = await budget.reserve(50, never);
     const impatient = new AbortController();
@@ -58,7 +58,7 @@ describe("§6.7 the budget of what is read", () => {
     assert.equal(await budget.reserve(1, impatient.signal), undefined);
   });
 
-  it("is given back at the end of a block", async () => {
+  it("is released at the end of a block", async () => {
     const budget = createMemoryBudget(100);
     {
       using reservation = await budget.reserve(70, never);

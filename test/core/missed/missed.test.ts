@@ -31,7 +31,7 @@ interface Asking {
   readonly deadLetters: (query?: Record<string, string>) => Promise<unknown>;
 }
 
-/** Missed messages over a rig, whose subscribers answer nothing: what is published stays missed. */
+/** Missed messages over a rig whose subscribers never answer: all that is published stays undelivered. */
 function over(rig: CoreRig, more: Partial<MissedOptions> = {}): Asking {
   const { log, replica, engine } = rig;
   const { ownership, delivery: { tail }, blocks: index } = engine;
@@ -101,7 +101,7 @@ describe("WIRE §5 missed messages", () => {
       await eventually("the move", async () => bodies(await page()).join() === "two");
     }));
 
-  it("A3.11 what was published and what was subscribed just before is seen", () =>
+  it("A3.11 include what was published just before, for a subscription made just before", () =>
     withRig(async (rig) => {
       const { page } = over(rig);
       for (let n = 0; n < 20; n++) {
@@ -130,7 +130,7 @@ describe("WIRE §5 missed messages", () => {
       assert.deepEqual(bodies(await page({ since: ALWAYS })), ["one", "two", "three"]);
     }));
 
-  it("beyond the end is said by the name of the parameter", () =>
+  it("are refused beyond the end, with the name of the parameter", () =>
     withRig(async (rig) => {
       const { page, stream, deadLetters } = over(rig);
       await rig.intend({ callback: CALLBACK, verified: true });
@@ -150,13 +150,13 @@ describe("WIRE §5 missed messages", () => {
       await assert.rejects(deadLetters({ after: `${next}A` }), refusal("invalid_request", /^after .* is not a cursor/));
     }));
 
-  it("of a topic that was registered anew begin with that", () =>
+  it("of a topic that was registered anew begin at its new start", () =>
     withRig(async (rig) => {
       const { page } = over(rig);
       await rig.publish(TOPIC, "of its namesake");
       const end = await rig.log.end("messages", 0);
       await rig.append({ type: "register", id: operationId(), time: 1, topic: TOPIC, end });
-      // Asked to begin before its topic does.
+      // It asks to begin before its topic begins.
       await rig.intend({ callback: CALLBACK, verified: true, start: 0 });
       await rig.publish(TOPIC, "its own");
       assert.deepEqual(bodies(await page()), ["its own"]);
@@ -194,11 +194,11 @@ describe("WIRE §5 missed messages", () => {
       assert.equal(missed.open, 0);
     }));
 
-  it("come whole and in order where they are larger than one step of reading, from memory and from the log", () =>
+  it("come whole and in order if they are larger than one read, from memory and from the log", () =>
     withRig(async (rig) => {
       await rig.intend({ callback: CALLBACK, verified: true });
       const large = Array.from({ length: 6 }, (_, n) => `${n}${"x".repeat(400_000)}`);
-      // Far more than the tail keeps in memory.
+      // Much more than the tail keeps in memory.
       for (const body of [...large, ...Array.from({ length: 40 }, () => "y".repeat(500_000)), ...large]) {
         await rig.publish(TOPIC, body);
       }
@@ -222,7 +222,7 @@ describe("WIRE §5 missed messages", () => {
       await reader.cancel();
     }));
 
-  it("stop following when the subscription ended and began again, though all that is seen is the new one", () =>
+  it("stop following when the subscription has ended and begun anew, even if the replica shows only the new one", () =>
     withRig(async (rig) => {
       const { stream } = over(rig);
       await rig.intend({ callback: CALLBACK, verified: true });
@@ -249,7 +249,7 @@ describe("WIRE §5 missed messages", () => {
       assert.deepEqual([(await third.read()).done, missed.open], [true, 0]);
     }));
 
-  it("§6.7 a reader that takes nothing is given up, and what it held is free again", () =>
+  it("§6.7 a reader that takes nothing is given up, and its memory is free again", () =>
     withRig(async (rig) => {
       const { stream, missed } = over(rig, { stallMs: 50 });
       await rig.intend({ callback: CALLBACK, verified: true });
@@ -266,7 +266,7 @@ describe("WIRE §5 missed messages", () => {
       await (await stream()).cancel();
     }));
 
-  it("are refused where the tail does not get to the log's end: what it has not passed may be a repeat", () =>
+  it("are refused if the tail does not reach the log's end: messages that it has not passed may be repeats", () =>
     withRig(async (rig) => {
       const asked: number[] = [];
       const behind = {

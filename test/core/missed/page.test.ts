@@ -45,34 +45,34 @@ describe("WIRE §5 a page", () => {
         body: "two",
       },
     ]);
-    // Beyond what is not this topic's, so that the next request does not look at it again.
+    // After the messages of other topics, so that the next request does not read them again.
     assert.deepEqual([more, at], [false, 11]);
   });
 
-  it("is empty where there is nothing, and its cursor is where it began or where it got to", async () => {
+  it("is empty if there are no messages; its cursor then stands where it began or how far it read", async () => {
     const tail = createTail();
     assert.deepEqual([(await page(tail)).more, (await page(tail)).at], [false, 0]);
     tail.offer(5);
     assert.deepEqual([(await page(tail)).messages, (await page(tail)).at], [[], 5]);
-    // A position ahead of the end that was asked for: deliveries went on meanwhile.
+    // A position after the requested end: deliveries went on meanwhile.
     assert.equal((await page(tail, { from: 5, end: 3 })).at, 5);
   });
 
-  it("says that there is more exactly if it saw more", async () => {
+  it("says that there are more messages exactly if it saw one more", async () => {
     const tail = createTail({ chunk: 100 });
     tail.offer("one", "two", 1);
     assert.deepEqual([(await page(tail, { limit: 2 })).more, (await page(tail, { limit: 1 })).more], [false, true]);
     assert.equal((await page(tail, { limit: 1 })).at, 1);
   });
 
-  it("does not look on through a log without an index once it is full", async () => {
+  it("stops searching a log without an index when it is full", async () => {
     const tail = createTail({ chunk: 1 });
     tail.offer("one", 1_000, "two");
     const { more, at } = await page(tail, { limit: 1 });
     assert.deepEqual([more, at, tail.reads.length], [true, 1, 1]);
   });
 
-  it("stops looking after a while, and the next request goes on from there", async () => {
+  it("stops searching after a while, and the next request goes on from there", async () => {
     const tail = createTail({ chunk: 10 });
     tail.offer(1_000, "far");
     let time = 0;
@@ -83,7 +83,7 @@ describe("WIRE §5 a page", () => {
     assert.deepEqual(bodies(await page(tail, { from: first.at })), ["far"]);
   });
 
-  it("is bounded in bytes as it goes over the wire, but for one message", async () => {
+  it("is bounded in bytes on the wire, unless its first message is larger", async () => {
     const tail = createTail();
     // Six bytes each in JSON.
     const megabyte = "\u0001".repeat(1024 * 1024);

@@ -12,7 +12,7 @@ const refused = (query: Record<string, string>, says: RegExp) =>
   assert.throws(() => from(query), { code: "invalid_request", message: says }, JSON.stringify(query));
 
 describe("WIRE §5 limit", () => {
-  it("is 1 to 1,000, and 100 if there is none", () => {
+  it("is 1 to 1,000, by default 100", () => {
     assert.deepEqual([null, "1", "007", "100", "1000"].map(parseLimit), [100, 1, 7, 100, 1_000]);
   });
   for (const text of ["", "0", "-1", "1001", "1.5", "1e2", " 1", "1 ", "\u0661", "abc", "9".repeat(400)]) {
@@ -35,7 +35,7 @@ describe("WIRE §5 where to read from", () => {
     ]);
   });
 
-  it("is Last-Event-ID before all others, whatever they say", () => {
+  it("is Last-Event-ID alone if it is sent, whatever the others say", () => {
     const expected = [{ kind: "cursor", parameter: "Last-Event-ID", next: 8 }];
     assert.deepEqual(from({ lastEventId: cursor(7), after: cursor(1), since: "never" }), expected);
     refused({ lastEventId: "", after: cursor(1) }, /^Last-Event-ID "" is not a cursor/);
@@ -55,7 +55,7 @@ describe("WIRE §5 where to read from", () => {
     refused({ since: "2026-11-22T00:00:00Z" }, /^since .* is in the future/);
   });
 
-  it("is not what is left of a cursor after any bit was turned", () => {
+  it("is not a cursor with any bit flipped", () => {
     const bytes = Buffer.from(cursor(41), "base64url");
     for (let bit = 0; bit < bytes.length * 8; bit++) {
       const other = Buffer.from(bytes);

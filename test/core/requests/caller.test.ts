@@ -13,7 +13,7 @@ const SIGNED = {
 };
 
 describe("who asks", () => {
-  it("is anyone, a client, an operator, or who signed", () => {
+  it("is anyone, a client, an operator, or a signer", () => {
     for (const kind of ["client", "operator"]) {
       const caller = { kind, issuer: "https://a", userId: "é" };
       assert.deepEqual(parseCaller(JSON.stringify(caller)), caller);
@@ -22,7 +22,7 @@ describe("who asks", () => {
     assert.deepEqual(parseCaller(JSON.stringify(SIGNED)), SIGNED);
   });
 
-  it("is never taken to be anyone", () => {
+  it("is not anyone if it is missing or wrong", () => {
     const WRONG = [
       undefined,
       "",

@@ -76,7 +76,7 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
     }
   });
 
-  it("nobody else; and what they hear is what they hear of a pair that nobody made", async () => {
+  it("nobody else: others get the answer of an unknown pair", async () => {
     const [mine, anonymous, unknown] = [pair(), pair(), pair()];
     await subscribe(mine, ALICE);
     await subscribe(anonymous);
@@ -96,7 +96,7 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
     }
   });
 
-  it("nobody by a token where the subscription ended and was another's", async () => {
+  it("no token of another client, also after the subscription has ended", async () => {
     const mine = pair();
     await subscribe(mine, ALICE);
     await core.unsubscribe(mine.topic, mine.callback);
@@ -105,7 +105,7 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
     assert.equal((await QUESTIONS["resume"]!(mine, other)).status, 404);
   });
 
-  it("whoever has the secret, whosever it is", async () => {
+  it("a signer with the secret, whoever made the subscription", async () => {
     const mine = pair();
     await subscribe(mine, ALICE, SECRET);
     const timestamp = String(Math.floor(core.clock.now() / 1_000));
@@ -119,7 +119,7 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
     assert.equal((await QUESTIONS["status"]!(mine, signed("wrong"))).status, 401);
   });
 
-  it("the client of the renewal that verified last; an open stream of the one before ends", async () => {
+  it("the client of the newest verified renewal; an open stream of the client before it ends", async () => {
     const mine = pair();
     await subscribe(mine, ALICE);
     const events = QUESTIONS["events"]!(mine, { kind: "client", ...ALICE });
@@ -135,8 +135,8 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
   });
 });
 
-describe("WIRE §6 whose idempotency key it is", { timeout: 60_000 }, () => {
-  it("a publisher's own: two clients may use the same", async () => {
+describe("WIRE §6 the owner of an idempotency key", { timeout: 60_000 }, () => {
+  it("is the publisher: two clients may use the same key", async () => {
     const { topic } = pair();
     const send = async (body: string, client?: ClientIdentity) => {
       return await core.publish(topic, body, { key: "k", ...(client === undefined ? {} : { client }) });
@@ -149,7 +149,7 @@ describe("WIRE §6 whose idempotency key it is", { timeout: 60_000 }, () => {
     assert.equal((await send("one", ALICE)).status, 422);
   });
 
-  it("a replayer's own: an operator's is not the client's", async () => {
+  it("is the one who asks for a replay: an operator's key is not the client's", async () => {
     const mine = pair();
     await subscribe(mine, ALICE);
     const replay = async (caller: Caller, letter?: string) =>
@@ -160,7 +160,7 @@ describe("WIRE §6 whose idempotency key it is", { timeout: 60_000 }, () => {
     assert.equal(await replay(operator!, "msg_other"), 404, "a key that this one has not used");
   });
 
-  it("an edge that says something else than a client is refused", async () => {
+  it("is a client: an operation that says something else is refused", async () => {
     for (const client of ["x", {}, { issuer: "a" }, { issuer: "", userId: "a" }, null]) {
       const { status } = await core.publish("t", "x", { client: client as unknown as ClientIdentity });
       assert.equal(status, 400, JSON.stringify(client));
@@ -176,7 +176,7 @@ describe("WIRE §2 a mark at the core", { timeout: 60_000 }, () => {
   const markedIntent = (asked: Pair, client: ClientIdentity, mode: "subscribe" | "unsubscribe" = "subscribe") =>
     core.operate({ kind: "intent", mode, ...asked, client, marked: true, leaseMs: 60_000 });
 
-  it("is durable before the answer, verified without a call, and not the edge's to verify", async () => {
+  it("is durable before the answer, is verified without a call, and the edge does not verify it", async () => {
     const mine = pair();
     const { answer } = await markedIntent(mine, ALICE);
     assert.ok(answer.kind === "intent" && !answer.verify);
@@ -186,7 +186,7 @@ describe("WIRE §2 a mark at the core", { timeout: 60_000 }, () => {
     assert.equal(await stateOf(mine), "unsubscribed");
   });
 
-  it("of another client's subscription is challenged by the core at once", async () => {
+  it("on another client's subscription is challenged by the core at once", async () => {
     const mine = pair();
     await markedIntent(mine, ALICE);
     await markedIntent(mine, NAMESAKE, "unsubscribe");
@@ -196,7 +196,7 @@ describe("WIRE §2 a mark at the core", { timeout: 60_000 }, () => {
     assert.equal(await stateOf(mine), "active");
   });
 
-  it("counts for nothing where this core's own AUTO_VERIFY is off, whatever an edge says", async () => {
+  it("does not count if this core's own AUTO_VERIFY is off", async () => {
     await withDirectory(async (directory) => {
       await using off = await openTestCore({ directory });
       const mine = pair();

@@ -8,7 +8,7 @@ import { eventually } from "../../support/eventually.ts";
 import { onSharedCore, pair, stateOf, withCore } from "../../support/rigs/shared-core.ts";
 import { resultOf } from "../../support/rigs/test-core.ts";
 
-/** A log whose shard commits wait a while, so that what was appended is long known before it is folded for all to see. */
+/** A log whose shard commits take a while: events are in the log long before their fold shows. */
 function slow(log: Log): Log {
   return {
     ...log,
@@ -47,7 +47,7 @@ describe("topics", { timeout: 60_000 }, () => {
       assert.equal((await core().operate({ kind: "deregister", topic })).status, 404);
     });
 
-    it("A3.11 who was answered to a deregister meets a topic that has ended, though the fold comes later", async () => {
+    it("A3.11 after the answer to a deregister the topic has ended, even if the fold comes later", async () => {
       await withCore({ wrap: slow }, async (core) => {
         const { topic, callback } = pair();
         await core.publish(topic, "first life");
@@ -61,7 +61,7 @@ describe("topics", { timeout: 60_000 }, () => {
       });
     });
 
-    it("A3.8 a deregister that is sent again after its fold is answered as the first was, and ends nothing new", async () => {
+    it("A3.8 a deregister that is sent again after its fold gets the first answer, and ends nothing new", async () => {
       const { topic, callback } = pair();
       await core().operate({ kind: "register", topic });
       const id = operationId();
@@ -74,7 +74,7 @@ describe("topics", { timeout: 60_000 }, () => {
       assert.equal(await stateOf(core(), topic, callback), "active");
     });
 
-    it("A3.9 a deregister ends the topic's subscriptions with a notice, and what waits", async () => {
+    it("A3.9 a deregister ends the topic's subscriptions with a notice, and drops its pending intents", async () => {
       const { topic, callback } = pair();
       await core().operate({ kind: "register", topic });
       await core().subscribe(topic, callback);

@@ -18,7 +18,7 @@ async function withCore(run: (core: TestCore) => Promise<void>): Promise<void> {
 
 let callbacks = 0;
 
-/** What a new subscription to the topic gets, with a last message that every one of them gets. */
+/** What a new subscription to the topic gets, before a last message that is published to end the test. */
 async function received(core: TestCore, start: string | undefined, topic = TOPIC): Promise<string[]> {
   const callback = `http://127.0.0.1:9/callback/${++callbacks}`;
   const path = new URL(callback).pathname;
@@ -40,7 +40,7 @@ async function refusal(core: TestCore, start: string): Promise<string> {
 const iso = (ms: number) => new Date(ms).toISOString();
 
 describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
-  it("latest, and nothing at all: from now on", async () => {
+  it("latest, or no hub.start: from now on", async () => {
     await withCore(async (core) => {
       await core.publish(TOPIC, "1");
       assert.deepEqual(await received(core, "latest"), []);
@@ -57,7 +57,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
     });
   });
 
-  it("a time: what was published at it or after it, however it is written", async () => {
+  it("a time: everything published at that time or later, in any spelling of it", async () => {
     await withCore(async (core) => {
       await core.publish(TOPIC, "1");
       core.clock.advance(60_000);
@@ -80,7 +80,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
     });
   });
 
-  it("a deregistered topic's messages are not those of the one registered anew, however they are asked for", async () => {
+  it("no start reaches back to the messages before a deregister", async () => {
     await withCore(async (core) => {
       const { answer } = await core.publish(TOPIC, "old 1");
       await core.publish(TOPIC, "old 2");
@@ -93,7 +93,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
     });
   });
 
-  it("nor are they those of a topic that the subscribe itself makes", async () => {
+  it("no start reaches back to them either if the subscribe itself makes the topic anew", async () => {
     await withCore(async (core) => {
       const { answer } = await core.publish(TOPIC, "old 1");
       await core.publish(TOPIC, "old 2");

@@ -1,5 +1,5 @@
-// Idempotent publishing over HTTP (WIRE §1, A4.4), on both logs: what races, what crashes in between, and what another core
-// wrote, is one message.
+// Idempotent publishing over HTTP (WIRE §1, A4.4), on both logs: publishes with one key are one message, if they race, if a crash
+// comes between them, and if another core wrote one.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -24,7 +24,7 @@ const RETENTION_MS = 7 * 86_400_000;
 
 interface OnLog {
   readonly settings: Readonly<Record<string, string>>;
-  /** The log as another core has it; on the embedded one while the hub's core does not run. */
+  /** Opens the log as another core does; the embedded log only while the hub's core does not run. */
   readonly open: (hub: OwnHub) => Promise<Log>;
 }
 
@@ -39,7 +39,7 @@ async function missed(hub: OwnHub, topic: string, callback: Callback): Promise<s
   return (JSON.parse(reply.text) as { messages: { body: string }[] }).messages.map(({ body }) => body);
 }
 
-/** Resolves when a message published now has come, so that everything before it would have. */
+/** Resolves when a message published now has arrived: all earlier ones have arrived then. */
 async function bodiesOf(hub: OwnHub, topic: string, callback: Callback): Promise<string[]> {
   const id = await published(hub, topic, "last");
   const came = () => callback.deliveries.some(({ headers }) => headers["webhook-id"] === id);
@@ -119,7 +119,7 @@ function suite(name: string, on: () => OnLog): void {
     it("A4.4 publishes that a kill leaves unanswered are repeated without becoming two", async () => {
       const { topic, callback } = await reader();
       const keys = Array.from({ length: 40 }, (_, n) => `key ${n}`.replace(" ", "-"));
-      // An edge asks for 10 s: long enough for the core to come back.
+      // An edge tries for 10 s: long enough for the core to come back.
       const replies = keys.map((key) => keyed(hub, topic, key, key));
       await Promise.race(replies);
       await hub.kill("core");

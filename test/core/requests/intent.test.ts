@@ -9,7 +9,7 @@ import { resultOf } from "../../support/rigs/test-core.ts";
 
 describe("subscribing", { timeout: 60_000 }, () => {
   onSharedCore({}, (core) => {
-    it("§5.3 an intent is durable and to be verified; nothing is delivered before a good result", async () => {
+    it("§5.3 an intent is durable and waits for verification; nothing is delivered before a good result", async () => {
       const { topic, callback } = pair();
       const id = operationId();
       const { status, answer } = await core().operate({ kind: "intent", id, mode: "subscribe", topic, callback });
@@ -22,7 +22,7 @@ describe("subscribing", { timeout: 60_000 }, () => {
       assert.deepEqual(core().transport.to(new URL(callback).pathname), []);
     });
 
-    it("WIRE §2 a subscription begins where the log ended before its intent: what came after the yes is not missed", async () => {
+    it("WIRE §2 a subscription begins at the log's end before its intent: nothing published after the yes is missed", async () => {
       const { topic, callback } = pair();
       const id = operationId();
       await core().publish(topic, "before");
@@ -50,13 +50,13 @@ describe("subscribing", { timeout: 60_000 }, () => {
       await stateOf(core(), topic, callback);
       const third = await core().operate(intent);
       assert.deepEqual(third.answer, first.answer);
-      // Three more fit beside it: it waits once.
+      // It counts once among the four: three more fit.
       for (let n = 0; n < 3; n++) {
         assert.equal((await core().operate({ ...intent, id: operationId() })).status, 200);
       }
     });
 
-    it("WIRE §2 a fifth that waits is 429, and there is room again when one is closed", async () => {
+    it("WIRE §2 a fifth pending intent is 429, until one of the four is closed", async () => {
       const { topic, callback } = pair();
       const ids = Array.from({ length: 4 }, () => operationId());
       const ask = (id: string) => core().operate({ kind: "intent", id, mode: "subscribe", topic, callback });
@@ -73,7 +73,7 @@ describe("subscribing", { timeout: 60_000 }, () => {
       await eventually("room", async () => (await ask(operationId())).status === 200);
     });
 
-    it("an unsubscribe is verified like a subscribe, and one of an unknown pair changes nothing", async () => {
+    it("an unsubscribe is verified like a subscribe; that of an unknown pair changes nothing", async () => {
       const { topic, callback } = pair();
       await core().unsubscribe(topic, callback);
       assert.equal(await stateOf(core(), topic, callback), "not_found");
@@ -110,7 +110,7 @@ describe("subscribing", { timeout: 60_000 }, () => {
       assert.ok(left >= 70_000 && left < 75_000, `${left} ms are left of 100 s after 30 s`);
     });
 
-    it("a result of an intent that nobody made, or of another pair, changes nothing", async () => {
+    it("a result of an unknown intent, or of another pair, changes nothing", async () => {
       const { topic, callback } = pair();
       const id = operationId();
       await core().operate({ kind: "intent", id, mode: "subscribe", topic, callback });
@@ -120,7 +120,7 @@ describe("subscribing", { timeout: 60_000 }, () => {
       }
     });
 
-    it("A3.6 what has no result after a minute is verified by the core, which reads the challenge back", async () => {
+    it("A3.6 the core verifies an intent that has no result after a minute", async () => {
       await withCore({ clock: createClock() }, async (own) => {
         const { topic, callback } = pair();
         own.onCall = ({ url }) => ({

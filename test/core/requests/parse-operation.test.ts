@@ -6,7 +6,7 @@ import { operationId } from "../../support/rigs/core-rig.ts";
 import { events, onSharedCore, pair, stateOf } from "../../support/rigs/shared-core.ts";
 import { resultOf } from "../../support/rigs/test-core.ts";
 
-describe("§6.6 what comes in", { timeout: 60_000 }, () => {
+describe("§6.6 an operation from an edge", { timeout: 60_000 }, () => {
   onSharedCore({}, (core) => {
     const good = () => ({ id: operationId(), madeAt: core().clock.now(), ...pair() });
     const intent = () => ({ kind: "intent", mode: "subscribe", ...good() });
@@ -69,13 +69,13 @@ describe("§6.6 what comes in", { timeout: 60_000 }, () => {
       });
     }
 
-    it("a body that is no JSON, or of another shape, is 400", async () => {
+    it("a body that is not JSON, or has another shape, is 400", async () => {
       for (const body of ["", "{", "null", "[]", '"x"', "7", Buffer.from([0xff, 0xfe]), "{}"]) {
         assert.equal((await core().raw(body)).status, 400, String(body));
       }
     });
 
-    it("no JSON brings a 5xx, and what is accepted is folded", async () => {
+    it("no JSON causes a 5xx, and what is accepted is folded", async () => {
       const value = fc.oneof(
         { withCrossShrink: true },
         fc.jsonValue(),

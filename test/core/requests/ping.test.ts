@@ -16,7 +16,7 @@ describe("pings", { timeout: 60_000 }, () => {
       assert.deepEqual(core().calls.filter(({ url }) => url === topic), []);
     });
 
-    it("WIRE §1 with one that is active, expired or only waits: fetched; with one that ended: not", async () => {
+    it("WIRE §1 with a subscription that is active, expired or pending: fetched; with an ended one: not fetched", async () => {
       const [active, waiting, over] = [pair(), pair(), pair()];
       await core().subscribe(active.topic, active.callback);
       await core().operate({ kind: "intent", mode: "subscribe", ...waiting });
@@ -30,7 +30,7 @@ describe("pings", { timeout: 60_000 }, () => {
       assert.deepEqual(fetched(), [true, true, false]);
     });
 
-    it("WIRE §3 what a ping's fetch brings is delivered, once, with its own type", async () => {
+    it("WIRE §3 the fetched document is delivered once, with its own type", async () => {
       const { topic, callback } = pair();
       const path = new URL(callback).pathname;
       core().onCall = ({ url }) => ({

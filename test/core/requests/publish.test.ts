@@ -24,7 +24,7 @@ async function withCore(
   });
 }
 
-/** A frame with whatever head. */
+/** A frame with any head. */
 function sendFrame(core: TestCore, head: object, body: string) {
   return core.call(CORE_PATHS.messages, {
     method: "POST",
@@ -54,7 +54,7 @@ function gated(log: Log): Log & { release: () => void; waiting: () => number; mo
 }
 
 describe("WIRE §1 content", { timeout: 60_000 }, () => {
-  it("is answered with its id and cursor when it is durable, and delivered as it was", async () => {
+  it("is answered with its id and cursor when it is durable, and is delivered unchanged", async () => {
     await withCore({}, async (core) => {
       await core.subscribe(TOPIC, CALLBACK);
       const body = Uint8Array.from({ length: 256 }, (_, byte) => byte);
@@ -94,13 +94,13 @@ describe("WIRE §1 content", { timeout: 60_000 }, () => {
     });
   });
 
-  it("a body of the limit is taken, one of a byte more is 413", async () => {
+  it("a body as long as the limit is accepted, one that is a byte longer is 413", async () => {
     await withCore({ settings: { TIDINGS_MESSAGE_MAX_BYTES: "1000" } }, async (core) => {
       assert.equal((await core.publish(TOPIC, Buffer.alloc(1_000))).status, 200);
       const { status, refusal } = await core.publish(TOPIC, Buffer.alloc(1_001));
       assert.deepEqual([status, refusal.code], [413, "too_large"]);
       assert.equal(await core.log.end("messages", 0), 1);
-      // The limit is that of content, not of what the hub writes down about it.
+      // The limit is on content, not on the fields that the hub writes with it.
       await core.subscribe(TOPIC, `${CALLBACK}?${"x".repeat(2_000)}`);
     });
   });
@@ -166,7 +166,7 @@ describe("A4.4 content that an edge sends again", { timeout: 60_000 }, () => {
     });
   });
 
-  it("A4.4 over a restart: the log is read again, so that the next try is still the same message", async () => {
+  it("A4.4 over a restart: the log is read again, and the next try is the same message", async () => {
     await withDirectory(async (directory) => {
       const again = { id: operationId(), madeAt: Date.now() };
       let first;
@@ -182,7 +182,7 @@ describe("A4.4 content that an edge sends again", { timeout: 60_000 }, () => {
     });
   });
 
-  it("A4.4 two copies in the log, of two cores that did not know of each other: one is delivered", async () => {
+  it("A4.4 of two copies in the log, from two cores that did not know of each other, one is delivered", async () => {
     const transport = createScriptedTransport(() => "hold");
     await withDirectory(async (directory) => {
       const id = operationId();
@@ -258,7 +258,7 @@ describe("§6.7 a core that cannot keep up", { timeout: 60_000 }, () => {
     });
   }
 
-  it("a try that failed is no reason to refuse the next one with the same id", async () => {
+  it("after a failed try the next one with the same id is accepted", async () => {
     let fails = true;
     await withCore({
       wrap: (log) => ({

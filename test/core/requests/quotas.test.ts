@@ -45,14 +45,14 @@ const withCore = (settings: Record<string, string>, run: (core: TestCore, direct
     }
   });
 
-/** A place that was given up is there again once its end was folded. */
+/** Waits for a status: room is there again only after the fold of what made it. */
 const becomes = (status: number, ask: () => Promise<number>) =>
   eventually(`${status}`, async () => await ask() === status);
 
 describe("subscriptions per client", { timeout: 60_000 }, () => {
   const only = { ...LIMITS, TIDINGS_TOPICS_PER_CLIENT: "0" };
 
-  it("what is live or waits counts, a renewal is none, and another client's are another's", () =>
+  it("live and pending ones count; renewals, and those of other clients, do not", () =>
     withCore(only, async (core) => {
       const [alice, bob, nobody] = [as(core, ALICE), as(core, BOB), as(core, undefined)];
       assert.equal(await alice.subscribe("t", callbackOf(1)), 200);
@@ -80,7 +80,7 @@ describe("subscriptions per client", { timeout: 60_000 }, () => {
       assert.match(text, /^tidings_limited_total\{[^}]*limit="subscriptions"[^}]*\} 2$/m);
     }));
 
-  it("what has ended or did not verify makes room again; what is expired is kept, and so counts", () =>
+  it("ended and unverified ones make room again; an expired one is kept, and counts", () =>
     withCore({ ...only, TIDINGS_LEASE_MIN: "1" }, async (core) => {
       const alice = as(core, ALICE);
       for (const n of [1, 2, 3]) assert.equal(await alice.subscribe("t", callbackOf(n)), 200);
@@ -98,7 +98,7 @@ describe("subscriptions per client", { timeout: 60_000 }, () => {
       await becomes(429, () => alice.ask("t", callbackOf(6)));
     }));
 
-  it("of many at once just as many are let in as there is room for, and a restart forgets nothing", () =>
+  it("of many at once exactly as many are accepted as there is room for, and a restart forgets nothing", () =>
     withDirectory(async (directory) => {
       let core = await openTestCore({ directory, settings: only });
       const many = Array.from({ length: 40 }, (_, n) => as(core, ALICE).subscribe("t", callbackOf(n)));
@@ -123,7 +123,7 @@ describe("subscriptions per client", { timeout: 60_000 }, () => {
 describe("topics per client", { timeout: 60_000 }, () => {
   const only = { ...LIMITS, TIDINGS_SUBSCRIPTIONS_PER_CLIENT: "0" };
 
-  it("those it made count, by register, content and subscribe; one that is there makes none", () =>
+  it("topics count that a register, content or a subscribe made; an existing topic does not count again", () =>
     withCore(only, async (core) => {
       const [alice, bob, nobody] = [as(core, ALICE), as(core, BOB), as(core, undefined)];
       assert.equal(await alice.register("a"), 200);
@@ -149,7 +149,7 @@ describe("topics per client", { timeout: 60_000 }, () => {
       assert.equal(await alice.register("f"), 429);
     }));
 
-  it("of many at once just as many are made as there is room for, also by subscribes; a restart forgets nothing", () =>
+  it("of many at once exactly as many are made as there is room for, also by subscribes; a restart forgets nothing", () =>
     withDirectory(async (directory) => {
       let core = await openTestCore({ directory, settings: only });
       const alice = as(core, ALICE);

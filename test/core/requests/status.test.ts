@@ -34,7 +34,7 @@ async function withCore(
   });
 }
 
-/** Waits for a status that is known and as wanted. */
+/** Waits until the status is there and passes the test. */
 async function until(
   core: TestCore,
   what: string,
@@ -97,7 +97,7 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
     });
   });
 
-  it("topic and callback stand as the subscriber wrote them, whichever spelling is asked for", async () => {
+  it("topic and callback are spelled as the subscriber wrote them, not as the question does", async () => {
     await withCore({}, async (core) => {
       await core.subscribe("https://example.com/%7Euser", "http://127.0.0.1:9/%63allback");
       const status = await core.status(
@@ -185,7 +185,7 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
     });
   }
 
-  it("A4.5 what retention took before it was delivered is shown as a gap", async () => {
+  it("A4.5 messages that retention removed before their delivery are shown as a gap", async () => {
     await withCore(
       { TIDINGS_RETENTION: "1h", TIDINGS_PARK_AFTER: "10ms", TIDINGS_PROBE_INTERVAL: "1h" },
       async (core, again) => {

@@ -14,7 +14,7 @@ const REQUEST = {
   bodySha256: createHash("sha256").update("topic=t").digest("hex"),
 };
 
-/** Signed as WIRE §5 says, spelled out. */
+/** Signs as WIRE §5 says, written out. */
 function sign(request: Omit<SignedRequest, "signature">, secret = SECRET): SignedRequest {
   const text = `${request.method}\n${request.path}\n${request.query}\n${request.timestamp}\n${request.bodySha256}`;
   const base64 = createHmac("sha256", Buffer.from(secret, "utf8")).update(text, "utf8").digest("base64");
@@ -34,7 +34,7 @@ describe("WIRE §5 a subscriber's signature", () => {
     assert.equal(wrong(sign({ ...REQUEST, query: "" })), undefined);
   });
 
-  it("is the one that a plain HMAC of that text makes", () => {
+  it("is a plain HMAC of that text", () => {
     const signature = "v1=" +
       createHmac("sha256", "key").update("GET\n/messages\n\n1800000000\n" + "0".repeat(64)).digest("base64");
     const request = {
@@ -114,7 +114,7 @@ describe("WIRE §5 a subscriber's signature", () => {
     });
   }
 
-  it("is never that of a pair without a secret, also by an empty key, and says the same as of a wrong one", () => {
+  it("never counts for a pair without a secret, also under an empty key; the answer is that to a wrong one", () => {
     const said = new Set([
       wrongSignature(RIGHT, undefined, NOW),
       wrongSignature(sign(REQUEST, ""), undefined, NOW),
