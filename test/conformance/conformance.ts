@@ -1,4 +1,4 @@
-// The whole black box, for whatever hub a rig holds. Rows run side by side; the slow ones come first.
+// All black-box rows for the hub of a rig. Rows run at the same time; the slow ones start first.
 
 import { after, describe } from "node:test";
 import { deliveringRows } from "./delivering.ts";

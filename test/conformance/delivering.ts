@@ -1,4 +1,4 @@
-// CONFORMANCE §6: what is delivered, and what the answers to it mean.
+// CONFORMANCE §6: deliveries, and what their answers mean.
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -125,7 +125,7 @@ export function deliveringRows(rig: Rig): void {
   }
 
   row(rig, "H58 §7 the response's body is ignored, however long", async () => {
-    // A server of its own: a body without end must not be felt by other rows.
+    // The row has its own server, so that an endless body does not affect other rows.
     await using own = await openCallbackServer();
     const topic = topics.topic();
     const [flooding, babbling] = [own.callback(), own.callback()];
@@ -181,7 +181,7 @@ export function deliveringRows(rig: Rig): void {
     "H60 H61 §7 past the limit attempts become rare, the subscription stays, and everything arrives in order",
     async () => {
       const topic = rig.name();
-      // On an origin of its own, so that its failing lane takes nothing from the others.
+      // The row has an origin of its own, so that its failing lane takes no connections from others.
       await using own = await openCallbackServer();
       const callback = own.callback();
       callback.onDelivery = answer(500);

@@ -1,4 +1,4 @@
-// CONFORMANCE §8: the habits of PubSubHubbub 0.3 and 0.4 that real clients still have.
+// CONFORMANCE §8: habits of PubSubHubbub 0.3 and 0.4 that real clients still have.
 
 import assert from "node:assert/strict";
 import { answer } from "../support/servers/answers.ts";

@@ -1,4 +1,4 @@
-// CONFORMANCE §1 and §2, the rows about what a subscription request looks like and how it is answered.
+// CONFORMANCE §1 and §2, the rows on the form of a subscription request and its answer.
 
 import assert from "node:assert/strict";
 import { after, answer, cut, hang } from "../support/servers/answers.ts";
@@ -205,7 +205,7 @@ export function requestRows(rig: Rig): void {
   );
 
   row(rig, "H26 §5.1.2 the answer does not depend on what verification will say", async () => {
-    // A server of its own: connections that hang must not be felt by other rows.
+    // The row has its own server, so that hanging connections do not affect other rows.
     await using own = await openCallbackServer();
     const [hanging, missing, slow, cutting] = [own.callback(), own.callback(), own.callback(), own.callback()];
     hanging.onChallenge = hang();

@@ -1,5 +1,5 @@
-// What the rows run on: a hub, a publisher's site, and subscribers, all of them shared by rows that run side by side. A row
-// has its own topics and callbacks, so that it sees nothing of the others.
+// What the rows run on: a hub, a publisher's site, and subscribers, shared by rows that run at the same time. A row has its own
+// topics and callbacks, so that it sees nothing of the others.
 
 import assert from "node:assert/strict";
 import { it } from "node:test";
@@ -17,7 +17,7 @@ export interface Rig {
   readonly callbacks: CallbackServer;
   /** A second hub of ours with TOPIC_REGISTRATION=required, SIGNATURE=sha1 and COMPACT_JSON=compact/events; the same one for every row. */
   variant(): Promise<HubUnderTest>;
-  /** A topic name that is no URL and that no other row has. */
+  /** A topic name that is not a URL and that no other row has. */
   name(): string;
   close(): Promise<void>;
 }
@@ -66,7 +66,7 @@ export async function update(rig: Rig, topic: Topic, document: TopicDocument, pi
   await eventually(`a fetch of ${topic.url}`, () => topic.fetches.length > before && topic.fetches.at(-1)?.endedAt);
 }
 
-/** Nothing more is delivered to these callbacks for a while. What came before is for the row to compare, after this. */
+/** Checks that nothing more is delivered to these callbacks for a while. Then the row compares what came before. */
 export async function quiet(callbacks: readonly Callback[], forMs = 400): Promise<void> {
   const counts = callbacks.map((callback) => callback.deliveries.length);
   await never(

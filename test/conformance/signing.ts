@@ -10,7 +10,7 @@ import type { Rig } from "./rig.ts";
 
 const HEX_LENGTH: Readonly<Record<string, number>> = { sha1: 40, sha256: 64, sha384: 96, sha512: 128 };
 
-/** H64 and H65 in one: the form, and the HMAC worked out again over the bytes that came. */
+/** H64 and H65: the signature's form, and its HMAC computed again over the bytes that came. */
 function assertSigned(delivery: Recorded | undefined, secret: string): void {
   const signature = String(delivery?.headers["x-hub-signature"]);
   assert.match(signature, /^(sha1|sha256|sha384|sha512)=[0-9a-f]+$/);

@@ -1,4 +1,4 @@
-// CONFORMANCE §1, the rows about what a subscription is: its key, its callback's URL, and how a later request overrides it.
+// CONFORMANCE §1, the rows on a subscription's key, its callback's URL, and how a later request overrides it.
 
 import assert from "node:assert/strict";
 import { answer, echo } from "../support/servers/answers.ts";
@@ -9,7 +9,7 @@ import { hubSignature } from "../support/signatures.ts";
 import { bodies, quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 
-/** A moment in which a hub that takes a failed verification for a good one would do so. */
+/** A hub that takes a failed verification for a good one would do so within this time. */
 const WRONG_STEP_MS = 300;
 
 export function subscriptionRows(rig: Rig): void {
@@ -120,7 +120,7 @@ export function subscriptionRows(rig: Rig): void {
     await update(rig, two, { body: "two" });
     await callback.delivered(2);
     await unsubscribed(hub, one.url, callback);
-    // Somebody else still wants the first topic, so that it is fetched at all.
+    // Another subscription keeps the first topic fetched.
     const witness = callbacks.callback();
     await subscribed(hub, one.url, witness);
     await update(rig, one, { body: "one again" });
@@ -135,7 +135,7 @@ export function subscriptionRows(rig: Rig): void {
     const path = "/callback/h14";
     const here = callbacks.callback({ path, query: "who=1" });
     const other = callbacks.callback();
-    // Both queries on one path: the server's last route for it sees both.
+    // Both queries have one path; the server's last route for it sees both.
     await subscribed(hub, topic.url, here);
     const there = callbacks.callback({ path, query: "who=2" });
     await subscribed(hub, topic.url, there);
@@ -242,7 +242,7 @@ export function subscriptionRows(rig: Rig): void {
   );
 }
 
-/** The hex of a signature, by the method that the delivery itself names. */
+/** The hex of a signature with the method that the delivery names. */
 function hubSignatureHex(secret: string, delivery: { headers: Record<string, unknown> } | undefined, body: string) {
   const method = String(delivery?.headers["x-hub-signature"]).split("=")[0] ?? "";
   return hubSignature(secret, Buffer.from(body), method).split("=")[1];

@@ -207,7 +207,7 @@ describe("conformance with tokens, a real identity provider", { concurrency: 8 }
       await own.rotate();
       const unknown = await token();
       own.away = true;
-      // It asks again when the cooldown is over, and then knows that it cannot know.
+      // The edge asks again after the cooldown, gets no answer, and says so.
       const reply = await eventually("503", async () => {
         const answer = await registerAt(unknown);
         return answer.status === 503 && answer;

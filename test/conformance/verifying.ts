@@ -51,7 +51,7 @@ export function verifyingRows(rig: Rig): void {
     await witness.delivered(1);
     const challenge = await callback.challenged();
     if (!hub.ours) return assert.equal(callback.deliveries.length, 0);
-    // WIRE §2: it begins before the challenge went out, so what came while it thought is not lost.
+    // WIRE §2: the subscription begins before the challenge, so messages during the verification are not lost.
     const [delivery] = await callback.delivered(1);
     assert.ok((delivery?.at ?? 0) >= (challenge.endedAt ?? Infinity), "delivered before the answer");
   });
@@ -111,7 +111,7 @@ export function verifyingRows(rig: Rig): void {
     }
   });
 
-  /** Whether a subscribe whose challenge is answered so gets what is published then. A witness says when to look. */
+  /** Whether a subscribe whose challenge is answered like this gets the next message. A second subscription shows when to look. */
   const assertVerification = async (onChallenge: Responder, verifies: boolean, challenges = 1) => {
     const topic = topics.topic();
     const [callback, witness] = [callbacks.callback(), callbacks.callback()];

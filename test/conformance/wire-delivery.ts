@@ -1,4 +1,4 @@
-// WIRE §3: the headers of a delivery, exactly.
+// WIRE §3: the exact headers of a delivery.
 
 import assert from "node:assert/strict";
 import { answer, echo, script } from "../support/servers/answers.ts";

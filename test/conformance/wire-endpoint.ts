@@ -1,4 +1,4 @@
-// WIRE §1: the hub endpoint's paths and methods, how requests are taken apart, and the answers to topic registration.
+// WIRE §1: the hub endpoint's paths and methods, how requests are parsed, and the answers to topic registration.
 
 import assert from "node:assert/strict";
 import { eventually } from "../support/eventually.ts";
@@ -20,7 +20,7 @@ import type { Rig } from "./rig.ts";
 
 const FORM_TYPE = "application/x-www-form-urlencoded";
 
-/** An answer of the hub.* kind: a form that says accepted. */
+/** Checks the legacy answer to a hub.* request: a form that says accepted. */
 export function assertAccepted(reply: Reply, status: number): void {
   assert.equal(reply.status, status, reply.text);
   assert.ok((reply.headers["content-type"] ?? "").startsWith(FORM_TYPE), reply.headers["content-type"]);
@@ -152,7 +152,7 @@ export function endpointRows(rig: Rig): void {
     assertAccepted(await publish(required, name, { body: "x", contentType: "text/plain" }), 200);
     assert.equal((await ping(required, topic.url)).status, 204);
     assertAccepted(await post(required, { "hub.mode": "deregister", "hub.topic": name }), 200);
-    // A3.11: that a topic exists may be known for a second too long; that it does not is never said wrongly.
+    // A3.11: a core may know an ended topic for a second too long, but never says wrongly that one does not exist.
     const denied = await eventually("a publish that is not accepted", async () => {
       const reply = await publish(required, name, { body: "x", contentType: "text/plain" });
       return reply.status !== 200 && reply;

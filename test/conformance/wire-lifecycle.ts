@@ -249,7 +249,7 @@ export function lifecycleRows(rig: Rig): void {
         "a cursor beyond the first message",
         (status) => status.cursor !== fresh?.cursor && status.lag === 0,
       );
-      // It means everything after that message; whether it names that one or a later one is the hub's own matter.
+      // The cursor means everything after that message; it may name that message or a later one.
       await published(hub, topic, "after the cursor");
       const follower = callbacks.callback();
       await subscribed(hub, topic, follower, { "hub.start": String(cursor) });

@@ -1,4 +1,4 @@
-// WIRE §5: what a subscriber missed can be had, page by page or as events, and only by whom it is for.
+// WIRE §5: a subscriber, and only it, can get its missed messages page by page or as events.
 
 import assert from "node:assert/strict";
 import { answer, script } from "../support/servers/answers.ts";
@@ -29,7 +29,7 @@ export function missedRows(rig: Rig): void {
   const wire = (title: string, run: () => Promise<void>) => row(rig, title, run, "wire");
   const settings = (title: string, run: () => Promise<void>) => row(rig, title, run, "settings");
 
-  /** A subscriber that is down: it has confirmed, and answers every delivery with 503. */
+  /** A subscriber that has confirmed and answers every delivery with 503. */
   async function down(topic: string, more: Readonly<Record<string, string>> = {}): Promise<Callback> {
     const callback = callbacks.callback();
     callback.onDelivery = answer(503);
@@ -131,7 +131,7 @@ export function missedRows(rig: Rig): void {
     // A clock that is a little ahead of the hub's.
     const soon = new Date(Date.now() + 60_000).toISOString();
     assert.deepEqual((await missedOf(hub, topic, callback.url, { since: soon })).messages, []);
-    // Both: the later one counts, so that a reader may keep what it began with.
+    // If both are given, the later one counts, so that a reader may keep its first parameter.
     const both = await missedOf(hub, topic, callback.url, { since: ALWAYS, after: two!.cursor });
     assert.deepEqual(texts(both.messages), ["three"]);
   });
@@ -227,7 +227,7 @@ export function missedRows(rig: Rig): void {
       }
       await published(hub, topic, "while nobody reads");
       using again = await openEvents(hub, topic, callback.url, {
-        // A reader of events keeps its URL, so what it says itself wins.
+        // A reader of events keeps its URL, so its Last-Event-ID wins.
         more: { since: ALWAYS },
         headers: { "last-event-id": seen[3]!.id },
       });
@@ -317,7 +317,7 @@ export function missedRows(rig: Rig): void {
   });
 
   wire("WIRE §5 a signature that is right is as good as none in `open`, and one that is wrong is 401", async () => {
-    // What encodeURIComponent leaves as it is, and a URL parser might not.
+    // Characters that encodeURIComponent keeps and a URL parser may change.
     const topic = `${rig.name()} it's (a) *test*!~`;
     const callback = await down(topic, { "hub.secret": "sécret" });
     const without = await down(topic);
@@ -389,7 +389,7 @@ export function missedRows(rig: Rig): void {
       assert.deepEqual((await deadLettersOf(hub, topic, callback.url, { after })).deadLetters, []);
     }
     assert.deepEqual((await deadLettersOf(hub, topic, other.url)).deadLetters, []);
-    // A place in one list names nothing in another, and is no message.
+    // A place in one list is not valid in another list, and is not a cursor.
     const pair = { topic, callback: other.url };
     assert.match((await ask(hub, "/dead-letters", pair, { after: page.next })).text, /^after .* another topic/);
     assert.match((await ask(hub, "/messages", pair, { after: page.next })).text, /^after .* another topic/);
@@ -495,7 +495,7 @@ export function missedRows(rig: Rig): void {
   });
 }
 
-/** The same text but for the lowest bit of what its 6th character from the end stands for. */
+/** The text with the lowest bit of its 6th base64 digit from the end flipped. */
 function flipBit(text: string): string {
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   const at = text.length - 6;

@@ -1,4 +1,4 @@
-// WIRE §5: a subscriber moves its own position, forward by ack, back or on by resume.
+// WIRE §5: a subscriber moves its position: forward by ack, back or forward by resume.
 
 import assert from "node:assert/strict";
 import { answer } from "../support/servers/answers.ts";

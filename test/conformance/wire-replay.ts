@@ -30,7 +30,7 @@ export function replayRows(rig: Rig): void {
   const keyed = (parameters: Readonly<Record<string, string>>, key: string): Promise<Reply> =>
     replay(parameters, { "idempotency-key": key });
 
-  /** A subscription that refused what says "bad", so that each is a dead letter. */
+  /** A subscription that refused every "bad" message, so that each is a dead letter. */
   async function withDeadLetters(bad: readonly string[], more: Readonly<Record<string, string>> = {}) {
     const topic = rig.name();
     const callback = callbacks.callback();
@@ -93,7 +93,7 @@ export function replayRows(rig: Rig): void {
     const key = newKey();
     const replies = await Promise.all(Array.from({ length: 8 }, () => keyed({ ...pair, id: ids[0]! }, key)));
     assert.deepEqual(replies.map(({ status }) => status), Array.from({ length: 8 }, () => 200));
-    // Refused again, it stays a dead letter: after so many attempts as the first time, once.
+    // If it is refused again, it stays one dead letter, after as many attempts as the first time.
     await eventually("its attempts", () => callback.deliveries.length === seen + 5, { deadlineMs: 20_000 });
     assert.equal((await keyed({ ...pair, id: ids[0]! }, key)).status, 200);
     const other = await keyed({ ...pair, id: ids[1]! }, key);

@@ -1,4 +1,4 @@
-// WIRE §3 and §4: what an answer to a delivery brings, in what time, and what is never skipped.
+// WIRE §3 and §4: what each answer to a delivery causes and when; no message is ever skipped.
 
 import assert from "node:assert/strict";
 import { answer, cut, hang, script } from "../support/servers/answers.ts";
@@ -134,7 +134,7 @@ export function retryingRows(rig: Rig): void {
     await statusUntil(hub, topic, callback.url, "gone", ({ state }) => state === "gone");
     await quiet([callback]);
     assert.deepEqual(bodies(callback), ["one", "one"]);
-    // Whoever said 410 may subscribe anew: a new life, with nothing from before.
+    // A subscriber that answered 410 may subscribe anew: the new life has no message from before.
     callback.onDelivery = answer(204);
     await subscribed(hub, topic, callback);
     await published(hub, topic, "four");

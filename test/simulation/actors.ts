@@ -1,5 +1,5 @@
-// Those who use the hub: subscribers who subscribe, renew, unsubscribe, are gone, come back, ack and resume; publishers; whoever
-// registers and deregisters. Each does one thing after the other, at times and of a kind that the seed decides.
+// The users of a simulated hub: subscribers that subscribe, renew, unsubscribe, answer 410, come back, ack and resume;
+// publishers; registrars of topics. Each does one thing after the other; the seed decides what and when.
 import type { OperationAnswer } from "../../shared/core-api.ts";
 import { sealedFor } from "../support/keys.ts";
 import type { Books, Pair } from "./books.ts";
@@ -16,25 +16,25 @@ export interface Actors {
   readonly books: Books;
   readonly subscribers: Subscribers;
   readonly plan: Plan;
-  /** Everybody stops doing things. */
+  /** Whether all actors stop. */
   readonly isOver: () => boolean;
 }
 
 const MANNERS: readonly Manner[] = ["well", "well", "slow", "failing", "refusing", "hanging", "down", "deaf"];
 
-/** One subscriber: a pair of topic and callback. Resolves when it has stopped doing things. */
+/** One subscriber of a pair of topic and callback. Resolves when it has stopped. */
 export async function subscriber(pair: Pair, actors: Actors, random: Random): Promise<void> {
   const { machine, edge, books, subscribers, plan, isOver } = actors;
   const secrets: string[] = [];
   subscribers.secrets.set(pair, secrets);
   let subscribed = false;
 
-  /** Returns whether the hub holds it for verified. */
+  /** Resolves to whether the hub has verified it. */
   async function intend(mode: "subscribe" | "unsubscribe"): Promise<boolean> {
     const id = edge.newId();
     const { topic, callback } = pair;
     const secret = `${pair.name}-${secrets.length}`;
-    // Known to the subscriber before the hub may use it.
+    // The subscriber knows the secret before the hub may use it.
     if (mode === "subscribe") secrets.push(secret);
     const sealed = await sealedFor(topic, callback, secret);
     books.sealed.set(sealed, secret);
@@ -47,7 +47,7 @@ export async function subscriber(pair: Pair, actors: Actors, random: Random): Pr
     const answer = await edge.operate({ kind: "intent", mode, topic, callback, ...more }, id);
     if (answer?.status !== 200 || !(answer.body as OperationAnswer & { kind: "intent" }).verify) return false;
     if (random.chance(plan.edgesDie)) {
-      // The edge that was to verify it is gone: the owner does so after 60 s (A3.6).
+      // A3.6: the edge that should verify it is gone, so the owner does so after 60 s.
       await machine.sleep(65_000);
       return true;
     }
@@ -58,12 +58,12 @@ export async function subscriber(pair: Pair, actors: Actors, random: Random): Pr
     const elapsedMs = Math.ceil(machine.now - challengedAt);
     const result = await edge.operate({ kind: "result", intent: id, mode, topic, callback, verified, elapsedMs });
     if (result?.status !== 200 || !verified) return false;
-    // A3.11: whoever is asked next knows it too.
+    // A3.11: any core that is asked next knows it too.
     if (mode === "subscribe") await edge.status(pair, plan.deregisters === 0);
     return true;
   }
 
-  /** Answers 410 until the hub says that it knows. */
+  /** Answers 410 until the hub's status shows it. */
   async function beGone(): Promise<void> {
     subscribers.manners.set(pair, "gone");
     while (!isOver()) {
@@ -111,7 +111,7 @@ export async function subscriber(pair: Pair, actors: Actors, random: Random): Pr
   }
 }
 
-/** Publishes to one topic, some of it with keys, some of those twice. */
+/** Publishes to one topic: some messages have keys, and some of those are sent twice. */
 export async function publisher(topic: string, actors: Actors, random: Random): Promise<void> {
   const { machine, edge, plan, isOver } = actors;
   const keys: { key: string; body: string }[] = [];
@@ -120,7 +120,7 @@ export async function publisher(topic: string, actors: Actors, random: Random): 
   const { required } = plan;
   if (required) await edge.operate({ kind: "register", topic });
   while (!isOver()) {
-    // In bursts, with silence between.
+    // Bursts, with silence between them.
     await machine.sleep(random.chance(0.05) ? random.between(500, 4_000) : random.delay(plan.publishMs));
     const body = `${topic} ${++count}`;
     let sent: Promise<void>;
@@ -133,20 +133,20 @@ export async function publisher(topic: string, actors: Actors, random: Random): 
       keys.push({ key, body });
       sent = edge.publish(topic, body, key, required);
     }
-    // Through another core, perhaps, before the first is answered.
+    // The second may go through another core, before the first is answered.
     if (random.chance(plan.keyed / 4)) {
       const key = `twice-${count}`;
       sent = Promise.all([body, body].map((body) => edge.publish(topic, body, key, required))).then(() => {});
     }
     waiting.add(sent);
     void sent.finally(() => waiting.delete(sent));
-    // Some wait for each answer, some do not.
+    // Some publishes wait for all answers, some do not.
     if (random.chance(0.5) || waiting.size > 20) await Promise.all(waiting);
   }
   await Promise.all(waiting);
 }
 
-/** Now and then ends a topic, which begins anew with what is published next. */
+/** Sometimes ends a topic; the next publish begins it anew. */
 export async function registrar(topic: string, actors: Actors, random: Random): Promise<void> {
   const { machine, edge, plan, isOver } = actors;
   await edge.operate({ kind: "register", topic });

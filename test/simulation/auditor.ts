@@ -1,4 +1,4 @@
-// Judges a run by what the outside wrote down and what the log says: the properties of ARCHITECTURE §6, one by one.
+// Judges a run by the books of the outside and by the log: the properties of ARCHITECTURE §6, one by one.
 import { isDelivered, isRefused } from "../support/load/manner.ts";
 import type { Attempt, Books, Pair } from "./books.ts";
 import { type Evidence, gather, type Message } from "./evidence.ts";
@@ -25,24 +25,24 @@ export interface Violation {
   readonly what: string;
 }
 
-/** What an owner that is well may take to fold, beside what the network takes (§6.5). */
+/** §6.5: how long an owner without a fault may take to fold, besides the network's time. */
 const FOLD_MS = 1_000;
-/** A3.4: of the session's 10 s. */
+/** A3.4: an owner sends for this long after its last confirmed heartbeat; a session is 10 s. */
 const CONFIRMED_WITHIN_MS = 8_000;
-/** And one after a process died, slept or was cut off. */
+/** §6.5: how long an owner may take to fold after a process died, slept or was cut off. */
 const RECOVERY_MS = 15_000;
-/** What follows of a fault that is over: connections made anew, a group that has not met yet. */
+/** How long the effects of a fault last: new connections, a group that is not complete yet. */
 const RIPPLE_MS = 5_000;
-/** Of what a leaving owner waits for, with some room. */
+/** A leaving owner waits a little longer than this for answers. */
 const ANSWERS_WITHIN_MS = 800;
-/** What was answered longer before a crash than this is written (A3.1). */
+/** A3.1: what was answered this long before a crash is in a checkpoint. */
 const CHECKPOINT_MS = 3_000;
 
 export interface Case {
   readonly books: Books;
   readonly broker: Broker;
   readonly plan: Plan;
-  /** When everything was well again, and had been for long enough. */
+  /** When the run ended; all faults had been over for long enough. */
   readonly now: number;
 }
 
@@ -64,7 +64,7 @@ export function audit(one: Case): Violation[] {
   return violations;
 }
 
-/** Pairs that have not yet had all they are owed: for whoever waits for the end of a run. */
+/** How many messages are still owed to all pairs; a run waits until there are none. */
 export function owed(one: Pick<Case, "books" | "broker">): number {
   const evidence = gather(one.broker, one.books);
   let count = 0;
@@ -76,7 +76,7 @@ export function owed(one: Pick<Case, "books" | "broker">): number {
   return count;
 }
 
-/** What became of one pair, and what was broken meanwhile, line by line in the order of time: for people. */
+/** What happened to one pair, and the faults meanwhile, line by line in the order of time, for people. */
 export function storyOf({ books, broker }: Case, name: string): string[] {
   const evidence = gather(broker, books);
   const pair = books.pairs.find((pair) => pair.name === name);
@@ -120,7 +120,7 @@ function judgeAnswers(books: Books, evidence: Evidence, say: Say): void {
   }
 }
 
-/** The hub and the auditor hold the same for true in the end. */
+/** In the end, the hub's record of a pair agrees with the auditor's account. */
 function judgeState(pair: Pair, account: Account, evidence: Evidence, say: Say): void {
   const record = evidence.last(pair);
   const life = account.lives.at(-1);
@@ -129,7 +129,7 @@ function judgeState(pair: Pair, account: Account, evidence: Evidence, say: Say):
     : record.phase === "active" || record.phase === "expired"
     ? "live"
     : record.phase;
-  // One that never verified is forgotten after a while.
+  // The hub forgets a pair that never verified after a while.
   if (account.phase === "pending" && phase === "none") return;
   const problem = phase !== account.phase
     ? `it is ${phase}, and ought to be ${account.phase}`
@@ -165,12 +165,12 @@ function judgeAttempts(pair: Pair, account: Account, evidence: Evidence, one: Ca
       continue;
     }
     const next = life.verified[life.verified.indexOf(verified) + 1];
-    // A second of the broker's clock, whose times are whole milliseconds.
+    // The broker's times are whole milliseconds.
     if (startedAt < verified.time - 1) say("wrong secret", `${name} came before ${secret} verified`);
     if (attempt.confirmedAgo > CONFIRMED_WITHIN_MS + slack(one.plan)) {
       say("a sleeper sends", `${name}, unconfirmed for ${Math.round(attempt.confirmedAgo)} ms`);
     }
-    // A3.2: what stood in the log when it took the shard it has folded before anything else.
+    // A3.2: a core that takes a shard first folds what stood in the log.
     const took = taken.findLast(({ time }) => time <= startedAt);
     const knew = (time: number) => took !== undefined && took.process === attempt.process && time < took.time;
     if (next !== undefined && (knew(next.time) || startedAt > foldedBy(next.time, one))) {
@@ -200,41 +200,41 @@ function lifeOf({ lives }: Account, { secret }: Attempt): Life | undefined {
   return lives.find(({ verified }) => verified.some((one) => one.secret === secret));
 }
 
-/** §6.2: only after a crash, a stopped process, or where it was asked for. */
+/** §6.2: a message may come again only after a crash or a stop, or if the subscriber asked for it. */
 function mayRepeat(
   before: Attempt,
   again: Attempt,
   { life, taken, books, plan }: Case & { life: Life; taken: ReturnType<Evidence["taken"]> },
 ): boolean {
-  // It was on its way again before the answer was heard.
+  // The repeat was under way before the core heard the answer.
   if (again.startedAt < before.heardAt!) return true;
   const resumed = life.moves.some(({ kind, time, to }) =>
     kind === "resume" && to !== undefined && to <= again.offset && time <= again.startedAt &&
     time >= before.startedAt - RECOVERY_MS
   );
   if (resumed) return true;
-  // What it heard it writes with its next checkpoint, unless it is gone, or cut off, by then.
+  // The core writes an answer with its next checkpoint, unless it is dead or cut off by then.
   const written = before.heardAt! + CHECKPOINT_MS + slack(plan);
   const hit = books.faults.some(({ kind, from, to }) =>
     concerns(kind, before.core) && from <= Math.min(written, again.startedAt) && to + RIPPLE_MS >= before.heardAt!
   );
-  // Where its shard moved in peace, only what was not answered in time (A3.3); where connections break, it is no peace.
+  // A3.3: if its shard moved without a fault, only messages that were not answered in time may repeat. A broken connection is a fault.
   const late = plan.breaks > 0 || before.heardAt! - before.startedAt > ANSWERS_WITHIN_MS;
   return hit || (late && taken.some(({ time }) => time > before.startedAt && time <= again.startedAt));
 }
 
-/** A core's own faults, and those of the brokers that all depend on. */
+/** Whether a fault is this core's own, or one of the brokers that all cores depend on. */
 function concerns(kind: string, core: string): boolean {
   const [what, who] = kind.split(" ");
   return what === "stall" || (who === core && what !== "leave");
 }
 
-/** What the network of this run may take beside. */
+/** The time that the network of this run may take on top. */
 function slack(plan: Plan): number {
   return plan.networkMs * 100 + plan.lagMs * 2 + plan.busyMs * 200 + (plan.breaks > 0 ? 5_000 : 0);
 }
 
-/** §6.5: when an owner must have folded what stood in the log at a time. */
+/** §6.5: when an owner must have folded what stood in the log at `time`. */
 function foldedBy(time: number, { books, plan }: Case): number {
   let by = time + FOLD_MS + slack(plan);
   for (let longer = true; longer;) {
@@ -248,7 +248,7 @@ function foldedBy(time: number, { books, plan }: Case): number {
   return by;
 }
 
-/** §6.1, §6.3, and that nothing is left over: of one life. */
+/** Judges one life: §6.1, §6.3, and that nothing is still owed. */
 function judgeLife(pair: Pair, life: Life, evidence: Evidence, one: Case, say: Say): void {
   const attempts = pair.attempts
     .filter(({ secret }) => life.verified.some((verified) => verified.secret === secret))
@@ -259,7 +259,7 @@ function judgeLife(pair: Pair, life: Life, evidence: Evidence, one: Case, say: S
     for (const { offset, startedAt, core } of attempts) {
       if (tried.has(offset)) continue;
       tried.add(offset);
-      // Given up is at once, and only later in the log.
+      // A lane goes on at once after it gives a message up; the dead letter is in the log later.
       const before = undone(pair, life, evidence, startedAt, "refused");
       const missing = before.find((message) => message.offset < offset);
       if (missing !== undefined) {
@@ -271,7 +271,7 @@ function judgeLife(pair: Pair, life: Life, evidence: Evidence, one: Case, say: S
       }
     }
   }
-  // What ended is owed nothing; what is behind the furthest was passed over.
+  // A life that ended is owed nothing. Undelivered messages before the furthest delivered one were skipped.
   const ended = life.ended !== undefined;
   const over = life.verified.at(-1)!.expiresAt <= one.now;
   const concurrent = life.verified.some(({ concurrency }) => concurrency > 1);
@@ -284,7 +284,7 @@ function judgeLife(pair: Pair, life: Life, evidence: Evidence, one: Case, say: S
   }
 }
 
-/** The messages of a life that were not done by a time: neither taken, nor given up, nor acknowledged or passed by a resume. */
+/** The messages of a life that were not done by a time: not delivered, given up, acknowledged or passed by a resume. */
 function undone(pair: Pair, life: Life, evidence: Evidence, by: number, givenUp: "in the log" | "refused"): Message[] {
   const done = new Set<number>();
   const refusals = new Map<number, number>();

@@ -1,5 +1,5 @@
-// What happened in a run, written down by those outside of the hub: publishers, subscribers, and who broke what. The auditor
-// judges by these and by the log; nothing here is known from the code under test.
+// The books of a simulated run: what publishers and subscribers saw, and each fault. The auditor judges by these and by the log.
+// Nothing here comes from the code under test.
 
 export interface Pair {
   readonly name: string;
@@ -13,21 +13,21 @@ export interface Attempt {
   readonly pair: Pair;
   readonly core: string;
   readonly startedAt: number;
-  /** The message's place, by its cursor. */
+  /** The message's partition and offset, by its cursor. */
   readonly partition: number;
   readonly offset: number;
   readonly id: string;
   readonly body: string;
-  /** The secret it was signed with; undefined: none that the subscriber ever gave. */
+  /** The secret it was signed with; undefined if it is none of the subscriber's. */
   readonly secret: string | undefined;
-  /** When the subscriber answered, and what; undefined: it never did. */
+  /** When the subscriber answered, and what; undefined if it never did. */
   answeredAt?: number;
   status?: number;
-  /** Which life of the core. */
+  /** The number of the core's life. */
   readonly process: number;
-  /** How long ago the core sent the last heartbeat that was answered, ms. */
+  /** How long before this the core had sent its last confirmed heartbeat, ms. */
   readonly confirmedAgo: number;
-  /** When the core heard it. */
+  /** When the core heard the answer. */
   heardAt?: number;
 }
 
@@ -37,13 +37,13 @@ export interface Published {
   readonly key: string | undefined;
   readonly id: string;
   readonly sentAt: number;
-  /** When it was answered 2xx, with what. */
+  /** When the publish was answered 2xx, and the answer. */
   ackedAt?: number;
   cursor?: string;
   messageId?: string;
 }
 
-/** Something that was broken, from when to when; `to` is Infinity while it lasts. */
+/** A fault, from its start to its end; `to` is Infinity while it lasts. */
 export interface Fault {
   readonly kind: string;
   readonly from: number;
@@ -60,19 +60,19 @@ export class Books {
   readonly pairs: Pair[] = [];
   readonly published: Published[] = [];
   readonly faults: Fault[] = [];
-  /** Operations that were answered 200, by id: each must be in the log. */
+  /** Operations that were answered 200: each must be in the log. */
   readonly accepted: Accepted[] = [];
-  /** Intents whose challenge a core's own GET was answered with, and when. */
+  /** The challenges that a core itself sent, and when they were answered. */
   readonly challenged: { readonly callback: string; readonly mode: string; readonly at: number }[] = [];
-  /** Processes that said they must end. */
+  /** Processes that reported a fatal error. */
   readonly fatal: { readonly core: string; readonly at: number; readonly error: Error }[] = [];
-  /** Answers that cannot be true, whatever was going on. */
+  /** Answers that are wrong in every case. */
   readonly wrongAnswers: string[] = [];
-  /** Who left a mark, by what it wrote: which life of a core (A3.2). */
+  /** A3.2: by the value of an owner's mark in the log, the number of the core's life that wrote it. */
   readonly marks = new Map<string, number>();
-  /** Secrets as they stand in the log, and what they are. */
+  /** By the sealed secret in the log, the secret itself. */
   readonly sealed = new Map<string, string>();
-  /** What nobody caught. */
+  /** Errors that nobody caught. */
   readonly uncaught: unknown[] = [];
   readonly #byCallback = new Map<string, Pair>();
 

@@ -1,5 +1,5 @@
-// A whole core in a simulated process: the real log adapter over simulated brokers, and everything above it. Started, stopped,
-// woken and killed as often as a run wants; its replica's file stays where it was.
+// A whole core in a simulated process: the real log adapter over simulated brokers, and everything above it. A run starts, stops,
+// wakes and kills it as often as it wants. The replica's file stays.
 import { join } from "node:path";
 import { openKafkaLog } from "../../core/log/kafka/kafka-log.ts";
 import type { Log } from "../../core/log/log.ts";
@@ -50,13 +50,13 @@ export interface CoreProcessOptions {
   readonly transport: (link: Link, name: string) => Transport;
   readonly outbound: (link: Link) => Outbound;
   readonly sabotage: Sabotage;
-  /** Who left which mark. */
+  /** By the value of an owner's mark, the number of the life that wrote it. */
   readonly marks: Map<string, number>;
-  /** It says that it must end; it is dead by now. */
+  /** The core reported a fatal error; the process is dead. */
   readonly onFatal: (core: CoreProcess, error: Error) => void;
 }
 
-/** One life of a core; another is another object in the same directory. */
+/** One life of a core. The next life is another object with the same directory. */
 export class CoreProcess {
   readonly name: string;
   readonly process: SimProcess;
@@ -65,10 +65,10 @@ export class CoreProcess {
   #core: Core | undefined;
   #log: Log | undefined;
   readonly #sessions: Sessions;
-  /** Requests without an answer: their connections break when it dies. */
+  /** Requests without an answer; their connections break when the process dies. */
   readonly #asked = new Set<() => void>();
   ready = false;
-  /** Asked to end. */
+  /** Whether it was asked to end. */
   leaving = false;
 
   constructor(options: CoreProcessOptions) {
@@ -112,7 +112,7 @@ export class CoreProcess {
         connect: (options) => createSimCluster(this.link, options),
       }),
     );
-    // Without a signal: who leaves closes the log.
+    // No signal: a core that leaves closes the log itself.
     const { log, started } = bePatient(opened, new AbortController().signal);
     this.#log = log;
     this.#core = await startCore({
@@ -137,7 +137,7 @@ export class CoreProcess {
     this.kill();
   }
 
-  /** SIGKILL: of what was on its way to the brokers, the last may never have left. */
+  /** SIGKILL: the last bytes that were under way to the brokers may never have left. */
   kill(): void {
     const { random } = this.#options;
     const underWay = [...this.link.underWay];
@@ -157,7 +157,7 @@ export class CoreProcess {
     this.#options.machine.wake(this.process, this.#options.random.chance(0.5));
   }
 
-  /** SIGTERM: as core/main.ts does it. */
+  /** SIGTERM: ends as core/main.ts does. */
   leave(ended: () => void): void {
     const { machine } = this.#options;
     this.leaving = true;
@@ -176,7 +176,7 @@ export class CoreProcess {
     });
   }
 
-  /** An answer, or undefined if none came within the time an edge waits. */
+  /** Resolves to the answer; undefined if none came in the time that an edge waits. */
   ask(request: CoreRequest, withinMs: number): Promise<Reply | undefined> {
     const { machine, random } = this.#options;
     return new Promise((resolve) => {
@@ -204,7 +204,7 @@ export class CoreProcess {
 
   async #handle({ method, path, headers, body }: CoreRequest): Promise<Reply | undefined> {
     if (this.#core === undefined || this.leaving) return undefined;
-    // Edges open a session with each core and sign what they ask (ARCHITECTURE §5).
+    // ARCHITECTURE §5: an edge opens a session with each core and signs its requests.
     const session = await this.#sessions.with(ORIGIN, SESSION_WITHIN_MS);
     const signed = await session.sign({
       method,

@@ -1,4 +1,4 @@
-// What edges do: ask any core, and another one where there is no answer, with the same id, for at most 60 s (A3.8).
+// A simulated edge: it asks any core, and without an answer another one with the same id, for at most 60 s (A3.8).
 import { frameContent } from "../../shared/content-frame.ts";
 import {
   CALLER_HEADER,
@@ -42,7 +42,7 @@ export class Edge {
     return `op-${++this.#operations}`;
   }
 
-  /** The first answer that is no "try again"; undefined if none came in time. */
+  /** Resolves to the first answer that is not "try again"; undefined if none came in time. */
   async ask(request: CoreRequest): Promise<Reply | undefined> {
     const until = this.#machine.now + RETRY_FOR_MS;
     for (;;) {
@@ -74,7 +74,7 @@ export class Edge {
     return reply;
   }
 
-  /** `mustBeKnown`: its subscribe was verified, and the hub said so. */
+  /** `mustBeKnown`: the hub has said that its subscribe was verified. */
   async status({ topic, callback, name }: Pair, mustBeKnown = false): Promise<SubscriptionStatus | undefined> {
     const query = new URLSearchParams({ topic, callback });
     const headers = { [CALLER_HEADER]: encodeURIComponent(JSON.stringify({ kind: "anyone" })) };
@@ -85,7 +85,7 @@ export class Edge {
     return reply?.status === 200 ? reply.body as SubscriptionStatus : undefined;
   }
 
-  /** `mustBeKnown`: the topic was registered, and nobody ends it. */
+  /** `mustBeKnown`: the topic was registered and nobody ends it. */
   async publish(topic: string, body: string, key: string | undefined, mustBeKnown: boolean): Promise<void> {
     const published: Published = { topic, body, key, id: this.newId(), sentAt: this.#machine.now };
     this.#books.published.push(published);

@@ -1,5 +1,5 @@
-// What the log says after a run, read as a stranger would: messages in order and which of them count, the events of each pair,
-// and what owners wrote of their own findings.
+// Reads the log after a run without the code under test: the messages in order and which of them count, the events of each pair,
+// and what owners found out themselves.
 import { subscriptionIdOf, topicIdOf } from "../../core/state/ids.ts";
 import type { LogRecord } from "../../core/log/log.ts";
 import type { Books, Pair } from "./books.ts";
@@ -13,11 +13,11 @@ export interface Message {
   readonly time: number;
   readonly id: string;
   readonly body: string;
-  /** The same id stands before it: it is no message of its own (A4.4). */
+  /** A4.4: a message with the same id stands before it, so this one does not count. */
   readonly repeat: boolean;
 }
 
-/** As the hub has it. */
+/** A subscription's record in the hub's stream. */
 export interface HubRecord {
   readonly phase: string;
   readonly life: number;
@@ -38,13 +38,13 @@ export interface Evidence {
   readonly messages: ReadonlyMap<string, readonly Message[]>;
   told(pair: Pair): readonly Told[];
   found(pair: Pair, problem: (what: string) => void): readonly Found[];
-  /** What the hub holds for true in the end. */
+  /** The hub's last record of a pair. */
   last(pair: Pair): HubRecord | undefined;
   deadLetters(pair: Pair): readonly DeadLetter[];
-  /** When a shard was taken, and by which life of a core, in the order of the log (A3.2). */
+  /** A3.2: when a pair's shard was taken, and by which life of a core, in the order of the log. */
   taken(pair: Pair): readonly { readonly time: number; readonly process: number | undefined }[];
   hasEvent(id: string): boolean;
-  /** Whether it stands in every partition. */
+  /** Whether every partition has an event with this id. */
   isEverywhere(id: string): boolean;
   /** Whether a message of a publish is in the log. */
   hasMessage(id: string, body: string): boolean;
@@ -71,7 +71,7 @@ export function gather(broker: Broker, books: Books): Evidence {
       else ofTopic.push(message);
     }
   }
-  /** As the subscriber gave it. */
+  /** Replaces a sealed secret by the one that the subscriber gave. */
   const secretOf = ({ secret }: { readonly secret?: string }) =>
     secret === undefined ? {} : { secret: books.sealed.get(secret) ?? secret };
   const eventIds = new Set<string>();
@@ -90,7 +90,7 @@ export function gather(broker: Broker, books: Books): Evidence {
       .map(({ time, value }) => ({ time, process: books.marks.get(textOf(value)) }))
   );
 
-  /** Where a pair is: the partition whose records have its id as key. */
+  /** The partition that a pair's id maps to. */
   function shardOf(pair: Pair): number {
     return broker.shardOf(subscriptionIdOf(pair.topic, pair.callback), events.length);
   }
@@ -139,7 +139,7 @@ export function gather(broker: Broker, books: Books): Evidence {
               one.callback === pair.callback && one.mode === event.mode && one.at <= time + 1
             );
             if (asked === undefined) problem(`the hub holds intent ${intent} for verified, and never asked`);
-            // Folded at once, and written a little later.
+            // The owner folds it at once, and writes it a little later.
             found.push({ kind: "verified", before, time: asked?.at ?? time, intent, expiresAt, unsubscribedAt });
           }
         }

@@ -1,4 +1,4 @@
-// Whoever breaks things: kills cores, puts them to sleep and wakes them, stops brokers, cuts the network, starts others.
+// Faults of a simulated run: cores are killed, put to sleep and woken, brokers stall, connections are cut, cores join and leave.
 import type { Books } from "./books.ts";
 import type { CoreProcess } from "./core-process.ts";
 import { type Broker, NODES } from "./kafka/broker.ts";
@@ -6,10 +6,10 @@ import type { Machine } from "./time/machine.ts";
 import type { Deed, Plan } from "./plan.ts";
 import type { Random } from "../support/load/random.ts";
 
-/** The cores of a run, as those see them who start and stop them. */
+/** The cores of a run, and how to start one. */
 export interface Fleet {
   readonly cores: readonly CoreProcess[];
-  /** Starts one where a dead one was, or a new one; its start is part of the fault until it is ready. */
+  /** Starts a core under a dead one's name or a new one. The fault lasts until it is ready. */
   start(name: string): CoreProcess;
   nextName(): string;
 }
@@ -31,7 +31,7 @@ export async function breakThings(saboteur: Saboteur): Promise<void> {
     if (machine.now >= until) return;
     if (random.chance(0.3)) broker.compact();
     const deed = DEEDS[random.pick(plan.deeds)](saboteur);
-    // Some things go wrong while others still do.
+    // Some faults overlap.
     if (!random.chance(plan.overlaps)) await deed;
   }
 }
@@ -51,7 +51,7 @@ function running({ fleet, random }: Saboteur): CoreProcess | undefined {
   return up.length === 0 ? undefined : random.pick(up);
 }
 
-/** Long enough to be missed by a group, or not. */
+/** How long a fault lasts: sometimes longer than a session. */
 function awhile({ random, plan }: Saboteur): number {
   return random.chance(plan.longDeeds) ? random.between(plan.longMs, plan.longMs * 1.5) : random.between(10, 3_000);
 }
@@ -81,7 +81,7 @@ async function sleepAndWake(saboteur: Saboteur): Promise<void> {
   core.stop();
   await machine.sleep(awhile(saboteur));
   if (plan.cores === 1 && random.chance(0.7)) {
-    // Somebody missed it: another takes its place, and it does not know when it wakes.
+    // Another core takes the sleeper's place, and the sleeper does not know it when it wakes.
     await begin(saboteur, fleet.nextName());
     if (random.chance(0.5)) await machine.sleep(random.delay(2_000));
   }
@@ -109,7 +109,7 @@ async function cut(saboteur: Saboteur): Promise<void> {
   fault.to = machine.now;
 }
 
-/** A graceful end, and mostly a new one. */
+/** Ends a core in order, and mostly starts another. */
 async function leave(saboteur: Saboteur): Promise<void> {
   const { machine, books, random, fleet } = saboteur;
   const core = running(saboteur);

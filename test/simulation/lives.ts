@@ -1,5 +1,5 @@
-// The auditor's own account of a subscription: its lives, as they follow from the events in the log and from what its owner
-// found out itself. Written from ARCHITECTURE §3 and WIRE §2, not from the consolidator.
+// The auditor's own account of a subscription: its lives follow from the events in the log and from what its owner found out
+// itself. It is written after ARCHITECTURE §3 and WIRE §2, not after the product's fold.
 
 /** An event of a pair, as the log has it. */
 export interface Told {
@@ -8,7 +8,7 @@ export interface Told {
   readonly event: EventFields;
 }
 
-/** The fields of events as far as they matter here. */
+/** The fields of events that the account uses. */
 export interface EventFields {
   readonly type: string;
   readonly id: string;
@@ -27,7 +27,7 @@ export interface EventFields {
   readonly from?: number;
 }
 
-/** What the owner wrote of its own finding, and the `events` position that it had folded to before. */
+/** What the owner found out itself, and the position in `events` up to which it had folded. */
 export type Found =
   | { readonly kind: "gone"; readonly before: number; readonly time: number; readonly stoodAt: number }
   | {
@@ -39,10 +39,10 @@ export type Found =
     readonly unsubscribedAt: number;
   };
 
-/** A subscribe that verified: from then on the hub signs with its secret. */
+/** A verified subscribe: the hub signs with its secret from then on. */
 export interface Verified {
   readonly intent: number;
-  /** When it was in the log. */
+  /** When the result was in the log. */
   readonly time: number;
   readonly secret: string | undefined;
   readonly expiresAt: number;
@@ -52,7 +52,7 @@ export interface Verified {
 export interface Move {
   readonly kind: "ack" | "resume";
   readonly time: number;
-  /** Everything before it is done (ack), or is not wanted (resume). */
+  /** Messages before this offset are done (ack) or skipped (resume). */
   readonly to: number | undefined;
 }
 
@@ -67,7 +67,7 @@ export interface Life {
 
 export interface Account {
   readonly lives: readonly Life[];
-  /** The newest intent that verified, -1 if none has. */
+  /** The newest verified intent; -1 if there is none. */
   readonly verified: number;
   readonly phase: "none" | "pending" | "live" | "unsubscribed" | "gone" | "deregistered";
 }
@@ -95,7 +95,7 @@ export function accountOf(told: readonly Told[], found: readonly Found[]): Accou
     phase = how;
   }
 
-  /** The end of the log at the subscribe, or at the oldest one it overtakes: its yes may come later (WIRE §2). */
+  /** WIRE §2: the log's end at the subscribe, or at the oldest subscribe that it overtakes, because the yes may come later. */
   function beginOf({ offset, event }: Pending): number {
     let begin = event.end ?? 0;
     for (const older of pending.toReversed()) {
@@ -155,7 +155,7 @@ export function accountOf(told: readonly Told[], found: readonly Found[]): Accou
           return subscribe(intent, begin, time, (event.challengedAt ?? 0) + (intent.event.leaseMs ?? 0));
         }
         unsubscribedAt = event.end ?? unsubscribedAt;
-        // Only intents older than it go with it.
+        // It ends only intents that are older than itself.
         return end("unsubscribed", time);
       }
       case "deregister":

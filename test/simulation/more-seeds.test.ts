@@ -1,4 +1,4 @@
-// The second half of CI's 200 seeds: a file of its own, so that the two run side by side.
+// The second half of CI's 200 seeds, in a file of its own so that both halves run at the same time.
 import { describe, it } from "node:test";
 import { holdsFor } from "./seeds.ts";
 

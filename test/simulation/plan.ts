@@ -1,4 +1,4 @@
-// What a seed stands for: how many of everything there are, how slow the network is, and what goes wrong how often.
+// The plan that a seed yields: the numbers of all actors, the speed of the network, and the kinds and rates of faults.
 import { Random } from "../support/load/random.ts";
 
 export type Deed = "kill" | "sleep" | "stall" | "cut" | "leave" | "join";
@@ -9,10 +9,10 @@ export interface Plan {
   /** Topic and callback of each subscriber. */
   readonly pairs: readonly { readonly name: string; readonly topic: string; readonly callback: string }[];
   readonly cores: number;
-  /** How long things are done, ms. */
+  /** How long the actors act, ms. */
   readonly lastsMs: number;
   readonly networkMs: number;
-  /** By how much a connection's fetches are late at most, ms: followers that are behind, each in its own way. */
+  /** The longest delay of a connection's fetches, ms; each connection has its own. */
   readonly lagMs: number;
   readonly pauseMs: number;
   readonly publishMs: number;
@@ -21,23 +21,23 @@ export interface Plan {
   /** Topics exist only if they were registered. */
   readonly required: boolean;
   readonly shortLeases: number;
-  /** Edges that take an intent and vanish. */
+  /** The chance that an edge takes an intent and vanishes. */
   readonly edgesDie: number;
-  /** What goes wrong, each as often as it stands here. */
+  /** The faults to choose from; one that stands here twice is twice as likely. */
   readonly deeds: readonly Deed[];
-  /** How often what goes wrong lasts for longer than a session. */
+  /** The chance that a fault lasts longer than a session, which is 10 s. */
   readonly longDeeds: number;
-  /** How long then, ms, half as much again at most. A session is 10 s. */
+  /** How long such a fault lasts, ms; at most half as much again. */
   readonly longMs: number;
-  /** How often the next thing goes wrong while one still does. */
+  /** The chance that a fault begins while another lasts. */
   readonly overlaps: number;
   /** Mean time between two faults, ms. */
   readonly faultMs: number;
   readonly breaks: number;
-  /** How long a look at the clock takes at most, ms: a process that has much to do. */
+  /** The longest time that reading the clock takes, ms: it makes a process busy. */
   readonly busyMs: number;
   readonly settings: Readonly<Record<string, string>>;
-  /** Where the first record of a partition of `messages` stands. */
+  /** The offset of the first record of a partition of `messages`. */
   readonly messagesFrom: (partition: number) => number;
 }
 

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { NO_SABOTAGE, type Sabotage, SABOTAGES } from "./sabotage.ts";
 import { runTrial } from "./trial.ts";
 
-/** Within so many seeds each fault that is put in on purpose is found. */
+/** The simulation must find each sabotage within this many seeds. */
 const FOUND_WITHIN = 25;
 
 describe("a simulated run finds what is broken on purpose", () => {
@@ -11,7 +11,7 @@ describe("a simulated run finds what is broken on purpose", () => {
     it(sabotage.name, async () => {
       const seed = await firstFound(sabotage);
       assert.ok(seed !== undefined, `nothing was found in ${FOUND_WITHIN} seeds`);
-      // It is the fault that is found, not what makes it likelier.
+      // Without the sabotage the same plan finds nothing.
       const { violations } = await runTrial({ seed, sabotage: { ...NO_SABOTAGE, adjust: sabotage.adjust } });
       assert.deepEqual(violations, []);
     });

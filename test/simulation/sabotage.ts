@@ -1,5 +1,5 @@
-// Faults that are put into a core on purpose, so that it can be shown that a run finds them. None can be reached by a setting:
-// they wrap what the core is given, break the simulated broker, or replace a method while a run lasts.
+// Sabotages: faults that a test puts into a core to show that the simulation finds them. No setting reaches them: they wrap
+// what the core is given, break the simulated broker, or replace a method during a run.
 import { BlockIndex } from "../../core/messages/block-index.ts";
 import { Lane } from "../../core/delivery/lane/lane.ts";
 import { Shard } from "../../core/shards/shard.ts";
@@ -10,15 +10,15 @@ import type { Log, ShardRecord } from "../../core/log/log.ts";
 
 export interface Sabotage {
   readonly name: string;
-  /** The log as a core is to see it. */
+  /** Wraps the log that a core gets. */
   readonly log: (log: Log) => Log;
-  /** Whether brokers refuse a producer that has a successor. */
+  /** Whether brokers fence a producer that has a successor. */
   readonly fences: boolean;
-  /** Replaces methods; returns how to put them back. */
+  /** Replaces methods; the returned function puts them back. */
   readonly patch: () => () => void;
-  /** What makes it likelier to be felt. */
+  /** Changes the plan so that the sabotage shows sooner. */
   readonly adjust: (plan: Plan) => Plan;
-  /** Where to begin to look, so that a test need not look for long. */
+  /** The seed to begin with, so that a test is short. */
   readonly firstSeed: number;
 }
 
@@ -33,7 +33,7 @@ export const NO_SABOTAGE: Sabotage = {
 
 const sabotage = (name: string, what: Partial<Sabotage>): Sabotage => ({ ...NO_SABOTAGE, ...what, name });
 
-/** What breaks which rule. Each must be found. */
+/** The sabotages, each by the rule that it breaks. The simulation must find each. */
 export const SABOTAGES: readonly Sabotage[] = [
   sabotage("A4.3 checkpoint before delivery", {
     // Every lane says that it is done up to the watermark.
@@ -48,7 +48,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   sabotage("A3.1 no fencing", {
     fences: false,
     firstSeed: 10,
-    // Whoever slept writes when it wakes, and a third one reads it.
+    // A sleeper writes when it wakes, and a third core reads it.
     adjust: (plan) => ({
       ...plan,
       cores: 2,
@@ -137,13 +137,13 @@ function committing(log: Log, change: (records: readonly ShardRecord[]) => reado
   };
 }
 
-/** The record with which a life begins says what the one before had: as if nobody looked whose it is. */
+/** A new life's first cursor is the old life's, as if nobody compared the lives. */
 function oldLives(log: Log): Log {
   const last = new Map<string, { life: number }>();
   return committing(log, (records) =>
     records.flatMap((record) => {
       if (!isPosition(record)) return [record];
-      // The end of a life leaves its record behind.
+      // The record of a life that ended stays.
       if (record.value === null) return [];
       const position = JSON.parse(Buffer.from(record.value).toString()) as { life: number };
       const before = last.get(record.key);
@@ -153,12 +153,12 @@ function oldLives(log: Log): Log {
     }));
 }
 
-/** To whoever takes a shard its events seem to end where they begin; what there is comes a little later. */
+/** The events of a shard seem to end where they begin when a core takes it; they come a little later. */
 function withoutBacklog(log: Log): Log {
   const taken = new Set<number>();
   return {
     ...log,
-    // Asked by nobody else, and right before their end is.
+    // Only a core that takes a shard asks for the start, right before it asks for the end.
     start: (stream, partition) => {
       if (stream === "events") taken.add(partition);
       return log.start(stream, partition);
@@ -168,7 +168,7 @@ function withoutBacklog(log: Log): Log {
   };
 }
 
-/** Nothing that the tail brings is a repeat, so it seems. */
+/** Hides all repeats among what the tail brings. */
 function withoutRepeats(pass: BlockIndex["pass"]): BlockIndex["pass"] {
   return function (this: BlockIndex, batch) {
     const repeats = pass.call(this, batch);

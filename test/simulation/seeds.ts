@@ -1,8 +1,8 @@
-// A range of seeds as a test: `npm run simulate` runs as many as one likes, CI these.
+// A range of seeds as a test: CI runs these, and `npm run simulate` as many as one wants.
 import assert from "node:assert/strict";
 import { runTrial } from "./trial.ts";
 
-/** @throws {AssertionError} at the first seed that violates anything, saying how to see it again */
+/** @throws {AssertionError} at the first seed with a violation; the message says how to run it again */
 export async function holdsFor(from: number, to: number): Promise<void> {
   for (let seed = from; seed <= to; seed++) {
     const { violations } = await runTrial({ seed });

@@ -1,5 +1,5 @@
-// `npm run simulate -- --seeds 1000 [--from 1]`: so many runs, one after the other. `--trace` prints every step,
-// `--pair s0` what became of one subscription.
+// `npm run simulate -- --seeds 1000 [--from 1]`: that many runs, one after the other. `--trace` prints every step, `--pair s0`
+// prints what happened to one subscription.
 import { parseArgs } from "node:util";
 import { type Case, storyOf } from "./auditor.ts";
 import { runTrial } from "./trial.ts";
@@ -12,7 +12,7 @@ const { values } = parseArgs({
     pair: { type: "string" },
   },
 });
-/** Of each kind of violation and run. */
+/** How many violations of each kind a run prints. */
 const SHOWN = 3;
 const from = Number(values.from);
 const seeds = Number(values.seeds);

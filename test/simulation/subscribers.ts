@@ -1,5 +1,5 @@
-// Subscribers: what stands behind the callbacks. They take messages, fail, hang, vanish, say that they are gone, and come back;
-// they answer challenges, and write down what came to them.
+// The callbacks of a simulated run: they take messages, fail, hang, go down, answer 410 and come back, as their manner says.
+// They answer challenges, and write into the books what came.
 import type { Post, Transport } from "../../core/delivery/sending/transport.ts";
 import type { Outbound } from "../../shared/outbound/outbound.ts";
 import { FAILURES, type Manner } from "../support/load/manner.ts";
@@ -13,7 +13,7 @@ export const DELIVERY_TIMEOUT_MS = 3_000;
 
 export interface Subscribers {
   readonly manners: Map<Pair, Manner>;
-  /** The secrets a subscriber gave, the newest last. */
+  /** The secrets that a subscriber gave, the newest last. */
   readonly secrets: Map<Pair, string[]>;
   transport(link: Link, core: string): Transport;
   outbound(link: Link): Outbound;
@@ -37,7 +37,7 @@ export function createSubscribers(
         return { status, after: soon, ...(random.chance(0.2) ? { retryAfter: String(random.integer(0, 2)) } : {}) };
       }
       case "refusing":
-        // What is wrong with it is wrong every time.
+        // The same messages are refused every time.
         return { status: attempt.offset % 3 === 0 ? 400 : 200, after: soon };
       case "gone":
         return { status: 410, after: soon };
@@ -58,7 +58,7 @@ export function createSubscribers(
       tell();
     };
     const late = machine.after(DELIVERY_TIMEOUT_MS, process, "timer", () => end(() => post.failed("timed out")));
-    // Some connections are there already; the others take a while.
+    // Some connections exist already; the others take a while.
     if (random.chance(0.5)) send();
     else machine.after(random.delay(2), process, "connected", send);
 

@@ -1,5 +1,5 @@
-// One run of one seed: a world is made, things are done and broken in it for a while, then everything is well again, and what
-// is owed must come. The same seed is the same run.
+// One run of one seed: actors act and faults happen for a while; then all faults end, and everything that is owed must come.
+// The same seed is the same run.
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,17 +21,17 @@ import { createSubscribers } from "./subscribers.ts";
 export interface TrialOptions {
   readonly seed: number;
   readonly sabotage?: Sabotage;
-  /** Changes what the seed says. */
+  /** Changes the seed's plan. */
   readonly adjust?: (plan: Plan) => Plan;
   readonly onStep?: (line: string) => void;
-  /** Hears what the auditor judges. */
+  /** Called with what the auditor judges. */
   readonly onEnd?: (one: Case) => void;
 }
 
 export interface Outcome {
   readonly seed: number;
   readonly steps: number;
-  /** Of virtual time. */
+  /** In virtual time. */
   readonly seconds: number;
   readonly attempts: number;
   readonly faults: number;
@@ -40,14 +40,14 @@ export interface Outcome {
   readonly violations: readonly Violation[];
 }
 
-/** Where it is there, files cost no disk. */
+/** Files here are in memory, if the system has it. */
 const MEMORY = "/dev/shm";
 const BEGINS_AT = Date.UTC(2026, 0, 1);
-/** How long what is owed may take once all is well. */
+/** How long owed messages may take after all faults have ended. */
 const SETTLE_MS = 120_000;
 const LONGER_MS = 11_000;
 const LOOK_MS = 1_000;
-/** After the last message: what comes late would show. */
+/** A run watches this long after the last message for more. */
 const QUIET_MS = 2_000;
 
 export async function runTrial(
@@ -76,7 +76,7 @@ export async function runTrial(
     start(name) {
       const random = chance(`${name} ${++lives}`);
       const directory = directoryOf(root, name);
-      // Some come back without what they had.
+      // Some cores come back without their files.
       if (random.chance(0.1)) rmSync(directory, { recursive: true, force: true });
       mkdirSync(directory, { recursive: true });
       const core = new CoreProcess({
@@ -104,7 +104,7 @@ export async function runTrial(
   function onFatal(core: CoreProcess, error: Error): void {
     machine.note(`${core.name} ends: ${error.message}`);
     books.fault(`fatal ${core.name}`, machine.now, machine.now);
-    // Who cannot begin for want of brokers is begun again.
+    // A core that cannot start without its brokers is started again.
     if (error instanceof LogError && error.code === "unavailable" && !core.ready) return;
     books.fatal.push({ core: core.name, at: machine.now, error });
   }
@@ -146,7 +146,7 @@ export async function runTrial(
     while (!cores.some(({ ready }) => ready)) await machine.sleep(50);
     const until = machine.now + plan.lastsMs;
     const edge = new Edge({ machine, random: chance("edge"), books, cores: () => cores });
-    // What is broken last is felt too.
+    // The actors go on while the last fault lasts.
     const isOver = () =>
       machine.now >= until && (machine.now >= until + LONGER_MS || books.faults.every(({ to }) => to < Infinity));
     const actors: Actors = { machine, edge, books, subscribers, plan, isOver };
@@ -158,12 +158,12 @@ export async function runTrial(
       breakThings({ machine, broker, books, plan, random: chance("faults"), fleet, until }),
       keepAlive(isOver),
     ]);
-    // What was broken last is repaired first.
+    // Wait for the end of the last fault.
     while (books.faults.some(({ to }) => to === Infinity)) await machine.sleep(LOOK_MS);
     await settle();
   }
 
-  /** Whoever looks after processes: one that ended by itself is started again. */
+  /** Starts a core again if all have ended by themselves, as a supervisor does. */
   async function keepAlive(isOver: () => boolean): Promise<void> {
     while (!isOver()) {
       await machine.sleep(500);

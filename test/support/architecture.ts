@@ -9,7 +9,7 @@ export interface Module {
   readonly path: string;
   /** Specifiers as written, of values and of types, static and dynamic. */
   readonly imports: readonly string[];
-  /** Runtime names that stand in the file, where no property or comment is meant. */
+  /** Runtime names in the file's code; names of properties and words in comments do not count. */
   readonly runtimeNames: readonly string[];
   readonly reexports: boolean;
 }
@@ -57,11 +57,11 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   shared: ["shared/runtime", "shared/settings", "shared/outbound", "shared"],
   client: ["client"],
 };
-/** The files that run something, and so may inject the runtime's adapters. */
+/** The files that run something; only they inject the runtime's adapters. */
 const ENTRIES = new Set(["edge/main.ts", "core/main.ts", "client/listen.ts"]);
 const RUNTIME = "shared/runtime/";
 const LOG_ADAPTER = /^core\/log\/(?:libsql|kafka)(?:[-/.]|$)/;
-/** How a libSQL file is opened: the embedded log and the replica share it. */
+/** Opens a libSQL file; the embedded log and the replica share it. */
 const LIBSQL_DATABASE = "core/sqlite/database.ts";
 const RUNTIME_NAMES = new Set(["process", "Deno", "Bun"]);
 const GLOBAL_OBJECTS = new Set(["globalThis", "global", "self"]);
@@ -108,11 +108,11 @@ export async function readTree(): Promise<Tree> {
   return tree;
 }
 
-/** All that a file imports, however far: files of the tree (itself too), and what is outside. */
+/** Everything that a file imports, directly or not: files of the tree, itself included, and modules outside. */
 export function closure(tree: Tree, path: string): { readonly files: string[]; readonly externals: string[] } {
   const files = new Set([path]);
   const externals = new Set<string>();
-  // A set's iteration goes on over what is added to it.
+  // The iteration also visits the files that are added meanwhile.
   for (const file of files) {
     for (const specifier of tree.get(file)?.imports ?? []) if (!specifier.startsWith(".")) externals.add(specifier);
     for (const target of targets(tree, file)) files.add(target);
@@ -236,7 +236,7 @@ function resolve(path: string, specifier: string): string {
 }
 
 function isFile(tree: Tree, path: string): boolean {
-  // Declarations of packages without types are no part of the tree.
+  // Declarations of packages without types are not part of the tree.
   return tree.has(path) || path.endsWith(".d.ts");
 }
 
@@ -248,7 +248,7 @@ function roomOf(path: string): string {
   return posix.dirname(path);
 }
 
-/** Where a file's room stands in its tier, counted from the top; -1 if nowhere. */
+/** The place of a file's room in its tier, counted from the top; -1 if it has none. */
 function placeOf(path: string): number {
   return ROOMS[folder(path)]?.indexOf(roomOf(path)) ?? -1;
 }
@@ -269,7 +269,7 @@ function record(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return typeof value === "object" && value !== null ? value as Readonly<Record<string, unknown>> : undefined;
 }
 
-/** Visits every node but the names of properties, which refer to nothing. */
+/** Visits every node except the names of properties, which refer to nothing. */
 function walk(value: unknown, visit: (node: Node) => void): void {
   if (Array.isArray(value)) {
     for (const item of value) walk(item, visit);

@@ -1,7 +1,7 @@
-// Waiting for what must come true, never for a time that should be enough.
+// Tests wait for a condition, never for a time that should be enough.
 
 export interface EventuallyOptions {
-  /** Default 10,000 ms: far beyond what is expected, so that a loaded machine fails no test. */
+  /** Default 10,000 ms: far longer than expected, so that a loaded machine fails no test. */
   readonly deadlineMs?: number;
   /** Between two looks. Default 10 ms. */
   readonly everyMs?: number;
@@ -11,7 +11,7 @@ export interface EventuallyOptions {
 
 type Truthy<T> = Exclude<T, false | null | undefined | 0 | "">;
 
-/** Looks until `probe` yields something truthy and resolves with it. @throws {Error} after the deadline, saying what was awaited and seen */
+/** Resolves to the first truthy value that `probe` yields. @throws {Error} after the deadline; it says what was awaited and seen */
 export async function eventually<T>(
   what: string,
   probe: () => T | Promise<T>,
@@ -30,7 +30,7 @@ export async function eventually<T>(
   }
 }
 
-/** Looks for `forMs` and fails at once if `probe` yields something truthy. For what must not happen. */
+/** Watches for `forMs` that something does not happen. @throws {Error} as soon as `probe` yields something truthy */
 export async function never<T>(what: string, probe: () => T | Promise<T>, forMs: number): Promise<void> {
   const until = performance.now() + forMs;
   while (performance.now() < until) {

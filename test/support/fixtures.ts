@@ -1,4 +1,4 @@
-// The documents of test/fixtures, with the types they are published with.
+// The documents of test/fixtures, each with the content type that publishers send.
 
 import { readFile } from "node:fs/promises";
 

@@ -1,4 +1,4 @@
-// Forms and queries by hand: what goes over the wire is what the test says.
+// Encodes forms and queries by hand, so that the test decides what goes over the wire.
 
 export type Parameters = Readonly<Record<string, string>> | readonly (readonly [name: string, value: string])[];
 
@@ -20,7 +20,7 @@ export function decodeForm(text: string): [name: string, value: string][] {
   });
 }
 
-/** The last parameter of that name: a hub appends its own after what the callback's query had (§5.1.1). */
+/** The last parameter of that name: a hub appends its own to the callback's query (§5.1.1). */
 export function parameterOf(text: string, name: string): string | undefined {
   return decodeForm(text).findLast(([found]) => found === name)?.[1];
 }

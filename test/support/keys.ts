@@ -1,4 +1,4 @@
-// Keys for tests, made once for each process: a core's, and an edge's that this core knows.
+// Keys for tests, made once in each process: a core's, and one of an edge that this core knows.
 import { createSecrets } from "../../core/keys/secrets.ts";
 import { createSigners, type Signers } from "../../core/keys/signers.ts";
 import { subscriptionIdOf } from "../../core/state/ids.ts";
@@ -13,12 +13,12 @@ export const EDGES = [{ kty: EDGE_KEY.kty, crv: EDGE_KEY.crv, kid: EDGE_KEY.kid,
 export const SECRETS = await createSecrets([CORE_KEY]);
 const sealer = await createSealer(publicHalf(CORE_KEY));
 
-/** A secret as an edge seals it for the core of these keys. */
+/** Seals a secret for this core, as an edge does. */
 export function sealedFor(topic: string, callback: string, secret: string): Promise<string> {
   return sealer.seal(secret, sealingSubject(subscriptionIdOf(topic, callback)));
 }
 
-/** For tests of what signs, not of what seals: secrets lie open. */
+/** Secrets that are not sealed, for tests of signing. */
 export const OPEN_SECRETS: Pick<Secrets, "open" | "forSignature" | "isSame" | "isCurrent" | "reseal"> = {
   open: (secret) => secret,
   forSignature: (secret) => secret,

@@ -1,4 +1,4 @@
-// What the system says of a process and of the machine (Linux: /proc).
+// CPU, memory and load of a process and of the machine, as Linux tells them in /proc.
 import { readFile, writeFile } from "node:fs/promises";
 import os from "node:os";
 
@@ -12,14 +12,14 @@ export async function cpuSeconds(pid: number): Promise<number> {
   return (Number(fields[11]) + Number(fields[12])) * TICK_S;
 }
 
-/** What a process holds now, and the most it has held so far, MB. */
+/** A process's resident memory, MB: now, and at most so far. */
 export async function megabytes(pid: number): Promise<{ readonly now: number; readonly peak: number }> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024 / 1e6;
   return { now: field("VmRSS"), peak: field("VmHWM") };
 }
 
-/** From now on `peak` is of what comes. */
+/** Sets `peak` to the present memory. */
 export async function resetPeak(pid: number): Promise<void> {
   await writeFile(`/proc/${pid}/clear_refs`, "5");
 }

@@ -1,4 +1,4 @@
-// Signatures worked out by hand, so that neither the hub's code nor the client's is its own witness.
+// Signatures computed without the code of the hub or the client, which tests compare with these.
 
 import { createHmac } from "node:crypto";
 

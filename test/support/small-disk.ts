@@ -1,4 +1,4 @@
-// A small disk of its own: a tmpfs, which only root may mount. It is unmounted when it is closed, or when the process ends.
+// A small disk for one test: a tmpfs, which only root may mount. It is unmounted when it is closed or when the process ends.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ export interface SmallDisk extends Disposable {
   resize(mebibytes: number): void;
 }
 
-/** Why no disk can be mounted here; undefined if one can. */
+/** The reason why no disk can be mounted here; undefined if one can. */
 export function whyNoSmallDisk(): string | undefined {
   if (process.platform !== "linux") return "a tmpfs is Linux's";
   if (process.getuid?.() !== 0) return "only root may mount a tmpfs";

@@ -1,8 +1,8 @@
-// The globals that production code waits and tells the time by, bound to a machine while it runs. What is called outside of
-// any simulated process (the test runner) gets the real ones.
+// Binds the globals for time and waiting to a machine while it runs. Calls outside of any simulated process (the test runner's)
+// get the real ones.
 import { currentProcess, type Machine, type Task } from "./machine.ts";
 
-/** As much of a NodeJS.Timeout as is used. */
+/** The part of a NodeJS.Timeout that the product uses. */
 class SimTimer {
   task: Task | undefined;
   ref(): this {
@@ -18,7 +18,7 @@ class SimTimer {
 
 type Callback = (...parameters: unknown[]) => void;
 
-/** Replaces the globals; `busy` says how long a look at the monotonic clock takes, ms. Returns how to put them back. */
+/** Replaces the globals; the returned function puts them back. `busy` yields how long reading the monotonic clock takes, ms. */
 export function useVirtualTime(machine: Machine, busy: () => number): () => void {
   const real = {
     setTimeout: globalThis.setTimeout,
@@ -33,7 +33,7 @@ export function useVirtualTime(machine: Machine, busy: () => number): () => void
 
   function timer(ms: number | undefined, what: string, run: () => void): SimTimer {
     const made = new SimTimer();
-    // As Node does: at least a millisecond.
+    // Node waits at least a millisecond.
     made.task = machine.after(Math.max(1, Math.trunc(ms ?? 1) || 1), currentProcess(), what, run);
     return made;
   }
@@ -49,7 +49,7 @@ export function useVirtualTime(machine: Machine, busy: () => number): () => void
     setInterval(callback: Callback, ms?: number, ...parameters: unknown[]) {
       if (currentProcess() === undefined) return real.setInterval(callback, ms, ...parameters);
       const repeat = () => {
-        // Due again before the callback, so that it can clear it.
+        // The next tick is due before the callback runs, so that the callback can clear it.
         made.task = timer(ms, "timer", repeat).task;
         callback(...parameters);
       };
@@ -92,7 +92,7 @@ export function useVirtualTime(machine: Machine, busy: () => number): () => void
 
 type Cipher = (...parameters: unknown[]) => Promise<unknown>;
 
-/** WebCrypto works in threads: here what it is asked is counted, and answered in the order in which it was asked. */
+/** WebCrypto works in threads. Here its calls are counted, and answered in their order. */
 function watchCiphers(machine: Machine): () => void {
   const prototype = Object.getPrototypeOf(crypto.subtle) as Record<string, Cipher>;
   const before = new Map<string, Cipher>();

@@ -1,12 +1,12 @@
-// Virtual time, and processes in it. Whatever waits for something outside (a timer, a broker's answer, a callback's) waits for
-// a task here; one task runs at a time, then the microtasks that follow from it, then the next. So a run is its seed, and a
-// process can be stopped and killed at any await: its tasks are held back, or never run.
+// Virtual time, and processes in it. Code that waits for a timer, a broker or a callback waits for a task here. One task runs at
+// a time, then the microtasks that follow from it, then the next task. So a seed decides the whole run, and a process can be
+// stopped and killed at any await: its tasks are held back, or never run.
 import { AsyncLocalStorage } from "node:async_hooks";
 
 export interface Task {
   readonly at: number;
   readonly order: number;
-  /** Whose event loop runs it; undefined: the world outside. */
+  /** The process whose event loop runs it; undefined for the world outside. */
   readonly owner: SimProcess | undefined;
   readonly what: string;
   readonly run: () => void;
@@ -17,7 +17,7 @@ export interface SimProcess {
   readonly name: string;
   readonly index: number;
   state: "running" | "stopped" | "dead";
-  /** Tasks that came due while it was stopped. */
+  /** Tasks that came due while the process was stopped. */
   held: Task[];
 }
 
@@ -25,23 +25,23 @@ const FILES: ReadonlySet<string> = new Set(["FSReqPromise", "FSReqCallback", "Cl
 const realSetImmediate = setImmediate;
 const current = new AsyncLocalStorage<SimProcess>();
 
-/** The simulated process that runs now, or whose promise goes on. */
+/** The simulated process whose code runs now. */
 export function currentProcess(): SimProcess | undefined {
   return current.getStore();
 }
 
 export class Machine {
-  /** ms since 1970, with fractions. */
+  /** Ms since 1970, with fractions. */
   now: number;
   steps = 0;
-  /** A hash of all that happened, in order: two runs of a seed have the same. */
+  /** A hash of all steps in order; two runs of a seed have the same. */
   trace = 0x811c9dc5;
   readonly #tasks: Task[] = [];
   #order = 0;
   #processes = 0;
-  /** What is done by real threads, as ciphers are: no part of virtual time. */
+  /** Work of real threads, such as ciphers, which takes no virtual time. */
   outside = 0;
-  /** Each step as a line, if wanted. */
+  /** Called with each step as a line. */
   onStep: ((line: string) => void) | undefined;
 
   constructor(now: number) {
@@ -62,7 +62,7 @@ export class Machine {
     return task;
   }
 
-  /** Resolves in the world outside. */
+  /** Waits in the world outside, ms of virtual time. */
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => void this.after(ms, undefined, "sleep", resolve));
   }
@@ -71,7 +71,7 @@ export class Machine {
     if (process.state === "running") process.state = "stopped";
   }
 
-  /** It goes on with what came due meanwhile: timers first, or answers first. */
+  /** Wakes a process. It runs what came due meanwhile: timers first, or answers first. */
   wake(process: SimProcess, timersFirst: boolean): void {
     if (process.state !== "stopped") return;
     process.state = "running";
@@ -88,7 +88,7 @@ export class Machine {
     process.held = [];
   }
 
-  /** Runs until the world says so, or nothing is left to do. */
+  /** Runs tasks until `until` yields true, or no task is left. */
   async run(until: () => boolean): Promise<void> {
     while (!until()) {
       const task = pop(this.#tasks);
@@ -103,14 +103,14 @@ export class Machine {
       this.note(`${task.owner?.index ?? 0} ${task.what}`);
       if (task.owner === undefined) current.exit(task.run);
       else current.run(task.owner, task.run);
-      // What files and ciphers take is no part of virtual time: the step goes on until it has them.
+      // Files and ciphers take no virtual time: the step waits until they are done.
       do {
         await new Promise<void>((resolve) => void realSetImmediate(resolve));
       } while (this.outside > 0 || process.getActiveResourcesInfo().some((what) => FILES.has(what)));
     }
   }
 
-  /** Goes into the trace. */
+  /** Adds a line to the trace. */
   note(line: string): void {
     let hash = this.trace ^ Math.floor(this.now * 1_000);
     for (let index = 0; index < line.length; index++) hash = Math.imul(hash ^ line.charCodeAt(index), 0x01000193);
@@ -119,7 +119,7 @@ export class Machine {
   }
 }
 
-/** A held task stays the one that `clearTimeout` cancels. */
+/** A held task keeps its identity, so that `clearTimeout` cancels it. */
 function requeued(task: Task, at: number, order: number): Task {
   return Object.assign(task, { at, order });
 }

@@ -1,20 +1,20 @@
-// A process to test: what it says, how it ends. It never outlives its test.
+// A child process under test: its output and its end. It never outlives its test.
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { eventually } from "../eventually.ts";
 
 export interface Child extends AsyncDisposable {
   readonly process: ChildProcess;
-  /** All that was written so far. */
+  /** Everything that it has written so far. */
   readonly stdout: () => string;
   readonly stderr: () => string;
   /** Waits for a match in stdout and returns it. */
   readonly says: (pattern: RegExp) => Promise<RegExpMatchArray>;
-  /** Resolves when it has ended and its output was read to the end. */
+  /** Resolves when it has ended and its whole output was read. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
 }
 
-/** Runs a script by this runtime with just these settings; everything else of the environment stays. */
+/** Runs a script on this runtime with only these settings; the rest of the environment stays. */
 export function runChild(
   script: URL,
   { args = [], settings = {} }: { readonly args?: readonly string[]; readonly settings?: Record<string, string> } = {},

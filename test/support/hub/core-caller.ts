@@ -1,4 +1,4 @@
-// Calls of a core's port as an edge makes them: in a session that the edge's own code opens, each signed.
+// Calls a core's port as an edge does: the edge's own code opens a session and signs each call.
 import { createSessions, type Sessions } from "../../../edge/core/session.ts";
 import type { EdgeKey } from "../../../shared/jwks.ts";
 import { NODE_DIGESTS } from "../../../shared/runtime/digests.ts";
@@ -8,7 +8,7 @@ import { EDGE_KEY } from "../keys.ts";
 /** `path` is the target, byte for byte. */
 export type CoreCall = (path: string, options?: CallOptions) => Promise<Reply>;
 
-/** Sessions over connections of their own. `clock` is ms since 1970. */
+/** Sessions, each call on a connection of its own. `clock` yields ms since 1970. */
 export function createTestSessions(
   { key = EDGE_KEY, clock = Date.now }: { key?: EdgeKey; clock?: () => number } = {},
 ): Sessions {
@@ -19,7 +19,7 @@ export function createTestSessions(
   return createSessions({ http: { send }, key, digests: NODE_DIGESTS, clock });
 }
 
-/** A caller of the core at this origin, by the core's clock. */
+/** A caller of the core at this origin, with the core's clock. */
 export function createCoreCaller(origin: string, options: { key?: EdgeKey; clock?: () => number } = {}): CoreCall {
   const sessions = createTestSessions(options);
   return async (path, { method, headers = {}, body } = {}) => {

@@ -1,5 +1,5 @@
-// Several cores and edges as one hub, each a process of its own: every edge knows every core, and any of them may be killed, put
-// to sleep, stopped and started. On the embedded log there is one core.
+// Several cores and edges as one hub, each a process of its own. Every edge knows every core. A test may kill, stop and start any
+// of them and put it to sleep. On the embedded log there is one core.
 import { join } from "node:path";
 import { freePort, type HubUnderTest, SHORT_TIMES, type Tier } from "./hub.ts";
 import { CORE_KEY, EDGE_KEY, EDGES } from "../keys.ts";
@@ -9,26 +9,26 @@ export interface Fleet {
   readonly cores: readonly Member[];
   readonly edges: readonly Member[];
   readonly members: readonly Member[];
-  /** The hub as each edge shows it. */
+  /** The hub at each edge. */
   readonly hubs: readonly HubUnderTest[];
-  /** What all of them wrote lately. */
+  /** The recent output of all of them. */
   output(): string;
   /** Ends all of them. */
   close(): Promise<void>;
 }
 
 export interface Member extends TierProcess {
-  /** One that does not run at first, and joins later. */
+  /** Whether it does not run at first and joins later. */
   readonly spare: boolean;
 }
 
 export interface FleetOptions {
   readonly cores: number;
   readonly edges: number;
-  /** Of each tier one more that does not run yet. Default none. */
+  /** Whether each tier has one more member, which does not run at first. Default false. */
   readonly spares?: boolean;
   readonly settings: Readonly<Record<string, string>>;
-  /** Each core has its own directory in it, a lone core has it. */
+  /** Each core has its own directory in it; a single core uses it itself. */
   readonly dataDir: string;
 }
 
@@ -42,7 +42,7 @@ export async function openFleet({ cores, edges, spares = false, settings, dataDi
   const edgeUrls = await freeUrls(edges + more);
   const member = (tier: Tier, url: string, index: number, spare: boolean, own: Record<string, string>): Member => {
     const name = `${tier}-${index + 1}`;
-    // What stands in one line was written by one process.
+    // Each line names the process that wrote it.
     const note = (text: string) =>
       void (output = (output + text.replace(/^(?=.)/gm, `${name} `)).slice(-OUTPUT_CHARACTERS));
     const common = {
@@ -66,7 +66,7 @@ export async function openFleet({ cores, edges, spares = false, settings, dataDi
   const ofEdges = edgeUrls.map((url, index) =>
     member("edge", url, index, index >= edges, {
       TIDINGS_EDGE_LISTEN: new URL(url).host,
-      // Each begins with another core.
+      // Each edge begins with another core.
       TIDINGS_CORE_URL: [...coreUrls.slice(index), ...coreUrls.slice(0, index)].join(),
     })
   );
@@ -77,7 +77,7 @@ export async function openFleet({ cores, edges, spares = false, settings, dataDi
   };
   try {
     const [first, ...rest] = ofCores.filter(({ spare }) => !spare);
-    // The first makes what all of them use.
+    // The first core creates the streams that all of them use.
     await first?.start();
     await Promise.all([...rest, ...ofEdges.filter(({ spare }) => !spare)].map((one) => one.start()));
   } catch (error) {

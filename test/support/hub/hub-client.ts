@@ -1,4 +1,4 @@
-// What publishers and subscribers ask of a hub, as calls. Nothing here knows more than WIRE.md says.
+// Calls that publishers and subscribers make to a hub. Nothing here knows more than WIRE.md says.
 
 import assert from "node:assert/strict";
 import type { Callback } from "../servers/callback-server.ts";
@@ -23,7 +23,7 @@ export interface Status {
 }
 
 const FORM_TYPE = "application/x-www-form-urlencoded";
-/** How long a hub that cannot be asked gets to write down what was just verified. */
+/** How long to wait for a foreign hub to store a verification, because it has no status to ask for. */
 const FOREIGN_HUB_SETTLES_MS = 1_000;
 
 /** Posts a form to the hub. */
@@ -35,7 +35,7 @@ export function post(
   return postRaw(hub, encodeForm(parameters), { "content-type": FORM_TYPE, ...headers });
 }
 
-/** Posts a body to the hub with just these headers. */
+/** Posts a body to the hub with only these headers. */
 export function postRaw(
   hub: HubUnderTest,
   body: string | Uint8Array,
@@ -44,7 +44,7 @@ export function postRaw(
   return call(hub.url, { method: "POST", body, headers });
 }
 
-/** Sends a subscribe or unsubscribe, with more parameters if given, and resolves with the answer alone. */
+/** Sends a subscribe or unsubscribe, with more parameters if given, and resolves to the answer without waiting for the verification. */
 export function request(
   hub: HubUnderTest,
   mode: "subscribe" | "unsubscribe",
@@ -55,7 +55,7 @@ export function request(
   return post(hub, { "hub.mode": mode, "hub.topic": topic, "hub.callback": callback, ...more });
 }
 
-/** Subscribes, or renews, and resolves when the hub has verified it and written it down. */
+/** Subscribes or renews, and resolves when the hub has verified and stored it. */
 export async function subscribed(
   hub: HubUnderTest,
   topic: string,
@@ -77,7 +77,7 @@ export async function subscribed(
   );
 }
 
-/** Unsubscribes and resolves when the hub has verified it and written it down. */
+/** Unsubscribes, and resolves when the hub has verified and stored it. */
 export async function unsubscribed(
   hub: HubUnderTest,
   topic: string,
@@ -103,7 +103,7 @@ export interface Content {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Publishes content in the query's form and resolves with the answer alone. */
+/** Publishes content with its parameters in the query, and resolves to the answer. */
 export function publish(hub: HubUnderTest, topic: string, content: Content): Promise<Reply> {
   const query = encodeForm({ "hub.mode": "publish", "hub.topic": topic });
   return call(`${hub.url}?${query}`, {
@@ -116,7 +116,7 @@ export function publish(hub: HubUnderTest, topic: string, content: Content): Pro
   });
 }
 
-/** Publishes content that must be accepted; resolves with its message id. */
+/** Publishes content that the hub must accept; resolves to its message id. */
 export async function published(hub: HubUnderTest, topic: string, body: string | Uint8Array): Promise<string> {
   const reply = await publish(hub, topic, { body, contentType: "text/plain" });
   assert.equal(reply.status, 200, reply.text);
@@ -134,7 +134,7 @@ export async function statusOf(hub: HubUnderTest, topic: string, callback: strin
   return JSON.parse(reply.text) as Status;
 }
 
-/** Asks for the status until it is as wanted. */
+/** Asks for the status until `wanted` accepts it. */
 export async function statusUntil(
   hub: HubUnderTest,
   topic: string,

@@ -1,5 +1,5 @@
-// A hub of our own to test against: the two processes of `npm start` on free ports in a temporary directory, with short
-// times. One tier can be killed and started again on the same port and data.
+// A hub of our own under test: the two processes of `npm start` on free ports in a temporary directory, with short times. A test
+// may kill one tier and start it again on the same port and data.
 
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -11,15 +11,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../../shared/runtime/node-flags.ts";
 
-/** A hub that can be called: ours, or any other one by its URL. */
+/** A hub that tests can call: ours, or any other by its URL. */
 export interface HubUnderTest {
   /** The hub's URL, as publishers and subscribers know it. */
   readonly url: string;
   /** Where the hub's other paths begin, without a slash at the end. */
   readonly base: string;
-  /** Whether it is one of ours, so that our settings and WIRE.md hold, not only the specification. */
+  /** Whether it is one of ours: then WIRE.md and our settings hold, not only the specification. */
   readonly ours: boolean;
-  /** What its output said lately, for an error's sake. */
+  /** Its recent output, for error messages. */
   output(): string;
   close(): Promise<void>;
 }
@@ -30,30 +30,30 @@ export interface OwnHub extends HubUnderTest {
   readonly dataDir: string;
   /** Where the core answers its edges and its operator. */
   readonly coreUrl: string;
-  /** Ends a tier at once, without a chance to tidy up. */
+  /** Ends a tier with SIGKILL. */
   kill(tier: Tier): Promise<void>;
   /** Starts a tier that has ended; resolves when it is ready. */
   start(tier: Tier): Promise<void>;
-  /** Asks a tier to stop and waits for it; resolves with its exit code. */
+  /** Asks a tier to stop, and resolves to its exit code. */
   stop(tier: Tier): Promise<number | null>;
   /** The process id of a running tier. */
   pid(tier: Tier): number | undefined;
 }
 
 export interface OwnHubOptions {
-  /** The settings give both tiers certificates. */
+  /** Whether the settings give both tiers certificates. */
   readonly tls?: boolean;
-  /** Told of all output of both tiers, part by part. */
+  /** Called with all output of both tiers, part by part. */
   readonly onOutput?: (text: string) => void;
-  /** More settings, or other ones: full names, TIDINGS_…. */
+  /** Settings that are added or replaced, by full name (TIDINGS_…). */
   readonly settings?: Readonly<Record<string, string>>;
-  /** Default a temporary one, removed at the end. */
+  /** Default a temporary directory, which is removed at the end. */
   readonly dataDir?: string;
   /** How long each tier may take to be ready; default 30 s. */
   readonly readyWithinMs?: number;
 }
 
-/** Short times, so that rows about retries, parking and leases end within seconds. */
+/** Short times, so that tests of retries, parking and leases end within seconds. */
 export const SHORT_TIMES = {
   TIDINGS_LEASE_MIN: "1",
   TIDINGS_RETRY_MIN: "50ms",
@@ -135,12 +135,12 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
   };
 }
 
-/** Any running hub, by its URL; nothing of it is started or stopped. */
+/** Any running hub, by its URL; closing it does not stop it. */
 export function foreignHub(url: string): HubUnderTest {
   return { url, base: new URL(url).origin, ours: false, output: () => "", close: () => Promise.resolve() };
 }
 
-/** Starts a tier's process; `note` gets what it says. */
+/** Starts a tier's process; `note` gets its output. */
 export function forkTier(
   tier: Tier,
   settings: Readonly<Record<string, string>>,
@@ -155,7 +155,7 @@ export function forkTier(
   return child;
 }
 
-/** Sends a signal and waits for the end; resolves with the exit code. */
+/** Sends a signal, waits for the end, and resolves to the exit code. */
 export async function endTier(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
   const exited = once(child, "exit");
   child.kill(signal);
@@ -165,7 +165,7 @@ export async function endTier(child: ChildProcess, signal: NodeJS.Signals): Prom
   return code;
 }
 
-/** Resolves when the tier can be used. @throws {Error} with its output if it ends first, or is not ready in time, default 30 s */
+/** Resolves when the tier is ready. @throws {Error} with its output if it ends first, or is not ready in time, default 30 s */
 export function readyTier(
   tier: string,
   child: ChildProcess,
@@ -191,8 +191,8 @@ export function readyTier(
 }
 
 /**
- * A port that was free a moment ago, below those that the kernel gives to outgoing connections: one of theirs may be taken
- * before a tier binds it, or while a tier is down.
+ * A port that was free a moment ago. It is below the ports that the kernel gives to outgoing connections: such a connection
+ * could take a port before a tier binds it, or while the tier is down.
  */
 export async function freePort(): Promise<number> {
   while (true) {

@@ -1,4 +1,4 @@
-// Several cores and edges of our own on one Kafka, each a process that can be killed, stopped, put to sleep and started again.
+// Several cores and edges on one Kafka, each a process that a test can kill, stop, put to sleep and start again.
 import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,13 +13,13 @@ export interface TierProcess {
   readonly runs: boolean;
   readonly pid: number | undefined;
   start(): Promise<void>;
-  /** SIGKILL: at once, without a chance to tidy up. */
+  /** Ends it with SIGKILL. */
   kill(): Promise<void>;
-  /** SIGTERM; resolves with the exit code. */
+  /** Ends it with SIGTERM; resolves to the exit code. */
   stop(): Promise<number | null>;
-  /** SIGSTOP: it sleeps, its connections stay open. */
+  /** Puts it to sleep (SIGSTOP); its connections stay open. */
   sleep(): void;
-  /** SIGCONT. */
+  /** Wakes it (SIGCONT). */
   wake(): void;
   output(): string;
 }
@@ -27,24 +27,24 @@ export interface TierProcess {
 export interface CoreProcess extends TierProcess {
   /** A figure of its /metrics, summed over labels; undefined if it does not answer. */
   metric(name: string): Promise<number | undefined>;
-  /** The shards that are there, once it says so. */
+  /** How many shards it owns. */
   shards(): Promise<number>;
 }
 
 export interface ManyCores extends AsyncDisposable {
   readonly cores: readonly CoreProcess[];
-  /** Each edge as the hub it is to the outside. */
+  /** The hub at each edge. */
   readonly edges: readonly (HubUnderTest & { readonly process: TierProcess })[];
   /** A second process with a core's settings and directory, on another port. */
   twinOf(core: number): TierProcess;
-  /** Resolves when the cores that run share all shards, within one. */
+  /** Resolves when the running cores share all shards evenly, within one. */
   shared(deadlineMs?: number): Promise<void>;
 }
 
 export interface ManyCoresOptions {
   readonly brokers: readonly string[];
   readonly prefix: string;
-  /** What each has of its own. */
+  /** Settings of each core. */
   readonly cores: readonly Readonly<Record<string, string>>[];
   /** The cores that each edge knows, by number and in this order. */
   readonly edges: readonly (readonly number[])[];

@@ -50,7 +50,7 @@ export async function openStandInHub(): Promise<StandInHub> {
     };
     hub.challenge(parameterOf(form, "hub.callback") ?? "", challenge).then(
       (reply) => void answers.push(reply),
-      // Whoever listens there may be gone; that is the test's matter.
+      // The subscriber may be gone already; the test knows that.
       () => {},
     );
   });

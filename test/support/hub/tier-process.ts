@@ -1,33 +1,33 @@
-// One tier's process, run as in production, that a test can kill, put to sleep, stop and start again on its port and data.
+// One tier's process, run as in production. A test can kill, stop and start it again on its port and data.
 import type { ChildProcess } from "node:child_process";
 import { endTier, forkTier, readyTier, type Tier } from "./hub.ts";
 
 export interface TierProcess {
-  /** What errors call it: `core`, `edge-2`. */
+  /** Its name in errors: `core`, `edge-2`. */
   readonly name: string;
   readonly tier: Tier;
-  /** Where it answers, `http://127.0.0.1:port`; the same for life. */
+  /** Its origin, `http://127.0.0.1:port`, which never changes. */
   readonly url: string;
   readonly pid: number | undefined;
   /** Starts it; resolves when it is ready. @throws {Error} with its output if it ends or is not ready in time */
   start(): Promise<void>;
-  /** Asks it to stop and waits; resolves with its exit code, null if it does not run. */
+  /** Asks it to stop, and resolves to its exit code; null if it does not run. */
   stop(): Promise<number | null>;
-  /** Ends it at once, without a chance to tidy up. */
+  /** Ends it with SIGKILL. */
   kill(): Promise<void>;
 }
 
 export interface TierOptions {
-  /** Default the tier's. */
+  /** Default the tier's name. */
   readonly name?: string;
   readonly url: string;
   /** Settings, full names, TIDINGS_…. */
   readonly settings: Readonly<Record<string, string>>;
-  /** Gets all that it writes. */
+  /** Called with all its output. */
   readonly note: (text: string) => void;
   /** How long it may take to be ready; default 30 s. */
   readonly readyWithinMs?: number;
-  /** What it and the others wrote lately, for an error's sake. */
+  /** The recent output of it and the others, for error messages. */
   readonly output: () => string;
 }
 

@@ -1,4 +1,4 @@
-// A child process of the log's contract: appends without end, and says of each record where it was acknowledged to be.
+// A child process of the log's contract: it appends without end, and prints where each acknowledged record is.
 // `node test/support/rigs/append-until-killed.ts '<LogRecipe as JSON>'` prints lines of `partition offset key`.
 import { writeSync } from "node:fs";
 import { type LogRecipe, openLog } from "./log-recipe.ts";
@@ -11,7 +11,7 @@ await Promise.all(Array.from({ length: AT_ONCE }, async () => {
   for (;;) {
     const key = `killed-${count++}`;
     const { partition, offset } = await log.append("messages", { key, value: Buffer.from(`body of ${key}`) });
-    // At once and not through a stream: what was said before the SIGKILL arrives.
+    // A synchronous write: what was printed before the SIGKILL arrives.
     writeSync(1, `${partition} ${offset} ${key}\n`);
   }
 }));

@@ -1,5 +1,4 @@
-// An edge of our own, in this process, in front of a fake core: as edge/main.ts builds it, with a test's own clock, core
-// and network where it wants.
+// An edge in this process in front of a fake core. It is built as in edge/main.ts; a test may replace clock, core and network.
 
 import { openAccess } from "../../../edge/auth/access.ts";
 import { createCoreClient } from "../../../edge/core/core-client.ts";
@@ -34,7 +33,7 @@ export interface OwnEdge {
 
 export const LOOPBACK_GUARD = createOutboundGuard(["127.0.0.0/8", "::1/128"]);
 
-/** A client of these cores, with real time unless told otherwise, and its end. */
+/** A client of these cores, and how to close it. Time is real by default. */
 export function openCoreClient(
   origins: readonly string[],
   options: Partial<CoreClientOptions> = {},

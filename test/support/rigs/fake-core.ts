@@ -1,5 +1,5 @@
-// A core that writes down what the edge says and answers as it is told: shared/core-api.ts without a log behind it. Its door is
-// a core's own, so that nothing comes in that a core would not take; secrets are opened as a core would.
+// A core without a log: it records what the edge asks and answers as a test tells it (shared/core-api.ts). Its door is a real
+// core's, so it refuses what a core refuses; it opens secrets as a core does.
 
 import { type ContentHead, openFrame } from "../../../shared/content-frame.ts";
 import { CALLER_HEADER, CORE_MAX_HEADER_BYTES, CORE_PATHS } from "../../../shared/core-api.ts";
@@ -51,13 +51,13 @@ export interface FakeCore {
   /** Every operation in order, repeated ones too. */
   readonly operations: readonly Operation[];
   readonly contents: readonly StoredContent[];
-  /** Answers instead of "done" (or an intent to verify); null leaves the default. */
+  /** The answer to an operation; null means the default, "done" or an intent to verify. */
   onOperation: (operation: Operation) => CoreReply | null | Promise<CoreReply | null>;
   onContent: (content: StoredContent) => CoreReply | null | Promise<CoreReply | null>;
   onStatus: (topic: string, callback: string) => CoreReply;
-  /** Every move in order; answered as the status is. */
+  /** Every move in order; `onStatus` answers it. */
   readonly moves: readonly MoveOperation[];
-  /** Every question in order; answered as it is told, unless that is null. */
+  /** Every question about a subscription in order; `onQuestion` answers it, and null means the default. */
   readonly questions: readonly AskedQuestion[];
   onQuestion: (question: AskedQuestion) => Response | CoreReply | null;
   ready: boolean;
@@ -67,7 +67,7 @@ export interface FakeCore {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A refusal as the core says it. */
+/** A refusal as the core answers it. */
 export function refusal(status: number, code: CoreRefusal["code"], message: string): CoreReply {
   return { status, body: { code, message } satisfies CoreRefusal };
 }

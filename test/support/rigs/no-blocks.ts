@@ -1,4 +1,4 @@
-// A store of blocks that has none: an index over it knows what it has passed itself.
+// An empty store of blocks: an index over it knows only the messages that it has passed itself.
 import type { BlockStore } from "../../../core/messages/block.ts";
 
 export const NO_BLOCKS: BlockStore = {

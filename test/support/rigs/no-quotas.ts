@@ -1,4 +1,4 @@
-// For tests of what a topic is, not of how many there may be.
+// Quotas without any bound.
 import type { Quotas } from "../../../core/requests/quotas.ts";
 
 export const NO_QUOTAS: Quotas = { appendWithin: ({ append }) => append() };

@@ -1,5 +1,5 @@
-// The whole core in this process, behind a real socket: what an edge would say to it, said by hand. Deliveries and outbound
-// calls go to scripts, the clock is moved by hand.
+// The whole core in this process behind a real socket. A test calls it as an edge would. Deliveries and outbound calls go to
+// scripts, and the test moves the clock.
 import type { Core } from "../../../core/core.ts";
 import { startCore } from "../../../core/core.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
@@ -27,7 +27,7 @@ import type { Reply } from "../servers/http.ts";
 import { CORE_KEY, EDGES, sealedFor } from "../keys.ts";
 import { createScriptedTransport, type ScriptedTransport } from "./scripted-transport.ts";
 
-/** Without what is made here: id and time. */
+/** An operation without id and time, which are made here. */
 type Unmade<T> = T extends unknown ? Omit<T, "id" | "madeAt"> & { readonly id?: string; readonly madeAt?: number }
   : never;
 
@@ -40,11 +40,11 @@ export interface TestCore extends AsyncDisposable {
   readonly core: Core;
   readonly transport: ScriptedTransport;
   readonly calls: OutboundRequest[];
-  /** What an outbound call brings; by default nothing: "network". */
+  /** The answer to an outbound call; by default it fails with "network". */
   onCall: (request: OutboundRequest) => OutboundAnswer | Promise<OutboundAnswer>;
-  /** What was reported as fatal. */
+  /** The errors that the core reported as fatal. */
   readonly failures: readonly Error[];
-  /** As the edge calls it: in a session, signed. */
+  /** Calls the core as an edge does: in a session, signed. */
   readonly call: CoreCall;
   /** Sends any body to the path of operations. */
   raw(body: string | Uint8Array): Promise<Reply>;
@@ -54,16 +54,16 @@ export interface TestCore extends AsyncDisposable {
     body: string | Uint8Array,
     options?: ContentOptions,
   ): Promise<{ status: number; answer: ContentAnswer; refusal: CoreRefusal }>;
-  /** Asks for the status; a 404 is its refusal's code. */
+  /** Asks for a pair's status; for a 404 it resolves to the refusal's code. */
   status(topic: string, callback: string): Promise<SubscriptionStatus | CoreRefusal["code"]>;
-  /** Subscribes by an intent and its result. Returns the intent's id. */
+  /** Subscribes by an intent and its result; resolves to the intent's id. */
   subscribe(
     topic: string,
     callback: string,
     more?: { secret?: string; leaseMs?: number; start?: string; concurrency?: number },
   ): Promise<string>;
   unsubscribe(topic: string, callback: string): Promise<void>;
-  /** Sweeps leases and takeovers, as is done once a second. */
+  /** Sweeps leases and takeovers, as the core does once a second. */
   sweep(): void;
   stop(): Promise<void>;
 }
@@ -74,9 +74,9 @@ export interface TestCoreOptions {
   readonly clock?: Clock;
   readonly transport?: ScriptedTransport;
   readonly onCall?: TestCore["onCall"];
-  /** The log as the core is to see it. */
+  /** Wraps the log that the core gets. */
   readonly wrap?: (log: Log) => Log;
-  /** Default: the one that tests seal to. */
+  /** The core's key; default the one that tests seal to. */
   readonly keys?: readonly CoreKey[];
 }
 
@@ -95,7 +95,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
   const { retentionMs, messageMaxBytes: maxMessageBytes } = settings;
   const log = await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal, clock: clock.now, sweepMs: 100 });
   const seen = options.wrap?.(log) ?? log;
-  // The core may call before it is open: what was owed at its last end.
+  // The core may call before it is open, for effects that were owed at its last end.
   let onCall: TestCore["onCall"] = options.onCall ??
     (() => ({ kind: "failed", code: "network", reason: "nobody is there" }));
   const outbound: Outbound = {

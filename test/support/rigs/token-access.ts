@@ -1,4 +1,4 @@
-// Tokens as the edge verifies them: settings as an operator writes them, in front of an issuer of the test's own.
+// Verifies tokens as the edge does, with settings as an operator writes them and a test's issuer.
 
 import { createTokenAccess } from "../../../edge/auth/identity-provider.ts";
 import type { TokenAccess } from "../../../edge/auth/access.ts";
@@ -12,7 +12,7 @@ export interface OwnTokenAccess extends TokenAccess {
   close(): Promise<void>;
 }
 
-/** `settings` without their prefix; AUDIENCE is `hub` unless they say otherwise. `clock` is ms since 1970. */
+/** `settings` without their prefix; AUDIENCE is `hub` unless they say otherwise. `clock` yields ms since 1970. */
 export function openTokenAccess(
   settings: Readonly<Record<string, string>>,
   { clock = Date.now }: { clock?: () => number } = {},

@@ -1,4 +1,4 @@
-// What a scripted server answers: a subscriber's manners, good and bad.
+// Answers of scripted servers, good and bad.
 
 import { parameterOf } from "../form.ts";
 import { pause } from "../eventually.ts";
@@ -16,7 +16,7 @@ export function answer(
   };
 }
 
-/** Confirms a verification: the challenge, byte for byte, or what `alter` makes of it. */
+/** Confirms a verification with the challenge, byte for byte, or with what `alter` makes of it. */
 export function echo(
   { status = 200, contentType, alter = (challenge) => challenge }: {
     readonly status?: number;
@@ -52,7 +52,7 @@ export function after(ms: number, then: Responder): Responder {
   };
 }
 
-/** A success whose body goes on until the caller hangs up. */
+/** A success with an endless body, until the caller hangs up. */
 export function endless(): Responder {
   return (_request, response) => {
     const block = Buffer.alloc(16_384, "x");
@@ -65,7 +65,7 @@ export function endless(): Responder {
   };
 }
 
-/** The first request gets the first answer, and so on; the last one stays. */
+/** The nth request gets the nth answer; later requests get the last one. */
 export function script(...answers: readonly [Responder, ...Responder[]]): Responder {
   let next = 0;
   return (request, response) => {

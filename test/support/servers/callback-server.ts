@@ -1,5 +1,5 @@
-// A subscriber under test control: as many callbacks as a test wants on one server, each with its own log of what came
-// and its own manners.
+// A subscriber under test control: as many callbacks as a test wants on one server. Each records its requests and has its own
+// answers.
 
 import { answer, echo } from "./answers.ts";
 import { eventually } from "../eventually.ts";
@@ -8,7 +8,7 @@ import { openRecordingServer } from "./recording-server.ts";
 import type { Recorded, Responder } from "./recording-server.ts";
 
 export interface Callback {
-  /** What the subscriber gives the hub, its query included. */
+  /** The URL that the subscriber gives the hub, with its query. */
   readonly url: string;
   /** Every GET with a hub.mode of subscribe or unsubscribe, in order of arrival. */
   readonly challenges: readonly Recorded[];
@@ -18,9 +18,9 @@ export interface Callback {
   readonly deliveries: readonly Recorded[];
   /** Every request of any kind. */
   readonly requests: readonly Recorded[];
-  /** How it answers a challenge; a plain echo at first. */
+  /** How it answers a challenge; default a plain echo. */
   onChallenge: Responder;
-  /** How it answers a delivery; 204 at first. */
+  /** How it answers a delivery; default 204. */
   onDelivery: Responder;
   /** Resolves with the nth challenge (from 1) once it has been answered. */
   challenged(nth?: number, deadlineMs?: number): Promise<Recorded>;

@@ -1,4 +1,4 @@
-// Authorities and certificates for tests: elliptic, for a day; as texts, or as files that are gone with their directory.
+// Authorities and certificates for tests: elliptic keys, valid for a day, as texts or as files in a temporary directory.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ export interface Certificate {
 }
 
 export interface Authority {
-  /** PEM, to be trusted. */
+  /** The authority's certificate, PEM. */
   readonly ca: string;
   /** A certificate as PEM texts, for servers and clients, for these names (DNS names or IPv4 addresses). */
   issue(...names: string[]): Promise<Certificate>;
@@ -28,7 +28,7 @@ export interface Certificates extends AsyncDisposable {
 
 const DAY_MS = 86_400_000;
 
-/** Makes an authority; nothing of it outlives the test. */
+/** Makes an authority; its files are removed with it. */
 export async function createAuthority(): Promise<Authority> {
   const kind = {
     keyType: "ec",

@@ -1,5 +1,5 @@
-// Hosts that nobody outside may make the hub call (WIRE §7), as they would stand in a URL. Portable: the guard's own tests
-// read the same table on Deno and Bun.
+// Hosts that the hub must not call for anyone outside (WIRE §7), as a URL would name them. The table is portable: the guard's
+// tests read it on Deno and Bun too.
 
 /** One address of each special IPv4 range, and the ends of some. */
 export const SPECIAL_V4 = [
@@ -75,7 +75,7 @@ export const SPECIAL_V6 = [
 const octets = (address: string) => address.split(".").map(Number);
 const hex = (value: number, digits = 2) => value.toString(16).padStart(digits, "0");
 
-/** Every other way to write an IPv4 address that some parser takes for one. */
+/** Every other spelling that some parser takes for an IPv4 address. */
 export function spellingsOf(address: string): string[] {
   const [a = 0, b = 0, c = 0, d = 0] = octets(address);
   const whole = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0;
@@ -133,7 +133,7 @@ export function embeddingsOf(address: string): string[] {
   ];
 }
 
-/** What is no host at all, or more than one. A URL with it is refused as it stands. */
+/** Texts that are not one host. The hub refuses a URL with them. */
 export const MALFORMED_HOSTS = [
   "",
   ".",
@@ -190,7 +190,7 @@ export const MALFORMED_HOSTS = [
   "%zz.example.com",
 ] as const;
 
-/** Names that mean this machine before anything is resolved. */
+/** Names that mean this machine without any lookup. */
 export const LOCALHOST_NAMES = [
   "localhost",
   "LOCALHOST",
@@ -215,7 +215,7 @@ export const LOCALHOST_NAMES = [
   "localhost。",
 ] as const;
 
-/** Names that look like any other and resolve to what they should not: the hub learns it at the dial. */
+/** Ordinary names that resolve to forbidden addresses: the hub learns it when it dials. */
 export const HOSTILE_NAMES: Readonly<Record<string, readonly string[]>> = {
   "metadata.google.internal": ["169.254.169.254"],
   "metadata.google.internal.": ["169.254.169.254"],
@@ -253,7 +253,7 @@ export const HOSTILE_NAMES: Readonly<Record<string, readonly string[]>> = {
   "xn--bcher-kva.example": ["127.0.0.1"],
 };
 
-/** All hosts that are refused without asking a resolver: as a URL, or by the guard. */
+/** All hosts that the hub refuses without a lookup: the URL's syntax or the guard does it. */
 export const HOSTILE_HOSTS: readonly string[] = [
   ...new Set([
     ...SPECIAL_V4.flatMap(([address]) => [

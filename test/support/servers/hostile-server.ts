@@ -1,5 +1,4 @@
-// What a hostile server does instead of answering: bytes on a raw socket, after it has read a request. One table for topic
-// servers and callbacks.
+// What a hostile server writes to a raw socket after it has read a request. Topic servers and callbacks share the table.
 
 import { createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
@@ -10,14 +9,14 @@ export interface HostileManner {
   readonly act: (socket: Socket) => void;
 }
 
-/** A server that behaves like this to every request; `bytes` is how much it got rid of. */
+/** A server that treats every request like this; `bytes` yields how much it has written. */
 export interface HostileServer {
   readonly port: number;
   readonly requests: () => number;
   /** Sockets that are still open. */
   readonly open: () => number;
   readonly sent: () => number;
-  /** Told the head of the request, too. */
+  /** What it does with a socket, given the request's head. */
   manner: (socket: Socket, head: string) => void;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -67,7 +66,7 @@ export async function openHostileServer(
 const OK = "HTTP/1.1 200 OK\r\n";
 const write = (bytes: string | Buffer) => (socket: Socket) => void socket.write(bytes, "latin1");
 
-/** Writes for as long as the other side takes it. */
+/** Writes for as long as the other side reads. */
 function flood(head: string, block: string | Buffer): HostileManner["act"] {
   return (socket) => {
     socket.write(head, "latin1");
@@ -79,7 +78,7 @@ function flood(head: string, block: string | Buffer): HostileManner["act"] {
   };
 }
 
-/** Writes a piece every so many ms. */
+/** Writes a piece every few ms. */
 function drip(head: string, piece: string, everyMs: number): HostileManner["act"] {
   return (socket) => {
     socket.write(head, "latin1");
@@ -89,13 +88,13 @@ function drip(head: string, piece: string, everyMs: number): HostileManner["act"
 }
 
 const BLOCK = Buffer.alloc(65_536, "x");
-/** Every block a chunk of its own. */
+/** Sends every block as a chunk. */
 const CHUNK = Buffer.concat([Buffer.from("10000\r\n"), BLOCK, Buffer.from("\r\n")]);
 const bomb = (encoding: string, bytes: Buffer) =>
   `${OK}content-encoding: ${encoding}\r\ncontent-length: ${bytes.length}\r\n\r\n${bytes.toString("latin1")}`;
 const ZEROS = Buffer.alloc(50_000_000);
 
-/** Answers that are none, or that have no end. */
+/** Broken or endless answers. */
 export const HOSTILE_MANNERS: readonly HostileManner[] = [
   { name: "an endless body, chunked", act: flood(`${OK}transfer-encoding: chunked\r\n\r\n`, CHUNK) },
   { name: "an endless body until close", act: flood(`${OK}\r\n`, BLOCK) },

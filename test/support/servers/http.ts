@@ -1,4 +1,4 @@
-// One HTTP call as a test wants it: nothing added, nothing followed, the answer as it came.
+// One HTTP call as a test wants it: it adds no header, follows no redirect, and yields the answer as it came.
 
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
@@ -18,7 +18,7 @@ export interface CallOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
   readonly deadlineMs?: number;
-  /** The request line's target, byte for byte; the URL's own as Node writes it if there is none. */
+  /** The request line's target, byte for byte; default the URL's, as Node writes it. */
   readonly target?: string;
 }
 

@@ -1,4 +1,4 @@
-// An identity provider of a test's own: real HTTP, real keys, and manners as the test wants them.
+// An identity provider for a test: real HTTP, real keys, and answers as the test wants them.
 
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import type { CryptoKey, JWK, JWTHeaderParameters, JWTPayload } from "jose";
@@ -17,18 +17,18 @@ export interface Issuer {
   /** Its name, as in `iss`. */
   readonly url: string;
   readonly server: RecordingServer;
-  /** What its key set has. */
+  /** The keys of its key set. */
   keys: SigningKey[];
-  /** How it answers each of its addresses; set to something else to misbehave. */
+  /** How it answers at each of its addresses; a test replaces an answer to let it misbehave. */
   onMetadata: Responder;
   onKeys: Responder;
   onIntrospect: Responder;
   /** Requests to each address, in order. */
   readonly asked: { readonly metadata: Recorded[]; readonly keys: Recorded[]; readonly introspect: Recorded[] };
-  /** What introspection says of a token; others are not active. */
+  /** What introspection answers for a token; other tokens are not active. */
   readonly opaque: Map<string, Readonly<Record<string, unknown>>>;
   addKey(alg?: string): Promise<SigningKey>;
-  /** A token by the newest key: for an hour, of audience `hub` and user `publisher`, unless the claims say otherwise. */
+  /** A token signed by the newest key: for an hour, with audience `hub` and user `publisher`, unless the claims say otherwise. */
   token(claims?: JWTPayload, options?: { key?: SigningKey; header?: Partial<JWTHeaderParameters> }): Promise<string>;
   close(): Promise<void>;
 }

@@ -1,11 +1,11 @@
-// The npm client `pubsubhubbub`, unmodified, as one subscriber among others: a reader from before WebSub.
+// The unmodified npm client `pubsubhubbub` as a subscriber: a reader from before WebSub.
 
 import { once } from "node:events";
 import pubsubhubbub from "pubsubhubbub";
 import type { Client, Feed } from "pubsubhubbub";
 
 export interface NpmClient {
-  /** What came, in order, and when (`performance.now()`). The client has answered each with 204. */
+  /** The messages that came, in order, with their times (`performance.now()`). The client answers each with 204. */
   readonly arrivals: readonly { readonly feed: Feed; readonly at: number }[];
   /** Topics whose subscribe (or unsubscribe) it has confirmed, in order. */
   readonly confirmed: readonly string[];
@@ -15,7 +15,7 @@ export interface NpmClient {
   close(): Promise<void>;
 }
 
-/** Opens the client's own server on this port of 127.0.0.1. Without a secret: it checks signatures with another key than it sends. */
+/** Opens the client's own server on this port of 127.0.0.1. It has no secret, because it checks signatures with another key than it sends. */
 export async function openNpmClient(port: number): Promise<NpmClient> {
   const client = pubsubhubbub.createServer({ callbackUrl: `http://127.0.0.1:${port}/` });
   const arrivals: { feed: Feed; at: number }[] = [];
@@ -25,7 +25,7 @@ export async function openNpmClient(port: number): Promise<NpmClient> {
   client.on("unsubscribe", ({ topic }) => void confirmed.push(topic));
   client.listen(port, "127.0.0.1");
   await once(client, "listen");
-  // Node would close an idle connection after 5 s, just as the hub sends the next message: an attempt for nothing.
+  // Node closes an idle connection after 5 s by default; an attempt just then would be lost.
   client.server.keepAliveTimeout = 300_000;
   return {
     arrivals,

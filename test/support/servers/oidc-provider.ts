@@ -10,13 +10,13 @@ import { call } from "./http.ts";
 
 export interface OwnProvider {
   readonly issuer: string;
-  /** Client id and secret of whoever introspects. */
+  /** Id and secret of the client that introspects. */
   readonly hub: { readonly id: string; readonly secret: string };
   /** A token that a client got for itself by the client credentials grant (RFC 6749 §4.4). */
   token(client: string, scope: string, format?: "jwt" | "opaque"): Promise<string>;
-  /** Signs with a new key from now on; the old ones are gone. */
+  /** Signs with a new key, and drops the old ones. */
   rotate(): Promise<void>;
-  /** Answers nothing but 503, or again as ever. */
+  /** Answers only 503, or works again. */
   away: boolean;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-// HTTP by hand on a socket: what no client would send, and the answer as it comes.
+// HTTP by hand on a socket: requests that no client would send, and the answer as it comes.
 
 import { connect } from "node:net";
 import type { Socket } from "node:net";

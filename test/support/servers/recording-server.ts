@@ -1,5 +1,5 @@
-// An HTTP server that writes down every request as it came, byte for byte, and answers as it is told. The topic server
-// and the callback servers are made of it.
+// An HTTP server that records every request byte for byte and answers as a test tells it. The topic server and the callback
+// servers use it.
 
 import { createServer } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
@@ -18,7 +18,7 @@ export interface Recorded {
   readonly body: Buffer;
   /** When its head arrived, `performance.now()`. */
   readonly at: number;
-  /** When the answer had been handed to the socket, or the connection was lost. Undefined while neither. */
+  /** When the answer had been handed to the socket or the connection was lost; undefined before. */
   endedAt: number | undefined;
   /** The status that was answered; undefined while there is none. */
   status: number | undefined;
@@ -29,7 +29,7 @@ export type Responder = (request: Recorded, response: ServerResponse) => void | 
 export interface RecordingServer {
   readonly origin: string;
   readonly port: number;
-  /** Answers every request whose target's path is `path` (raw) by `handle`. */
+  /** Lets `handle` answer every request whose target has this raw path. */
   route(path: string, handle: Responder): void;
   /** Stops listening and cuts every connection. The port can be opened again. */
   close(): Promise<void>;
@@ -39,7 +39,7 @@ export interface RecordingServer {
 /** Opens a recording server on 127.0.0.1 or another address; port 0 takes a free one. Unrouted paths are answered 404. */
 export async function openRecordingServer(port = 0, host = "127.0.0.1"): Promise<RecordingServer> {
   const routes = new Map<string, Responder>();
-  // A hub may keep connections for long; a server that closes an idle one just as a request comes would cost an attempt.
+  // A hub keeps connections for long. If the server closed an idle one just as a request comes, an attempt would be lost.
   const server = createServer({ keepAliveTimeout: 300_000, requestTimeout: 0 }, (request, response) => {
     const at = performance.now();
     response.on("error", () => {});

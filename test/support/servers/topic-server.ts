@@ -1,4 +1,4 @@
-// A publisher's site under test control: topics that can be fetched, each with its own document and its own log.
+// A publisher's site under test control: the hub can fetch its topics. Each has its own document and records its requests.
 
 import { openRecordingServer } from "./recording-server.ts";
 import type { Recorded, Responder } from "./recording-server.ts";
@@ -15,15 +15,15 @@ export interface Topic {
   readonly url: string;
   /** Every request for it, in order of arrival. */
   readonly fetches: readonly Recorded[];
-  /** What a GET finds from now on. It advertises the hub and itself in its Link header (§4) unless told otherwise. */
+  /** Sets the document that a GET yields. Its Link header advertises the hub and the topic (§4) unless told otherwise. */
   serve(document: TopicDocument): void;
-  /** Full control over the answer. */
+  /** Sets the whole answer. */
   respond(responder: Responder): void;
 }
 
 export interface TopicServer {
   readonly origin: string;
-  /** A new topic. `path` is kept as given (default a unique one); `aliases` are more paths that find the same document. */
+  /** A new topic. `path` is kept as given (default a unique one); `aliases` are further paths of the same document. */
   topic(options?: { readonly path?: string; readonly aliases?: readonly string[] }): Topic;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
