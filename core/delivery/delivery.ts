@@ -151,12 +151,12 @@ export class Delivery {
     this.#attempts.pump();
   }
 
-  /** The lease is over: nothing more starts; the outcomes of attempts in flight still count. */
+  /** The lease is over: no attempt starts; the outcomes of attempts in flight still count. */
   expire(lane: Lane): void {
     this.#reading.expire(lane);
   }
 
-  /** The subscription ended: nothing more starts, and the outcomes of attempts in flight move nothing. */
+  /** The subscription ended: no attempt starts, and the outcomes of attempts in flight move nothing. */
   end(lane: Lane): void {
     this.#reading.end(lane);
   }

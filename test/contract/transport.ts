@@ -40,7 +40,7 @@ export function transportContract(name: string, setting: TransportSetting): void
       await server.close();
     });
 
-    it("A3.4 what may not go any more when its connection is there is not sent", async () => {
+    it("A3.4 a request that may no longer go when its connection is there is not sent", async () => {
       let asked = 0;
       const before = server.requests.length;
       const result = await sendPost(transport, server.url, {
@@ -168,7 +168,7 @@ export function transportContract(name: string, setting: TransportSetting): void
       assert.deepEqual(await sendPost(transport, server.url), { failed: "timed out" });
     });
 
-    it("H58 a success with an endless body is a success within a second or so, and the connection is let go of", async () => {
+    it("H58 a success with an endless body is a success within a second or so, and the connection is given up", async () => {
       server.respond = (socket) => {
         socket.write("HTTP/1.1 200 OK\r\n\r\n");
         const timer = setInterval(() => socket.write("x"), 20);
@@ -215,9 +215,9 @@ export function transportContract(name: string, setting: TransportSetting): void
       "noise": Buffer.from([0, 1, 2, 255, 254, 10, 13, 10, 13]).toString("latin1").repeat(20),
       "another protocol": "220 mail.example ESMTP\r\n",
       "a head without an end": `HTTP/1.1 200 OK\r\n${"x-filler: 0123456789\r\n".repeat(10_000)}`,
-      "a status that is none": "HTTP/1.1 abc OK\r\ncontent-length: 0\r\n\r\n",
+      "a status that is not a number": "HTTP/1.1 abc OK\r\ncontent-length: 0\r\n\r\n",
       "contradicting lengths": "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nabcdef",
-      "a protocol switch nobody asked for":
+      "a protocol switch that was not asked for":
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
     };
     for (const [what, bytes] of Object.entries(GARBAGE)) {
@@ -307,7 +307,7 @@ export function transportContract(name: string, setting: TransportSetting): void
       await guarded.close();
     });
 
-    it("§6.6 a header that cannot be written is a failed attempt, and stops nobody", async () => {
+    it("§6.6 a header that cannot be written is a failed attempt, and stops no other attempt", async () => {
       for (
         const headers of [["x-a", "b\r\nc: d"], ["x-a", "日"], ["", "b"], ["a b", "c"], [
           "transfer-encoding",

@@ -1,5 +1,5 @@
-// The lane's states, one subscription's delivery (ARCHITECTURE §4). Pure: what a lane may do follows from its state, and the
-// scheduler (attempts.ts, reading.ts) says what happened.
+// The states of a lane, which is one subscription's delivery (ARCHITECTURE §4), and the events that lead from one to another. lane.ts
+// applies the events; what a lane may do follows from its state.
 //
 //              record                delivered
 //    idle ───────────────► inFlight ───────────► idle
@@ -8,14 +8,14 @@
 //    catchingUp ◄──────── backingOff ───────► catchingUp   backingOff ───────► parked
 //     caughtUp ▲                                                               │ delivered (a probe)
 //              └───────────────────────────────────────────────────────────────┘
-//    any of them: leaseOver ► expired ── renewed ► catchingUp;   end ► ended, for good
+//    from each state: leaseOver ► expired ── renewed ► catchingUp;   end ► ended, for good
 
 export type LaneState = "idle" | "inFlight" | "catchingUp" | "backingOff" | "parked" | "expired" | "ended";
 
 export type LaneEvent =
   /** An attempt starts. */
   | "record"
-  /** An attempt succeeded (or its message was given up), and none is left in flight or waiting to be repeated. */
+  /** An attempt succeeded or its message was given up, and the lane has nothing else in hand; or a probe succeeded. */
   | "delivered"
   /** An attempt failed. */
   | "failed"
@@ -23,9 +23,9 @@ export type LaneEvent =
   | "exhausted"
   /** The pause after a failure is over. */
   | "due"
-  /** The queue is over its bound: what follows comes from the log. */
+  /** The queue or the memory is full: the lane reads the log from here on. */
   | "overflow"
-  /** All that the tail has offered is in the queue or done. */
+  /** Everything that the tail has offered is in hand or done. */
   | "caughtUp"
   /** The subscription was renewed or resumed. */
   | "renewed"
@@ -71,7 +71,7 @@ export const TRANSITIONS: Readonly<Record<LaneState, Readonly<Record<LaneEvent, 
   },
   backingOff: {
     ...ENDINGS,
-    // Of several in flight (concurrency above 1), one may succeed while the pause of another goes on.
+    // With concurrency above 1 one attempt may succeed while the pause after another goes on.
     record: "backingOff",
     delivered: "backingOff",
     failed: "backingOff",
@@ -83,7 +83,7 @@ export const TRANSITIONS: Readonly<Record<LaneState, Readonly<Record<LaneEvent, 
   },
   parked: {
     ...ENDINGS,
-    // A probe is in flight; only its success ends the parking.
+    // A probe departs; only its success ends the parking.
     record: "parked",
     delivered: "catchingUp",
     failed: "parked",

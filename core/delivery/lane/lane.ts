@@ -1,7 +1,7 @@
 // A lane: one subscription's delivery. It is a closed machine: the verbs below are the only way to change it, and lane-state.ts has the
-// diagram of its states. It knows how far it has read, what it has in hand (backlog.ts) and how it fares (health.ts). The scheduler
-// (reading/, sending/) decides when to read and to send, and says what came of it.
-// Over 300 lines: many verbs of a few lines each.
+// diagram of its states. A lane knows how far it has read, its backlog (backlog.ts) and its health (health.ts). The scheduler
+// (reading/, sending/) decides when a lane reads and sends, and tells it what came of that.
+// Over 300 lines: many verbs of a few lines each. All of a lane is one object, so that a million quiet ones take little memory.
 import type { CursorRecord } from "../../state/records.ts";
 import { type LaneEvent, type LaneState, nextState } from "./lane-state.ts";
 import type { Message } from "../../messages/message.ts";
@@ -12,7 +12,7 @@ import { recordOf, withGap } from "./lane-record.ts";
 import type { Failure } from "./outcome.ts";
 import type { Target } from "./target.ts";
 
-/** What a renewal may change. */
+/** The terms of a subscription that a renewal may change. */
 export interface LaneTerms {
   readonly target: Target;
   /** Attempts in flight at most. */
@@ -113,7 +113,7 @@ export class Lane {
   get busy(): boolean {
     return this.#backlog.size > 0;
   }
-  /** Nothing starts any more, unless an expired lane is renewed. */
+  /** No attempt starts, unless an expired lane is renewed. */
   get isOver(): boolean {
     return this.#state === "ended" || this.#state === "expired";
   }
@@ -125,7 +125,7 @@ export class Lane {
     const { offset } = message;
     if (offset < this.#readFrom) return false;
     this.#readFrom = offset + 1;
-    // After a dropped queue the lane reads again from its position: it skips what is done or in hand beyond that.
+    // After a dropped queue the lane reads again from its position: it skips messages that are done or in hand.
     if (this.#backlog.knows(offset)) return false;
     this.#own().push(message);
     return true;
@@ -142,14 +142,14 @@ export class Lane {
     this.#apply("caughtUp");
   }
 
-  /** The queue is full: the lane reads the log from the tail's next offset on. */
+  /** The queue or the memory is full: the lane reads the log from the tail's next offset on. */
   leaveTail(tailNext: number): void {
     if (this.#onTail) this.readUpTo(tailNext);
     this.#onTail = false;
     this.#apply("overflow");
   }
 
-  /** Lets go of everything that is not in flight; it is read again from the log. Returns the messages that were held. */
+  /** Lets go of everything that is not in flight: it is read again from the log. Returns the messages that were held. */
   drop(tailNext: number): Message[] {
     this.leaveTail(tailNext);
     const held = this.#backlog.drop();
@@ -187,7 +187,7 @@ export class Lane {
   depart(now: number): Flight | undefined {
     const flight = this.#backlog.depart(now, this.#epoch, this.#health.failed);
     if (flight === undefined) return undefined;
-    // The pause is over, though no tick has said so yet: a success now is to end the failing.
+    // The pause is over, though no tick has noticed it: a success now ends the failing.
     if (this.#state === "backingOff") {
       this.#apply("due");
       if (this.#onTail) this.#apply("caughtUp");
@@ -216,7 +216,7 @@ export class Lane {
     this.#proceed();
   }
 
-  /** The flight is over and its message needs no other attempt. */
+  /** The flight is over, and its message needs no other attempt. */
   done(flight: Flight): void {
     this.#own().done(flight, this.#unread);
     this.#disown();
@@ -294,11 +294,11 @@ export class Lane {
     return freed;
   }
 
-  /** The lease is over: nothing starts any more; the outcomes of attempts in flight still count. */
+  /** The lease is over: no attempt starts; the outcomes of attempts in flight still count. */
   expire(): void {
     this.#apply("leaseOver");
   }
-  /** The subscription ended: nothing starts any more, and the outcomes of attempts in flight move nothing. */
+  /** The subscription ended: no attempt starts, and the outcomes of attempts in flight move nothing. */
   end(): void {
     this.#apply("end");
     this.#epoch++;
@@ -317,7 +317,7 @@ export class Lane {
     return recordOf(this, tailNext, watermark);
   }
 
-  /** Takes up where a record of the same life left off. */
+  /** Goes on where a record of the same life left off. */
   restore({ position, beyond, gaps, health }: CursorRecord): void {
     this.#fresh = false;
     this.#readFrom = position;

@@ -1,11 +1,11 @@
-// What an answer to a delivery means (WIRE §3), and how long to wait after one that failed (WIRE §4).
+// What the answer to a delivery means (WIRE §3), and how long a lane pauses after a failure (WIRE §4).
 
 export type Outcome =
   | { readonly kind: "delivered" }
   | { readonly kind: "gone" }
-  /** Not this time. `notBefore`: what Retry-After asked for, ms since 1970. */
+  /** To be sent again. `notBefore`: the time that Retry-After asked for, ms since 1970. `status` 0: there was no answer. */
   | { readonly kind: "retry"; readonly reason: string; readonly status: number; readonly notBefore?: number }
-  /** Refused for what it is: retried a few times, then given up (a dead letter). */
+  /** Refused for what the message is: sent again a few times, then given up (a dead letter). */
   | { readonly kind: "refused"; readonly reason: string; readonly status: number };
 
 /** The message is to be sent again, or given up. */
@@ -15,7 +15,7 @@ const DELIVERED: Outcome = { kind: "delivered" };
 const GONE: Outcome = { kind: "gone" };
 const REFUSED: ReadonlySet<number> = new Set([400, 413, 415, 422]);
 
-/** The outcome of an answer with this status; `retryAfter` is the header's text, times are ms since 1970. */
+/** The outcome of an answer with this status. `retryAfter` is the header's text, `now` is in ms since 1970. */
 export function outcomeOf(status: number, retryAfter: string | undefined, now: number): Outcome {
   if (status >= 200 && status < 300) return DELIVERED;
   // §7: 410 means that the subscriber is gone.
@@ -26,18 +26,19 @@ export function outcomeOf(status: number, retryAfter: string | undefined, now: n
   return notBefore === undefined ? { kind: "retry", reason, status } : { kind: "retry", reason, status, notBefore };
 }
 
-/** The outcome of an attempt that brought no complete answer. */
+/** The outcome of an attempt without an answer. */
 export function failureOf(reason: string): Failure {
   return { kind: "retry", reason, status: 0 };
 }
 
+/** Longer pauses are taken for this one. */
 const MOST_SECONDS = 1e9;
 
-/** Seconds or an HTTP date, as ms since 1970; undefined if it is neither. */
+/** The time that Retry-After asks for, by seconds or an HTTP date, in ms since 1970; undefined if it is neither. */
 export function parseRetryAfter(text: string, now: number): number | undefined {
   const trimmed = text.trim();
   if (/^\d+$/.test(trimmed)) return now + Math.min(Number(trimmed), MOST_SECONDS) * 1_000;
-  // RFC 9110 §5.6.7: three forms, all in GMT, of which one does not say so.
+  // RFC 9110 §5.6.7: a date has one of three forms, all in GMT; one of them does not name it.
   if (trimmed.length > 40 || !/^[A-Za-z]{3,9},? /.test(trimmed)) return undefined;
   const date = Date.parse(trimmed.endsWith("GMT") ? trimmed : `${trimmed} GMT`);
   return Number.isNaN(date) ? undefined : date;
@@ -48,7 +49,7 @@ export interface RetryPolicy {
   readonly maxMs: number;
 }
 
-/** Exponential backoff with full jitter: within 0 … min(max, min·2ⁿ) after failure n = 0, 1, 2 …; `random` is in [0, 1). */
+/** Exponential backoff with full jitter, ms: within 0 … min(max, min·2ⁿ) after failure n = 0, 1, 2 …; `random` is in [0, 1). */
 export function backoffMs(policy: RetryPolicy, failure: number, random: number): number {
   return random * Math.min(policy.maxMs, policy.minMs * 2 ** Math.min(failure, 40));
 }

@@ -69,13 +69,13 @@ export class Reading {
     else lanes.add(lane);
   }
 
-  /** The lease is over: nothing more starts; the outcomes of attempts in flight still count. */
+  /** The lease is over: no attempt starts; the outcomes of attempts in flight still count. */
   expire(lane: Lane): void {
     lane.expire();
     this.#remove(lane);
   }
 
-  /** The subscription ended: nothing more starts, and the outcomes of attempts in flight move nothing. */
+  /** The subscription ended: no attempt starts, and the outcomes of attempts in flight move nothing. */
   end(lane: Lane): void {
     lane.end();
     this.#remove(lane);

@@ -8,7 +8,7 @@ import { eventually, never, pause } from "../../support/eventually.ts";
 import { targetOf, termsOf } from "../../support/rigs/lanes.ts";
 
 describe("ends", () => {
-  it("§7 after a 410 nothing is sent any more, and the owner hears of it once", async () => {
+  it("§7 after a 410 nothing more is sent, and the owner hears of it once", async () => {
     await using rig = await openDeliveryRig();
     rig.answer = ({ body }) => body === "1" ? 410 : 204;
     const lane = rig.add(at("gone"));
@@ -42,7 +42,7 @@ describe("ends", () => {
   });
 
   for (const outcome of [204, 500]) {
-    it(`WIRE §2 a lease that is over with an attempt under way (${outcome}), and a renewal: nothing twice, nothing lost`, async () => {
+    it(`WIRE §2 a lease that is over with an attempt in flight (${outcome}), and a renewal: nothing twice, nothing lost`, async () => {
       await using rig = await openDeliveryRig();
       rig.answer = () => "hang";
       const lane = rig.add({ ...at("leased"), concurrency: 2 });

@@ -240,7 +240,7 @@ describe("the block index", () => {
           tail = batch.next;
         }
         world.follow(Infinity);
-        assert.equal(slow.unwritten(0).length, 0, "what is in the store waits for nobody");
+        assert.equal(slow.unwritten(0).length, 0, "a stored block does not wait");
       }),
       { numRuns: 60 },
     );
@@ -285,7 +285,7 @@ describe("the block index", () => {
     );
   });
 
-  it("A4.4 remembers a key for its time by the log's clock, and then no more", async () => {
+  it("A4.4 remembers a key for its time by the log's clock, and no longer", async () => {
     const records = recordsOf([{ topic: 0, key: 1, body: 0, after: 0 }, { topic: 0, key: 1, body: 1, after: 9_000 }]);
     const index = await new World(records).open(2);
     const id = records[0]!.headers[MESSAGE_HEADERS.id]!;

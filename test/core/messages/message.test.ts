@@ -57,7 +57,7 @@ describe("a message of the log", () => {
   });
 
   for (const text of ["null", "7", '"text"', "[1,2]", "{", "", "[null]", '{"a":null,"b":1,"c":{"d":"e"}}', "[]"]) {
-    it(`§6.6 loses headers that are no object of texts, and stops nobody: ${text}`, () => {
+    it(`§6.6 loses headers that are not an object of texts, and does not fail: ${text}`, () => {
       assert.deepEqual(toMessage(record({ headers: text })).extra, []);
     });
   }

@@ -1,4 +1,4 @@
-// The tail over a real log: what it offers, and how it says how far it is.
+// The tail over a real log: what it offers, and what it says of how far it has come.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { append, at, numbers, openDeliveryRig, TOPIC } from "../../support/rigs/delivery-rig.ts";

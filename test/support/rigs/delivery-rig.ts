@@ -40,7 +40,7 @@ export interface DeliveryRig extends AsyncDisposable {
   readonly delivery: Delivery;
   readonly sent: readonly Sent[];
   answer: (sent: Sent) => Answer;
-  /** What the owner does when it hears that a lane moved; nothing at first. */
+  /** Called when the owner hears that a lane moved; does nothing at first. */
   moved: (lane: Lane) => void;
   readonly gone: readonly Lane[];
   readonly overLease: readonly Lane[];
@@ -113,7 +113,7 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
       onFatal: (error) => {
         throw error;
       },
-      clock: clock,
+      clock,
       ...(options.sweepMs === undefined ? {} : { sweepMs: options.sweepMs }),
     });
   if (options.before !== undefined) {
@@ -156,7 +156,7 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
       recentIds: new RecentIds(clock),
       signers: options.signers ?? OPEN_SIGNERS,
       settings: { ...SETTINGS, ...options.settings },
-      clock: clock,
+      clock,
       random: options.random ?? Math.random,
     },
     {

@@ -1,5 +1,4 @@
-// A topic's messages and the tail that offers them, without a log: what reading stands on, moved by hand.
-
+// A topic's messages and a tail that offers them, without a log; a test moves it by hand.
 import { encodeCursor } from "../../../core/messages/cursor.ts";
 import type { Message } from "../../../core/messages/message.ts";
 import type { Tail } from "../../../core/messages/tail.ts";
@@ -48,7 +47,7 @@ export function createTail({ chunk = 3 }: { readonly chunk?: number } = {}): Tes
           continue;
         }
         const message = messageOf(body, log.length, topic.id);
-        // As the real tail does: who listens hears of it before it counts as passed.
+        // As the real tail does: watchers hear of a message before it counts as passed.
         for (const heard of watchers) heard(message);
         log.push(message);
       }

@@ -84,7 +84,7 @@ class Model {
     this.check();
   }
 
-  /** As the catch-up reader and the ring do: a cut by room leaves the rest, else the lane joins the tail. */
+  /** As the catch-up reader and the ring do: a lane without room leaves the rest, otherwise it joins the tail. */
   read(room: number): void {
     if (this.lane.onTail) return;
     for (const offset of this.log) {
@@ -109,7 +109,7 @@ class Model {
     return true;
   }
 
-  /** What is in flight is forgotten; all else is as the record says, or at the watermark if there is none. */
+  /** Flights are forgotten; the lane is as its record says, or at the watermark if it has no record. */
   restart(): void {
     const record = this.lane.record(this.tail);
     this.flights.length = 0;
@@ -140,7 +140,7 @@ class Model {
   }
 }
 
-describe("the lane's books", () => {
+describe("a lane", () => {
   for (const concurrency of [1, 2, 5]) {
     it(`§6.2, §6.3 hold over random sequences, concurrency ${concurrency}`, () => {
       fc.assert(

@@ -22,7 +22,7 @@ describe("addresses", () => {
     }
   });
 
-  it("of what is no http(s) URL are refused", () => {
+  it("of a callback that is not an http(s) URL are refused", () => {
     const addresses = new Addresses({ hubUrl: "http://hub.example/hub", random: Math.random });
     for (const callback of ["", "ftp://a/", "/relative", "http://", "http://a/#f", "http://u@a/"]) {
       assert.throws(() => addresses.of(addressed(callback)), UrlError);

@@ -1,4 +1,4 @@
-// The catch-up reader over a log in memory whose reads, like the embedded log's, never let go of the event loop by themselves.
+// The catch-up reader over a log in memory whose reads are synchronous, as the embedded log's are.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { ReadMessages } from "../../../../core/messages/read-messages.ts";
@@ -24,7 +24,7 @@ function openReader(read: ReadMessages = endless) {
     arrived: (lane) => void arrived.push(lane),
     gap: (lane, gap) => lane.addGap(gap),
   });
-  /** Reads to a lane, and resolves when that is done. */
+  /** Lets lanes ask for a chunk, and resolves when all have had one. */
   const want = async (...lanes: Lane[]) => {
     for (const lane of lanes) catchUp.want(lane);
     await eventually("it to be read", () => !lanes.some((lane) => catchUp.isWaiting(lane)));

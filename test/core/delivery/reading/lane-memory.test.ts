@@ -1,4 +1,4 @@
-// What lanes hold is bounded (§6.7), nobody stalls at the bound, and retention that overtakes a lane is no silence (A4.5).
+// What lanes hold is bounded (§6.7), no lane stalls at the bound, and what retention takes from a lane is recorded (A4.5).
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { append, type DeliveryRig, openDeliveryRig } from "../../../support/rigs/delivery-rig.ts";

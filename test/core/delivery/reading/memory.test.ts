@@ -1,5 +1,5 @@
-// What the delivery half lets go of is really let go of: bounds in bytes mean nothing while an emptied place still refers to
-// a message (§6.7). Node's own collector is asked, so this file runs on Node only.
+// What the delivery half drops can be collected: a bound in bytes means nothing while an emptied place still refers to a message
+// (§6.7). Node's own collector is asked, so this file runs on Node only.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { setFlagsFromString } from "node:v8";

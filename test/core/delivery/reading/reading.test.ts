@@ -40,7 +40,7 @@ describe("joining the tail", () => {
     for (const lane of [missing, idle]) rig.delivery.add(lane, quiet);
     assert.deepEqual([missing.onTail, idle.onTail], [false, true]);
     assert.deepEqual(await rig.received("/missing", 1), ["missed"]);
-    // Told up to an offset that memory does not reach back to, it is not known to have nothing.
+    // What is known ends before the tail's memory begins: the lane may have missed something.
     const unknown = laneOf({ ...at("unknown"), topicId: "topic-three" });
     rig.delivery.add(unknown, { ...quiet, until: [0] });
     assert.equal(unknown.onTail, false);

@@ -1,4 +1,4 @@
-// Whose turn it is: order, repeats, and nobody held up by another, over a real log and a transport that answers as told.
+// Whose turn it is: order, repeats, and no lane held up by another, over a real log and a transport that answers as told.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { at, numbers, openDeliveryRig, TOPIC } from "../../../support/rigs/delivery-rig.ts";

@@ -114,7 +114,7 @@ describe("limits of what is in flight", () => {
     assert.equal(limits.enter(laneAt("one")), false);
   });
 
-  it("an origin that is not called any more regains all in seconds, and is forgotten", () => {
+  it("an origin that is no longer called regains all places in seconds, and is forgotten", () => {
     const limits = new Limits();
     const lane = laneAt("one");
     limits.enter(lane);

@@ -28,7 +28,7 @@ describe("a list of equal deadlines", () => {
     assert.equal(list.empty, true);
   });
 
-  it("an item removed twice, or never added, harms nobody", () => {
+  it("an item removed twice, or never added, does no harm", () => {
     const list = new DeadlineList<Item>(1);
     const [one, two, stranger] = [new Item(1), new Item(2), new Item(3)];
     list.add(one, 0);
