@@ -1,6 +1,6 @@
-// When to look at which key again: one sweep a second over whole seconds, no timer per lease (A3.7).
+// The second at which each key is to be looked at again: one sweep a second, and no timer per lease (A3.7).
 export class DueIndex {
-  /** The second at which each key is looked at: one entry a key, however often it is put off. */
+  /** By key: one entry each, however often it is put off. */
   readonly #dates = new Map<string, number>();
   readonly #seconds = new Map<number, Set<string>>();
   #swept: number;
@@ -13,7 +13,7 @@ export class DueIndex {
     return this.#dates.size;
   }
 
-  /** The key is due at this time (ms), a little after, or at an earlier date it has: whoever looks adds the next one. */
+  /** The key is due at this time (ms) or a little later, or at an earlier date that it has already. When it is due, add its next date. */
   add(key: string, at: number): void {
     const second = Math.max(Math.ceil(at / 1_000), this.#swept + 1);
     const known = this.#dates.get(key);
@@ -27,21 +27,21 @@ export class DueIndex {
     else keys.add(key);
   }
 
-  /** Takes out all keys that are due. */
+  /** Removes and returns all keys that are due. */
   due(now: number): string[] {
     const last = Math.floor(now / 1_000);
     const result: string[] = [];
     if (last - this.#swept > this.#seconds.size) {
-      for (const second of [...this.#seconds.keys()].filter((key) => key <= last)) result.push(...this.#take(second));
+      for (const second of [...this.#seconds.keys()].filter((key) => key <= last)) result.push(...this.#remove(second));
     } else {
-      for (let second = this.#swept + 1; second <= last; second++) result.push(...this.#take(second));
+      for (let second = this.#swept + 1; second <= last; second++) result.push(...this.#remove(second));
     }
     // Also backwards: a clock that was set back counts from where it is.
     this.#swept = last;
     return result;
   }
 
-  #take(second: number): Iterable<string> {
+  #remove(second: number): Iterable<string> {
     const keys = this.#seconds.get(second) ?? [];
     this.#seconds.delete(second);
     for (const key of keys) this.#dates.delete(key);

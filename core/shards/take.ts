@@ -1,5 +1,5 @@
-// Taking a shard (A3.2), step by step: nothing of it is sent before all that its last owner wrote and all that was accepted since
-// is in hand.
+// Taking a shard (A3.2), step by step: nothing of it is sent before the new owner has everything that the last owner wrote and that was
+// accepted since.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
@@ -20,16 +20,16 @@ export interface TakeOptions extends
   readonly blocks: BlockIndex;
   /** Follows `events` of the shards that are here. */
   readonly follower: Follower;
-  /** A3.4: whether this process is sure to have its shards. */
+  /** A3.4: whether this process certainly still has its shards. */
   readonly isConfirmed: () => boolean;
-  /** The shard is here from now on: what its follower brings is its own. */
+  /** Gets the shard as soon as it can take events. */
   readonly opened: (shard: Shard) => void;
   readonly onLost: ShardOptions["onLost"];
-  /** It is not wanted any more. */
+  /** Aborted when the shard is no longer wanted. */
   readonly signal: AbortSignal;
 }
 
-/** How long the last owner may take to let go (A3.3). */
+/** The last owner may take this long to release the shard (A3.3). */
 const RELEASED_WITHIN_MS = 1_500;
 const LOOK_MS = 100;
 const CHUNK_BYTES = 1024 * 1024;
@@ -37,26 +37,26 @@ const CHUNK_BYTES = 1024 * 1024;
 const logger = getLogger(["tidings", "core", "consolidator"]);
 
 /**
- * Takes a shard; resolves when its lanes run, or undefined if it is not wanted any more.
- * @throws {LogError} "fenced", "unavailable", "closed"; what was opened of it is closed again
+ * Takes a shard; resolves when its lanes run, or when it is no longer wanted.
+ * @throws {LogError} "fenced", "unavailable", "closed"; the shard and its writer are closed again
  */
-export async function takeShard(number: number, options: TakeOptions): Promise<Shard | undefined> {
+export async function takeShard(number: number, options: TakeOptions): Promise<void> {
   const { log, replica, delivery, blocks, follower, isConfirmed, signal } = options;
-  // (1) Its events are not followed yet. (2) Its last owner has a moment to write where everything stands.
+  // (1) Its events are not followed yet. (2) The last owner has a moment to write where everything stands.
   if (!await replica.released(number, RELEASED_WITHIN_MS)) {
-    logger.info("Shard {shard} was not let go of by its last owner", { shard: number });
+    logger.info("Shard {shard} was not released by its last owner", { shard: number });
   }
-  // A3.4: in doubt nobody is fenced.
+  // A3.4: a process whose session is in doubt fences nobody.
   while (!isConfirmed() && !signal.aborted) await pause(LOOK_MS, signal);
-  if (signal.aborted) return undefined;
+  if (signal.aborted) return;
   // (3) From here on the last owner writes nothing.
   let isOpen = false;
-  // Once open it may be opened again after an unclear commit, also while the shard is released.
+  // The writer opens its producer again after an unclear commit, also while the shard is released.
   const writer = await log.openWriter(number, () => (isOpen || !signal.aborted) && isConfirmed());
   isOpen = true;
   let shard: Shard | undefined;
   try {
-    // (4) Our marks are in the log, so a replica that is at its end has all that was written before them.
+    // (4) Our marks are in the log, so a replica that is at its end has everything that was written before them.
     await replica.caughtUp(number);
     const state = await replica.load(number);
     const ends = await Promise.all(delivery.tail.partitions.map((partition) => log.end("messages", partition)));
@@ -68,7 +68,7 @@ export async function takeShard(number: number, options: TakeOptions): Promise<S
       if (partition % log.partitions("events") !== number) continue;
       for (const block of blocks.unwritten(partition)) shard.put(block);
     }
-    // (5) What was accepted before now is folded, and committed (6), before anything is sent.
+    // (5) Events that were accepted before now are folded, and committed (6), before anything is sent.
     const end = await log.end("events", number);
     let next = shard.events;
     while (next < end && !signal.aborted) {
@@ -89,15 +89,14 @@ export async function takeShard(number: number, options: TakeOptions): Promise<S
     else await shard.drop();
     throw error;
   }
-  return shard;
 }
 
-/** What lies between a shard's watermarks and the tail, where the tail's memory may not reach back so far (A4.1). */
+/** The topics that have messages between a shard's watermarks and the tail: the tail's memory may not reach back so far (A4.1). */
 async function readQuiet(
   { log, blocks, delivery }: TakeOptions,
   watermarks: readonly number[],
 ): Promise<Quiet | undefined> {
-  // A log with an index of its own keeps no topics in blocks; its one process begins at the watermarks.
+  // A log with an index by key keeps no topics in blocks. Its one process starts its tail at the watermarks.
   if (log.supports.keyIndex) return undefined;
   const found = await Promise.all(delivery.tail.partitions.map((partition) => {
     return blocks.topicsFrom(partition, watermarks[partition] ?? 0);
@@ -108,6 +107,7 @@ async function readQuiet(
   };
 }
 
+/** Says that events were lost before this process folded them. */
 export function reportGap({ gap, partition: shard }: Pick<Batch, "gap" | "partition">): void {
   if (gap === undefined) return;
   const { from, to } = gap;
