@@ -1,4 +1,4 @@
-// The core's process.
+// The core's process: settings, keys and the log are opened here, and the core is served over HTTP.
 import { join } from "node:path";
 import { CORE_MAX_HEADER_BYTES } from "../shared/core-api.ts";
 import { createNoteBlocked } from "../shared/outbound/blocked-calls.ts";
@@ -24,7 +24,7 @@ import type { Log } from "./log/log.ts";
 import { bePatient } from "./log/patient.ts";
 import { countAppends } from "./observe.ts";
 
-/** Of the 15 s that a tier has to stop. */
+/** Both together are less than the 15 s that a tier has to stop. */
 const REQUESTS_DEADLINE_MS = 3_000;
 const DELIVERIES_DEADLINE_MS = 10_000;
 
@@ -36,7 +36,7 @@ await runTier("core", async ({ settings, metrics, signal, fail }) => {
   const { log, started } = bePatient(countAppends(await openLog(settings, signal, fail), metrics), signal);
   const guard = createOutboundGuard(settings.outboundAllow);
   const onBlocked = createNoteBlocked(metrics, () => performance.now());
-  // Twice the largest document: small chunks are half framing.
+  // Twice the largest document, since an answer in small chunks is half framing.
   const maxAnswerBytes = 2 * settings.messageMaxBytes + 512 * 1024;
   const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked, maxAnswerBytes });
   const transport = createUndiciTransport({
@@ -79,7 +79,7 @@ async function openLog(settings: Settings, signal: AbortSignal, onFatal: (error:
   if (settings.kafkaBrokers.length === 0) {
     return await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal });
   }
-  // Two that write one replica would spoil it for each other.
+  // Two processes that write one replica would spoil it for each other.
   const unlock = await holdLock(join(directory, "lock.db"));
   const log = await openKafkaLog({
     brokers: settings.kafkaBrokers,

@@ -78,7 +78,7 @@ export function observe(
   );
 }
 
-/** A million lanes are looked at in turns: deliveries and heartbeats go on in between (ARCHITECTURE §4). */
+/** Looks at a million lanes in turns: deliveries and heartbeats go on in between (ARCHITECTURE §4). */
 async function eachLane(ownership: Ownership, look: (lane: Lane) => void): Promise<void> {
   let turn = performance.now();
   let looked = 0;
@@ -101,7 +101,7 @@ function observeGroup(metrics: Metrics, { ownership, consolidator }: Engine): vo
     [{}, consolidator.counts.rebalances],
   ]);
   metrics.totals("tidings_shards_taken_total", "Shards taken", [], () => [[{}, consolidator.counts.taken]]);
-  metrics.totals("tidings_shards_fenced_total", "Shards lost to another process before they were let go of", [], () => [
+  metrics.totals("tidings_shards_fenced_total", "Shards lost to another process before they were released", [], () => [
     [{}, consolidator.counts.fenced],
   ]);
   metrics.gauge(

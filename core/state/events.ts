@@ -5,7 +5,7 @@ import { parseHttpUrl } from "../../shared/http-url.ts";
 import { KEYS_KEPT_MS } from "./ids.ts";
 
 interface EventHead {
-  /** The operation's id: a second copy of it changes nothing (A3.8). */
+  /** The operation's id: a second copy of the operation changes nothing (A3.8). */
   readonly id: string;
   /** When the core appended it, ms since 1970. */
   readonly time: number;
@@ -14,12 +14,12 @@ interface EventHead {
 export interface RegisterEvent extends EventHead {
   readonly type: "register";
   readonly topic: string;
-  /** The end of the topic's `messages` partition then: `earliest` reaches back to here. */
+  /** The end of the topic's `messages` partition at that time: `earliest` reaches back to here. */
   readonly end: number;
-  /** Whose it is to be; none: the anonymous client's. */
+  /** The client that is to own it; none: the anonymous client. */
   readonly client?: ClientIdentity;
 }
-/** In every partition of `events` (A3.9). */
+/** Appended to every partition of `events` (A3.9). */
 export interface DeregisterEvent extends EventHead {
   readonly type: "deregister";
   readonly topic: string;
@@ -31,14 +31,14 @@ export interface IntentEvent extends EventHead {
   readonly callback: string;
   /** The end of the topic's `messages` partition before the intent was appended (A3.6). */
   readonly end: number;
-  /** Where `hub.start` asked to begin, if it asked. */
+  /** The offset that `hub.start` named, if the subscribe had one. */
   readonly start?: number;
   readonly leaseMs?: number;
   /** Sealed (ARCHITECTURE §5). */
   readonly secret?: string;
   readonly verifyToken?: string;
   readonly concurrency?: number;
-  /** Who asked; none: the anonymous client. */
+  /** The client that asked; none: the anonymous client. */
   readonly client?: ClientIdentity;
   /** A policy marked it as verified, and AUTO_VERIFY lets that count: the fold decides (A3.6). */
   readonly marked?: true;
@@ -51,9 +51,9 @@ export interface ResultEvent extends EventHead {
   readonly topic: string;
   readonly callback: string;
   readonly verified: boolean;
-  /** When the challenge that was answered went out, ms since 1970 by the core's clock: the lease counts from there (A3.7). */
+  /** When the challenge that was answered was sent, ms since 1970 by the core's clock: the lease counts from there (A3.7). */
   readonly challengedAt: number;
-  /** Of a verified unsubscribe: the end of the topic's `messages` partition. */
+  /** Only of a verified unsubscribe: the end of the topic's `messages` partition. */
   readonly end?: number;
 }
 /** An operator ended a subscription. */
@@ -70,13 +70,13 @@ export interface AckEvent extends EventHead {
   readonly callback: string;
   readonly next: number;
 }
-/** Push again, at once (WIRE §5): from this offset, or from where it stands. */
+/** The subscription is to be pushed to again, at once (WIRE §5): from this offset, or from its position. */
 export interface ResumeEvent extends EventHead {
   readonly type: "resume";
   readonly topic: string;
   readonly callback: string;
   readonly from?: number;
-  /** How long a second copy of its id changes nothing, ms. */
+  /** For how long a second event with this id changes nothing, ms. */
   readonly keptMs: number;
 }
 /** Dead letters are to be sent again (WIRE §5): those at [from, end) of the subscription's partition of `dead-letters`. */
@@ -86,7 +86,7 @@ export interface ReplayEvent extends EventHead {
   readonly callback: string;
   readonly from: number;
   readonly end: number;
-  /** How long a second copy of its id changes nothing, ms. */
+  /** For how long a second event with this id changes nothing, ms. */
   readonly keptMs: number;
 }
 /** A topic changed and is to be fetched. */
@@ -99,7 +99,7 @@ export type TopicEvent = RegisterEvent | DeregisterEvent | PingEvent;
 export type SubscriptionEvent = IntentEvent | ResultEvent | RevokeEvent | ResumeEvent | ReplayEvent;
 export type HubEvent = TopicEvent | SubscriptionEvent | AckEvent;
 
-/** A topic as the core stands on it: it is hashed, shown and put into URLs, where a lone surrogate throws. */
+/** A topic is hashed, shown and put into URLs, where a lone surrogate would throw. */
 export const TOPIC_NAME = v.pipe(
   v.string(),
   v.minLength(1),
@@ -107,7 +107,10 @@ export const TOPIC_NAME = v.pipe(
   v.check((text) => text.isWellFormed(), "it has a lone surrogate"),
 );
 /** A callback that can be called. */
-export const CALLBACK_URL = v.pipe(TOPIC_NAME, v.check(isCallable, "it is no http or https URL that can be called"));
+export const CALLBACK_URL = v.pipe(
+  TOPIC_NAME,
+  v.check(isCallable, "it is not an http or https URL that can be called"),
+);
 /** 10 years, the longest lease that can be set (WIRE §8), so that every expiry is a date. */
 export const LEASE_MS = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(315_360_000_000));
 export const CONCURRENCY = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64));
@@ -180,8 +183,8 @@ export function encodeEvent(event: HubEvent): Uint8Array {
 }
 
 /**
- * Whatever comes out can be folded, and what it makes can be called: nothing later checks again (§6.6).
- * @throws {Error} if the bytes are no event: the consolidator sets such a record aside
+ * Decodes an event. Every decoded event can be folded, and its URLs can be called: nothing later checks them again (§6.6).
+ * @throws {Error} if the bytes are not an event: the shard sets such a record aside
  */
 export function decodeEvent(value: Uint8Array | null): HubEvent {
   if (value === null) throw new Error("an event without a value");

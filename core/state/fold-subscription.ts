@@ -1,13 +1,13 @@
-// The pure fold of a subscription (A3.6): intents wait here until a result closes them; only a verified one changes anything.
+// The pure fold of a subscription (A3.6): intents wait until a result closes them, and only a verified intent changes the subscription.
 import { isSameClient } from "./ids.ts";
 import type { IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
 import type { PendingIntent, SubscriptionPhase, SubscriptionRecord } from "./records.ts";
 
-/** More than this many waiting: the oldest is cancelled (WIRE §2; the core answers 429 before). */
+/** Intents that wait; one more cancels the oldest (WIRE §2). The core answers 429 before that. */
 export const MOST_PENDING = 4;
 
-/** Ids of requests that are remembered (A3.8); the core answers 429 before there are more. */
+/** Ids of requests that are remembered (A3.8). The core answers 429 before there are more. */
 export const MOST_REQUESTS = 64;
 
 /** The record after an event at this `events` offset; the same object if the event changes nothing. */
@@ -25,7 +25,7 @@ export function foldSubscription(
     case "revoke": {
       if (record === undefined) return undefined;
       const { topic, callback } = record;
-      // Remembered also where there is nothing to end: a copy must not end what begins between the two.
+      // Remembered also if there is nothing to end: a second copy must not end a life that begins between the two.
       const operations = withOperation(record.operations, event.id, event.time);
       if (!isLive(record.phase)) return { ...record, version: offset, operations };
       const notice = { topic, callback, reason: event.reason };
@@ -38,7 +38,7 @@ export function foldSubscription(
   }
 }
 
-/** A request that acts once: its id is remembered (A3.8). The same record if it acted already. */
+/** Remembers the id of a request that acts once (A3.8). Returns the same record if the request has acted already. */
 function foldRequest(record: SubscriptionRecord, event: ResumeEvent | ReplayEvent, offset: number): SubscriptionRecord {
   if (!isLive(record.phase)) return record;
   const known = (record.requests ?? []).filter(([, until]) => until > event.time);
@@ -47,7 +47,7 @@ function foldRequest(record: SubscriptionRecord, event: ResumeEvent | ReplayEven
   return { ...record, version: offset, requests };
 }
 
-/** Of a request's id what makes it the same request; what follows a dot says what it asked for. */
+/** The part of a request's id that names the request. The part after the dot says what it asked for. */
 export function requestKeyOf(id: string): string {
   return id.split(".", 1)[0]!;
 }
@@ -81,7 +81,7 @@ function foldIntent(
   const before = record ?? never(event, offset);
   const operations = withOperation(before.operations, event.id, time);
   if (denied !== undefined) {
-    // §5.2; never for a refused renewal: the old subscription stands, and "denied" would say that there is none.
+    // §5.2. A refused renewal gets no notice: the old subscription stands, and "denied" would say that there is none.
     const notice = before.phase === "active"
       ? {}
       : { notice: { topic: event.topic, callback: event.callback, reason: denied } };
@@ -89,7 +89,7 @@ function foldIntent(
   }
   const waiting = { ...intent, offset, time };
   const after = { ...before, version: offset, operations };
-  // WIRE §2: what a policy says counts for nobody else's subscription; else the callback is asked, at once.
+  // WIRE §2: a mark does not count for another client's subscription: then the callback is asked at once.
   if (event.marked === true && (!isLive(before.phase) || isSameClient(before.client, event.client))) {
     const yes = { time, challengedAt: time, end: event.end };
     return verified({ ...after, pending: [] }, waiting, beginOf(waiting, before.pending), yes);
@@ -99,15 +99,15 @@ function foldIntent(
 
 function foldResult(record: SubscriptionRecord, event: ResultEvent, offset: number): SubscriptionRecord {
   const intent = record.pending.find(({ id }) => id === event.intent);
-  // Closed by an earlier result, or cancelled by a newer one that verified.
+  // The intent was closed by an earlier result, or cancelled by a newer intent that verified.
   if (intent === undefined) return record;
   const operations = withOperation(record.operations, event.id, event.time);
-  // A verified intent cancels the older ones: what waits is newer than the newest verified.
+  // A verified intent cancels the older ones: every intent that waits is newer than the newest verified.
   const pending = record.pending.filter((other) =>
     other !== intent && !(event.verified && other.offset < intent.offset)
   );
   const closed = { ...record, version: offset, pending, operations };
-  // §5.1: what did not verify leaves the subscription as it was.
+  // §5.1: an intent that did not verify leaves the subscription as it was.
   if (!event.verified) return closed;
   return verified(closed, intent, beginOf(intent, record.pending), event);
 }
@@ -126,8 +126,9 @@ function verified(
 }
 
 /**
- * Where a life begins whose intent says nothing else: its own end of the log, or that of the oldest subscribe that it cancels. The
- * subscriber may have said yes to that one, and counts on all since (WIRE §2), while another edge's result came first.
+ * Where a life begins if `hub.start` does not say: at the end of the log that its intent carries, or that the oldest subscribe carries
+ * that the intent cancels. The subscriber may have said yes to that subscribe and counts on everything since (WIRE §2), though another
+ * edge's result came first.
  */
 function beginOf(intent: PendingIntent, pending: readonly PendingIntent[]): number {
   const older = pending.filter(({ offset }) => offset < intent.offset);
@@ -135,7 +136,7 @@ function beginOf(intent: PendingIntent, pending: readonly PendingIntent[]): numb
   return Math.min(intent.end, ...older.slice(ended + 1).map(({ end }) => end));
 }
 
-/** The result of a verification that the owner made itself: folded like an edge's, but at no offset of `events` (A3.5). */
+/** Folds the result of the owner's own verification: as an edge's, but it has no offset in `events` (A3.5). */
 export function foldOwnResult(record: SubscriptionRecord, event: ResultEvent): SubscriptionRecord {
   return foldResult(record, event, record.version);
 }
@@ -160,7 +161,7 @@ function subscribed(
     ...(intent.secret === undefined ? {} : { secret: intent.secret }),
     ...(intent.client === undefined ? {} : { client: intent.client }),
   };
-  // A renewal, also one after the lease was over, goes on where the last one stopped; anything else begins a life.
+  // A renewal goes on where the last lease stopped, also after that lease was over. Everything else begins a life.
   if (record.phase === "active" || record.phase === "expired") return renewed;
   const start = intent.start ?? Math.max(begin, record.unsubscribedAt ?? 0);
   return { ...renewed, life: intent.offset, start };
@@ -172,7 +173,7 @@ function unsubscribed(record: SubscriptionRecord, intent: PendingIntent, event: 
   return { ...ended(record, "unsubscribed", event.time, record.version), pending: record.pending, ...at };
 }
 
-/** The subscription ends, for whatever reason; intents that still wait go with it. */
+/** The record of a subscription that ends in this phase. Intents that wait are dropped. */
 export function ended(
   record: SubscriptionRecord,
   phase: Exclude<SubscriptionPhase, "pending" | "active" | "expired">,
@@ -183,7 +184,7 @@ export function ended(
   return { ...rest, phase, endedAt: now, version, pending: [] };
 }
 
-/** The topic was deregistered (A3.9): live subscriptions end with a notice, and nothing that waits is verified any more. */
+/** The topic was deregistered (A3.9): live subscriptions end with a notice, and waiting intents are dropped. */
 export function foldDeregistered(
   record: SubscriptionRecord,
   reason: string,
@@ -196,7 +197,7 @@ export function foldDeregistered(
   }
   const { topic, callback, phase } = record;
   const after = ended(record, "deregistered", now, offset);
-  // A subscription whose lease is over hears nothing: it has not been one for a while.
+  // A subscription whose lease is over gets no notice: for its subscriber it has ended already.
   return phase === "active" ? { ...after, notice: { topic, callback, reason } } : after;
 }
 

@@ -9,7 +9,7 @@ export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, of
   const operations = withOperation(record?.operations ?? [], event.id, event.time);
   switch (event.type) {
     case "register":
-      // A register after a deregister starts anew: `earliest` reaches back only to there (WIRE §1).
+      // A register after a deregister begins anew: `earliest` reaches back to this register only (WIRE §1).
       return record === undefined || record.endedAt !== undefined
         ? {
           topic: event.topic,
@@ -21,7 +21,7 @@ export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, of
         : { ...record, version: offset, operations };
     case "deregister": {
       if (record === undefined) return undefined;
-      // Remembered also where nothing changes: a copy must not end, or fetch, what is registered between the two.
+      // Remembered also if nothing changes: a second copy must not end a topic that is registered between the two.
       if (record.endedAt !== undefined) return { ...record, version: offset, operations };
       const { topic, start } = record;
       return { topic, start, version: offset, endedAt: event.time, operations };
@@ -29,17 +29,17 @@ export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, of
     case "ping": {
       if (record === undefined) return undefined;
       if (record.endedAt !== undefined) return { ...record, version: offset, operations };
-      // Pings that wait for one fetch are one (WIRE §3).
+      // Pings that wait for the same fetch are one (WIRE §3).
       const since = record.fetchOwed?.since ?? event.time;
       return { ...record, version: offset, fetchOwed: { ping: offset, since }, operations };
     }
   }
 }
 
-/** The owner made (or gave up) the fetch that answers the pings up to this one; a newer ping is still owed. */
+/** The owner made the fetch that answers the pings up to this one, or gave it up. A newer ping is still owed. */
 export function foldFetched(record: TopicRecord, ping: number, fetched: Fetched | undefined, now: number): TopicRecord {
   const { fetchOwed, ...rest } = record;
-  // What was pinged has ended meanwhile: its bytes say nothing about a topic registered since.
+  // The topic that was pinged has ended meanwhile: its content says nothing about a topic that was registered since.
   if (fetchOwed === undefined) return record;
   const owed = fetchOwed.ping > ping ? { fetchOwed: { ping: fetchOwed.ping, since: now } } : {};
   return { ...rest, ...owed, ...(fetched === undefined ? {} : { fetched }) };

@@ -8,12 +8,12 @@ export function topicIdOf(topic: string): string {
   return createHash("sha256").update(identityOf(topic)).digest("base64url");
 }
 
-/** A client as part of a hash: issuer NUL user id, no issuer has a NUL; "" is the anonymous one (WIRE §6, `open`). */
+/** A client as part of a hash: issuer NUL user id (no issuer has a NUL); "" for the anonymous client (WIRE §6, `open`). */
 export function clientKeyOf(client: ClientIdentity | undefined): string {
   return client === undefined ? "" : `${client.issuer}\0${client.userId}`;
 }
 
-/** Whether two requests are of one client; all without a token are of the same. */
+/** Whether two requests are of one client. All requests without a token are of the anonymous client. */
 export function isSameClient(one: ClientIdentity | undefined, other: ClientIdentity | undefined): boolean {
   return clientKeyOf(one) === clientKeyOf(other);
 }

@@ -1,7 +1,7 @@
 // Deduplication of operations that an edge may send twice (A3.8).
 import type { RecentOperations, SubscriptionRecord } from "./records.ts";
 
-/** An edge retries for at most 60 s, and a core refuses what was made over 90 s ago: two minutes cover both. */
+/** An edge retries for at most 60 s, and a core refuses an operation made over 90 s ago: two minutes cover both. */
 export const OPERATIONS_KEPT_MS = 120_000;
 const KEPT = 8;
 
@@ -11,13 +11,13 @@ export function hasOperation(operations: RecentOperations, id: string): boolean 
 
 const NONE: RecentOperations = [];
 
-/** The same record, without operations that no core takes any more; it is not written for this: the next change does. */
+/** The same record without operations that no core would accept. It is not written for this: the next change writes it. */
 export function withoutOldOperations(record: SubscriptionRecord, now: number): SubscriptionRecord {
   const newest = record.operations.at(-1)?.[1];
   return newest !== undefined && newest + OPERATIONS_KEPT_MS <= now ? { ...record, operations: NONE } : record;
 }
 
-/** With one more id, without those that are too old; at most 8, or as many as are said. */
+/** Adds an id and drops those that are too old; keeps the newest `most`. */
 export function withOperation(operations: RecentOperations, id: string, time: number, most = KEPT): RecentOperations {
   const recent = operations.filter(([, at]) => at > time - OPERATIONS_KEPT_MS);
   return [...recent, [id, time] as const].slice(-most);

@@ -1,4 +1,5 @@
-// The consolidated state: one record a topic, one a subscription, kept in the compacted streams and in the replica.
+// The records of the streams that a shard's writer fills: the consolidated state (a record per topic, and one per subscription), positions
+// of lanes, and dead letters. Compacted streams and the replica keep them.
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { IntentEvent } from "./events.ts";
 
@@ -10,14 +11,14 @@ export interface TopicRecord {
   readonly topic: string;
   /** The `events` offset of the last change. */
   readonly version: number;
-  /** Nothing before this offset of its `messages` partition is this topic's: it was registered there. */
+  /** The topic was registered at this offset of its `messages` partition: it has no message before it. */
   readonly start: number;
   /** When it was deregistered, ms; a record that has it is a tombstone. */
   readonly endedAt?: number;
-  /** Who made it; none: the anonymous client. */
+  /** The client that registered it; none: the anonymous client. */
   readonly client?: ClientIdentity;
   readonly operations: RecentOperations;
-  /** A ping asked for a fetch that has not been made yet. */
+  /** A ping asked for a fetch that is not done yet. */
   readonly fetchOwed?: FetchOwed;
   /** What the last fetch brought, for conditional requests. */
   readonly fetched?: Fetched;
@@ -26,7 +27,7 @@ export interface TopicRecord {
 export interface FetchOwed {
   /** The `events` offset of the newest ping. */
   readonly ping: number;
-  /** When the oldest ping that waits was made, ms. */
+  /** When the oldest waiting ping was made, ms. */
   readonly since: number;
 }
 
@@ -37,10 +38,10 @@ export interface Fetched {
   readonly sha256: string;
 }
 
-/** An accepted intent that waits for its result; `time` is when it was accepted, ms. */
+/** An accepted intent that waits for its result. `time`: when it was accepted, ms. */
 export type PendingIntent = Omit<IntentEvent, "type" | "denied"> & { readonly offset: number };
 
-/** `pending`: never verified yet. The rest is what WIRE §5 shows (`parked` is a lane's, not the subscription's). */
+/** `pending`: never verified yet. WIRE §5 shows the others; its `parked` is a state of the lane, not of the subscription. */
 export type SubscriptionPhase =
   | "pending"
   | "active"
@@ -51,12 +52,12 @@ export type SubscriptionPhase =
   | "deregistered";
 
 export interface SubscriptionRecord {
-  /** As the subscriber sent them with the intent that was verified last. */
+  /** Topic and callback as the subscriber spelled them in the intent that was verified last. */
   readonly topic: string;
   readonly callback: string;
   readonly phase: SubscriptionPhase;
   readonly version: number;
-  /** The offset of the intent that created it: one life from its verified intent to its end. */
+  /** A life lasts from the verified intent that began it to its end; it is named by that intent's offset. */
   readonly life: number;
   /** Where this life begins in the topic's `messages` partition. */
   readonly start: number;
@@ -65,28 +66,31 @@ export interface SubscriptionRecord {
   readonly expiresAt: number;
   /** Sealed (ARCHITECTURE §5). */
   readonly secret?: string;
-  /** Whose it is: the client of the intent that was verified last; none: the anonymous one. */
+  /** The client of the intent that was verified last; none: the anonymous client. */
   readonly client?: ClientIdentity;
   readonly concurrency: number;
   readonly endedAt?: number;
-  /** The end of the `messages` partition at the last unsubscribe, or where the lane stood at a 410: nothing before it is for a later life (§6.4). */
+  /**
+   * The end of the `messages` partition at the last unsubscribe, or the lane's position at a 410. A later life gets nothing before it
+   * (ARCHITECTURE §6.4).
+   */
   readonly unsubscribedAt?: number;
   /** At most 4, in log order. */
   readonly pending: readonly PendingIntent[];
   /** A denied notice is owed (§5.2), to the callback of the record or of the refused intent. */
   readonly notice?: Notice;
   readonly operations: RecentOperations;
-  /** Requests that act once: their ids, and until when a copy changes nothing, ms (A3.8). */
+  /** Ids of requests that act once, each with the time until which a copy changes nothing, ms (A3.8). */
   readonly requests?: readonly (readonly [id: string, until: number])[];
-  /** Replays that are owed, in the order in which they were asked for; at most 64. */
+  /** Replays that are owed, in the order of the requests; at most 64. */
   readonly replays?: readonly Replay[];
 }
 
-/** Dead letters that are still to be sent again: places in the subscription's partition of `dead-letters`. */
+/** Dead letters that are still to be sent again: a range of offsets in the subscription's partition of `dead-letters`. */
 export interface Replay {
-  /** The first that was not tried yet. */
+  /** The first dead letter that was not tried yet. */
   readonly from: number;
-  /** What was given up from here on is not meant. */
+  /** The range ends before this offset. */
   readonly end: number;
 }
 
@@ -109,12 +113,12 @@ export interface CursorRecord {
 
 export interface LaneHealth {
   readonly parked?: boolean;
-  /** Since when every attempt failed, ms. */
+  /** Every attempt has failed since then, ms. */
   readonly failingSince: number;
   /** Attempts in a row that failed. */
   readonly failures: number;
   readonly lastError: string;
-  /** The message that failed last, and how often. */
+  /** The message that failed last; the next fields tell about its attempts. */
   readonly offset: number;
   readonly attempts: number;
   readonly refusals: number;

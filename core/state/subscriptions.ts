@@ -1,10 +1,10 @@
 // The subscriptions of a shard in memory, by id and by topic. Most are quiet: nothing is pending, owed or lately done. A quiet one is
-// kept as one short text and made a record again when it is asked for, so that a million of them fit (ARCHITECTURE §4).
+// kept as one short text and becomes a record again when it is asked for, so that a million of them fit (ARCHITECTURE §4).
 import { topicIdOf } from "./ids.ts";
 import { lengthen, shorten } from "../keys/short-sealed.ts";
 import type { SubscriptionRecord } from "./records.ts";
 
-/** The subscriptions to one topic, and its text as the first of them has it. */
+/** The subscriptions to one topic. `topic` is spelled as the first of them spells it. */
 interface Group {
   readonly number: number;
   readonly topicId: string;
@@ -18,7 +18,7 @@ export class Subscriptions {
   readonly #kept = new Map<string, SubscriptionRecord | string>();
   readonly #byTopic = new Map<string, Group>();
   readonly #byNumber = new Map<number, Group>();
-  /** Of the groups' texts, so that one is hashed once and not for each subscription. */
+  /** By the groups' topics, so that a topic is hashed once and not for each subscription. */
   readonly #topicIds = new Map<string, string>();
   #numbers = 0;
 
@@ -32,11 +32,11 @@ export class Subscriptions {
     const kept = this.#kept.get(id);
     return typeof kept === "string" ? this.#unpack(id, kept) : kept;
   }
-  /** Ids of all subscriptions to a topic, whatever their phase. */
+  /** Ids of all subscriptions to a topic, of every phase. */
   to(topicId: string): Iterable<string> {
     return this.#byTopic.get(topicId)?.ids ?? NONE;
   }
-  /** As `topicIdOf`, and one and the same string for all subscriptions to a topic. */
+  /** As the function `topicIdOf`, but returns the very same string for all subscriptions to a topic. */
   topicIdOf(topic: string): string {
     const known = this.#topicIds.get(topic);
     if (known !== undefined) return known;
@@ -109,14 +109,14 @@ type Packed = [
   verified: number,
   expiresAt: number,
   concurrency: number,
-  /** In brackets: shortened. */
+  /** In an array if it is shortened. */
   secret?: string | [short: string] | null,
   client?: NonNullable<SubscriptionRecord["client"]> | null,
   endedAt?: number | null,
   unsubscribedAt?: number | null,
 ];
 
-/** undefined if it says more than a quiet one does, or is spelled otherwise than its topic's first. */
+/** undefined if the record is not quiet, or if it spells its topic otherwise than the group does. */
 function pack(id: string, record: SubscriptionRecord, { number, topic: shared }: Group): string | undefined {
   const { topic, callback, phase, version, life, start, verified, expiresAt, concurrency, ...others } = record;
   const { pending, operations, secret, client = null, endedAt = null, unsubscribedAt = null, ...more } = others;
