@@ -7,12 +7,13 @@ import { type Appended, PartitionQueue } from "./partition-queue.ts";
 import { CODE, failOn, isPassingCode, KafkaError, NoAnswer } from "./protocol/kafka-error.ts";
 import { produce, type ProducePart, type ProduceResult } from "./protocol/produce.ts";
 import { sizeOf } from "./protocol/record-batch.ts";
+import { partitionName } from "./protocol/request.ts";
 import { initProducerId } from "./protocol/transaction-requests.ts";
 
 const REQUEST_BYTES = 8 * 1024 * 1024;
 const GIVE_UP_MS = 30_000;
 const PAUSE_MS = 100;
-/** All that may wait while no broker answers. */
+/** The most that may wait while no broker answers. */
 const WAITING_BYTES = 64 * 1024 * 1024;
 const ACKS_WITHIN_MS = 4_000;
 /** The request has the field, though without a transactional id there is no transaction that could time out. */
@@ -27,7 +28,7 @@ const SEQUENCE_LOST: ReadonlySet<number> = new Set([
 const TOO_LARGE: ReadonlySet<number> = new Set([CODE.MESSAGE_TOO_LARGE, CODE.RECORD_LIST_TOO_LARGE]);
 
 export interface AppenderOptions {
-  /** Its own: only appends go through it. */
+  /** Only appends go through it. */
   readonly cluster: Cluster;
   /** How long an append is tried, ms; default 30 s. */
   readonly giveUpMs?: number | undefined;
@@ -86,7 +87,7 @@ export class Appender {
   }
 
   #queueOf(kafkaTopic: string, partition: number): PartitionQueue {
-    const name = `${kafkaTopic}/${partition}`;
+    const name = partitionName({ kafkaTopic, partition });
     let queue = this.#queues.get(name);
     if (queue === undefined) {
       queue = new PartitionQueue(kafkaTopic, partition, (bytes) => this.#waitingBytes -= bytes);
@@ -188,7 +189,7 @@ export class Appender {
         // Some of the passing ones mean "perhaps written": the batch stays as it is.
         if (SEQUENCE_LOST.has(code)) queue.producerLost(code);
         else queue.outcomeUnknown();
-        if (!this.#giveUp(queue, new KafkaError(code, `Cannot append to ${kafkaTopic}`))) again.push(queue);
+        if (!this.#giveUp(queue, new KafkaError(code, "the broker refused"))) again.push(queue);
       } else queue.refused(code);
     }
     return again;

@@ -1,18 +1,19 @@
-// Who gets which shard (A3.3): balanced within one, and as few as possible move. Pure; the group's leader computes it.
+// Which member gets which shard (A3.3): the counts differ by one at most, and as few shards as possible move. It is pure; the group's
+// leader computes it.
 
 export interface Candidate {
   readonly id: string;
-  /** The shards that it has now, as it says. */
+  /** The shards that it says it has now. */
   readonly held: readonly number[];
 }
 
-/** The shards of each member, ascending. Of two that say they hold the same one, the first by id is believed. */
+/** The shards of each member, ascending. If two members say that they hold the same shard, the first by id keeps it. */
 export function assignShards(members: readonly Candidate[], shards: number): Map<string, number[]> {
   const inOrder = members.toSorted((a, b) => a.id < b.id ? -1 : 1);
   const free = new Set(Array.from({ length: shards }, (_, shard) => shard));
   const kept = new Map<string, number[]>();
   for (const { id, held } of inOrder) kept.set(id, held.filter((shard) => free.delete(shard)));
-  // Where shards are left over after an even share, those who have most have one more: nothing moves for it.
+  // If the shards do not divide evenly, the members that have most get one more, so that nothing moves for it.
   const byCount = [...kept].toSorted(([, a], [, b]) => b.length - a.length);
   const share = Math.floor(shards / members.length);
   const more = shards % members.length;

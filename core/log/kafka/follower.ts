@@ -28,7 +28,7 @@ export interface FollowerOptions {
 interface Followed extends FollowedPartition {
   readonly kafkaTopic: string;
   next: number;
-  /** In a fetch or in the handler: no other loop may fetch it. */
+  /** It is in a fetch or in the handler, so no other loop may fetch it. */
   busy: boolean;
 }
 
@@ -48,7 +48,7 @@ export class KafkaFollower implements Follower {
   readonly #closing = new AbortController();
   /** By leader. */
   readonly #loops = new Map<number, Promise<void>>();
-  /** Handlers run one at a time: the last one of the chain. */
+  /** Handlers run one after the other; this is the end of the chain. */
   #turn: Promise<void> = Promise.resolve();
   /** Resolves when leaders should be looked at again. */
   #unsettled = Promise.withResolvers<void>();

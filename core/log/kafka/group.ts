@@ -53,7 +53,7 @@ export class GroupMembership implements Membership {
   readonly #beating: Cluster;
   #joining: Cluster;
   #isJoining = false;
-  /** As heartbeats have found it. */
+  /** The node that heartbeats go to. */
   #coordinator: number | undefined;
   /** Ends the wait between two joins, or a join that can no longer succeed. */
   #wake = Promise.withResolvers<void>();

@@ -27,15 +27,15 @@ export interface KafkaLogOptions {
   readonly maxMessageBytes: number;
   /** Default: neither TLS nor SASL. */
   readonly security?: KafkaSecurity;
-  /** What brokers see in their logs and quotas. */
+  /** Brokers show it in their logs and use it for quotas. */
   readonly clientId: string;
   /** Replicas of each Kafka topic; undefined: 3, or 1 on fewer than three brokers. */
   readonly replication?: number | undefined;
-  /** Of every stream, fixed when the Kafka topics are made; default 16. */
+  /** Partitions of every stream, fixed when the Kafka topics are made; default 16. */
   readonly partitions?: number;
   /** How long an append is tried before it is "unavailable", ms; default 30 s. */
   readonly giveUpMs?: number;
-  /** Default 1 h. */
+  /** `segment.ms` of the compacted streams; default 1 h. */
   readonly compactedSegmentMs?: number;
   readonly clock?: () => number;
   /** Ends the opening, which waits for brokers as long as it must. */
@@ -48,7 +48,7 @@ const PARTITIONS = 16;
 const HOUR_MS = 3_600_000;
 const CLOSE_WITHIN_MS = 3_000;
 const REACH_WITHIN_MS = 5_000;
-/** Of key and headers: what the room that max.message.bytes leaves for frames has for them. */
+/** Largest key and headers of a record. They fit into the room that kafka-topics.ts adds to max.message.bytes. */
 const OVERHEAD_BYTES = 64 * 1024;
 
 /**
@@ -79,7 +79,7 @@ export async function openKafkaLog(options: KafkaLogOptions): Promise<Log> {
   });
 }
 
-/** Connections of their own, so that nothing waits behind something slower. */
+/** Each use has connections of its own, so that it does not wait behind a slower one. */
 interface Clusters {
   /** Questions about offsets, which must not wait behind a fetch. */
   readonly asking: Cluster;
@@ -110,13 +110,13 @@ async function start(
   signal?.addEventListener("abort", giveUp);
   const retryStart = createStartRetry(closing.signal);
   try {
-    // A cluster that refuses us stops the start; the checks come after it admits us.
+    // A cluster that refuses us stops the start before the topics are checked.
     await retryStart("reach Kafka", () => clusters.asking.refresh());
     const durability = await retryStart(
       "prepare the Kafka topics",
       () => prepareKafkaTopics(clusters.asking, plan),
     );
-    // Each knows who leads before it is used.
+    // Each of them must know who leads before it is used.
     await Promise.all(all.map((cluster) => retryStart("reach Kafka", () => cluster.refresh())));
     return durability;
   } catch (error) {

@@ -1,5 +1,5 @@
-// The Kafka topics behind the streams: made at the first start, checked at every one (A2.1, A2.3). A wrong setting stops the
-// start with a sentence, because what it breaks shows only when data is lost.
+// The Kafka topics behind the streams: made at the first start, checked at every start (A2.1, A2.3). A wrong setting stops the
+// start with a sentence, because its damage would show only when data is lost.
 import { getLogger } from "@logtape/logtape";
 import { COMPACTED, LogError, type Stream, STREAMS } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
@@ -23,18 +23,18 @@ export interface Durability {
   readonly minInsync: number;
 }
 
-/** How a setting is compared: the found one must be equal, or at least, or at most what is expected. */
+/** How a setting that was found must relate to the expected one. */
 type Bound = "exactly" | "at least" | "at most" | "one of";
 interface Setting {
   readonly name: string;
   readonly value: string;
   readonly bound: Bound;
-  /** Checked only, where Kafka's default is right. */
+  /** It is only checked, because Kafka's default is right. */
   readonly unset?: true;
 }
 
 const DAY_MS = 86_400_000;
-/** What a batch may take beside its largest value: keys, headers, frames. */
+/** Room in a batch beside its largest value: keys, headers, frames. */
 const BATCH_OVERHEAD_BYTES = 128 * 1024;
 const KAFKA_DEFAULT_BYTES = 1_048_588;
 const KEPT_BY_KAFKA = ["__transaction_state", "__consumer_offsets"];
@@ -42,7 +42,7 @@ const KEPT_BY_KAFKA = ["__transaction_state", "__consumer_offsets"];
 const logger = getLogger(["tidings", "core", "log"]);
 
 /**
- * Makes missing Kafka topics and checks those that are there. Says how durable they are. Again, it goes on where it was.
+ * Makes missing Kafka topics, checks all of them, and returns how durable they are. A repeated call goes on where the last one failed.
  * @throws {LogError} "misconfigured" naming the topic, the setting, and what was expected and found @throws {KafkaError} {NoAnswer}
  */
 export async function prepareKafkaTopics(cluster: Cluster, plan: TopicPlan): Promise<Durability> {
@@ -77,7 +77,7 @@ export async function checkKafkasOwn(cluster: Cluster, durability: Durability): 
   }
 }
 
-/** The topics whose metadata the checks need. */
+/** The Kafka topics whose metadata the checks need. */
 export function topicsToKnow(kafkaTopicOf: (stream: Stream) => string): string[] {
   return [...STREAMS.map(kafkaTopicOf), ...KEPT_BY_KAFKA];
 }
@@ -109,7 +109,7 @@ function settingsOf(stream: Stream, plan: TopicPlan, { minInsync }: Durability):
       ...common,
       { name: "cleanup.policy", value: "delete", bound: "exactly" },
       { name: "retention.ms", value: String(kept), bound: "exactly" },
-      // Whole segments are removed, so that at most an eighth is kept for longer.
+      // Retention removes whole segments, so at most an eighth is kept for longer.
       { name: "segment.ms", value: String(Math.max(1_000, Math.floor(kept / 8))), bound: "at most" },
     ];
   }
@@ -118,7 +118,7 @@ function settingsOf(stream: Stream, plan: TopicPlan, { minInsync }: Durability):
     { name: "segment.bytes", value: String(64 * 1024 * 1024), bound: "at most" },
     { name: "segment.ms", value: String(compactedSegmentMs), bound: "at most" },
     { name: "min.cleanable.dirty.ratio", value: "0.1", bound: "at most" },
-    // A replica that was away for less has seen every tombstone (A3.12).
+    // A replica that was away for less than this sees every tombstone (A3.12).
     { name: "delete.retention.ms", value: String(7 * DAY_MS), bound: "at least" },
   ];
   if (stream !== "blocks") return [...compacted, { name: "cleanup.policy", value: "compact", bound: "exactly" }];
@@ -150,7 +150,7 @@ async function create(
         `Cannot create ${kafkaTopic} with ${durability.replication} replicas: ${errorMessage}`,
       );
     }
-    // Another core may have been quicker.
+    // Another core may have made it meanwhile.
     if (errorCode !== CODE.TOPIC_ALREADY_EXISTS) failOn(errorCode, `Cannot create ${kafkaTopic}`, errorMessage);
   }
 }
@@ -168,7 +168,7 @@ function checkPlacement(
 ): void {
   const found = metadata.kafkaTopics.find((one) => one.kafkaTopic === kafkaTopic);
   const code = found?.errorCode ?? CODE.UNKNOWN_TOPIC_OR_PARTITION;
-  // Just made, and not known everywhere yet: asked again.
+  // A topic that was just made is not known to every broker yet, so this is retried.
   if (code !== CODE.NONE) throw new KafkaError(code, `Cannot use ${kafkaTopic}`);
   const placed = found!.partitions;
   if (partitions !== undefined && placed.length !== partitions) {
@@ -205,7 +205,7 @@ async function describe(
 
 function checkSetting(kafkaTopic: string, { name, value, bound }: Setting, found: ReadonlyMap<string, string>): void {
   const is = found.get(name);
-  // A list's order means nothing ("compact,delete").
+  // Lists ("compact,delete") are compared without their order.
   const list = (text: string) => text.split(",").toSorted().join();
   const right = is !== undefined && {
     exactly: list(is) === list(value),

@@ -4,6 +4,7 @@ import { pause } from "../../../shared/pause.ts";
 import { LogError } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { CODE, isPassingCode, KafkaError } from "./protocol/kafka-error.ts";
+import { partitionName } from "./protocol/request.ts";
 import { listOffsets, type OffsetQuestion } from "./protocol/topic-requests.ts";
 
 interface Question extends OffsetQuestion {
@@ -18,7 +19,7 @@ const PAUSE_MS = 50;
 export class Offsets {
   readonly #cluster: Cluster;
   readonly #closing: AbortSignal;
-  /** To be asked next. */
+  /** To be asked next; by partition and time. */
   #gathered = new Map<string, Question>();
   /** Leaders that have a request of ours. */
   readonly #asking = new Set<number>();
@@ -44,9 +45,9 @@ export class Offsets {
   }
 
   #gather(question: Question): Promise<number> {
-    const name = `${question.kafkaTopic}/${question.partition}/${question.time}`;
-    const same = this.#gathered.get(name);
-    if (same === undefined) this.#gathered.set(name, question);
+    const key = `${partitionName(question)}/${question.time}`;
+    const same = this.#gathered.get(key);
+    if (same === undefined) this.#gathered.set(key, question);
     else same.answer.promise.then(question.answer.resolve, question.answer.reject);
     this.#schedule();
     return question.answer.promise;
@@ -65,7 +66,7 @@ export class Offsets {
     const rest = new Map<string, Question>();
     const byLeader = new Map<number, Map<string, Question>>();
     const leaderless: Question[] = [];
-    for (const [name, question] of this.#gathered) {
+    for (const [key, question] of this.#gathered) {
       const leader = this.#cluster.leaderOf(question.kafkaTopic, question.partition);
       if (leader === undefined) {
         leaderless.push(question);
@@ -74,9 +75,9 @@ export class Offsets {
       let ofLeader = byLeader.get(leader);
       if (ofLeader === undefined) byLeader.set(leader, ofLeader = new Map());
       // A partition may stand in a request only once, so a second time asked of it waits for the next request.
-      const place = placeOf(question);
-      if (this.#asking.has(leader) || ofLeader.has(place)) rest.set(name, question);
-      else ofLeader.set(place, question);
+      const name = partitionName(question);
+      if (this.#asking.has(leader) || ofLeader.has(name)) rest.set(key, question);
+      else ofLeader.set(name, question);
     }
     this.#gathered = rest;
     for (const [leader, questions] of byLeader) {
@@ -91,9 +92,9 @@ export class Offsets {
     let reason = "";
     try {
       const found = await this.#cluster.send(leader, listOffsets(questions));
-      const answers = new Map(found.map((answer) => [placeOf(answer), answer]));
+      const answers = new Map(found.map((answer) => [partitionName(answer), answer]));
       for (const question of questions) {
-        const answer = answers.get(placeOf(question));
+        const answer = answers.get(partitionName(question));
         if (answer === undefined || isPassingCode(answer.errorCode)) failed.push(question);
         else if (answer.errorCode === CODE.NONE) question.answer.resolve(answer.offset);
         else refuse(question, "unavailable", new KafkaError(answer.errorCode, question.kafkaTopic).message);
@@ -118,10 +119,6 @@ export class Offsets {
       else void this.#gather(question);
     }
   }
-}
-
-function placeOf({ kafkaTopic, partition }: { readonly kafkaTopic: string; readonly partition: number }): string {
-  return `${kafkaTopic}/${partition}`;
 }
 
 function refuse({ kafkaTopic, partition, answer }: Question, code: "closed" | "unavailable", reason: string): void {

@@ -1,4 +1,4 @@
-// One read: a chunk of one partition, now, without waiting for what is not there yet.
+// One read: a chunk of one partition. It does not wait for records that are not there yet.
 import { type Chunk, type LogRecord, type ReadLimits } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { committed, fetch, type FetchResult } from "./protocol/fetch.ts";
@@ -10,7 +10,7 @@ import { retry } from "./retry.ts";
 export type Read = (kafkaTopic: string, partition: number, from: number, limits: ReadLimits) => Promise<Chunk>;
 
 const WITHIN_MS = 5_000;
-/** What one fetch asks for where most records may be of other keys. */
+/** The size of a fetch for certain keys, because most of what it brings may have other keys. */
 const SCAN_BYTES = 1024 * 1024;
 
 /** @throws {LogError} "unavailable" after 5 s of trying, "closed" */
@@ -29,11 +29,11 @@ export function createRead(cluster: Cluster, offsets: Offsets, closing: AbortSig
       const result = await fetchOnce(kafkaTopic, partition, from, bytes);
       if (result.errorCode !== CODE.OFFSET_OUT_OF_RANGE) {
         failOn(result.errorCode, `Cannot read ${kafkaTopic}`);
-        return take(result, from, limits);
+        return chunkOf(result, from, limits);
       }
       const start = await offsets.at(kafkaTopic, partition, START);
       if (from >= start) {
-        // Beyond the end there is nothing; in between, retention was quicker than the question.
+        // Beyond the end there is nothing. Otherwise retention moved the start after the fetch.
         const end = await offsets.at(kafkaTopic, partition, END);
         if (from >= end) return { records: [], next: from };
         throw new NoAnswer("its range has just changed");
@@ -41,7 +41,7 @@ export function createRead(cluster: Cluster, offsets: Offsets, closing: AbortSig
       const rest = await fetchOnce(kafkaTopic, partition, start, bytes);
       if (rest.errorCode === CODE.OFFSET_OUT_OF_RANGE) throw new NoAnswer("its range has just changed");
       failOn(rest.errorCode, `Cannot read ${kafkaTopic}`);
-      return { ...take(rest, start, limits), gap: { from, to: start } };
+      return { ...chunkOf(rest, start, limits), gap: { from, to: start } };
     };
     const patience = { what: `read ${kafkaTopic}, partition ${partition}`, forMs: WITHIN_MS, closing };
     return await retry(async () => {
@@ -55,8 +55,8 @@ export function createRead(cluster: Cluster, offsets: Offsets, closing: AbortSig
   };
 }
 
-/** The records within the limits. A fetch brings whole batches, so the last ones may be left for the next read. */
-function take(
+/** The records within the limits. A fetch brings whole batches, so the next read may fetch the last ones again. */
+function chunkOf(
   result: FetchResult,
   from: number,
   { maxBytes, keys }: ReadLimits,

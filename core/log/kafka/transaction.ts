@@ -6,6 +6,7 @@ import { CODE, failOn, KafkaError, NoAnswer } from "./protocol/kafka-error.ts";
 import { retry } from "./retry.ts";
 import { produce, type ProducePart } from "./protocol/produce.ts";
 import { BATCH_BYTES, BATCH_RECORDS, encodeBatch, nextSequence, sizeOf } from "./protocol/record-batch.ts";
+import { partitionName } from "./protocol/request.ts";
 import {
   addPartitionsToTransaction,
   endTransaction,
@@ -66,7 +67,7 @@ export class TransactionalProducer {
   readonly #clock: () => number;
   readonly #coordinator: number;
   readonly #identity: TransactionalIdentity;
-  /** Per `topic/partition`, the sequence of the next record. */
+  /** By `partitionName`, the sequence of the next record. */
   readonly #sequences = new Map<string, number>();
 
   constructor(
@@ -82,20 +83,20 @@ export class TransactionalProducer {
   }
 
   /**
-   * Writes all records or none; resolves when the commit is durable, with the first offset written to each `topic/partition`.
+   * Writes all records or none; resolves when the commit is durable, with the first offset written to each `partitionName`.
    * @throws {KafkaError} {NoAnswer} {LogError} it is not known then what was written, and the producer is used up
    */
   async commit(records: readonly PlacedRecord[]): Promise<Map<string, number>> {
     const first = new Map<string, number>();
     await this.#addPartitions(records);
-    const places = [...Map.groupBy(records, placeOf)]
-      .map(([place, placed]) => ({ place, at: placed[0]!, batches: batchesOf(placed.map(({ record }) => record)) }));
+    const queues = [...Map.groupBy(records, partitionName)]
+      .map(([name, placed]) => ({ name, at: placed[0]!, batches: batchesOf(placed.map(({ record }) => record)) }));
     // One batch per partition and request, as in the appender.
-    for (let round = 0; places.some(({ batches }) => round < batches.length); round++) {
+    for (let round = 0; queues.some(({ batches }) => round < batches.length); round++) {
       const parts: ProducePart[] = [];
-      for (const { place, at: { kafkaTopic, partition }, batches } of places) {
+      for (const { name, at: { kafkaTopic, partition }, batches } of queues) {
         const batch = batches[round];
-        if (batch !== undefined) parts.push({ kafkaTopic, partition, batch: this.#encode(place, batch) });
+        if (batch !== undefined) parts.push({ kafkaTopic, partition, batch: this.#encode(name, batch) });
       }
       await this.#produce(parts, first);
     }
@@ -107,7 +108,7 @@ export class TransactionalProducer {
   }
 
   async #addPartitions(records: readonly PlacedRecord[]): Promise<void> {
-    const partitions = [...new Map(records.map((placed) => [placeOf(placed), placed])).values()];
+    const partitions = [...new Map(records.map((placed) => [partitionName(placed), placed])).values()];
     await this.#retryRefusal(async () => {
       const request = addPartitionsToTransaction(this.#identity, partitions);
       for (const { kafkaTopic, errorCode } of await this.#cluster.send(this.#coordinator, request)) {
@@ -116,10 +117,10 @@ export class TransactionalProducer {
     });
   }
 
-  #encode(place: string, batch: readonly NewRecord[]): Buffer {
+  #encode(name: string, batch: readonly NewRecord[]): Buffer {
     const { producerId, producerEpoch } = this.#identity;
-    const firstSequence = this.#sequences.get(place) ?? 0;
-    this.#sequences.set(place, nextSequence(firstSequence, batch.length));
+    const firstSequence = this.#sequences.get(name) ?? 0;
+    this.#sequences.set(name, nextSequence(firstSequence, batch.length));
     return encodeBatch(batch, { producerId, producerEpoch, firstSequence, transactional: true }, this.#clock());
   }
 
@@ -135,8 +136,8 @@ export class TransactionalProducer {
           throw new LogError("too_large", `The broker takes no record of this size in ${kafkaTopic}`);
         }
         failOn(errorCode, `Cannot write to ${kafkaTopic}`);
-        const place = placeOf(result);
-        if (!first.has(place)) first.set(place, baseOffset);
+        const name = partitionName(result);
+        if (!first.has(name)) first.set(name, baseOffset);
       }
     }));
   }
@@ -151,10 +152,6 @@ export class TransactionalProducer {
       }
     }, { what: `write as ${this.#identity.transactionalId}`, forMs: PATIENCE_MS, closing: this.#closing });
   }
-}
-
-function placeOf({ kafkaTopic, partition }: { readonly kafkaTopic: string; readonly partition: number }): string {
-  return `${kafkaTopic}/${partition}`;
 }
 
 /** No answer, at a point where sending the same request again is not enough. */

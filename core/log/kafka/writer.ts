@@ -5,6 +5,7 @@ import { pause } from "../../../shared/pause.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter, type Stream } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { isForbidden } from "./protocol/kafka-error.ts";
+import { partitionName } from "./protocol/request.ts";
 import { isFenced, OwnershipUncertain, takeTransactionalId, type TransactionalProducer } from "./transaction.ts";
 
 export interface WriterOptions {
@@ -72,7 +73,7 @@ class KafkaShardWriter implements ShardWriter {
     const mark = Buffer.from(owner);
     const first = await this.#write(MARKED.map((stream) => ({ stream, key: MARK_KEY, value: mark })), until);
     for (const stream of MARKED) {
-      const offset = first.get(`${kafkaTopicOf(stream)}/${shard}`)!;
+      const offset = first.get(partitionName({ kafkaTopic: kafkaTopicOf(stream), partition: shard }))!;
       // A commit is durable a little earlier than readable. An end that is asked for from now on covers the marks (A3.2).
       while (await end(stream) <= offset) await pause(MARK_PAUSE_MS, this.#closing);
     }

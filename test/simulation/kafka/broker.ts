@@ -1,6 +1,6 @@
-// Brokers with the semantics that the core has to live with (ARCHITECTURE §2): markers take offsets, what is written becomes
-// readable a little after its commit was acknowledged and at each partition for itself, a producer is fenced by its
-// successor's InitProducerId and by nothing earlier, and a transaction left open is ended after its timeout.
+// Brokers with the semantics that the core has to live with (ARCHITECTURE §2). Markers take offsets. Records become readable a little
+// after their commit was acknowledged, in each partition at its own time. Only the InitProducerId of its successor fences a producer.
+// A transaction that is left open ends after its timeout.
 import { CODE } from "../../../core/log/kafka/protocol/kafka-error.ts";
 import { partitionOfKey } from "../../../core/log/kafka/protocol/key-hash.ts";
 import type { ClusterMetadata } from "../../../core/log/kafka/protocol/cluster-requests.ts";
@@ -8,7 +8,7 @@ import type { Machine, Task } from "../time/machine.ts";
 import type { Random } from "../../support/load/random.ts";
 import { Group } from "./group.ts";
 import { Partition } from "./partition.ts";
-import type { Asked, InTransaction, Place } from "./requests.ts";
+import type { Asked, InTransaction, TopicPartition } from "./requests.ts";
 
 export const NODES = [1, 2, 3] as const;
 
@@ -32,7 +32,7 @@ const DEFAULTS = [
 export interface BrokerOptions {
   readonly machine: Machine;
   readonly random: Random;
-  /** Where the first record of a partition of `messages` stands, as if others had been before. */
+  /** The offset of the first record of a partition of `messages`, as if others had been there before. */
   readonly messagesFrom: (partition: number) => number;
   /** Whether a producer that has a successor is refused. */
   readonly fences: boolean;
@@ -65,7 +65,7 @@ export class Broker {
     return partitionOfKey(key, partitions);
   }
 
-  /** A node that answers nothing until then. */
+  /** The node answers nothing until then. */
   stall(node: number, until: number): void {
     this.#stalledUntil.set(node, Math.max(until, this.stalledUntil(node)));
   }
@@ -176,19 +176,19 @@ export class Broker {
     this.#topics.set(topic, { partitions, settings: new Map([...DEFAULTS, ...settings]) });
   }
 
-  partition({ topic, partition }: Place): Partition {
+  partition({ topic, partition }: TopicPartition): Partition {
     const found = this.#topics.get(topic)?.partitions[partition];
     if (found === undefined) throw new Error(`There is no ${topic}/${partition}`);
     return found;
   }
 
-  #offsetOf(place: Place, timestamp: number): number {
+  #offsetOf(place: TopicPartition, timestamp: number): number {
     const partition = this.partition(place);
     if (timestamp === -1) return partition.lastStable;
     return timestamp === -2 ? partition.start : partition.offsetAt(timestamp);
   }
 
-  /** undefined if there is nothing to read, unless it may be empty. */
+  /** Returns undefined if there is nothing to read, unless the answer may be empty. */
   fetch(asked: Asked & { name: "Fetch" }, mayBeEmpty: boolean): unknown {
     let bytes = 0;
     let found = false;
@@ -211,7 +211,7 @@ export class Broker {
 
   // ── producers and transactions ─────────────────────────────────────────────────────────────────────────────────────
 
-  #produce(part: Place & { readonly batch: Buffer }, transactionalId: string | null) {
+  #produce(part: TopicPartition & { readonly batch: Buffer }, transactionalId: string | null) {
     const partition = this.partition(part);
     const refused = (errorCode: number) => ({ errorCode, baseOffset: -1 });
     if (transactionalId !== null) {
@@ -228,7 +228,7 @@ export class Broker {
     return { errorCode: CODE.NONE, baseOffset: produced.offset };
   }
 
-  /** Where nobody is fenced, it is as if each producer had an id of its own. */
+  /** If no producer is fenced, it is as if each producer had a transactional id of its own. */
   #keyOf(transactionalId: string, producerId: number): string {
     return this.#fences ? transactionalId : `${transactionalId}/${producerId}`;
   }
@@ -296,7 +296,7 @@ export class Broker {
     return transactional.state === "completing" ? CODE.CONCURRENT_TRANSACTIONS : CODE.NONE;
   }
 
-  /** It is decided; each partition is told by itself, a little later. */
+  /** The outcome is decided. Each partition learns it a little later, at its own time. */
   #complete(transactional: Transactional, commit: boolean): void {
     transactional.state = "completing";
     if (transactional.timeout !== undefined) transactional.timeout.cancelled = true;

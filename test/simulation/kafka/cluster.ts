@@ -1,5 +1,5 @@
-// A simulated process's connections to the simulated brokers, behind the port of core/log/kafka/cluster/cluster.ts. On each of them
-// requests arrive, and answers come back, in turn and after a while; it can be cut, and then nobody knows what was done.
+// A simulated process's connections to the simulated brokers, behind the interface of core/log/kafka/cluster/cluster.ts. On each
+// connection, requests and answers arrive in order and after a while. A connection can be cut, and then nobody knows what was done.
 import type { Cluster, ClusterOptions } from "../../../core/log/kafka/cluster/cluster.ts";
 import { decodeBatches } from "../../../core/log/kafka/protocol/record-batch.ts";
 import { NoAnswer } from "../../../core/log/kafka/protocol/kafka-error.ts";
@@ -11,7 +11,7 @@ import type { Broker } from "./broker.ts";
 import { NODES } from "./broker.ts";
 import { type Asked, readRequest } from "./requests.ts";
 
-/** A process's network: shared by all its connections. */
+/** A process's network, which all its connections share. */
 export interface Link {
   readonly machine: Machine;
   readonly broker: Broker;
@@ -19,20 +19,20 @@ export interface Link {
   readonly process: SimProcess;
   /** Usual time of one way, ms. */
   readonly delayMs: number;
-  /** What fetches are late by at most, ms. */
+  /** The most that answers to fetches are late, ms. */
   readonly lagMs: number;
   /** How likely a connection breaks at a request. */
   breaks: number;
   /** Nothing gets through before. */
   cutUntil: number;
-  /** Numbers what is sent, in order. */
+  /** How many requests were sent; numbers them. */
   sent: number;
   readonly underWay: Set<number>;
   /** When the last heartbeat or sync was sent that the group acknowledged. */
   confirmedAt: number;
-  /** Hears the marks that owners leave (A3.2). */
+  /** Called for each mark that an owner writes (A3.2). */
   readonly onMark: (owner: string) => void;
-  /** What was sent after this one never left a process that is dead. */
+  /** Requests with a higher number never left the process, which is dead. */
   lostAfter: number;
 }
 
@@ -117,7 +117,7 @@ class Connection {
     }
   }
 
-  /** As the group says it: at rest, or a rebalance that waits for this member. */
+  /** The group confirms the session: it is at rest, or its rebalance waits for this member. */
   #confirm({ question, sentAt }: Job, answer: unknown): void {
     if (question.name !== "Heartbeat" && question.name !== "SyncGroup") return;
     const { errorCode } = answer as { errorCode: number };
@@ -128,7 +128,7 @@ class Connection {
   #arrive(job: Job): void {
     const { machine, cutUntil, broker, lostAfter, underWay, process } = this.#link;
     const until = Math.max(cutUntil, broker.stalledUntil(this.#node));
-    // It had not left the process that is dead now.
+    // The process died before the request left it.
     if (job.number > lostAfter && process.state === "dead") return;
     if (until > machine.now) return void machine.at(until, undefined, "arrives late", () => this.#arrive(job));
     underWay.delete(job.number);
@@ -178,7 +178,7 @@ class Connection {
   #answer(job: Job, answer: unknown): void {
     const { machine, random, delayMs } = this.#link;
     const { question } = job;
-    // Only of those that follow.
+    // Only answers to followers are late.
     const lag = question.name === "Fetch" && question.maxWaitMs > 0 ? this.#lag : 0;
     this.#lastAnswer = Math.max(this.#lastAnswer, machine.now + lag + random.delay(delayMs));
     this.#deliver(job, answer, this.#lastAnswer);

@@ -1,5 +1,5 @@
-// A consumer group as its coordinator keeps it: a rebalance begins when a member comes, goes, or is not heard of for its session,
-// and ends when all have joined again or the slowest had its time. It awaits nobody else: who was too slow is put out.
+// A consumer group as its coordinator keeps it. A rebalance begins when a member joins, leaves, or is silent for its whole session. It
+// ends when all members have joined again, or after the longest rebalance timeout; members that have not joined by then are put out.
 import type { Machine, Task } from "../time/machine.ts";
 import type { Asked } from "./requests.ts";
 
@@ -29,10 +29,10 @@ const FIRST_DELAY_MS = 500;
 
 export class Group {
   readonly #machine: Machine;
-  /** The coordinator does nothing before. */
+  /** The coordinator does nothing until then. */
   readonly #stalledUntil: () => number;
   readonly #members = new Map<string, Member>();
-  /** Ids given out, to be joined with. */
+  /** Member ids that were given out and have not joined yet. */
   readonly #promised = new Set<string>();
   #state: "empty" | "preparing" | "completing" | "stable" = "empty";
   #generation = 0;
@@ -72,7 +72,7 @@ export class Group {
     } else if (
       this.#state === "stable" && memberId !== this.#leader && member.metadata.equals(metadata)
     ) {
-      // Nothing new: it is told what it is told already.
+      // Nothing is new, so it gets the same answer again.
       return respond(this.#joined(member));
     }
     member.metadata = metadata;

@@ -1,5 +1,5 @@
-// One partition as a broker keeps it: batches in the order of their offsets, markers among them, transactions that are not
-// decided yet, and what compaction leaves.
+// One partition as a broker keeps it: batches and markers in the order of their offsets, transactions that are not decided yet, and
+// what compaction leaves.
 import { decodeBatches } from "../../../core/log/kafka/protocol/record-batch.ts";
 import { Writer } from "../../../core/log/kafka/protocol/wire.ts";
 import type { LogRecord } from "../../../core/log/log.ts";
@@ -15,7 +15,7 @@ interface Batch {
   readonly records: readonly LogRecord[];
 }
 
-/** An aborted transaction, as fetches tell of it. */
+/** An aborted transaction, as the answers to fetches name it. */
 interface Aborted {
   readonly producerId: number;
   readonly firstOffset: number;
@@ -24,7 +24,7 @@ interface Aborted {
 
 interface Producer {
   epoch: number;
-  /** The last batches, so that one sent again is found. */
+  /** The last batches, so that a batch that is sent again is found. */
   batches: { readonly first: number; readonly last: number; readonly offset: number }[];
 }
 
@@ -47,10 +47,10 @@ export class Partition {
   /** Every batch there ever was. */
   readonly #history: Batch[] = [];
   readonly #producers = new Map<number, Producer>();
-  /** Per producer, where its undecided transaction begins. */
+  /** By producer, the offset at which its undecided transaction begins. */
   readonly #open = new Map<number, number>();
   #aborted: Aborted[] = [];
-  /** Whoever waits for something to read. */
+  /** Called when there is something new to read. */
   readonly waiting = new Set<() => void>();
 
   constructor({ topic, number, node, start }: { topic: string; number: number; node: number; start: number }) {
@@ -96,10 +96,10 @@ export class Partition {
     return { offset, again: false };
   }
 
-  /** The transaction of a producer is decided; what it wrote here can be read, or never will be. */
+  /** The transaction of a producer is decided: its records here become readable, or never will. */
   mark(producerId: number, epoch: number, commit: boolean, now: number): void {
     const producer = this.#producers.get(producerId);
-    // What was sent under an older epoch, and comes late, is refused from now on.
+    // From now on, batches of an older epoch that come late are refused.
     if (producer !== undefined && producer.epoch < epoch) this.#producers.set(producerId, { epoch, batches: [] });
     const firstOffset = this.#open.get(producerId);
     const offset = this.next;
@@ -160,7 +160,7 @@ export class Partition {
     return low;
   }
 
-  /** All records that were ever committed, also those that compaction took since: for whoever judges the run. */
+  /** All records that were ever committed, also those that compaction has removed since. The judges of a run use them. */
   committed(): LogRecord[] {
     const { lastStable } = this;
     return this.#history.flatMap((batch) =>
@@ -175,7 +175,7 @@ export class Partition {
       );
   }
 
-  /** Keeps the newest record of each key, and below that nothing but headers: offsets have holes from then on. */
+  /** Keeps the newest record of each key. From then on offsets have holes. */
   compact(): void {
     const { lastStable } = this;
     const newest = new Map<string, number>();
@@ -183,7 +183,7 @@ export class Partition {
       if (batch.first >= lastStable || this.#isAborted(batch)) continue;
       for (const { key, offset } of batch.records) newest.set(key, offset);
     }
-    // As a broker's cleaner, it leaves the newest segment alone.
+    // Like a broker's cleaner, it does not touch the newest segment.
     const until = this.#batches.at(-3)?.first ?? 0;
     const kept: Batch[] = [];
     for (const batch of this.#batches) {

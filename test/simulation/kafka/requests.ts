@@ -2,26 +2,26 @@
 import { Reader } from "../../../core/log/kafka/protocol/wire.ts";
 import type { KafkaRequest } from "../../../core/log/kafka/protocol/request.ts";
 
-export interface Place {
+export interface TopicPartition {
   readonly topic: string;
   readonly partition: number;
 }
 
 export type Asked =
-  | { readonly name: "ListOffsets"; readonly places: readonly (Place & { readonly timestamp: number })[] }
+  | { readonly name: "ListOffsets"; readonly places: readonly (TopicPartition & { readonly timestamp: number })[] }
   | { readonly name: "InitProducerId"; readonly transactionalId: string | null; readonly timeoutMs: number }
-  | ({ readonly name: "AddPartitionsToTxn"; readonly places: readonly Place[] } & InTransaction)
+  | ({ readonly name: "AddPartitionsToTxn"; readonly places: readonly TopicPartition[] } & InTransaction)
   | ({ readonly name: "EndTxn"; readonly commit: boolean } & InTransaction)
   | {
     readonly name: "Produce";
     readonly transactionalId: string | null;
-    readonly parts: readonly (Place & { readonly batch: Buffer })[];
+    readonly parts: readonly (TopicPartition & { readonly batch: Buffer })[];
   }
   | {
     readonly name: "Fetch";
     readonly maxWaitMs: number;
     readonly maxBytes: number;
-    readonly parts: readonly (Place & { readonly offset: number; readonly maxBytes: number })[];
+    readonly parts: readonly (TopicPartition & { readonly offset: number; readonly maxBytes: number })[];
   }
   | {
     readonly name: "CreateTopics";
@@ -63,7 +63,7 @@ export function readRequest(request: KafkaRequest<unknown>): Asked {
     const length = reader.int16();
     return length < 0 ? null : reader.text(length);
   };
-  const places = <T>(read: (place: Place) => T) =>
+  const places = <T>(read: (place: TopicPartition) => T) =>
     reader.array(() => {
       const topic = reader.string();
       return reader.array(() => read({ topic, partition: reader.int32() }));

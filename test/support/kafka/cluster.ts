@@ -1,5 +1,5 @@
-// Three real Kafka brokers for tests, each of them broker and controller, so that one may die and the others go on. They never
-// outlive the process that started them.
+// Three real Kafka brokers for tests. Each is broker and controller, so that one may die and the others go on. They never outlive the
+// process that started them.
 import { freePort } from "../hub/hub.ts";
 import { type Kafka, newClusterId, prepareKafkaNode } from "./node.ts";
 import { type KafkaPorts, kafkaProperties } from "./properties.ts";
@@ -33,7 +33,7 @@ export async function startKafkaCluster(different: readonly string[] = []): Prom
       const properties = () => [...kafkaProperties(ports, index), ...different];
       nodes[index] = await prepareKafkaNode({ port, properties, clusterId, heapMb: 256 });
     }));
-    // One alone has no quorum, and serves only when the next is there.
+    // One node alone has no quorum, so it serves only when the next one runs.
     await Promise.all(nodes.map((node) => node.start()));
   } catch (error) {
     await close();

@@ -1,10 +1,10 @@
-// A broker that wants TLS of its clients, and to know who they are.
+// A broker that demands TLS and authentication of its clients.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { freePort } from "../hub/hub.ts";
 import type { KafkaPorts } from "./properties.ts";
 
-/** What a broker demands of clients: TLS, and SASL by any of its mechanisms. */
+/** What a broker demands of clients: TLS, and SASL with any of its mechanisms. */
 export interface KafkaDemands {
   /** PEM: key, certificate and authorities, as Kafka's PEM stores want them. */
   readonly keystore: string;
@@ -12,11 +12,11 @@ export interface KafkaDemands {
   readonly clientCa?: string;
   readonly username: string;
   readonly password: string;
-  /** How long a client counts as known before it must say again who it is, ms. */
+  /** How long an authentication is valid, ms. */
   readonly reauthenticateMs: number;
 }
 
-/** What `StorageTool format` is told of its users. */
+/** The arguments of `StorageTool format` for its users. */
 export function scramUsers({ username, password }: KafkaDemands): string[] {
   return ["SCRAM-SHA-256", "SCRAM-SHA-512"].flatMap((mechanism) => [
     "--add-scram",
@@ -24,7 +24,7 @@ export function scramUsers({ username, password }: KafkaDemands): string[] {
   ]);
 }
 
-/** The lines of `server.properties` that say so; writes what they name into the node's directory. */
+/** The lines of `server.properties` for these demands; writes the files that they name into the node's directory. */
 export async function demandingListener(
   directory: string,
   { port, controllerPort }: KafkaPorts,
@@ -48,7 +48,7 @@ export async function demandingListener(
       "listener.name.clients.ssl.client.auth=required",
     ]),
     "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
-    // Who is known may do all that is not denied.
+    // An authenticated client may do everything that is not denied.
     "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found=true",
     "super.users=User:ANONYMOUS",
@@ -56,7 +56,7 @@ export async function demandingListener(
     jaas("plain", `plain.PlainLoginModule required user_${username}="${password}"`),
     jaas("scram-sha-256", "scram.ScramLoginModule required"),
     jaas("scram-sha-512", "scram.ScramLoginModule required"),
-    // Takes unsigned tokens that are not over: it is the sending of them that is tested.
+    // Accepts unsigned tokens that have not expired, because only the sending of them is tested.
     jaas("oauthbearer", 'oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker"'),
   ];
 }

@@ -1,4 +1,4 @@
-// What a client asks of a broker, seen by whoever passes its bytes on.
+// Which requests a client sends to a broker, as a proxy between them sees them.
 
 /** Kafka's numbers of requests. */
 export const API = {
@@ -17,7 +17,7 @@ const HEAD_BYTES = 6;
 /** Takes one connection's bytes, chunk by chunk, and yields the number of each request that begins in it. */
 export function createFrames(): (chunk: Buffer) => number[] {
   let head = Buffer.alloc(0);
-  /** Of the request before, what is still to come. */
+  /** The bytes of the last request that have not arrived yet. */
   let rest = 0;
   return (chunk) => {
     const begun: number[] = [];

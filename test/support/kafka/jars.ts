@@ -12,7 +12,7 @@ const HOW = "Debian: apt-get install openjdk-17-jre-headless maven";
 
 const run = promisify(execFile);
 
-/** What keeps a broker from being started here, and how to get it; undefined if nothing does. */
+/** What is missing to start a broker here, and how to get it; undefined if nothing is. */
 export async function kafkaMissing(): Promise<string | undefined> {
   const java = await run("java", ["-version"]).then(
     ({ stderr }) => /version "(\d+)/.exec(stderr)?.[1],
@@ -46,7 +46,7 @@ async function fetchJars(jars: string): Promise<void> {
       cwd: work,
       maxBuffer: 64 * 1024 * 1024,
     });
-    // Whole or not at all: who comes second finds the first one's and drops its own.
+    // The rename is all or nothing: the second process finds the jars of the first and drops its own.
     await rename(join(work, "jars"), jars).catch((error: unknown) => {
       if (!existsSync(jars)) throw error;
     });
@@ -65,7 +65,7 @@ function pom(): string {
     "<groupId>tidings</groupId><artifactId>kafka-for-tests</artifactId><version>1</version><dependencies>",
     dependency("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
     dependency("org.apache.kafka", "kafka-tools", KAFKA_VERSION),
-    // Without a binding a broker logs nothing, not even why it does not start.
+    // Without this binding a broker logs nothing, not even why it does not start.
     dependency("org.apache.logging.log4j", "log4j-slf4j-impl", LOG4J_VERSION),
     "</dependencies></project>",
   ].join("");

@@ -6,26 +6,26 @@ import { kafkaMissing } from "./jars.ts";
 import { type Kafka, newClusterId, prepareKafkaNode } from "./node.ts";
 import { type Door, kafkaProperties } from "./properties.ts";
 
-/** A broker that tests may share: make names of your own (`newPrefix`), and do it no harm. */
+/** A broker that tests may share. They use names of their own (`newPrefix`) and do not harm it. */
 export interface KafkaForTests {
   /** Why there is none, else false: for `describe(title, { skip })`. */
   readonly skip: string | false;
   readonly brokers: readonly string[];
   /** Whether it was started here, so that retention and compaction run every few hundred ms and not every few minutes. */
   readonly ours: boolean;
-  /** The door for a proxy of one test file; undefined where the broker was not started here. */
+  /** The second address, for a proxy of one test file; undefined if the broker was not started here. */
   door(user: DoorUser): Door | undefined;
   newPrefix(): string;
   close(): Promise<void>;
 }
 
-/** Files run at the same time, and a port has one proxy. */
+/** Test files run at the same time, and a port has only one proxy. */
 const DOOR_USERS = ["group", "scenario"] as const;
 export type DoorUser = (typeof DOOR_USERS)[number];
 
 /**
- * A broker to share: the one of `TIDINGS_TEST_KAFKA_BROKERS`, else one of our own. Where it can be neither, tests are
- * skipped, aloud; with `REQUIRE_KAFKA=1` that is an error.
+ * A broker to share: the one of `TIDINGS_TEST_KAFKA_BROKERS`, else one of our own. If there can be neither, tests are skipped and
+ * say so; with `REQUIRE_KAFKA=1` that is an error.
  */
 export async function kafkaForTests(): Promise<KafkaForTests> {
   const newPrefix = () => `test-${process.pid}-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}`;
@@ -45,7 +45,7 @@ export async function kafkaForTests(): Promise<KafkaForTests> {
 
 const doorIn = (doors: readonly Door[]) => (user: DoorUser) => doors[DOOR_USERS.indexOf(user)];
 
-/** Why no broker can be started here, said aloud, or false. @throws {Error} instead, if `REQUIRE_KAFKA=1` */
+/** Why no broker can be started here, which is also printed, or false. @throws {Error} instead, if `REQUIRE_KAFKA=1` */
 export async function whyNoKafka(): Promise<string | false> {
   const missing = await kafkaMissing();
   if (missing === undefined) return false;
@@ -56,7 +56,7 @@ export async function whyNoKafka(): Promise<string | false> {
   return missing;
 }
 
-/** What tells child processes to use a broker that was started here. */
+/** The environment that makes child processes use a broker that was started here. */
 export function environmentOf(kafka: Kafka): Record<string, string> {
   return {
     TIDINGS_TEST_KAFKA_BROKERS: kafka.address,
@@ -66,7 +66,7 @@ export function environmentOf(kafka: Kafka): Record<string, string> {
 }
 
 /**
- * Starts a broker, in 2 to 5 s, that takes anyone or who meets its demands, with so many doors.
+ * Starts a broker with so many addresses, in 2 to 5 s. It admits any client, or the clients that meet its demands.
  * @throws {Error} with its output if it does not come up
  */
 export async function startKafka(demands?: KafkaDemands, doorCount: number = DOOR_USERS.length): Promise<Kafka> {

@@ -14,7 +14,7 @@ import type { Door } from "./properties.ts";
 export interface Kafka {
   /** Where clients connect, `127.0.0.1:port`; the same for life. */
   readonly address: string;
-  /** Other doors: who comes in by `to` is told to connect to `listen`, where a test's own proxy is to pass it on. */
+  /** Other addresses: the broker tells a client that connects to `to` to use `listen`, where a test's proxy forwards it to `to`. */
   readonly doors: readonly Door[];
   readonly pid: number | undefined;
   /** Asks it to end and waits; data and port stay. */
@@ -35,10 +35,10 @@ export interface KafkaNodeOptions {
   readonly port: number;
   /** Default none. */
   readonly doors?: readonly Door[];
-  /** The lines of `server.properties` that are not of its data; may write what they name into its directory. */
+  /** The lines of `server.properties` except those on its data; may write files that they name into its directory. */
   readonly properties: (directory: string) => readonly string[] | Promise<readonly string[]>;
   readonly clusterId: string;
-  /** What `StorageTool format` is told beside the cluster's id; default nothing. */
+  /** More arguments for `StorageTool format`; default none. */
   readonly format?: readonly string[];
   readonly heapMb: number;
 }
@@ -53,7 +53,7 @@ export function newClusterId(): string {
   return Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("base64url").replace(/^-/, "A");
 }
 
-/** Makes a node's directory; `start` starts it. @throws {Error} with the output of what could not be done */
+/** Makes a node's directory; `start` starts it. @throws {Error} with the output of the tool that failed */
 export async function prepareKafkaNode(options: KafkaNodeOptions): Promise<Kafka> {
   const classPath = await kafkaClassPath();
   const directory = await mkdtemp(join(tmpdir(), "tidings-kafka-"));
@@ -114,7 +114,7 @@ interface Running {
 }
 
 async function startJava(args: readonly string[], directory: string): Promise<Running> {
-  // Its own process group: Ctrl-C is for the tests, which end it in their own order.
+  // It has its own process group: Ctrl-C reaches only the tests, which end the broker in their own order.
   const child = spawn("java", args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
   if (child.pid === undefined) throw new Error("Cannot start java");
   const exited = once(child, "exit").then(() => {});
@@ -145,7 +145,7 @@ async function startJava(args: readonly string[], directory: string): Promise<Ru
     pid: child.pid,
     exited,
     signal(signal) {
-      // While its end is awaited it counts as work.
+      // While its end is awaited, the process must stay alive.
       child.ref();
       child.kill(signal);
       if (signal === "SIGSTOP" || signal === "SIGCONT") child.unref();
@@ -153,7 +153,7 @@ async function startJava(args: readonly string[], directory: string): Promise<Ru
   };
 }
 
-/** Ends the broker and removes its data when this process is gone, however it went: then the pipe closes. */
+/** Ends the broker and removes its data when this process has ended in whatever way: then the pipe closes. */
 function watch(pid: number, directory: string): ChildProcess {
   const script = 'cat >/dev/null; kill -KILL "$1" 2>/dev/null; sleep 0.2; rm -rf "$2"';
   const watchdog = spawn("sh", ["-c", script, "sh", String(pid), directory], {
@@ -164,7 +164,7 @@ function watch(pid: number, directory: string): ChildProcess {
   return watchdog;
 }
 
-/** A test process must not wait for what would only end with it. */
+/** A test process must not wait for something that ends only when it ends itself. */
 function unref(child: ChildProcess): void {
   child.unref();
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket | null)?.unref();

@@ -1,5 +1,5 @@
-// How brokers for tests are set: KRaft, each node broker and controller at once, and what takes minutes in production done
-// every few hundred ms.
+// The settings of brokers for tests: KRaft, each node is broker and controller, and what takes minutes in production happens every
+// few hundred ms.
 
 /** Ports of 127.0.0.1, as `openStallingProxy` takes them. */
 export interface Door {
@@ -14,7 +14,7 @@ export interface KafkaPorts {
   readonly doors?: readonly Door[];
 }
 
-/** The lines of `server.properties` of a node that takes anyone. */
+/** The lines of `server.properties` of a node that admits any client. */
 export function openListeners({ port, controllerPort, doors = [] }: KafkaPorts): string[] {
   const at = (port: number) => `127.0.0.1:${port}`;
   const doorsAt = (which: "listen" | "to") => doors.map((door, n) => `,DOOR${n}://${at(door[which])}`).join("");
@@ -26,7 +26,7 @@ export function openListeners({ port, controllerPort, doors = [] }: KafkaPorts):
   ];
 }
 
-/** The lines of one node of a cluster (index from 0), with those of its listeners, without those of its directory. */
+/** The lines of one node of a cluster (index from 0), with its listeners and without its directory. */
 export function kafkaProperties(
   nodes: readonly KafkaPorts[],
   index: number,
@@ -41,7 +41,7 @@ export function kafkaProperties(
     "controller.listener.names=CONTROLLER",
     `controller.quorum.voters=${nodes.map((node, other) => `${other + 1}@127.0.0.1:${node.controllerPort}`).join(",")}`,
     "auto.create.topics.enable=false",
-    // A killed broker may come back when its session is over.
+    // A killed broker can come back only when its session is over.
     "broker.session.timeout.ms=1500",
     "broker.heartbeat.interval.ms=300",
     `offsets.topic.replication.factor=${copies}`,

@@ -1,18 +1,18 @@
-// A TCP proxy that can cut its clients off: connections stay open and nothing gets through, as behind a firewall that drops.
+// A TCP proxy that can cut its clients off: connections stay open and nothing gets through, as behind a firewall that drops packets.
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 
 export interface StallingProxy extends AsyncDisposable {
-  /** Nothing passes from now on, in either direction; what comes waits. */
+  /** From now on nothing passes in either direction; what arrives waits. */
   stall(): void;
-  /** What waited passes, and all that follows. */
+  /** What waits passes, and so does all that follows. */
   resume(): void;
 }
 
 export interface StallingProxyOptions {
   readonly listen: number;
   readonly to: number;
-  /** Called for each connection: what it yields is shown all that the client sends, and stalls the proxy before what it says yes to. */
+  /** Called for each connection. Its result sees every chunk that the client sends; if it returns true, the proxy stalls before that chunk. */
   readonly stallBefore?: () => (chunk: Buffer) => boolean;
 }
 

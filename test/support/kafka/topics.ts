@@ -1,4 +1,4 @@
-// What stands on a broker, asked of the broker itself, so that a test on Kafka can say that it was one.
+// What a broker keeps, according to the broker itself, so that a test can show that it ran on Kafka.
 
 import { Kafka, logLevel } from "kafkajs";
 
@@ -15,7 +15,7 @@ export async function streamsOnKafka(brokers: readonly string[], prefix: string)
   }
 }
 
-/** Whether every replica of every partition is in sync, so that one broker may go without making another one short. */
+/** Whether every replica of every partition is in sync, so that one broker may stop without leaving too few. */
 export async function areInSync(brokers: readonly string[]): Promise<boolean> {
   const admin = new Kafka({
     clientId: "tidings-tests",

@@ -22,7 +22,7 @@ interface Waiting {
 }
 
 const KEEP_ALIVE_MS = 60_000;
-const WANTS = "it may want TLS (TIDINGS_KAFKA_TLS_CA), a certificate (TIDINGS_KAFKA_TLS_CERT) or SASL " +
+const DEMANDS = "it may demand TLS (TIDINGS_KAFKA_TLS_CA), a certificate (TIDINGS_KAFKA_TLS_CERT) or SASL " +
   "(TIDINGS_KAFKA_SASL_MECHANISM)";
 /** What is wrong with a certificate, or with what should be TLS and is not. */
 const DISTRUST = /^(?:ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|CERT_|HOSTNAME)/;
@@ -119,12 +119,12 @@ export class Exchange {
     this.#socket.on("error", (error: NodeJS.ErrnoException & { readonly reason?: string }) => {
       if (DISTRUST.test(error.code ?? "")) this.end(`no TLS with it: ${error.reason ?? error.message}`, NotAdmitted);
       else if (error.code === "ECONNRESET" && !this.#answered) {
-        this.end(`the broker broke the connection off; ${WANTS}`, TurnedAway);
+        this.end(`the broker reset the connection; ${DEMANDS}`, TurnedAway);
       } else this.end(error.message);
     });
     this.#socket.on("close", () => {
       if (this.#answered) this.end("the broker closed the connection");
-      else this.end(`the broker closed the connection without a word; ${WANTS}`, TurnedAway);
+      else this.end(`the broker closed the connection without an answer; ${DEMANDS}`, TurnedAway);
     });
   }
 }

@@ -1,4 +1,4 @@
-// Access tokens for SASL OAUTHBEARER by client credentials (RFC 6749 §4.4). The token's URL is the operator's: no guard.
+// Access tokens for SASL OAUTHBEARER by client credentials (RFC 6749 §4.4). The operator sets the token's URL, so no guard checks it.
 import { NoAnswer } from "../protocol/kafka-error.ts";
 
 export interface OAuthClient {
@@ -11,12 +11,12 @@ export interface OAuthClient {
 }
 
 const WITHIN_MS = 10_000;
-/** A token is used for this share of its life. */
+/** A token is used for this share of its lifetime. */
 const USED_FOR = 0.8;
 
 /**
- * Yields a token, asked for again when the last one grows old; calls at the same time are one question.
- * @throws {NoAnswer} if the issuer cannot be asked now @throws {Error} if it gives none
+ * Returns the current token, and requests a new one when it grows old; calls at the same time share one request.
+ * @throws {NoAnswer} if the issuer does not answer now @throws {Error} if it refuses
  */
 export function createOAuthTokens(client: OAuthClient): () => Promise<string> {
   let current: { token: string; until: number } | undefined;

@@ -20,8 +20,8 @@ const MECHANISMS: Readonly<Record<KafkaSasl["mechanism"], unknown>> = {
   oauthbearer: oauthBearer,
 };
 
-// A mechanism is called with the credentials, then with the connection, and gives an authenticator. That one hands out messages to
-// be sent, each with the codec of its answer, if it reads one.
+// A mechanism is called with the credentials, then with the connection, and returns an authenticator. The authenticator gives us its
+// messages to send, each with the codec of its answer if it reads one.
 const Callable = v.function();
 const Authenticator = v.object({ authenticate: Callable });
 const Message = v.object({
@@ -29,14 +29,14 @@ const Message = v.object({
   response: v.optional(v.object({ decode: Callable, parse: Callable })),
 });
 const Bytes = v.instance(Uint8Array);
-/** kafkajs frames a message as in Kafka 0.10: its length, then its bytes. */
+/** kafkajs puts a message's length before its bytes, as Kafka 0.10 wanted it. */
 const LENGTH_BYTES = 4;
 
-// What kafkajs would log as an error it also throws, and the thrower's caller logs it.
+// kafkajs also throws what it would log as an error; the caller logs that.
 const QUIET = { debug: () => {}, error: () => {} };
 
 /**
- * Tells the broker who we are. Returns for how long that counts, ms; 0: as long as the connection.
+ * Tells the broker who we are. Returns for how long that is valid, ms; 0: as long as the connection.
  * @throws {NotAdmitted} if the broker refuses the mechanism or the credentials @throws {NoAnswer}
  */
 export async function authenticate(

@@ -1,4 +1,4 @@
-// How a broker is spoken to where it wants more than a name: TLS, and who we are (SASL).
+// What a broker may demand of a connection: TLS, and authentication with SASL.
 
 export interface KafkaSecurity {
   readonly tls?: KafkaTls | undefined;
@@ -9,7 +9,7 @@ export interface KafkaSecurity {
 export interface KafkaTls {
   /** Authorities to trust instead of the system's. */
   readonly ca?: string;
-  /** Our own certificate and its key, where the broker asks for one. */
+  /** Our own certificate and its key, if the broker asks for one. */
   readonly cert?: string;
   readonly key?: string;
 }
@@ -22,6 +22,6 @@ export type KafkaSasl =
   }
   | {
     readonly mechanism: "oauthbearer";
-    /** An access token that counts now. @throws {Error} */
+    /** An access token that is valid now. @throws {Error} */
     readonly token: () => Promise<string>;
   };

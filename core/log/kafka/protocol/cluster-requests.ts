@@ -1,4 +1,4 @@
-// What is asked to find one's way in a cluster, and to be let in: metadata, coordinators, SASL.
+// Requests to find one's way in a cluster and to be admitted: metadata, coordinators, SASL.
 import { type KafkaRequest, request, throttledRequest } from "./request.ts";
 import type { Reader } from "./wire.ts";
 
@@ -18,7 +18,7 @@ export interface ClusterMetadata {
 export interface TopicMetadata {
   readonly kafkaTopic: string;
   readonly errorCode: number;
-  /** In no order. `leader` is a node, or −1; `replicas` are nodes. */
+  /** In no particular order. `leader` is a node, or −1 if there is none; `replicas` are nodes. */
   readonly partitions: readonly {
     readonly errorCode: number;
     readonly partition: number;
@@ -27,7 +27,7 @@ export interface TopicMetadata {
   }[];
 }
 
-/** Asks about some Kafka topics, which are not made if they are missing. */
+/** About some Kafka topics; missing ones are not made. */
 export const metadata = (kafkaTopics: readonly string[]): KafkaRequest<ClusterMetadata> =>
   throttledRequest(
     { name: "Metadata", apiKey: 3, apiVersion: 6 },
@@ -100,7 +100,7 @@ export interface Authenticated {
   readonly errorMessage: string;
   /** The mechanism's own message. */
   readonly authBytes: Buffer;
-  /** After this time the broker wants to be told again (KIP-368); 0: never. */
+  /** After this time the broker demands authentication again (KIP-368); 0: never. */
   readonly sessionLifetimeMs: number;
 }
 

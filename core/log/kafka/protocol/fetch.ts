@@ -1,4 +1,4 @@
-// The Fetch request (version 11), read-committed, and what follows from its answer for a reader: the records, and what is next.
+// The Fetch request (version 11), read-committed, and what a reader learns from its answer: the records, and where to go on.
 import type { LogRecord } from "../../log.ts";
 import { decodeBatches } from "./record-batch.ts";
 import { type KafkaRequest, readByTopic, throttledRequest, writeByTopic } from "./request.ts";
@@ -15,14 +15,14 @@ export interface FetchResult {
   readonly kafkaTopic: string;
   readonly partition: number;
   readonly errorCode: number;
-  /** Offsets below this are decided: committed, aborted, or never part of a transaction. */
+  /** Below this, every record is committed, aborted, or was never part of a transaction. */
   readonly lastStableOffset: number;
   readonly aborted: readonly { readonly producerId: number; readonly firstOffset: number }[];
-  /** Raw record batches, the last one perhaps cut short. */
+  /** Raw record batches; the last one may be cut short. */
   readonly bytes: Buffer;
 }
 
-/** Answered as soon as there is anything to read, at the latest after `maxWaitMs`. A first batch comes whole, whatever its size. */
+/** Answered as soon as there is anything to read, at the latest after `maxWaitMs`. The first batch is whole, whatever its size. */
 export function fetch(
   parts: readonly FetchPart[],
   { maxWaitMs, maxBytes }: { maxWaitMs: number; maxBytes: number },
@@ -58,8 +58,8 @@ function readPartition(reader: Reader, kafkaTopic: string): FetchResult {
 }
 
 /**
- * The committed records at and after `from`, and the offset to go on at. `next` passes markers, aborted records and holes that
- * compaction left, so that it can be compared with the end.
+ * The committed records from `from` on, and `next`, the offset to go on at. It is beyond markers, aborted records and the holes that
+ * compaction left, so it can be compared with the end.
  */
 export function committed(result: FetchResult, from: number): { records: LogRecord[]; next: number } {
   const records: LogRecord[] = [];

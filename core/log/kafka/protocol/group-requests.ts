@@ -11,7 +11,7 @@ export const SESSION_MS = 10_000;
  */
 export const REBALANCE_MS = 30_000;
 const PROTOCOL = "tidings-sticky";
-/** Of subscriptions and assignments. */
+/** The version of subscriptions and assignments. */
 const FORMAT = 0;
 
 export interface JoiningMember {

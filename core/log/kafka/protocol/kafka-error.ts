@@ -1,5 +1,6 @@
-// Kafka's error codes, as far as something here depends on which it was.
+// Kafka's error codes, and the errors that a request may fail with.
 
+/** The codes that something here depends on. */
 export const CODE = {
   NONE: 0,
   OFFSET_OUT_OF_RANGE: 1,
@@ -50,17 +51,17 @@ export class KafkaError extends Error {
   }
 }
 
-/** There was no answer: whether the request took effect is not known. */
+/** There was no answer, so it is not known whether the request took effect. */
 export class NoAnswer extends Error {
   override readonly name: string = "NoAnswer";
 }
 
-/** The broker is there, but does not let us in, or we do not trust it: at a start that is final, later on it may pass. */
+/** The broker does not admit us, or we do not trust it. At a start that is final; later it may pass. */
 export class NotAdmitted extends NoAnswer {
   override readonly name = "NotAdmitted";
 }
 
-/** The broker ended a connection without a word, as it does with a client that speaks to it in the wrong way. */
+/** The broker ended a connection without an answer, as it does if the client uses another protocol (TLS, SASL) than it expects. */
 export class TurnedAway extends NoAnswer {
   override readonly name = "TurnedAway";
 }
@@ -94,7 +95,7 @@ const PASSING: ReadonlySet<number> = new Set([
   CODE.OFFSET_NOT_AVAILABLE,
 ]);
 
-/** Whether the same request may well succeed in a moment: no answer, a leader that moved, a broker that starts. */
+/** Whether the same request may succeed in a moment: there was no answer, a leader moved, a broker starts. */
 export function isPassing(error: unknown): boolean {
   return error instanceof NoAnswer || (error instanceof KafkaError && PASSING.has(error.code));
 }
@@ -103,7 +104,7 @@ export function isPassingCode(code: number): boolean {
   return PASSING.has(code);
 }
 
-/** Whether the broker knows who we are, and says that we may not: somebody must allow it. */
+/** Whether the broker knows who we are and forbids it, until an operator allows it. */
 export function isForbidden(error: unknown): error is KafkaError {
   return isCode(
     error,

@@ -1,4 +1,4 @@
-// The Produce request (version 7): one batch each for some partitions, every one with its own producer and its own answer.
+// The Produce request (version 7): one batch for each of some partitions. Each batch has its own producer and its own result.
 import { type KafkaRequest, readByTopic } from "./request.ts";
 import { Reader, Writer } from "./wire.ts";
 
@@ -12,13 +12,13 @@ export interface ProduceResult {
   readonly kafkaTopic: string;
   readonly partition: number;
   readonly errorCode: number;
-  /** Of the batch's first record; of the first time it was written, if this is not the first. */
+  /** The offset of the batch's first record. If the batch was sent before, it is the offset from the first time. */
   readonly baseOffset: number;
-  /** The log's own time, ms; −1 where the topic keeps the client's. */
+  /** The log's own time, ms; −1 if the Kafka topic keeps the client's time. */
   readonly time: number;
 }
 
-/** Answered when all in-sync replicas have it (acks=all). `timeoutMs` is how long the broker waits for them. */
+/** Answered when all in-sync replicas have the batches (acks=all). The broker waits `timeoutMs` for the replicas. */
 export function produce(
   parts: readonly ProducePart[],
   { transactionalId, timeoutMs }: { transactionalId: string | null; timeoutMs: number },

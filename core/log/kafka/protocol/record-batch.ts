@@ -1,10 +1,10 @@
-// Kafka's record batches, format 2, uncompressed: what is appended and what a fetch brings. kafkajs's decoder forgets a
-// batch's header where compaction left no records in it; here the header counts, so that a reader always knows what is next.
+// Kafka's record batches, format 2, uncompressed: what is appended, and what a fetch brings. kafkajs's decoder drops a batch that
+// compaction left without records. Here the batch's header counts, so a reader always knows where to go on.
 import type { LogRecord, NewRecord } from "../../log.ts";
 import { crc32c } from "./crc32c.ts";
 import { Reader, Writer } from "./wire.ts";
 
-/** Who appends: a batch with the same id, epoch and sequence is written once, however often it is sent. */
+/** Identifies a batch: with the same id, epoch and sequence it is written once, however often it is sent. */
 export interface ProducerStamp {
   readonly producerId: number;
   readonly producerEpoch: number;
@@ -17,9 +17,9 @@ export interface RecordBatch {
   readonly lastOffset: number;
   readonly producerId: number;
   readonly transactional: boolean;
-  /** A marker that ends a transaction; its records are none of ours. */
+  /** A marker that ends a transaction. Its records are Kafka's own. */
   readonly control: false | "commit" | "abort" | "other";
-  /** Read only where asked, so that a skipped batch costs its header. */
+  /** Decodes them when it is called, so a skipped batch costs only its header. */
   records(): LogRecord[];
 }
 
@@ -43,7 +43,7 @@ export function nextSequence(sequence: number, records: number): number {
   return (sequence + records) % 2 ** 31;
 }
 
-/** What a record takes in a batch, at most, beside its value. */
+/** The most bytes that a record takes in a batch, beside its value. */
 export function overheadOf(record: NewRecord): number {
   let bytes = 32 + record.key.length * 3;
   for (const [name, value] of Object.entries(record.headers ?? {})) bytes += 10 + (name.length + value.length) * 3;
@@ -54,10 +54,10 @@ export function sizeOf(record: NewRecord): number {
   return (record.value?.byteLength ?? 0) + overheadOf(record);
 }
 
-/** One batch. `now` is what it is dated where the log does not date it itself. */
-export function encodeBatch(records: readonly NewRecord[], stamp: ProducerStamp, now: number): Buffer {
+/** One batch. `time` is its date if the log does not date it itself. */
+export function encodeBatch(records: readonly NewRecord[], stamp: ProducerStamp, time: number): Buffer {
   const body = new Writer(records.reduce((sum, record) => sum + sizeOf(record), HEADER_BYTES));
-  body.int16(stamp.transactional ? TRANSACTIONAL : 0).int32(records.length - 1).int64(now).int64(now);
+  body.int16(stamp.transactional ? TRANSACTIONAL : 0).int32(records.length - 1).int64(time).int64(time);
   body.int64(stamp.producerId).int16(stamp.producerEpoch).int32(stamp.firstSequence).int32(records.length);
   for (const [delta, record] of records.entries()) {
     const encoded = encodeRecord(record, delta);
@@ -84,7 +84,7 @@ function encodeRecord(record: NewRecord, delta: number): Buffer {
   return writer.take();
 }
 
-/** The whole batches at the front of what a fetch brought; a cut one at the end is left for the next fetch. */
+/** The whole batches of what a fetch brought. A batch at the end that is cut short is left for the next fetch. */
 export function decodeBatches(bytes: Buffer, partition: number): RecordBatch[] {
   const batches: RecordBatch[] = [];
   for (let at = 0; at + PREFIX_BYTES <= bytes.length;) {
@@ -115,7 +115,7 @@ function decodeBatch(bytes: Buffer, partition: number): RecordBatch {
     transactional: (attributes & TRANSACTIONAL) !== 0,
     control,
     records() {
-      // Nothing here compresses, and a Kafka topic of ours is checked not to.
+      // The appender does not compress, and the start checks that our Kafka topics do not.
       if ((attributes & COMPRESSION) !== 0) throw new RangeError("A record batch is compressed");
       const time = (attributes & LOG_APPEND_TIME) !== 0 ? maxTime : firstTime;
       const records = new Reader(body);
@@ -145,7 +145,7 @@ function decodeRecord(
   return { partition, offset, key, value, headers, time };
 }
 
-/** A marker's key is its version and its type, two bytes each. */
+/** The key of a marker's record is its version and its type, two bytes each. */
 function controlType(reader: Reader): "commit" | "abort" | "other" {
   if (reader.int32() === 0) return "other";
   reader.varint();

@@ -3,13 +3,13 @@
 import { Reader, Writer } from "./wire.ts";
 
 export interface KafkaRequest<Answer> {
-  /** Kafka's name of it, for errors. */
+  /** Kafka's name of the request, for errors. */
   readonly name: string;
   readonly apiKey: number;
   readonly apiVersion: number;
   /** The body that follows the header, in parts, so that record batches are not copied. */
   encode(): readonly Uint8Array[];
-  /** Error codes in an answer are the caller's to judge. @throws {RangeError} if the answer ends too early */
+  /** The caller judges the error codes in an answer. @throws {RangeError} if the answer ends too early */
   decode(body: Buffer): Answer;
 }
 
@@ -32,7 +32,7 @@ export function request<Answer>(
   };
 }
 
-/** As `request`, for the answers that begin with a throttle time. Brokers wait by themselves, so the time is not used. */
+/** As `request`, for answers that begin with a throttle time. It is not used, because brokers delay the connection themselves. */
 export function throttledRequest<Answer>(
   api: Api,
   write: (writer: Writer) => unknown,
@@ -49,7 +49,7 @@ export function readErrorCode(reader: Reader): { readonly errorCode: number } {
   return { errorCode: reader.int16() };
 }
 
-/** Items with a `kafkaTopic` as Kafka wants them: an array of topics, each with an array of its own. */
+/** Writes items in Kafka's order: an array of Kafka topics, each with the array of its items. */
 export function writeByTopic<Item extends { readonly kafkaTopic: string }>(
   writer: Writer,
   items: readonly Item[],
@@ -65,4 +65,11 @@ export function readByTopic<Item>(reader: Reader, read: (kafkaTopic: string) => 
     const kafkaTopic = reader.string();
     return reader.array(() => read(kafkaTopic));
   }).flat();
+}
+
+/** `topic/partition`, a partition's key in maps. */
+export function partitionName(
+  { kafkaTopic, partition }: { readonly kafkaTopic: string; readonly partition: number },
+): string {
+  return `${kafkaTopic}/${partition}`;
 }

@@ -1,8 +1,8 @@
-// What is asked about Kafka topics: to make them, what their settings are, and which offsets their partitions have.
+// Requests about Kafka topics: to make them, to read their settings, and to find offsets in their partitions.
 import { type KafkaRequest, readByTopic, throttledRequest, writeByTopic } from "./request.ts";
 import type { Reader } from "./wire.ts";
 
-/** Asked for instead of a time. */
+/** Stand for a time in a question: the partition's end, and its start. */
 export const END = -1;
 export const START = -2;
 
@@ -17,7 +17,7 @@ export interface FoundOffset {
   readonly kafkaTopic: string;
   readonly partition: number;
   readonly errorCode: number;
-  /** Of the first record at or after the time, −1 if there is none. */
+  /** The offset of the first record at or after the time, −1 if there is none. */
   readonly offset: number;
 }
 

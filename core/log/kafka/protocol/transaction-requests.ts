@@ -1,4 +1,4 @@
-// The requests of producers with an identity: to get one, and to begin and end transactions with it (A3.1).
+// The requests of producers: to get an identity, and to write to partitions and commit in a transaction (A3.1).
 import { type KafkaRequest, readByTopic, readErrorCode, throttledRequest, writeByTopic } from "./request.ts";
 
 export interface ProducerIdentity {

@@ -12,16 +12,28 @@ const range = (from: number, to: number) => Array.from({ length: to - from }, (_
 describe("A3.3 the assigner", () => {
   const table: readonly (readonly [string, readonly Candidate[], Record<string, readonly number[]>])[] = [
     ["the first takes all", [member("a")], { a: range(0, 6) }],
-    ["who joins gets the others' surplus", [member("a", ...range(0, 6)), member("b")], { a: [0, 1, 2], b: [3, 4, 5] }],
-    ["a leaver's go to those who have least", [member("a", 0, 1), member("b", 2, 3)], { a: [0, 1, 4], b: [2, 3, 5] }],
+    ["a new member gets the others' surplus", [member("a", ...range(0, 6)), member("b")], {
+      a: [0, 1, 2],
+      b: [3, 4, 5],
+    }],
+    ["the shards of one that left go to the members that have least", [member("a", 0, 1), member("b", 2, 3)], {
+      a: [0, 1, 4],
+      b: [2, 3, 5],
+    }],
     ["nothing moves without need", [member("b", 0, 1, 2), member("a", 3, 4, 5)], { a: [3, 4, 5], b: [0, 1, 2] }],
     [
-      "who has more keeps the one more",
+      "a member that has one more keeps it",
       [member("a", 0), member("b", 1), member("c", 2, 3), member("d", 4, 5)],
       { a: [0], b: [1], c: [2, 3], d: [4, 5] },
     ],
-    ["of two that claim one, one has it", [member("a", 0, 1, 2), member("b", 2, 3)], { a: [0, 1, 2], b: [3, 4, 5] }],
-    ["a claim that is no shard is none", [member("a", 7, -1), member("b", 0)], { a: [3, 4, 5], b: [0, 1, 2] }],
+    ["if two claim a shard, one of them gets it", [member("a", 0, 1, 2), member("b", 2, 3)], {
+      a: [0, 1, 2],
+      b: [3, 4, 5],
+    }],
+    ["a claim of a shard that does not exist is ignored", [member("a", 7, -1), member("b", 0)], {
+      a: [3, 4, 5],
+      b: [0, 1, 2],
+    }],
   ];
   for (const [claim, members, expected] of table) {
     it(`A3.3 ${claim}`, () => assert.deepEqual(Object.fromEntries(assignShards(members, 6)), expected));
@@ -53,7 +65,7 @@ describe("A3.3 the assigner", () => {
         (sum, { id, held }) => sum + held.filter((shard) => assigned.get(id)!.includes(shard)).length,
         0,
       );
-      // The best that any balanced assignment can do: the most of those who have most.
+      // The most that any balanced assignment can keep: the members that have most keep one more.
       const share = Math.floor(shards / ids.length);
       const most = members.map(({ held }) => held.length).toSorted((a, b) => b - a)
         .reduce((sum, held, rank) => sum + Math.min(held, share + (rank < shards % ids.length ? 1 : 0)), 0);
@@ -61,7 +73,7 @@ describe("A3.3 the assigner", () => {
     }));
   });
 
-  it("A3.3 all that compute it find the same, in whatever order the members come", () => {
+  it("A3.3 every member would compute the same, in whatever order the members come", () => {
     fc.assert(fc.property(group, ([ids, [shards, owners]]) => {
       const members = ids.map((id, index) => ({
         id,

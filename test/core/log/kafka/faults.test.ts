@@ -1,4 +1,4 @@
-// The log on Kafka while its broker is killed, paused and stopped: a broker of its own, because it is done harm.
+// The log on Kafka while its broker is killed, paused and stopped. The test has a broker of its own, because it harms it.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
@@ -42,7 +42,7 @@ describe("the log on Kafka, when its broker fails", { skip: await whyNoKafka(), 
       await kafka.stop();
       await kafka.start();
     },
-    // Longer than a request may take: the first ones are still in its sockets when they are sent again.
+    // The pause is longer than a request may take, so the first requests are still in the broker's sockets when they are sent again.
     "stands still for 6 s": async () => {
       kafka.pause();
       await pause(6_000);
@@ -121,7 +121,7 @@ describe("the log on Kafka, when its broker fails", { skip: await whyNoKafka(), 
           const found = records.filter(({ key }) => key === "state").map(({ value }) => Number(Buffer.from(value!)));
           return found.at(-1) === version - 1 && found;
         });
-        // A repeated commit writes the same again; nothing is left out, and nothing goes back.
+        // A repeated commit writes the same again. Nothing is left out, and nothing goes back.
         assert.deepEqual([...new Set(versions)], Array.from({ length: version }, (_, index) => index));
         assert.deepEqual(versions, versions.toSorted((a, b) => a - b));
       }
@@ -130,7 +130,7 @@ describe("the log on Kafka, when its broker fails", { skip: await whyNoKafka(), 
     }
   });
 
-  it("A2.1 without a broker nothing is acknowledged, everything is unavailable in its time, and a close takes none", async () => {
+  it("A2.1 without a broker nothing is acknowledged, every call ends as unavailable in time, and a close does not wait", async () => {
     const log = await open(1_000);
     try {
       const follower = log.follow({ messages: [0, 0, 0, 0] }, () => {});
@@ -157,7 +157,7 @@ describe("the log on Kafka, when its broker fails", { skip: await whyNoKafka(), 
       assert.ok(offset >= 1);
 
       kafka.pause();
-      // It may answer a little longer, until its last thread stands still.
+      // The broker may answer a little longer, until its last thread has stopped.
       await eventually("it to stand still", () => {
         return Promise.race([log.end("messages", 0).then(() => false, () => true), pause(300).then(() => true)]);
       });
@@ -177,7 +177,7 @@ describe("the log on Kafka, when its broker fails", { skip: await whyNoKafka(), 
   });
 });
 
-/** Memory is bounded: what is beyond 64 MiB does not wait. */
+/** Memory is bounded: beyond 64 MiB an append is refused. */
 async function refusedAtOnce(log: Log): Promise<void> {
   const value = Buffer.alloc(900_000);
   const started = performance.now();
@@ -205,7 +205,7 @@ interface Load {
   stop(): Promise<void>;
 }
 
-/** Appends from several sides, each waiting for its answers, until told to stop. */
+/** Appends from several sides, each waiting for its answers, until it is told to stop. */
 function startLoad(log: Log): Load {
   const acknowledged = new Map<string, string>();
   const refused: string[] = [];

@@ -59,7 +59,7 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
       seen: () => JSON.stringify(member.heard),
     });
 
-  it("A3.3 who joins gets a share of those that were there, and only that moves; a leaver's come back", async () => {
+  it("A3.3 a new member gets a share of the others' shards, and only that moves; when it leaves, its shards come back", async () => {
     const first = join();
     await have(first, 8);
     const second = join();
@@ -79,7 +79,7 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
     await second.membership.leave();
   });
 
-  it("A3.4 the session is confirmed from the sending on, at every heartbeat, and no more after the leaving", async () => {
+  it("A3.4 every heartbeat confirms the session from the time of its sending, until the member leaves", async () => {
     const member = join();
     assert.equal(member.membership.confirmedAt(), -Infinity);
     await have(member, 8);
@@ -94,7 +94,7 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
     await member.membership.leave();
   });
 
-  it("A3.3 Kafka's own tools see who has what", async () => {
+  it("A3.3 Kafka's own tools see which member has which shard", async () => {
     const member = join();
     await have(member, 8);
     const admin = new kafkajs.Kafka({ brokers: [...kafka.brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
@@ -122,10 +122,10 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
     await member.membership.leave();
   });
 
-  it("A3.3 who comes in the place of a member that is dead leaves for it, so that nobody waits for its session", async () => {
+  it("A3.3 the successor of a dead member leaves the group for it, so that nobody waits for its session", async () => {
     const before = join();
     await have(before, 8);
-    // It is not dead at all, so it can tell.
+    // The predecessor is in fact alive, so it can tell.
     const heir = join(log, before.ids.at(-1));
     await eventually("it hears that it was put out", () => before.heard.some(({ length }) => length === 0));
     await before.membership.leave();
@@ -135,7 +135,7 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
 
   const door = kafka.door("group");
   describe("cut off", { skip: door === undefined && "the broker has no second door" }, () => {
-    it("A3.4 its session is confirmed no more, others get its shards, and it is told when it is back", async () => {
+    it("A3.4 its session is no longer confirmed, others get its shards, and it learns that when it is back", async () => {
       await using proxy = await openStallingProxy(door!);
       const far = await open([`127.0.0.1:${door!.listen}`]);
       const cut = join(far);
@@ -146,7 +146,7 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
       proxy.stall();
       const at = performance.now();
       await have(near, 8);
-      // The broker has let go of it, so by its own clock the session is over.
+      // The broker has put it out, so by its own clock the session is over.
       assert.ok(cut.membership.confirmedAt() < performance.now() - 8_000, "it must not hold itself for a member");
       assert.ok(cut.membership.confirmedAt() <= at);
       assert.equal(cut.shards().length, 4);
@@ -161,7 +161,7 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
       await far.close();
     });
 
-    it("A3.4 while a rebalance waits for one that is cut off, the session of the others stays confirmed", async () => {
+    it("A3.4 while a rebalance waits for a member that is cut off, the sessions of the others stay confirmed", async () => {
       await using proxy = await openStallingProxy(door!);
       const far = await open([`127.0.0.1:${door!.listen}`]);
       const cut = join(far);

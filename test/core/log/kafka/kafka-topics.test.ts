@@ -1,4 +1,4 @@
-// The Kafka topics behind the streams, seen and spoilt by another client (kafkajs's admin).
+// The Kafka topics behind the streams, as another client (kafkajs's admin) sees and spoils them.
 import assert from "node:assert/strict";
 import { after, describe, it } from "node:test";
 import kafkajs, { type Admin } from "kafkajs";
@@ -138,7 +138,7 @@ describe("the Kafka topics of the log", { skip: kafka.skip, timeout: 60_000 }, (
     });
   }
 
-  it("A2.2 a batch that the broker finds too large goes in parts, a lone record is too_large", async () => {
+  it("A2.2 a batch that is too large for the broker goes in parts, and a lone record is too_large", async () => {
     const prefix = kafka.newPrefix();
     const log = await open(prefix);
     try {
@@ -187,7 +187,7 @@ describe("the Kafka topics of the log", { skip: kafka.skip, timeout: 60_000 }, (
     );
   });
 
-  it("A2.1 with fewer brokers than replicas are wanted the log does not open", async () => {
+  it("A2.1 with fewer brokers than replicas the log does not open", async () => {
     assert.match((await refusal(open(kafka.newPrefix(), { replication: 7 }))).message, /7 replicas/);
     const prefix = kafka.newPrefix();
     await (await open(prefix)).close();
@@ -196,14 +196,14 @@ describe("the Kafka topics of the log", { skip: kafka.skip, timeout: 60_000 }, (
     assert.match(message, /expected replicas to be at least 2, found 1$/);
   });
 
-  it("A2.1 what the brokers refuse stops the start with a sentence: it is not waited for", async () => {
+  it("A2.1 a refusal by the brokers stops the start with a sentence, without waiting", async () => {
     const { code, message } = await refusal(open("no name of Kafka's"));
     assert.equal(code, "misconfigured");
     assert.match(message, /^Cannot open the log on Kafka: Cannot (?:use|create) no name of Kafka's\.\S+: [^\n]+$/);
   });
 });
 
-/** Why a log did not open; one that did is closed, or it would keep the process alive. */
+/** Why a log did not open. A log that did is closed, or it would keep the process alive. */
 async function refusal(opening: Promise<Log>): Promise<LogError> {
   const outcome = await opening.then((log) => log.close(), (error: unknown) => error);
   if (outcome instanceof LogError) return outcome;
@@ -232,7 +232,7 @@ async function settingsOf(admin: Admin, name: string): Promise<Map<string, strin
   return new Map((await describeTopic(admin, name)).map((entry) => [entry.configName, entry.configValue]));
 }
 
-/** Changes one setting and waits until the broker has learned of it from its controller. */
+/** Changes one setting and waits until the broker has learned it from its controller. */
 async function set(admin: Admin, topic: string, name: string, value: string): Promise<void> {
   const configEntries = await changed(admin, topic, { name, value });
   await admin.alterConfigs({
@@ -242,7 +242,7 @@ async function set(admin: Admin, topic: string, name: string, value: string): Pr
   await eventually("the change", async () => (await settingsOf(admin, topic)).get(name) === value);
 }
 
-/** What was set, and one thing more, because a change replaces all of it. */
+/** The settings so far and one more, because a change replaces them all. */
 async function changed(
   admin: Admin,
   topic: string,

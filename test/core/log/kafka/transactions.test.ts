@@ -1,4 +1,4 @@
-// Transactions on a real broker, also those of another client (kafkajs's producer), as our readers see them.
+// Transactions on a real broker, ours and those of another client (kafkajs's producer), as our readers see them.
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import kafkajs from "kafkajs";
@@ -35,7 +35,7 @@ describe("transactions on Kafka", { skip: kafka.skip, timeout: 60_000 }, () => {
       createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
     });
 
-  it("A2.4 what is open or aborted is invisible, and a reader passes it to the end", async () => {
+  it("A2.4 open and aborted transactions are invisible, and a reader passes them to the end", async () => {
     const stream = "dead-letters";
     const batches: Batch[] = [];
     const follower = log.follow({ [stream]: [0, 0] }, (batch) => void batches.push(batch));
@@ -75,7 +75,7 @@ describe("transactions on Kafka", { skip: kafka.skip, timeout: 60_000 }, () => {
   it("A3.1 an owner whose open transaction a stranger aborted takes the shard back: nobody left a mark", async () => {
     const writer = await log.openWriter(0);
     await writer.commit([{ stream: "topics", key: "mine", value: Buffer.from("1") }]);
-    // As the coordinator's timeout does, this raises the epoch, and no other owner is there.
+    // Like the coordinator's timeout, this raises the epoch without another owner.
     const stranger = newProducer(`${prefix}.shard-0`);
     await stranger.connect();
     await (await stranger.transaction()).abort();
@@ -105,7 +105,7 @@ describe("transactions on Kafka", { skip: kafka.skip, timeout: 60_000 }, () => {
     }
   });
 
-  it("A3.1 of owners that take a shard at once one is left, and the others know", async () => {
+  it("A3.1 if several owners take a shard at once, one has it in the end, and the others know", async () => {
     const opened = await Promise.allSettled(Array.from({ length: 4 }, () => log.openWriter(0)));
     const outcomes = await Promise.allSettled(
       opened.map(async (outcome, index) => {
@@ -119,7 +119,7 @@ describe("transactions on Kafka", { skip: kafka.skip, timeout: 60_000 }, () => {
     );
     assert.ok(codes.filter((code) => code === "committed").length >= 1, codes.join());
     assert.ok(codes.every((code) => code === "committed" || code === "fenced"), codes.join());
-    // Whoever committed before the last one took the shard may have; now only the last one can.
+    // Owners may have committed before the last one took the shard. Now only the last one can.
     const again = await Promise.allSettled(
       opened.map((outcome) =>
         outcome.status === "fulfilled"
@@ -131,7 +131,7 @@ describe("transactions on Kafka", { skip: kafka.skip, timeout: 60_000 }, () => {
     for (const outcome of opened) if (outcome.status === "fulfilled") await outcome.value.close();
   });
 
-  it("A3.4 a commit that was fenced in doubt waits until the doubt is over: before that nobody is fenced back", async () => {
+  it("A3.4 a commit that was fenced while ownership is uncertain waits until it is certain, and fences nobody before", async () => {
     let confirmed = true;
     let asked = 0;
     const writer = await log.openWriter(1, () => {
@@ -139,7 +139,7 @@ describe("transactions on Kafka", { skip: kafka.skip, timeout: 60_000 }, () => {
       return confirmed;
     });
     confirmed = false;
-    // Who left no mark has not taken the shard: a request of our own that came late, for one.
+    // Without a mark no owner has taken the shard: it may have been a late request of our own.
     const stranger = newProducer(`${prefix}.shard-1`);
     await stranger.connect();
     await (await stranger.transaction()).abort();

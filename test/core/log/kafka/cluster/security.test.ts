@@ -1,4 +1,4 @@
-// A real broker that demands TLS, a certificate of ours, and SASL; and what is said when it is not met.
+// A real broker that demands TLS, a certificate of ours, and SASL; and what the log says when its demands are not met.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -23,7 +23,7 @@ import { openStallingProxy } from "../../../../support/kafka/stalling-proxy.ts";
 const USER = { username: "alice", password: "alice-s3cret" };
 const SCRAM: KafkaSasl = { mechanism: "scram-sha-512", ...USER };
 const CORE = new URL("../../../../../core/main.ts", import.meta.url);
-/** Far below what a test takes, so that nobody stays known by its first word. */
+/** Much shorter than a test, so that one authentication is never enough. */
 const REAUTHENTICATE_MS = 1_500;
 
 const skip = await whyNoKafka();
@@ -63,7 +63,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
       security,
     });
 
-  /** Appends, reads back, follows and commits: each kind of connection says who it is. */
+  /** Appends, reads back, follows and commits, so that each kind of connection authenticates. */
   async function use(log: Log): Promise<void> {
     const { offset } = await log.append("messages", { key: "k", value: Buffer.from("v"), headers: {} });
     const chunk = await log.read("messages", 0, offset, { maxBytes: 1_000 });
@@ -108,7 +108,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
       return open({ tls, sasl: { mechanism: "oauthbearer", token: createOAuthTokens({ ...client, tokenUrl }) } });
     };
 
-    it("its tokens come by client credentials and are used until they grow old", async () => {
+    it("tokens are obtained by client credentials and used until they grow old", async () => {
       const log = await openByToken();
       try {
         await use(log);
@@ -119,7 +119,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
       }
     });
 
-    it("an issuer that is away is waited for, one that says no is not", async () => {
+    it("the log waits for an issuer that is away, but not if the issuer refuses", async () => {
       const log = await openByToken(503, 500);
       await log.close();
       assert.equal(asked.length, 3);
@@ -127,7 +127,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     });
   });
 
-  it("is told again who we are before the session is over, on the same connection", async () => {
+  it("is authenticated to again before the session is over, on the same connection", async () => {
     const [host, port] = kafka.address.split(":");
     const ends: string[] = [];
     const connection = await openConnection({
@@ -138,7 +138,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
       connectTimeoutMs: 3_000,
       onEnd: (reason) => void ends.push(reason),
     });
-    // The broker ends a connection on which something else is asked when the session is over.
+    // After the session's end, a broker closes the connection at any other request.
     const until = performance.now() + 3 * REAUTHENTICATE_MS;
     while (performance.now() < until) {
       const all = Array.from({ length: 5 }, () => connection.send(metadata([]), 5_000));
@@ -149,7 +149,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     connection.close();
   });
 
-  it("takes what is written and read across such sessions, and nothing is lost or repeated", async () => {
+  it("serves writes and reads across such sessions, and nothing is lost or repeated", async () => {
     const log = await open({ tls, sasl: SCRAM });
     const seen: string[] = [];
     const from = await log.end("messages", 0);
@@ -198,7 +198,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     ["no SASL", () => ({ tls }), /TIDINGS_KAFKA_SASL_MECHANISM/],
   ];
   for (const [title, security, message] of REFUSED) {
-    it(`says in one sentence, and at once, that it does not take ${title}`, async () => {
+    it(`refuses ${title}, and the log says so at once in one sentence`, async () => {
       const opening = open(await security());
       await assert.rejects(opening, (error) => {
         assert.ok(error instanceof LogError);
@@ -211,7 +211,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     });
   }
 
-  it("says so of a broker that was not there at first, too, and beside one that is away", async () => {
+  it("refuses, and the log says so, also if the broker was away at first or another one is away", async () => {
     const [port, nobody] = [await freePort(), await freePort()];
     const wrong = { tls, sasl: { ...SCRAM, password: "wr0ng" } as KafkaSasl };
     const refused = assert.rejects(open(wrong, [`127.0.0.1:${port}`, `127.0.0.1:${nobody}`]), {
@@ -223,7 +223,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     await refused;
   });
 
-  it("TLS to a broker that does not speak it is said, too", async () => {
+  it("TLS to a broker without it is refused with a sentence, too", async () => {
     const plain = await startKafka();
     try {
       await assert.rejects(open({ tls }, [plain.address]), /Cannot open the log on Kafka: [^\n]+$/);
@@ -266,7 +266,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     ["a Kafka topic", TOPIC, "no-topics.messages", /no-topics\.messages.*TOPIC_AUTHORIZATION_FAILED/],
   ];
   for (const [what, resourceType, resourceName, sentence] of FORBIDDEN) {
-    it(`stops the core's start with a sentence where it is forbidden ${what}: that is not waited for`, async () => {
+    it(`stops the core's start with a sentence, without waiting, if it forbids the core ${what}`, async () => {
       const { ca, cert, key } = tls;
       const ssl = { ca: ca!, cert: cert!, key: key! };
       const sasl = { mechanism: "plain" as const, ...USER };

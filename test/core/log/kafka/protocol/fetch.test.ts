@@ -1,4 +1,4 @@
-// What a fetch's bytes mean to a reader: pure, on batches made here.
+// What a reader learns from the bytes of a fetch, on batches made here.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { committed, type FetchResult } from "../../../../../core/log/kafka/protocol/fetch.ts";
@@ -74,7 +74,7 @@ describe("the records of a fetch", () => {
     assert.deepEqual(committed({ ...result(bytes), aborted }, 9), { records: [], next: 11 });
   });
 
-  it("compressed by a stranger are an error, not nothing", () => {
+  it("that another client compressed are an error, and not skipped", () => {
     const bytes = placed(batch("a"), 0);
     bytes.writeInt16BE(1, 21);
     assert.throws(() => committed(result(bytes), 0), /compressed/);
@@ -100,7 +100,7 @@ function placed(bytes: Buffer, offset: number): Buffer {
   return bytes;
 }
 
-/** A control batch as brokers write them: one record, whose key is a version and a type. */
+/** A control batch as brokers write it: one record, whose key is a version and a type. */
 function marker(producerId: number, type: "commit" | "abort", offset: number): Buffer {
   const record = { key: String.fromCharCode(0, 0, 0, type === "abort" ? 0 : 1), value: Buffer.alloc(6) };
   const bytes = placed(encodeBatch([record], { ...APPENDED, producerId, transactional: true }, NOW), offset);
