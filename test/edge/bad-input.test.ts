@@ -1,5 +1,5 @@
-// What no honest client sends, over raw sockets to an edge in a process of its own: always a 4xx with a sentence, the
-// process lives, and its memory stays bounded.
+// Requests that no honest client sends, over raw sockets to an edge in a process of its own. Each gets a 4xx with a sentence; the
+// process survives, and its memory stays bounded.
 
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";
@@ -117,7 +117,7 @@ describe("bad input", () => {
     }
   });
 
-  it("refuses other types of a form, and a header of another word", async () => {
+  it("refuses a form of another type, and an unknown x-ballerina-publisher", async () => {
     const form = "hub.mode=register&hub.topic=t";
     for (
       const headers of [
@@ -205,7 +205,7 @@ describe("bad input", () => {
     }
   });
 
-  it("drops who leaves in the middle, and goes on", async () => {
+  it("drops a client that leaves in the middle, and goes on", async () => {
     for (
       const part of [
         "POST",
@@ -220,7 +220,7 @@ describe("bad input", () => {
     assert.equal((await call(`http://127.0.0.1:${port}/healthz`)).status, 200);
   });
 
-  it("lives through 500 at once that begin a body and never end it, with bounded memory", async () => {
+  it("survives 500 clients at once that never end their bodies, with bounded memory", async () => {
     const sockets: Socket[] = [];
     const begin = (socket: Socket) => {
       sockets.push(socket);
@@ -237,7 +237,7 @@ describe("bad input", () => {
     assert.ok(resident > 0 && resident < MEMORY_BOUND, `${resident} bytes`);
   });
 
-  it("has let nothing of this through to the core but what was whole", () => {
+  it("has passed only complete requests on to the core", () => {
     assert.deepEqual(core.operations, []);
     assert.deepEqual(core.contents.map(({ body }) => body.toString()), ["x"]);
   });

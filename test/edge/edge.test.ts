@@ -103,7 +103,7 @@ describe("the edge", () => {
       }
     });
 
-    it("a core that stays away is 503 with Retry-After, for everything that must be durable", async () => {
+    it("a core that stays down is 503 with Retry-After, for everything that must be durable", async () => {
       // A clock that runs fast, so that patience is short.
       const client = { now: () => performance.now() * 100 };
       await using alone = await openEdge([`http://127.0.0.1:${await freePort()}`], { client });

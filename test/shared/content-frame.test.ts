@@ -18,7 +18,7 @@ describe("content between the tiers", () => {
     }
   });
 
-  it("is none if it is cut anywhere in its head, is no JSON or UTF-8, or says that its head is longer than any", () => {
+  it("is refused if it is cut in its head, if the head is not JSON in UTF-8, or if it claims too long a head", () => {
     const frame = frameContent(HEAD, new Uint8Array(0));
     for (let length = 0; length < frame.length; length++) assert.equal(openFrame(frame.subarray(0, length)), undefined);
     assert.equal(openFrame(Uint8Array.of(0, 0, 0, 2, 0x22, 0xff)), undefined);

@@ -9,7 +9,7 @@ describe("trace context", () => {
     assert.equal(parseTraceparent(VALID), VALID);
   });
 
-  it("understands of a later version what version 00 has", () => {
+  it("reads from a later version the parts that version 00 has", () => {
     assert.equal(parseTraceparent(`cc${VALID.slice(2)}-more`), VALID);
     assert.equal(parseTraceparent(`cc${VALID.slice(2)}`), VALID);
   });

@@ -31,7 +31,7 @@ async function verdict(token: string, by: OwnTokenAccess = access): Promise<stri
 
 const b64 = (value: unknown) => base64url.encode(typeof value === "string" ? value : JSON.stringify(value));
 const claims = () => ({ iss: issuer.url, aud: "hub", sub: "publisher", exp: Math.floor(Date.now() / 1_000) + 3_600 });
-/** A token whose header is this text, properly signed by the issuer's key: only an issuer gone mad makes such. */
+/** A token whose header is this text, properly signed by the issuer's key, as only a broken issuer makes it. */
 async function signedWithHeader(header: string, payload = JSON.stringify(claims())): Promise<string> {
   const input = `${b64(header)}.${b64(payload)}`;
   const { privateKey } = issuer.keys[0]!;
@@ -40,7 +40,7 @@ async function signedWithHeader(header: string, payload = JSON.stringify(claims(
 }
 
 describe("WIRE §6 a JWT by its issuer's keys", () => {
-  it("passes, its issuer's name alone being enough, and is asked for once", async () => {
+  it("passes with no more than the issuer's name configured, and the keys are fetched once", async () => {
     const token = await issuer.token();
     assert.deepEqual(await Promise.all([verdict(token), verdict(token), verdict(token)]), Array(3).fill("publisher"));
     assert.equal(await verdict(token), "publisher");
@@ -201,7 +201,7 @@ describe("WIRE §6 a JWT by its issuer's keys", () => {
     });
   }
 
-  it("is never taken past its end, however often it was before", async () => {
+  it("is never accepted past its end, however often it was accepted before", async () => {
     let clock = Date.now();
     const own = openTokenAccess({ ISSUER: issuer.url }, { clock: () => clock });
     const token = await issuer.token({ exp: Math.floor(clock / 1_000) + 60 });
@@ -213,7 +213,7 @@ describe("WIRE §6 a JWT by its issuer's keys", () => {
     await own.close();
   });
 
-  it("is looked at anew after 5 minutes: a key may have been taken back", async () => {
+  it("is verified again after 5 minutes: a key may have been revoked", async () => {
     let clock = Date.now();
     const own = openTokenAccess({ ISSUER: issuer.url }, { clock: () => clock });
     const token = await issuer.token();
@@ -312,7 +312,7 @@ describe("WIRE §6 opaque tokens by introspection (RFC 7662)", () => {
     INTROSPECTION_CLIENT_SECRET: "s:ec%ret",
   });
 
-  it("are asked about with the hub's own name, once for all who carry one", async () => {
+  it("are asked about with the hub's own credentials, once for all requests that carry the same one", async () => {
     const own = openTokenAccess(settings());
     issuer.opaque.set("opaque-1", { aud: "hub", sub: "partner", scope: "websub:publish", iss: issuer.url });
     const before = issuer.asked.introspect.length;
@@ -374,7 +374,7 @@ describe("WIRE §6 opaque tokens by introspection (RFC 7662)", () => {
     await own.close();
   });
 
-  it("are 503 while the endpoint is away, refuses the hub itself, or says what is no answer", async () => {
+  it("are 503 while the endpoint is down, refuses the hub itself, or gives an unusable answer", async () => {
     const own = openTokenAccess(settings());
     const { onIntrospect } = issuer;
     for (const status of [500, 401, 302]) {

@@ -94,7 +94,7 @@ const bearer = async (claims: Parameters<Issuer["token"]>[0] = {}) => ({
   authorization: `Bearer ${await issuer.token(claims)}`,
 });
 const passed = ({ status }: Reply) => status >= 200 && status < 300;
-/** What reached the core so far: nothing of it is the work of a request that was refused. */
+/** What has reached the core so far; no refused request may add to it. */
 const reached = () => core.operations.length + core.contents.length + core.questions.length + core.moves.length;
 
 describe("WIRE §6 every route of the edge", () => {
@@ -261,7 +261,7 @@ describe("WIRE §1 what the edge answers about tokens", () => {
     }
   });
 
-  it("503 with Retry-After while the keys cannot be had: MOSIP would throw its token away on 401", async () => {
+  it("503 with Retry-After while the keys cannot be fetched: MOSIP would throw its token away on 401", async () => {
     const ill = await openIssuer("/ill");
     const own = openTokenAccess({ ISSUER: ill.url });
     const edge = await openEdge([core.origin], { access: tokenAccess(own) });
@@ -288,7 +288,7 @@ describe("WIRE §6 what the core is told of who asks", () => {
     }
   });
 
-  it("issuer and user id of whoever publishes and subscribes", async () => {
+  it("the issuer and user id of the client that publishes or subscribes", async () => {
     const headers = await bearer({ scope: "websub:publish websub:subscribe", sub: "é" });
     await send("token", "subscribe", headers);
     const operation = core.operations.at(-1)!;
@@ -315,7 +315,7 @@ describe("WIRE §6 what the core is told of who asks", () => {
     }
   });
 
-  it("the scope websub:operate is no role, and operates nothing", async () => {
+  it("the scope websub:operate is not a role, and gives no right", async () => {
     assert.equal((await send("token", "status", await bearer({ scope: "websub:operate" }))).status, 403);
   });
 });

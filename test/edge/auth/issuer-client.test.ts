@@ -45,7 +45,7 @@ for (const [name, open] of CLIENTS) {
         });
       });
     }
-    it("gives up on nobody", async () => {
+    it("fails where nothing listens", async () => {
       await assert.rejects(createAskIssuer(http)({ url: "http://127.0.0.1:1/" }), IssuerError);
     });
   });

@@ -66,7 +66,7 @@ describe("an issuer's keys", () => {
     assert.equal(state.loads, 2);
   });
 
-  it("go on while the issuer is away; what is unknown then is 503, not 401", async () => {
+  it("stay in use while the issuer is down; an unknown key then is 503, not 401", async () => {
     const { state, ask } = open();
     assert.equal(await ask("old"), "found");
     state.answer = away;
@@ -81,7 +81,7 @@ describe("an issuer's keys", () => {
     assert.equal(await ask("old"), "unknown", "what was taken back counts no more");
   });
 
-  it("go on while the issuer is slow: known ones do not wait", async () => {
+  it("do not wait for a slow issuer if they are known", async () => {
     const { state, ask } = open();
     assert.equal(await ask("old"), "found");
     let answer: (keys: JSONWebKeySet) => void = () => {};
@@ -103,7 +103,7 @@ describe("an issuer's keys", () => {
     assert.equal(state.loads, 2);
   });
 
-  it("that never came are 503, and soon asked for again", async () => {
+  it("that never came are 503, and soon fetched again", async () => {
     const { state, ask } = open();
     state.answer = away;
     assert.deepEqual(await Promise.all([ask("old"), ask("old")]), ["unavailable", "unavailable"]);
@@ -114,7 +114,7 @@ describe("an issuer's keys", () => {
     assert.equal(await ask("old"), "found");
   });
 
-  it("that are none are as good as no answer", async () => {
+  it("in a wrong form count as no answer", async () => {
     const { state, ask } = open();
     for (const wrong of [{}, { keys: 1 }, { keys: [1] }, null]) {
       state.answer = () => Promise.resolve(wrong as unknown as JSONWebKeySet);

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { createTokenCache } from "../../../edge/auth/token-cache.ts";
 
 describe("the cache of verified tokens", () => {
-  it("never remembers past the end that it was given", () => {
+  it("never remembers a token past its end", () => {
     let now = 1_000;
     const cache = createTokenCache<string>(() => now);
     cache.set("token", "client", 2_000);
@@ -30,7 +30,7 @@ describe("the cache of verified tokens", () => {
     assert.ok(cache.size <= 15);
   });
 
-  it("keeps the last word on a token", () => {
+  it("replaces what it knew about a token", () => {
     const cache = createTokenCache<number>(() => 0, 30);
     for (let index = 0; index < 100; index++) cache.set("same", index, 1);
     assert.deepEqual([cache.size, cache.get("same")], [1, 99]);

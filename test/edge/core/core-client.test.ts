@@ -146,7 +146,7 @@ describe("A3.8 the edge's client of the core", () => {
     }
   });
 
-  it("takes nothing but a 200 of the core's own shape for done", async () => {
+  it("takes only a 200 of the core's own shape for done", async () => {
     const answers = [
       reply(204, ""),
       reply(201, { kind: "done" }),
@@ -161,7 +161,7 @@ describe("A3.8 the edge's client of the core", () => {
     }
   });
 
-  it("does not repeat what a server on the way calls our fault", async () => {
+  it("does not repeat what a server in between answers with a 4xx", async () => {
     for (const status of [400, 404, 413, 431]) {
       const { core, calls } = scripted([reply(status, "not a refusal of the core")]);
       assert.equal(await core.publish(CONTENT).catch(codeOf), "unavailable");
@@ -241,7 +241,7 @@ describe("A3.8 the edge's client of the core", () => {
     await close();
   });
 
-  it("over sockets: a core that knows the session no more, restarted or another one, gets a new one, and nobody notices", async () => {
+  it("over sockets: a core that no longer knows the session, restarted or another one, gets a new one unnoticed", async () => {
     const port = await freePort();
     const retries: number[] = [];
     const { core, close } = openCoreClient([`http://127.0.0.1:${port}`], { onRetry: () => void retries.push(1) });
@@ -251,7 +251,7 @@ describe("A3.8 the edge's client of the core", () => {
         await using fake = await openFakeCore(port);
         fake.onQuestion = () => ({ status: 200, body: { life } });
         const before = retries.length;
-        // At once, as many as an edge has under way: they share the new session.
+        // As many at once as an edge has in flight: they share the new session.
         const answers = await Promise.all([
           core.operate({ kind: "intent", mode: "subscribe", topic: "t", callback: "c", secret: "s" }),
           core.operate({ kind: "register", topic: "t" }),
@@ -271,7 +271,7 @@ describe("A3.8 the edge's client of the core", () => {
     }
   });
 
-  it("over sockets: a core that does not know this edge is as good as away, and the client is told nothing of it", async () => {
+  it("over sockets: a core that does not know this edge counts as down, and the client is not told why", async () => {
     await using fake = await openFakeCore();
     const http = createHttpClient();
     const sessions = createSessions({ http, key: await makeEdgeKey(), digests: NODE_DIGESTS, clock: Date.now });

@@ -25,14 +25,14 @@ const request = (more: Partial<VerifiableRequest> = {}): VerifiableRequest => ({
 const marking: OnIntent = (asked, controller) => controller.markAsVerified(asked);
 
 describe("WIRE §2 marking a request as verified", () => {
-  it("takes the mark and the switch, both", async () => {
+  it("needs both the mark and the switch", async () => {
     assert.equal(await isMarked(request(), marking, true), true);
     assert.equal(await isMarked(request(), () => {}, true), false);
     assert.equal(await isMarked(request(), undefined, true), false);
     assert.equal(await isMarked(request(), marking, false), false);
   });
 
-  it("while the switch is off is an error to whoever marks", async () => {
+  it("is an error for the hook while the switch is off", async () => {
     let caught: unknown;
     const hook: OnIntent = (asked, controller) => {
       try {

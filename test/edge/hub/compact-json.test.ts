@@ -21,7 +21,7 @@ describe("COMPACT_JSON", () => {
     it(`makes ${JSON.stringify(expected)} of ${JSON.stringify(text)}`, () => assert.equal(compact(text), expected));
   }
 
-  it("leaves what is no JSON as it is", () => {
+  it("leaves text that is not JSON as it is", () => {
     for (const text of ["", " ", "{ a : 1 }", "[1, 2", '{"a" : 1} x', "\ufeff[ 1 ]"]) assert.equal(compact(text), text);
     const invalid = Buffer.from([0x22, 0x20, 0xff, 0x22, 0x20]);
     assert.deepEqual(Buffer.from(compactJson(invalid)), invalid);

@@ -217,7 +217,7 @@ describe("WIRE §2 the edge's verifier", () => {
     assert.equal(flights.get("all")?.most, most);
     assert.equal(flights.get(one.origin)?.most, 2);
     assert.equal(flights.get(two.origin)?.most, 2);
-    // All of the first origin were there before any of the second; it waits no longer for that.
+    // The second origin does not wait longer because the intents of the first one came before.
     const early = reports.slice(0, 8).filter(({ callback }) => callback.startsWith(two.origin));
     assert.ok(early.length >= 2, `${early.length} of the second origin among the first 8`);
   }

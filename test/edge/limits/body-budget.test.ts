@@ -17,7 +17,7 @@ describe("the budget for bodies", () => {
     budget.reserve(request("15000"), 100_000);
   });
 
-  it("takes a body that does not say its length for the longest, and one that lies for no more than that", () => {
+  it("counts a body without a length as the longest, and one with a false length as at most that", () => {
     const budget = createBodyBudget(20_000);
     budget.reserve(request("2000000000"), 10_000);
     budget.reserve(request(null), 10_000);

@@ -47,7 +47,7 @@ describe("the client's address", () => {
     }
   });
 
-  it("of a very long chain costs no more than what is trusted of it", () => {
+  it("costs no more for a very long chain than for its trusted part", () => {
     const chain = `${"198.51.100.1, ".repeat(500)}203.0.113.7`;
     assert.equal(clientAddress("10.0.0.1", chain, PROXIES), "203.0.113.7");
   });

@@ -17,7 +17,7 @@ describe("the budget of a callback host", () => {
     for (let n = 0; n < 3; n++) assert.ok(budget.take("victim.example"));
   });
 
-  it("is never met by a host that confirms", () => {
+  it("is never used up by a host that confirms", () => {
     const budget = createHostBudget({ places: 2, now: () => 0 });
     for (let n = 0; n < 1_000; n++) {
       assert.ok(budget.take("partner.example"));
@@ -33,7 +33,7 @@ describe("the budget of a callback host", () => {
     }
   });
 
-  it("is not another one with a dot at the end", () => {
+  it("is the same for a name with a dot at the end", () => {
     const budget = createHostBudget({ places: 1, now: () => 0 });
     assert.ok(budget.take("victim.example"));
     assert.ok(!budget.take("victim.example."));
@@ -41,14 +41,14 @@ describe("the budget of a callback host", () => {
     assert.ok(budget.take("victim.example"));
   });
 
-  it("given back more often than taken is no more than the whole", () => {
+  it("never grows beyond its size, even if more is given back than was taken", () => {
     const budget = createHostBudget({ places: 1, now: () => 0 });
     for (let n = 0; n < 5; n++) budget.giveBack("a");
     assert.ok(budget.take("a"));
     assert.ok(!budget.take("a"));
   });
 
-  it("§6.7 is remembered for a bounded number of hosts, and strangers do not close the door", () => {
+  it("§6.7 is remembered for a bounded number of hosts, and a new host is never refused for that", () => {
     const budget = createHostBudget({ places: 1, now: () => 0, mostHosts: 10 });
     for (let n = 0; n < 1_000; n++) assert.ok(budget.take(`stranger ${n}`));
     assert.ok(!budget.take("stranger 999"), "the last ones are known");

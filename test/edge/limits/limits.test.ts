@@ -1,4 +1,4 @@
-// The limits as a client meets them: each refuses with a sentence and Retry-After, is counted, and hits nobody else.
+// The limits as a client meets them: each refuses with a sentence and Retry-After, is counted, and does not affect other clients.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
@@ -105,7 +105,7 @@ describe("limits", () => {
     assert.equal(await limited(edge, "client"), 1);
   });
 
-  it("a client's share is of all routes together, and what was refused is counted by the kind of route", async () => {
+  it("a client's limit covers all routes together, and refusals are counted by the kind of route", async () => {
     const refused = { client: 0, client_reads: 0, client_events: 0, client_moves: 0 };
     const client = { issuer: "https://idp.example", userId: "a" };
     const access: Access = {
@@ -120,7 +120,7 @@ describe("limits", () => {
     await using edge = await openEdge([core.origin], { access, limits: { requestsPerClient: 1 } });
     const pair = encodeForm({ topic: "t", callback: "http://127.0.0.1:9999/" });
     let last: Reply | undefined;
-    // By way of one route all of it is used up.
+    // One route uses up all of it.
     for (let n = 0; n < BURST_S * 20 && last?.status !== 429; n++) {
       last = await call(`${edge.url}/subscriptions?${pair}`);
     }
@@ -150,7 +150,7 @@ describe("limits", () => {
     assert.notEqual(signed.status, 429, "a signature is of nobody that the edge knows");
   });
 
-  it("a URL that is too long is 414 with a sentence, on every path; one as long as may be is not", async () => {
+  it("a URL that is too long is 414 with a sentence, on every path; one of exactly the longest length is not", async () => {
     await using edge = await openEdge([core.origin], { limits: { urlMaxBytes: 1_024 } });
     const of = (path: string, length: number) => `${edge.url}${path}?`.padEnd(edge.url.length + length, "a");
     for (const path of ["/hub", "/", "/subscriptions", "/messages", "/healthz", "/nowhere"]) {
@@ -181,7 +181,7 @@ describe("limits", () => {
     assert.equal(asked.length, 4);
   });
 
-  it("a callback host that confirms never meets it", async () => {
+  it("a callback host that confirms never uses up its budget", async () => {
     await using edge = await openEdge([core.origin], { limits: { verificationsPerHost: 2 } });
     const partner = callbacks.callback();
     for (let n = 1; n <= 6; n++) {

@@ -40,7 +40,7 @@ describe("pressure on the core", () => {
     assert.equal(pressure.limit, before / 2);
   });
 
-  it("sees a core that answers nothing by what waits, and leaves room for a few to see it come back", () => {
+  it("notices by the waiting requests that the core answers nothing, and lets a few in to notice its return", () => {
     const { pressure, clock } = started({ least: 8 });
     const leaves = fill(pressure);
     for (let n = 0; n < 20; n++) {
@@ -52,7 +52,7 @@ describe("pressure on the core", () => {
     assert.equal(fill(pressure).length, 8);
   });
 
-  it("grows again while answers come in time and the limit is used, up to its most", () => {
+  it("grows again while answers come in time and the limit is used, up to its maximum", () => {
     const { pressure, clock } = started({ least: 8, most: 64 });
     const leaves = fill(pressure);
     for (let n = 0; n < 5; n++) {
@@ -86,7 +86,7 @@ describe("pressure on the core", () => {
     assert.ok(pressure.limit < before);
   });
 
-  it("a few slow requests say nothing: they do not fill the least", () => {
+  it("is not cut by slow requests that are fewer than its minimum", () => {
     const { pressure, clock } = started({ least: 8 });
     const before = pressure.limit;
     for (let n = 0; n < 7; n++) pressure.enter();

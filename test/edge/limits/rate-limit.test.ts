@@ -28,7 +28,7 @@ describe("a rate limit", () => {
     for (let n = 0; n < 100_000; n++) assert.equal(limit.take("a"), 0);
   });
 
-  it("§6.7 remembers a bounded number of keys, those seen lately among them", () => {
+  it("§6.7 remembers a bounded number of keys, the recently seen ones among them", () => {
     const limit = createRateLimit({ perSecond: 1, now: () => 0, mostKeys: 100 });
     for (let n = 0; n < BURST_S; n++) limit.take("busy");
     for (let n = 0; n < 10_000; n++) {

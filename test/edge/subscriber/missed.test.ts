@@ -129,7 +129,7 @@ describe("WIRE §5 at the edge", () => {
       assert.equal(caller.kind === "signature" && caller.method, "HEAD");
     });
 
-    it("with half a signature are 401, and name the other half", async () => {
+    it("with one of a signature's two headers are 401, and name the other one", async () => {
       const before = core.questions.length;
       for (const path of ["/messages", "/dead-letters", "/subscriptions"]) {
         const one = await to(`${path}?${PAIR}`, { headers: { "x-subscriber-signature": "v1=" } });
@@ -213,9 +213,9 @@ describe("WIRE §5 at the edge", () => {
         const { socket, closed } = await neverReading(accept);
         await eventually("something taken", () => seen.bytes > 0);
         await eventually("the end at the core", () => seen.cancelled, { deadlineMs: 3_000 });
-        // What fits into the sockets' buffers between core, edge and client, and not a stream without end.
+        // As much as fits into the sockets' buffers between core, edge and client, and no endless stream.
         assert.ok(seen.bytes < 32_000_000, `${seen.bytes} bytes were taken`);
-        // A socket that is not read learns of its end only when it is: cut within 800 ms, it ends with what was on its way.
+        // A socket notices its end only when it is read: after a cut within 800 ms it ends with what was in flight.
         await pause(1_600);
         socket.resume();
         await eventually("the end of the connection", closed, { deadlineMs: 1_000 });
@@ -285,7 +285,7 @@ describe("WIRE §5 at the edge", () => {
       assert.ok(performance.now() - begun < 2_000);
     });
 
-    it("to HEAD are none", async () => {
+    it("are not opened for HEAD", async () => {
       const { seen, body } = endless();
       streaming(body, "application/json");
       const reply = await to(`/messages?${PAIR}`, { method: "HEAD", headers: EVENTS });

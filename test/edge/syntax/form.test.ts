@@ -69,7 +69,7 @@ describe("WIRE §1 parsing: split first, decode once", () => {
     assert.match(refusal(() => parseQuery("a&".repeat(10_000))), /query has more than 1000 parameters/);
   });
 
-  it("knows whether anything is there beside some names", () => {
+  it("knows whether there are parameters of other names", () => {
     const form = parseQuery("a=1&b=2");
     assert.equal(form.hasOtherThan("a"), true);
     assert.equal(form.hasOtherThan("a", "b"), false);

@@ -105,7 +105,7 @@ describe("the outbound guard", () => {
     for (const address of ALLOWED) assert.equal(strict.judgeAddress(address), null, address);
   });
 
-  it("refuses what is no address at all", () => {
+  it("refuses text that is not an address", () => {
     for (
       const text of ["", "localhost", "1.2.3", "127.1", "0x7f000001", "::g", "1.2.3.4.5", "::1%lo", "2606:4700::1%eth0"]
     ) {
@@ -141,7 +141,7 @@ describe("the outbound guard", () => {
     for (const port of FORBIDDEN_PORTS) assert.match(portOf(port)?.clause ?? "", /port/, String(port));
   });
 
-  it("names the entry of its list that is no network", () => {
+  it("names the entry of its list that is not a network", () => {
     for (const entry of ["10.0.0.0/33", "10.0.0/8", "nonsense", "fd00::/129", "10.0.0.0/8/8", "10.0.0.0/"]) {
       assert.throws(() => createOutboundGuard(["10.0.0.0/8", entry]), new RegExp(entry.replaceAll("/", "\\/")));
     }

@@ -64,7 +64,7 @@ for (const [name, create] of [["undici", () => createHttpClient()], ["fetch", ()
       }
     });
 
-    it("takes no more than is read", async () => {
+    it("reads no more than its reader takes", async () => {
       let taken = 0;
       let closed = false;
       const origin = await open((_request, response) => {

@@ -64,7 +64,7 @@ describe("the keys of a process (ARCHITECTURE §5)", () => {
     await assert.rejects(coreKeys(settings), /mode is 0644/);
   });
 
-  it("that are none are refused by the name of where they came from, and not repeated", async () => {
+  it("in a wrong form are refused with the name of their source, and not repeated", async () => {
     const core = await makeCoreKey();
     const edge = await makeEdgeKey();
     const at = (more: object) => ({ ...UNSET, dataDir: newDirectory(), ...more });

@@ -143,7 +143,7 @@ describe("the launcher", { concurrency: 4 }, () => {
     assert.match(hub.stderr(), /^(?:tidings core: Cannot listen on 127\.0\.0\.1: in use\n)+/);
   });
 
-  it("takes no tier with it unawares: both stop when it is killed", async () => {
+  it("leaves no tier behind: both stop when it is killed", async () => {
     await using hub = launched();
     const [core, edge] = [await pidOf(hub, "core"), await pidOf(hub, "edge")];
     await hub.says(/both ready/);

@@ -28,7 +28,7 @@ describe("metrics", () => {
     assert.match((await metrics.render()).text, /^tidings_lag\{lane="a",tier="core"\} 2$/m);
   });
 
-  it("wait for a gauge's owner that has much to look at", async () => {
+  it("wait for a gauge whose values take long", async () => {
     const metrics = createMetrics({ tier: "core" });
     metrics.gauge("tidings_lag", "Lag", [], async (gauge) => {
       await new Promise((resolve) => setImmediate(resolve));
@@ -44,7 +44,7 @@ describe("metrics", () => {
     assert.match(text, /^tidings_nodejs_eventloop_lag_seconds\{tier="core"\} /m);
   });
 
-  it("of two registries do not meet", async () => {
+  it("of two registries are separate", async () => {
     createMetrics({ tier: "core" }).counter("tidings_twice_total", "x").inc();
     const other = createMetrics({ tier: "core" });
     other.counter("tidings_twice_total", "x").inc({}, 7);

@@ -119,7 +119,7 @@ describe("serving", () => {
     assert.equal((await exchangeRaw(served.port, "GET / HTTP/1.0\r\n\r\n")).status, 200);
   });
 
-  it("tells of each refusal of its own", onNode, async () => {
+  it("reports each refusal of its own", onNode, async () => {
     const refused: string[] = [];
     const onRefused = (limit: string) => void refused.push(limit);
     const served = await open({ maxConnections: 1, headersTimeoutMs: 200, maxHeaderBytes: 8_192, onRefused });
@@ -157,7 +157,7 @@ describe("serving", () => {
     await twice;
   });
 
-  it("says whose request it is", async () => {
+  it("tells the client's address", async () => {
     const served = await open({ fetch: (_request, exchange) => new Response(exchange?.address) });
     assert.equal((await call(served.url)).text, "127.0.0.1");
   });

@@ -22,7 +22,7 @@ async function get(served: Served, tls?: HttpClientOptions["tls"]): Promise<stri
   }
 }
 
-/** The serial number of the certificate that a new connection meets. */
+/** The serial number of the certificate that a new connection is served with. */
 function serialOf({ port }: Served, ca: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: "127.0.0.1", port, ca }, () => {
@@ -53,7 +53,7 @@ describe("TLS", { timeout: 60_000 }, () => {
     });
   }
 
-  it("is spoken to those who trust the authority, and to nobody else", async () => {
+  it("serves clients that trust the authority, and no others", async () => {
     const served = await open();
     try {
       assert.match(served.url, /^https:/);
@@ -66,7 +66,7 @@ describe("TLS", { timeout: 60_000 }, () => {
     }
   });
 
-  it("holds the certificate against the name that was called", async () => {
+  it("checks the certificate against the name that was called", async () => {
     const served = await open(await certificates.issue("elsewhere", "elsewhere.example"));
     try {
       await assert.rejects(get(served, { ca }), /127\.0\.0\.1|altnames/i);
@@ -89,7 +89,7 @@ describe("TLS", { timeout: 60_000 }, () => {
     }
   });
 
-  it("can be mutual: who has no certificate of the right authority is not answered", async () => {
+  it("can be mutual: a client without a certificate of the right authority is not answered", async () => {
     await using strangers = await openCertificates();
     const served = await open({ ...ours, clientCa: certificates.ca });
     try {
@@ -131,7 +131,7 @@ describe("TLS", { timeout: 60_000 }, () => {
     }
   });
 
-  it("a client shows a certificate that was replaced, without a restart, and drops nothing that is under way", async () => {
+  it("a client shows a certificate that was replaced, without a restart, and drops no call in flight", async () => {
     await using strangers = await openCertificates();
     const [old, next] = [await certificates.issue("edge"), await certificates.issue("edge, renewed")];
     const files = { cert: `${old.cert}.live`, key: `${old.key}.live` };

@@ -285,7 +285,7 @@ describe("settings", () => {
     assert.deepEqual(settings.outboundAllow, [], "set, it is exactly what it says");
   });
 
-  it("let an edge off loopback where access and the hub's URL are said", () => {
+  it("let an edge listen off loopback if access and the hub's URL are set", () => {
     const away = { TIDINGS_EDGE_LISTEN: "0.0.0.0:443", TIDINGS_HUB_URL: "https://hub.example/" };
     assert.deepEqual(parseSettings({ ...away, TIDINGS_ACCESS: "public" }).outboundAllow, []);
     const settings = parseSettings({

@@ -1,4 +1,4 @@
-// A tier that does as TIDINGS_TEST_<TIER> says, run by the real runTier: what the launcher is tested with.
+// A tier that does as TIDINGS_TEST_<TIER> says, run by the real runTier, for the tests of the launcher.
 import { pause } from "../../../support/eventually.ts";
 import { runTier } from "../../../../shared/runtime/tier.ts";
 
