@@ -108,7 +108,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   }),
   sabotage("A4.4 what an edge sent twice delivered twice", {
     patch: () => replacing(RecentIds.prototype, "seen", () => () => false),
-    firstSeed: 10,
+    firstSeed: 50,
     adjust: (plan) => ({ ...plan, cores: 3, keyed: 0, deeds: ["kill"], faultMs: 1_000, publishMs: 20 }),
   }),
   sabotage("A3.9 a deregister in one partition only", {
