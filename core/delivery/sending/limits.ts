@@ -23,19 +23,20 @@ interface Origin {
 export class Limits {
   #inFlight = 0;
   #suspects = 0;
-  readonly #origins = new Map<string, Origin>();
+  readonly #origins: Map<string, Origin>;
   /** Suspects that wait for a place of their share. */
   readonly #waiting = new Queue<Lane>();
+
+  /** `origins`: where the origins are remembered that have attempts in flight or waiting, or are trusted with less; empty at first. */
+  constructor(origins = new Map<string, Origin>()) {
+    this.#origins = origins;
+  }
 
   get inFlight(): number {
     return this.#inFlight;
   }
   get full(): boolean {
     return this.#inFlight - this.#suspects >= IN_FLIGHT || this.#inFlight >= MOST_IN_FLIGHT;
-  }
-  /** Origins that are remembered; for tests. */
-  get origins(): number {
-    return this.#origins.size;
   }
 
   /** Takes a place for one attempt. If there is none the answer is false: the lane is kept, and comes back from `leave`. */

@@ -40,12 +40,13 @@ describe("limits of what is in flight", () => {
     assert.equal(fill(limits, false).length, IN_FLIGHT);
     for (const key of keys) limits.leave(key, true);
     assert.equal(limits.inFlight, IN_FLIGHT);
-    const single = new Limits();
+    const origins = new Map();
+    const single = new Limits(origins);
     let taken = 0;
     while (single.enterReplay("http://one.example")) taken++;
     assert.equal(taken, SUSPECTS_PER_ORIGIN);
     for (let n = 0; n < taken; n++) single.leave("http://one.example", true);
-    assert.deepEqual([single.inFlight, single.origins], [0, 0]);
+    assert.deepEqual([single.inFlight, origins.size], [0, 0]);
   });
 
   it("ARCHITECTURE §4 lanes that fail or are slow hold a bounded share, and the rest all of theirs", () => {
@@ -115,14 +116,15 @@ describe("limits of what is in flight", () => {
   });
 
   it("an origin that is no longer called regains all places in seconds, and is forgotten", () => {
-    const limits = new Limits();
+    const origins = new Map();
+    const limits = new Limits(origins);
     const lane = laneAt("one");
     limits.enter(lane);
     for (let times = 0; times < 20; times++) limits.ease(keyOf(lane));
     limits.leave(keyOf(lane), false);
-    assert.equal(limits.origins, 1);
+    assert.equal(origins.size, 1);
     for (let tick = 0; tick < PER_ORIGIN; tick++) limits.wake();
-    assert.equal(limits.origins, 0);
+    assert.equal(origins.size, 0);
   });
 
   it("leaks no place and forgets no lane, over random sequences", () => {
@@ -132,7 +134,8 @@ describe("limits of what is in flight", () => {
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200, size: "max" }), (steps) => {
-        const limits = new Limits();
+        const origins = new Map();
+        const limits = new Limits(origins);
         const inside: { lane: Lane; wasSuspect: boolean }[] = [];
         const ready: Lane[] = Array.from({ length: 40 }, (_, index) => laneAt(`o${index % 3}`, index % 4 === 0));
         const waiting = new Set<Lane>();
@@ -168,7 +171,7 @@ describe("limits of what is in flight", () => {
           assert.equal(limits.inFlight, inside.length);
         }
         while (inside.length > 0) leave(0);
-        for (let tick = 0; waiting.size > 0 || limits.origins > 0; tick++) {
+        for (let tick = 0; waiting.size > 0 || origins.size > 0; tick++) {
           assert.ok(tick <= PER_ORIGIN + 1, `${waiting.size} lanes are never woken`);
           again(limits.wake());
         }
