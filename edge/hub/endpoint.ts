@@ -11,7 +11,7 @@ import type { Limits } from "../limits/limits.ts";
 import { rawQueryOf } from "../syntax/form.ts";
 import { parseHubRequest } from "../syntax/hub-request.ts";
 import type { HubRequest } from "../syntax/hub-request.ts";
-import { idempotencyKey } from "../syntax/idempotency-key.ts";
+import { idempotencyKey } from "../syntax/request-headers.ts";
 import type { SubscribeRules } from "../syntax/subscribe-request.ts";
 import { HubActions } from "./actions.ts";
 import type { HubActionsOptions } from "./actions.ts";

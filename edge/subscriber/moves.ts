@@ -5,7 +5,7 @@ import { jsonOfCore } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
 import type { CoreClient } from "../core/core-client.ts";
 import { isForm, type Parameters, parseForm } from "../syntax/form.ts";
-import { idempotencyKey } from "../syntax/idempotency-key.ts";
+import { idempotencyKey } from "../syntax/request-headers.ts";
 import { parseSubscriptionPair } from "../syntax/subscription-pair.ts";
 import { type AdmissionPorts, admit, answering, type Endpoint } from "./admission.ts";
 

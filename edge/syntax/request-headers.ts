@@ -1,7 +1,9 @@
-// The allow-list of the publisher's own headers that travel with the message (WIRE §3): no credentials, no hop-by-hop headers.
+// The headers of a request that mean something to the hub: its Idempotency-Key, and those that travel with the message.
 
+import { IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
 import { HubError } from "../answers/hub-error.ts";
 
+/** WIRE §3: the allow-list of the publisher's own headers, without credentials and hop-by-hop headers; `ce-*` travel too. */
 const ALLOWED = ["content-language", "content-encoding", "x-hub-messageid", "tracestate"];
 const MAX_BYTES = 16 * 1_024;
 
@@ -24,4 +26,14 @@ export function publisherHeaders(headers: Headers): Record<string, string> | nul
     );
   }
   return kept;
+}
+
+/**
+ * The Idempotency-Key (WIRE §1), by which the core knows a repeat; null if none was sent.
+ * @throws {HubError} "invalid_request" if it is not 1–255 visible ASCII characters
+ */
+export function idempotencyKey(headers: Headers): string | null {
+  const key = headers.get("idempotency-key");
+  if (key === null || IDEMPOTENCY_KEY.test(key)) return key;
+  throw new HubError("invalid_request", "Idempotency-Key must be 1 to 255 visible ASCII characters, sent once.");
 }
