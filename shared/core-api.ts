@@ -25,7 +25,10 @@ export interface DeregisterOperation extends OperationHead {
   readonly kind: "deregister";
   readonly topic: string;
 }
-/** A subscribe or unsubscribe that was validated and is to be verified. `topic` and `callback` exactly as the subscriber sent them. */
+/**
+ * A subscribe or unsubscribe that was validated and is to be verified. `topic` and `callback` exactly as the subscriber sent
+ * them.
+ */
 export interface IntentOperation extends OperationHead {
   readonly kind: "intent";
   readonly mode: "subscribe" | "unsubscribe";
@@ -33,7 +36,10 @@ export interface IntentOperation extends OperationHead {
   readonly callback: string;
   /** Granted lease, ms; subscribe only. */
   readonly leaseMs?: number;
-  /** `hub.secret`, sealed at the edge (shared/sealed-secret.ts) to the first key of the core that this is sent to; subscribe only. */
+  /**
+   * `hub.secret`, sealed at the edge (shared/sealed-secret.ts) to the first key of the core that this is sent to; subscribe
+   * only.
+   */
   readonly secret?: string;
   readonly verifyToken?: string;
   /** 1–64; subscribe only. */
@@ -117,8 +123,8 @@ export const CORE_PATHS = {
 export const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
 
 /**
- * Who asks about a subscription (WIRE §5, §6), as the edge found out; the core decides, since it has the secrets. On a GET it is
- * the header `CALLER_HEADER`, on an operation its field `caller`.
+ * Who asks about a subscription (WIRE §5, §6), as the edge found out; the core decides, since it has the secrets. On a GET it
+ * is the header `CALLER_HEADER`, on an operation its field `caller`.
  */
 export type Caller =
   /** The edge lets anyone ask (ACCESS=open). */
@@ -151,7 +157,9 @@ export const CORE_MAX_HEADER_BYTES = 128 * 1024;
 
 export type OperationAnswer =
   | { readonly kind: "done" }
-  /** `verify`: the edge is to verify the intent; if false, the core verifies or has denied it. `offset` orders a pair's intents. */
+  /**
+   * `verify`: the edge is to verify the intent; if false, the core verifies or has denied it. `offset` orders a pair's intents.
+   */
   | { readonly kind: "intent"; readonly offset: number; readonly verify: boolean };
 
 export interface ContentAnswer {

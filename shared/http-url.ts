@@ -34,7 +34,8 @@ export function parseHttpUrl(url: string): HttpUrl {
   if (split === null || split[1] === "") throw new UrlError("has no valid host");
   let host: string;
   try {
-    // The platform's own parser decides what the host means (127.1, IDN, upper case), so that the guard sees what the dial sees.
+    // The platform's own parser decides what the host means (127.1, IDN, upper case), so that the guard sees what the dial
+    // sees.
     host = new URL(`${scheme}://${split[1]}/`).hostname;
   } catch {
     throw new UrlError("has no valid host");

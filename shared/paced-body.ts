@@ -1,5 +1,5 @@
-// A body that is made no faster than its reader takes it: nothing is buffered for a reader that stalls, and a reader that stalls
-// for too long is given up (ARCHITECTURE §6.7).
+// A body that is made no faster than its reader takes it: nothing is buffered for a reader that stalls, and a reader that
+// stalls for too long is given up (ARCHITECTURE §6.7).
 
 export interface PacedBodyOptions {
   /** A reader that got something and asks for nothing more in this time is given up, ms. */

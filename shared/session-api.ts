@@ -1,5 +1,5 @@
-// How the tiers know each other (ARCHITECTURE §5): an edge opens a session with a token signed by its own key; from then on each
-// request carries a MAC under the session's key over everything in it that the core trusts.
+// How the tiers know each other (ARCHITECTURE §5): an edge opens a session with a token signed by its own key; from then on
+// each request carries a MAC under the session's key over everything in it that the core trusts.
 import { CALLER_HEADER } from "./core-api.ts";
 
 /** Of the token that opens a session: a JWT, EdDSA, `kid` the edge's; it has `iat` and `jti`, and opens one session. */
@@ -18,7 +18,9 @@ export interface SessionAnswer {
   readonly jwks: { readonly keys: readonly object[] };
 }
 
-/** The header of every request in a session: a `SessionTicket`, its parts joined by dots. It is one header, since each costs. */
+/**
+ * The header of every request in a session: a `SessionTicket`, its parts joined by dots. It is one header, since each costs.
+ */
 export const SESSION_HEADER = "x-tidings-session";
 
 export interface SessionTicket {

@@ -17,8 +17,8 @@ export type AccessName = "open" | "public" | "token";
 export type Need = "content" | "ping" | "intent" | "subscription" | "nothing";
 
 /**
- * The access table of WIRE §6. `right`: a token with the right that the policy asks for; `own`: the subscription's signature, or a
- * token of its client or of an operator.
+ * The access table of WIRE §6. `right`: a token with the right that the policy asks for; `own`: the subscription's signature,
+ * or a token of its client or of an operator.
  */
 export const ACCESS_TABLE = {
   open: { content: "all", ping: "all", intent: "all", subscription: "all", nothing: "all" },
@@ -45,7 +45,8 @@ export interface Asker {
 export interface Access {
   /**
    * Lets a request to the hub endpoint pass; yields its client, undefined where nobody has to show who it is.
-   * @throws {HubError} "unauthorized", "invalid_token", "forbidden", "insufficient_scope", "unavailable"; "invalid_request": different tokens
+   * @throws {HubError} "unauthorized", "invalid_token", "forbidden", "insufficient_scope", "unavailable"; "invalid_request":
+   * different tokens
    */
   admit(request: Request, wanted: HubRequest): Promise<Client | undefined>;
   /**

@@ -1,5 +1,5 @@
-// The edge's sessions with its cores (ARCHITECTURE §5). One is opened when a request needs it, and opened anew when it is over or
-// the core no longer knows it.
+// The edge's sessions with its cores (ARCHITECTURE §5). One is opened when a request needs it, and opened anew when it is over
+// or the core no longer knows it.
 
 import { getLogger } from "@logtape/logtape";
 import { importJWK, SignJWT } from "jose";

@@ -1,4 +1,5 @@
-// What all requests about one subscription have in common (WIRE §5): the edge finds out who asks, and applies that client's limit.
+// What all requests about one subscription have in common (WIRE §5): the edge finds out who asks, and applies that client's
+// limit.
 
 import type { Exchange } from "../../shared/serve.ts";
 import { subscriberRefusalOf } from "../answers/answers.ts";

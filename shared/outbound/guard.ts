@@ -32,7 +32,7 @@ export interface Verdict {
 }
 
 export interface OutboundGuard {
-  /** Judges what a URL says itself, before its name is resolved: ports, literal addresses, localhost names. null: allowed so far. */
+  /** Judges a URL before its name is resolved: ports, literal addresses, localhost names. null: nothing speaks against it. */
   judgeUrl(url: Pick<HttpUrl, "host" | "port">): Verdict | null;
   /** Judges one resolved address; text that is not an address is refused. null: allowed. */
   judgeAddress(address: string): Verdict | null;

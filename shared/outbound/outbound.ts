@@ -5,7 +5,9 @@
 /** What a call is for: it labels what the guard refuses. A new outbound path is named here. */
 export type OutboundPath = "verification" | "notice" | "fetch";
 
-/** One call. The URL is called byte for byte as given, never re-written. Redirects are followed only if asked, each hop guarded. */
+/**
+ * One call. The URL is called byte for byte as given, never re-written. Redirects are followed only if asked, each hop guarded.
+ */
 export interface OutboundRequest {
   readonly path: OutboundPath;
   readonly method: "GET" | "POST";

@@ -1,5 +1,5 @@
-// VERIFICATION=ping (WIRE §2): a subscribe is verified by a POST that any 2xx confirms; it is signed as a delivery is (WIRE §3).
-// This leaves the letter of §5.3, so it is off by default.
+// VERIFICATION=ping (WIRE §2): a subscribe is verified by a POST that any 2xx confirms, signed like a delivery (WIRE §3). This
+// leaves the letter of §5.3, so it is off by default.
 
 import { base64Of, hexOf } from "../encoding.ts";
 import { webhookContent, webhookKeyOf } from "../standard-webhooks.ts";

@@ -10,7 +10,9 @@ export interface VerifiableIntent extends AskedIntent {
   readonly secret?: string;
 }
 
-/** VERIFICATION: how a subscribe is verified. An unsubscribe is always verified by challenge: it brings no secret to sign with. */
+/**
+ * VERIFICATION: how a subscribe is verified. An unsubscribe is always verified by challenge: it brings no secret to sign with.
+ */
 export type VerificationMethod = { readonly by: "challenge" } | {
   readonly by: "ping";
   readonly signature: SignatureMethod;

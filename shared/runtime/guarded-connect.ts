@@ -52,8 +52,8 @@ export interface GuardedConnectOptions {
   /** From the dial to the end of the TLS handshake, ms. Default 10 s. */
   readonly connectTimeoutMs?: number;
   /**
-   * How many bytes a connection may bring in answer to one request. A status line or a chunk extension without an end is neither
-   * header nor body, so no other limit counts it. Default 512 KiB.
+   * How many bytes a connection may bring in answer to one request. A status line or a chunk extension without an end is
+   * neither header nor body, so no other limit counts it. Default 512 KiB.
    */
   readonly maxAnswerBytes?: number;
   readonly resolve?: ResolveAll;

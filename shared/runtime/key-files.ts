@@ -1,5 +1,5 @@
-// Private keys in files (ARCHITECTURE §5): made at the first start, mode 0600, never overwritten; a file that others may read is
-// refused. A setting may hold the keys themselves instead.
+// Private keys in files (ARCHITECTURE §5): made at the first start, mode 0600, never overwritten; a file that others may read
+// is refused. A setting may hold the keys themselves instead.
 import { randomUUID } from "node:crypto";
 import { link, mkdir, open, readFile, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -17,7 +17,10 @@ export function isKeyValue(value: string): boolean {
   return value.trimStart().startsWith("{");
 }
 
-/** The text of a file of ours, made by `make` if there is none; two processes that make it at once agree. @throws {Error} a sentence */
+/**
+ * The text of a file of ours, made by `make` if there is none; two processes that make it at once agree.
+ * @throws {Error} a sentence
+ */
 export async function readOrMakeKeyFile(path: string, make: () => Promise<string>): Promise<string> {
   if (!await exists(path)) {
     await mkdir(dirname(path), { recursive: true });

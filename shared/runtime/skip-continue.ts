@@ -9,7 +9,10 @@ const HEAD_END = "\r\n\r\n";
 /** The longest head, bytes. */
 const MOST_HELD_BYTES = 16 * 1024;
 
-/** Takes the heads of `100 Continue` out of what is read from a socket. Only for undici's HTTP/1 client, which reads whole chunks. */
+/**
+ * Takes the heads of `100 Continue` out of what is read from a socket. Only for undici's HTTP/1 client, which reads whole
+ * chunks.
+ */
 export function skipContinue(socket: Socket): void {
   const read = socket.read.bind(socket) as (size?: number) => Buffer | null;
   /** The beginning of a head whose end has not come yet. */

@@ -14,7 +14,7 @@ export interface TierContext {
   readonly metrics: Metrics;
   /** Aborted when the process was asked to stop, also while it is still starting. */
   readonly signal: AbortSignal;
-  /** Logs an error that the process must not survive (a writer in an unknown state, a client that stays broken) and ends it with 1. */
+  /** Logs an error that the process must not survive (a writer in an unknown state, a broken client) and ends it with 1. */
   readonly fail: (error: unknown) => never;
 }
 

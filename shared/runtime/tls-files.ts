@@ -1,5 +1,5 @@
-// Certificates and their keys, from files that may be replaced while the process runs. The files are read every few seconds. A new
-// pair that is right is used from then on, without a restart; a wrong one is logged, and the old one stays in use.
+// Certificates and their keys, from files that may be replaced while the process runs. The files are read every few seconds. A
+// new pair that is right is used from then on, without a restart; a wrong one is logged, and the old one stays in use.
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";

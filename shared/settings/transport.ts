@@ -78,7 +78,9 @@ export const TRANSPORT_ROWS = {
 
 type TransportSettings = ValuesOf<typeof TRANSPORT_ROWS & typeof PLACE_ROWS>;
 
-/** What is wrong, as a sentence that says what to set; undefined if nothing is. `isSet` tells what was not left to its default. */
+/**
+ * What is wrong, as a sentence that says what to set; undefined if nothing is. `isSet` tells what was not left to its default.
+ */
 export function transportProblem(settings: TransportSettings, isSet: (name: string) => boolean): string | undefined {
   for (
     const [tier, cert, key] of [

@@ -1,5 +1,5 @@
-// Requests that no honest client sends, over raw sockets to an edge in a process of its own. Each gets a 4xx with a sentence; the
-// process survives, and its memory stays bounded.
+// Requests that no honest client sends, over raw sockets to an edge in a process of its own. Each gets a 4xx with a sentence;
+// the process survives, and its memory stays bounded.
 
 import assert from "node:assert/strict";
 import type { Socket } from "node:net";

@@ -1,4 +1,5 @@
-// The limits as a client meets them: each refuses with a sentence and Retry-After, is counted, and does not affect other clients.
+// The limits as a client meets them: each refuses with a sentence and Retry-After, is counted, and does not affect other
+// clients.
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
