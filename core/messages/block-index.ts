@@ -77,7 +77,7 @@ export class BlockIndex {
   pass(batch: Batch): Repeats | Promise<Repeats> {
     const keyed = batch.records.filter(isKeyed);
     if (keyed.length > 0) return this.#passKeyed(batch, keyed);
-    this.#recent[batch.partition]!.take(batch, NOTHING_FOUND);
+    this.#recent[batch.partition]!.add(batch, NOTHING_FOUND);
     return NONE;
   }
 
@@ -88,7 +88,7 @@ export class BlockIndex {
     const repeats = old.length === 0 ? NONE : await this.repeats(partition, old[0]!.offset, old.at(-1)!.offset + 1);
     const found = await this.#newest(partition, keyed.filter(({ offset }) => offset >= recent.next));
     // From here to the end it is one synchronous step.
-    return new Set([...repeats, ...recent.take(batch, found)]);
+    return new Set([...repeats, ...recent.add(batch, found)]);
   }
 
   /** The newest message that stands before these in the index, by id. */

@@ -57,7 +57,7 @@ export class RecentBlocks {
    * Takes in a batch of the tail, in one synchronous step. `found`: by id, the newest message of a key that only the store has.
    * Returns the offsets of new repeats.
    */
-  take(batch: Batch, found: ReadonlyMap<string, Keyed>): number[] {
+  add(batch: Batch, found: ReadonlyMap<string, Keyed>): number[] {
     const repeats: number[] = [];
     for (const record of batch.records) {
       if (record.offset < this.#next) continue;

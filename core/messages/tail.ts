@@ -58,8 +58,8 @@ export class Tail {
       const repeats = blocks.pass(batch);
       // Repeats are looked up before the step. The follower waits for that, so the order stays.
       return repeats instanceof Promise
-        ? repeats.then((found) => this.#take(batch, found))
-        : this.#take(batch, repeats);
+        ? repeats.then((found) => this.#offerBatch(batch, found))
+        : this.#offerBatch(batch, repeats);
     });
   }
 
@@ -128,7 +128,7 @@ export class Tail {
     return this.#ring.has(partition, topicId, offset);
   }
 
-  async #take(batch: Batch, repeats: Repeats): Promise<void> {
+  async #offerBatch(batch: Batch, repeats: Repeats): Promise<void> {
     const { partition } = batch;
     if (batch.gap !== undefined) {
       this.#ring.skipTo(partition, batch.gap.to);

@@ -56,16 +56,15 @@ export class Lane {
   #gaps: readonly Gap[] | undefined;
 
   constructor(options: LaneOptions) {
-    const { id, shard, topicId, partition, life, target, concurrency, expiresAt, position } = options;
-    this.id = id;
-    this.shard = shard;
-    this.topicId = topicId;
-    this.partition = partition;
-    this.life = life;
-    this.#target = target;
-    this.#concurrency = concurrency;
-    this.#expiresAt = expiresAt;
-    this.#readFrom = position;
+    this.id = options.id;
+    this.shard = options.shard;
+    this.topicId = options.topicId;
+    this.partition = options.partition;
+    this.life = options.life;
+    this.#target = options.target;
+    this.#concurrency = options.concurrency;
+    this.#expiresAt = options.expiresAt;
+    this.#readFrom = options.position;
   }
 
   get target(): Target {
@@ -120,8 +119,8 @@ export class Lane {
 
   // ── reading ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Takes a message that was read; false if this lane has had it, or has it in hand. */
-  take(message: Message): boolean {
+  /** Receives a message that was read or offered. False: the lane has had it, or has it in hand. */
+  receive(message: Message): boolean {
     const { offset } = message;
     if (offset < this.#readFrom) return false;
     this.#readFrom = offset + 1;
@@ -197,7 +196,7 @@ export class Lane {
   }
 
   /** Whether an attempt still counts: it began after the last rewind, and its message was not acknowledged meanwhile (A4.3). */
-  holds(flight: Flight): boolean {
+  isCurrent(flight: Flight): boolean {
     return flight.epoch === this.#epoch && this.#backlog.has(flight);
   }
 
@@ -242,13 +241,9 @@ export class Lane {
     this.#change("isSuspect", true);
   }
 
-  /** No attempt starts before this time, or before the time that was set already. */
+  /** No attempt starts before this time, ms since 1970. */
   pauseUntil(time: number): void {
-    this.#change("notBefore", Math.max(this.#health.notBefore, time));
-  }
-  /** The clock was set back: the pause is as long as it was meant to be. */
-  shortenPause(byMs: number): void {
-    this.#change("notBefore", this.#health.notBefore - byMs);
+    this.#change("notBefore", time);
   }
   /** Ends the pause of a lane that fails, if it is over. */
   endPause(now: number): boolean {

@@ -17,8 +17,8 @@ const PAUSE_AFTER_ERROR_MS = 500;
 
 export interface CatchUpOptions {
   readonly read: ReadMessages;
-  /** Whether the lane may take one more message now. */
-  readonly mayTake: (lane: Lane) => boolean;
+  /** Whether the lane may receive one more message now. */
+  readonly mayReceive: (lane: Lane) => boolean;
   readonly offer: (lane: Lane, message: Message) => void;
   /** The lane was offered a chunk; it may want another. */
   readonly arrived: (lane: Lane) => void;
@@ -105,7 +105,7 @@ export class CatchUp {
   /** Reads one chunk from the first lane's position; other lanes of its partition join. */
   async #serve(first: Lane): Promise<void> {
     // A lane that has no room when its turn comes asks again when it has.
-    if (!this.#options.mayTake(first)) {
+    if (!this.#options.mayReceive(first)) {
       this.#waiting.delete(first);
       return this.#options.arrived(first);
     }
@@ -130,7 +130,7 @@ export class CatchUp {
       // A lane of a topic that was not asked for when the read began waits too.
       if (!this.#behind.has(lane) || lane.partition !== partition || !keys.has(lane.topicId)) continue;
       if (lane.readFrom < from || lane.readFrom > chunk.next) continue;
-      if (!this.#waiting.has(lane) && (lane.readFrom === chunk.next || !this.#options.mayTake(lane))) continue;
+      if (!this.#waiting.has(lane) && (lane.readFrom === chunk.next || !this.#options.mayReceive(lane))) continue;
       this.#waiting.delete(lane);
       this.#feed(lane, byTopic.get(lane.topicId) ?? [], chunk.next, chunk.gap);
       if (performance.now() - turn < TURN_MS) continue;
@@ -147,7 +147,7 @@ export class CatchUp {
     }
     for (const message of messages) {
       if (message.offset < lane.readFrom) continue;
-      if (!this.#options.mayTake(lane)) return this.#options.arrived(lane);
+      if (!this.#options.mayReceive(lane)) return this.#options.arrived(lane);
       this.#options.offer(lane, message);
     }
     lane.readUpTo(next);

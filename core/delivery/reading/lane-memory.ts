@@ -64,18 +64,19 @@ export class LaneMemory {
     }
   }
 
-  /** Whether a lane that is behind may take one more message now. */
-  mayTake(lane: Lane): boolean {
+  /** Whether a lane that is behind may receive one more message now. */
+  mayReceive(lane: Lane): boolean {
     return this.mayRead(lane) && !this.#isFull;
   }
 
-  /** Whether a lane on the tail may take this message. A message that another lane holds takes no more memory. */
+  /** Whether a lane on the tail may receive this message. A message that another lane holds takes no more memory. */
   mayBeOffered(lane: Lane, message: Message): boolean {
     return lane.backlog.queued < MOST_QUEUED && (message.holders > 0 || !this.#isFull);
   }
 
-  take(lane: Lane, message: Message): void {
-    if (!lane.take(message)) return;
+  /** Gives the lane a message that was read or offered; it may have it already. */
+  give(lane: Lane, message: Message): void {
+    if (!lane.receive(message)) return;
     if (message.holders++ === 0) this.#bytes += sizeOf(message);
     this.#holding.add(lane);
   }

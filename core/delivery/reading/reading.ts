@@ -44,8 +44,8 @@ export class Reading {
     this.#memory = memory;
     this.#catchUp = new CatchUp({
       read,
-      mayTake: (lane) => memory.mayTake(lane),
-      offer: (lane, message) => memory.take(lane, message),
+      mayReceive: (lane) => memory.mayReceive(lane),
+      offer: (lane, message) => memory.give(lane, message),
       arrived: (lane) => {
         moved(lane);
         arrived(lane);
@@ -100,7 +100,7 @@ export class Reading {
   }
 
   #offerTo(lane: Lane, message: Message): void {
-    if (this.#memory.mayBeOffered(lane, message)) this.#memory.take(lane, message);
+    if (this.#memory.mayBeOffered(lane, message)) this.#memory.give(lane, message);
     else {
       // The lane reads the log from here on, as soon as it has room.
       lane.leaveTail(message.offset);
@@ -164,13 +164,13 @@ export class Reading {
     if (recent === undefined) return this.#catchUp.want(lane);
     for (const message of recent) {
       if (message.topicId !== lane.topicId || message.offset < lane.readFrom) continue;
-      if (!this.#memory.mayTake(lane)) {
+      if (!this.#memory.mayReceive(lane)) {
         // The lane stops before this message and reads the rest when it has room.
         lane.readUpTo(message.offset);
         if (this.#memory.mayRead(lane)) this.#memory.wait(lane);
         return;
       }
-      this.#memory.take(lane, message);
+      this.#memory.give(lane, message);
     }
     // One synchronous step: the lane has everything before the tail's next offset, and will be offered everything from there on.
     lane.joinTail();

@@ -67,7 +67,7 @@ export interface OutcomeContext {
 export function applyOutcome(context: OutcomeContext, attempt: Attempt, outcome: Outcome, now: number): void {
   const { lane, flight } = attempt;
   const { memory } = context;
-  if (!lane.holds(flight)) {
+  if (!lane.isCurrent(flight)) {
     // Begun before a resume or an end, or acknowledged meanwhile: the outcome moves nothing (A4.3).
     return memory.release(flight.message);
   }

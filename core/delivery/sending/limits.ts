@@ -115,12 +115,12 @@ export class Limits {
 
   /** The lanes that there is room for. Asked at every tick, since a lane that ended in a queue does not call `leave`. */
   wake(): Lane[] {
-    const again = this.#waiting.take(SUSPECTS_IN_FLIGHT - this.#suspects);
+    const again = this.#waiting.shiftMany(SUSPECTS_IN_FLIGHT - this.#suspects);
     for (const [key, origin] of this.#origins) {
       const room = Math.max(0, origin.limit - origin.inFlight);
-      again.push(...origin.waiting.take(room));
+      again.push(...origin.waiting.shiftMany(room));
       again.push(
-        ...origin.waitingSuspects.take(Math.min(room, SUSPECTS_PER_ORIGIN - origin.suspects)),
+        ...origin.waitingSuspects.shiftMany(Math.min(room, SUSPECTS_PER_ORIGIN - origin.suspects)),
       );
       if (origin.inFlight === 0 && origin.limit < PER_ORIGIN) origin.limit++;
       this.#forgetIfQuiet(key, origin);
@@ -174,7 +174,7 @@ export class Queue<T> {
   }
 
   /** Takes out the first `count` items, or as many as there are. */
-  take(count: number): T[] {
+  shiftMany(count: number): T[] {
     const taken: T[] = [];
     for (let left = Math.min(count, this.size); left > 0; left--) taken.push(this.shift()!);
     return taken;

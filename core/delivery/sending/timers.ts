@@ -122,7 +122,7 @@ export class Pauses {
 
   /** No attempt of the lane starts before this time, ms since 1970, or before the time that it waits for already. */
   add(lane: Lane, until: number): void {
-    lane.pauseUntil(until);
+    lane.pauseUntil(Math.max(lane.health.notBefore, until));
     this.#wheel.add(lane, lane.health.notBefore);
   }
 
@@ -139,7 +139,7 @@ export class Pauses {
     const pausing = new Set(this.#wheel.clear());
     this.#wheel.due(now);
     for (const lane of pausing) {
-      lane.shortenPause(back);
+      lane.pauseUntil(lane.health.notBefore - back);
       this.#wheel.add(lane, lane.health.notBefore);
     }
   }

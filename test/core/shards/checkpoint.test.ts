@@ -92,7 +92,7 @@ class Model {
 
   /** What a lane lacks is in hand in the same step (A4.1). */
   join(lane: Lane): void {
-    for (const offset of this.published) lane.take(messageAt(offset));
+    for (const offset of this.published) lane.receive(messageAt(offset));
     lane.readUpTo(this.tail);
     lane.joinTail();
   }
@@ -103,7 +103,7 @@ class Model {
         const offset = this.tail + step.gap;
         this.published.push(offset);
         for (const lane of this.book.lanes()) {
-          lane.take(messageAt(offset));
+          lane.receive(messageAt(offset));
           this.book.moved(lane);
         }
         this.tail = offset + 1;
@@ -143,7 +143,7 @@ class Model {
     }
     const flight = outcome === "letter" ? flying.shift() : flying.pop();
     this.flights.set(lane, flying);
-    if (flight === undefined || !lane.holds(flight)) return;
+    if (flight === undefined || !lane.isCurrent(flight)) return;
     if (outcome === "failed") {
       lane.failed(flight, FAILED, 1);
     } else {

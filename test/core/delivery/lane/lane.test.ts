@@ -47,7 +47,7 @@ class Model {
         const offset = this.tail + step.gap;
         this.log.push(offset);
         this.tail = offset + 1;
-        if (this.lane.onTail) this.lane.take(messageAt(offset));
+        if (this.lane.onTail) this.lane.receive(messageAt(offset));
         break;
       }
       case "read":
@@ -90,7 +90,7 @@ class Model {
     for (const offset of this.log) {
       if (offset < this.lane.readFrom) continue;
       if (room-- <= 0) return;
-      this.lane.take(messageAt(offset));
+      this.lane.receive(messageAt(offset));
     }
     this.lane.readUpTo(this.tail);
     this.lane.joinTail();
@@ -157,7 +157,7 @@ describe("a lane", () => {
   it("A4.3 at most 256 offsets are done beyond the prefix, however many are in flight", () => {
     const lane = laneOf({ concurrency: 64 });
     lane.joinTail();
-    for (let offset = 0; offset < 1_000; offset++) lane.take(messageAt(offset));
+    for (let offset = 0; offset < 1_000; offset++) lane.receive(messageAt(offset));
     const first = lane.depart(0)!;
     for (let round = 0; round < 20; round++) {
       const flights: Flight[] = [];
@@ -176,7 +176,7 @@ describe("a lane", () => {
     it(`A4.3 a lane that is full beyond the prefix goes on with the prefix after it was ${how}`, () => {
       let lane = laneOf({ concurrency: 64 });
       lane.joinTail();
-      for (let offset = 0; offset < 400; offset++) lane.take(messageAt(offset));
+      for (let offset = 0; offset < 400; offset++) lane.receive(messageAt(offset));
       const first = lane.depart(0)!;
       while (lane.hasRoom) lane.done(lane.depart(0)!);
       const { beyond = [] } = lane.record(400)!;
@@ -187,7 +187,7 @@ describe("a lane", () => {
         lane = laneOf({ concurrency: 64, position: 400 });
         lane.restore(record);
       }
-      for (let offset = 0; offset < 400; offset++) lane.take(messageAt(offset));
+      for (let offset = 0; offset < 400; offset++) lane.receive(messageAt(offset));
       lane.joinTail();
       assert.equal(lane.hasRoom, true);
       const again = lane.depart(0)!;
@@ -200,7 +200,7 @@ describe("a lane", () => {
   it("what failed is repeated before what follows, and keeps its attempts and refusals", () => {
     const lane = laneOf();
     lane.joinTail();
-    for (const offset of [3, 4]) lane.take(messageAt(offset));
+    for (const offset of [3, 4]) lane.receive(messageAt(offset));
     lane.failed(lane.depart(10)!, REFUSED, 10);
     const again = lane.depart(20)!;
     assert.deepEqual(
@@ -212,14 +212,14 @@ describe("a lane", () => {
   it("a message that is read again after a drop or a restart keeps its attempts and refusals", () => {
     const lane = laneOf();
     lane.joinTail();
-    lane.take(messageAt(7));
+    lane.receive(messageAt(7));
     lane.failed(lane.depart(10)!, REFUSED, 10);
     lane.drop(8);
     const restored = laneOf();
     restored.restore(lane.record(8)!);
     for (const one of [lane, restored]) {
       assert.equal(one.readFrom, 7);
-      one.take(messageAt(7));
+      one.receive(messageAt(7));
       const { attempts, refusals, firstAt } = one.depart(20)!;
       assert.deepEqual({ attempts, refusals, firstAt }, { attempts: 1, refusals: 1, firstAt: 10 });
     }
@@ -228,7 +228,7 @@ describe("a lane", () => {
   it("a drop hands out what was held once, and not what is in flight", () => {
     const lane = laneOf({ concurrency: 2 });
     lane.joinTail();
-    for (const offset of [1, 2, 3, 4]) lane.take(messageAt(offset));
+    for (const offset of [1, 2, 3, 4]) lane.receive(messageAt(offset));
     const failing = lane.depart(0)!;
     lane.depart(0);
     lane.failed(failing, FAILED, 0);
@@ -242,7 +242,7 @@ describe("a lane", () => {
     const lane = laneOf({ position: 5 });
     lane.joinTail();
     assert.equal(lane.record(9), undefined);
-    lane.take(messageAt(9));
+    lane.receive(messageAt(9));
     assert.deepEqual(lane.record(10), { life: 1, position: 9 });
     lane.done(lane.depart(0)!);
     assert.equal(lane.record(10), undefined);

@@ -19,8 +19,8 @@ function openReader(read: ReadMessages = endless) {
       reads.push(from);
       return read(partition, from, limits);
     },
-    mayTake: (lane) => lane.backlog.queued < ROOM,
-    offer: (lane, message) => void lane.take(message),
+    mayReceive: (lane) => lane.backlog.queued < ROOM,
+    offer: (lane, message) => void lane.receive(message),
     arrived: (lane) => void arrived.push(lane),
     gap: (lane, gap) => lane.addGap(gap),
   });

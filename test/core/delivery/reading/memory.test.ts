@@ -39,7 +39,7 @@ describe("memory of the delivery half", () => {
     for (let offset = 0; offset < 60; offset++) {
       const message = messageAt(offset);
       references.push(new WeakRef(message));
-      lane.take(message);
+      lane.receive(message);
     }
     for (let offset = 0; offset < 50; offset++) lane.done(lane.depart(0)!);
     assert.equal(await alive(references), 10);

@@ -200,7 +200,7 @@ describe("a queue", () => {
             plain.push(next);
           }
         } else if (step.take === 1) assert.equal(queue.shift(), plain.shift());
-        else assert.deepEqual(queue.take(step.take), plain.splice(0, Math.max(0, step.take)));
+        else assert.deepEqual(queue.shiftMany(step.take), plain.splice(0, Math.max(0, step.take)));
         assert.equal(queue.size, plain.length);
       }
     }));
