@@ -8,9 +8,10 @@ function judge(rule: keyof typeof RULES, sources: Record<string, string>): strin
   return RULES[rule](new Map(modules.map((module) => [module.path, module])));
 }
 
-describe("the tree", () => {
-  it("keeps every rule", async () => {
-    const tree = await readTree();
+describe("the tree", async () => {
+  const tree = await readTree();
+
+  it("keeps every rule", () => {
     assert.ok(
       tree.size > 20 && [...tree.values()].some(({ imports }) => imports.length > 0),
       "files were found and read",
@@ -18,8 +19,8 @@ describe("the tree", () => {
     assert.deepEqual(violations(tree), []);
   });
 
-  it("has a file in every room that has a place", async () => {
-    const folders = new Set([...(await readTree()).keys()].map((path) => path.slice(0, path.lastIndexOf("/"))));
+  it("has a file in every room that has a place", () => {
+    const folders = new Set([...tree.keys()].map((path) => path.slice(0, path.lastIndexOf("/"))));
     assert.deepEqual(Object.values(ROOMS).flat().filter((room) => !folders.has(room)), []);
   });
 });
@@ -203,6 +204,50 @@ describe("the rule on the edge's path", () => {
       "edge/b.ts": `import { Hono } from "hono"; import "hono/cors";`,
     };
     assert.deepEqual(judge("edgePath", tree), []);
+  });
+});
+
+describe("the rule on functions", () => {
+  /** A function's body of so many lines, with those of its braces. */
+  const body = (lines: number) => `{\n${"a();\n".repeat(lines - 2)}}`;
+
+  for (
+    const [kind, source] of [
+      ["declaration", (body: string) => `export async function long() ${body}`],
+      ["arrow", (body: string) => `const long = () => ${body}`],
+      ["function expression", (body: string) => `const other = { long: function () ${body} }`],
+      ["method of an object", (body: string) => `const other = { async long() ${body} }`],
+      ["method", (body: string) => `class A { long() ${body} }`],
+      ["private method", (body: string) => `class A { #long() ${body} }`],
+      ["accessor", (body: string) => `class A { get long() ${body} }`],
+      ["field", (body: string) => `class A { readonly long = () => ${body} }`],
+      ["closure", (body: string) => `const short = () => run(function long() ${body})`],
+    ] as const
+  ) {
+    it(`lets a ${kind} have 100 lines, and no more`, () => {
+      for (const folder of ["edge", "core", "shared", "client"]) {
+        assert.deepEqual(judge("functions", { [`${folder}/a.ts`]: `\n${source(body(100))}` }), []);
+        assert.deepEqual(
+          judge("functions", { [`${folder}/a.ts`]: `\n${source(body(101))}` })
+            .filter((found) => found.includes(" long has ")),
+          [`${folder}/a.ts:2: long has 101 lines, at most 100 may be: cut it by idea`],
+        );
+      }
+    });
+  }
+
+  it("counts a function that stands around others, and those that have no name", () => {
+    const found = judge("functions", {
+      "core/a.ts": `run(() => ${body(200).replace("a();", `run(() => ${body(150)});`)})`,
+    });
+    assert.deepEqual(found.map((one) => one.slice(0, 35)), [
+      "core/a.ts:1: a function has 349 lin",
+      "core/a.ts:2: a function has 150 lin",
+    ]);
+  });
+
+  it("leaves tests alone", () => {
+    assert.deepEqual(judge("functions", { "test/a.ts": `function long() ${body(300)}` }), []);
   });
 });
 

@@ -12,6 +12,16 @@ export interface Module {
   /** Runtime names in the file's code; names of properties and words in comments do not count. */
   readonly runtimeNames: readonly string[];
   readonly reexports: boolean;
+  readonly functions: readonly CodeFunction[];
+}
+
+/** A function declaration or expression, an arrow, a method or an accessor. */
+export interface CodeFunction {
+  /** Its own name, else that of the variable, property or method it is the value of; "" if it has none. */
+  readonly name: string;
+  /** The line it begins in, from 1. */
+  readonly line: number;
+  readonly lines: number;
 }
 
 export type Tree = ReadonlyMap<string, Module>;
@@ -69,7 +79,10 @@ const GLOBAL_OBJECTS = new Set(["globalThis", "global", "self"]);
 const EDGE_PACKAGES = new Set(["hono", "valibot", "fastest-levenshtein", "ipaddr.js", "jose", "@logtape/logtape"]);
 const EMPTY_NAMES = new Set(["utils", "util", "helpers", "common", "types", "index", "services", "manager", "misc"]);
 
-/** Reads one file's imports and the runtime names in it. @throws {Error} if it cannot be parsed */
+/** A longer function is several (STYLE, "The tree"). */
+const MOST_LINES = 100;
+
+/** Reads one file's imports, functions and runtime names. @throws {Error} if it cannot be parsed */
 export function parseModule(path: string, source: string): Module {
   const { program, module, errors } = parseSync(path, source);
   if (errors.length > 0) throw new Error(`Cannot parse ${path}: ${errors[0]?.message}`);
@@ -92,7 +105,13 @@ export function parseModule(path: string, source: string): Module {
     const name = String(property?.["name"] ?? property?.["value"]);
     if (RUNTIME_NAMES.has(name)) runtimeNames.add(`${String(record(node["object"])?.["name"])}.${name}`);
   });
-  return { path, imports: [...new Set(imports)], runtimeNames: [...runtimeNames], reexports };
+  return {
+    path,
+    imports: [...new Set(imports)],
+    runtimeNames: [...runtimeNames],
+    reexports,
+    functions: functionsIn(program, source),
+  };
 }
 
 /** Reads every file of the repository's code. */
@@ -214,6 +233,14 @@ export const RULES = {
     return found;
   },
 
+  functions: (tree) =>
+    [...tree.values()].filter(({ path }) => folder(path) in ARROWS).flatMap(({ path, functions }) =>
+      functions.filter(({ lines }) => lines > MOST_LINES)
+        .map(({ name, line, lines }) =>
+          `${path}:${line}: ${name || "a function"} has ${lines} lines, at most ${MOST_LINES} may be: cut it by idea`
+        )
+    ),
+
   names: (tree) =>
     [...tree.values()].flatMap(({ path, reexports }) => [
       ...path.split("/").filter((part) => EMPTY_NAMES.has(part.replace(/\.ts$/, "")))
@@ -259,6 +286,41 @@ function isBare(specifier: string): boolean {
 
 function packageOf(specifier: string): string {
   return specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
+}
+
+function functionsIn(program: unknown, source: string): CodeFunction[] {
+  const found: CodeFunction[] = [];
+  const ends = [...source.matchAll(/\n/g)].map(({ index }) => index);
+  const lineAt = (offset: number) => {
+    const line = ends.findIndex((end) => end >= offset);
+    return 1 + (line < 0 ? ends.length : line);
+  };
+  const visit = (value: unknown, name: string): void => {
+    if (Array.isArray(value)) {
+      for (const item of value) visit(item, name);
+      return;
+    }
+    const node = record(value);
+    if (node === undefined) return;
+    const type = String(node["type"]);
+    const own = nameOf(node["id"]) ?? nameOf(node["key"]);
+    if (/Function(?:Declaration|Expression)$/.test(type)) {
+      const [start, end] = [Number(node["start"]), Number(node["end"])];
+      const line = lineAt(start);
+      found.push({ name: own ?? name, line, lines: lineAt(end - 1) - line + 1 });
+    }
+    // A name is the value's that stands right behind it, not of what that value contains.
+    const isNamed = /^(?:VariableDeclarator|Property|PropertyDefinition|MethodDefinition)$/.test(type);
+    for (const child of Object.values(node)) visit(child, isNamed ? own ?? "" : "");
+  };
+  visit(program, "");
+  return found;
+}
+
+/** The name of an identifier's node; undefined for any other. */
+function nameOf(value: unknown): string | undefined {
+  const name = record(value)?.["name"];
+  return typeof name === "string" ? name : undefined;
 }
 
 interface Node extends Readonly<Record<string, unknown>> {
