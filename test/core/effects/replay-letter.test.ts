@@ -15,7 +15,7 @@ async function replay(core: TestCore, key: string, letter?: string): Promise<num
   const operation = {
     kind: "replay",
     id: operationId(),
-    madeAt: core.clock.now(),
+    madeAt: core.clock(),
     topic: TOPIC,
     callback: CALLBACK,
     caller: { kind: "anyone" },

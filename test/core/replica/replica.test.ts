@@ -48,7 +48,7 @@ async function inPlace(run: (place: Place) => Promise<void>): Promise<void> {
         retentionMs: 7 * DAY_MS,
         maxMessageBytes: 1e6,
         onFatal,
-        clock: clock.now,
+        clock,
         sweepMs: 50,
       });
     const log = await openLog();
@@ -60,7 +60,7 @@ async function inPlace(run: (place: Place) => Promise<void>): Promise<void> {
       writer: await log.openWriter(0),
       failures,
       async open(other = place.log, path = place.path) {
-        const replica = await openReplica({ path, log: other, clock: clock.now, onFatal });
+        const replica = await openReplica({ path, log: other, clock, onFatal });
         if (other === place.log) await replica.caughtUp(0);
         return replica;
       },

@@ -65,7 +65,7 @@ describe("topics", { timeout: 60_000 }, () => {
       const { topic, callback } = pair();
       await core().operate({ kind: "register", topic });
       const id = operationId();
-      const madeAt = core().clock.now();
+      const madeAt = core().clock();
       assert.equal((await core().operate({ kind: "deregister", topic, id, madeAt })).status, 200);
       await eventually("its fold", async () => (await core().operate({ kind: "deregister", topic })).status === 404);
       assert.equal((await core().operate({ kind: "deregister", topic, id, madeAt })).status, 200);

@@ -40,7 +40,7 @@ describe("subscribing", { timeout: 60_000 }, () => {
       const intent = {
         kind: "intent",
         id: operationId(),
-        madeAt: core().clock.now(),
+        madeAt: core().clock(),
         mode: "subscribe",
         topic,
         callback,
@@ -103,7 +103,7 @@ describe("subscribing", { timeout: 60_000 }, () => {
       const { topic, callback } = pair();
       const id = operationId();
       await core().operate({ kind: "intent", id, mode: "subscribe", topic, callback, leaseMs: 100_000 });
-      const sent = core().clock.now();
+      const sent = core().clock();
       await core().operate({ ...resultOf(id, "subscribe", topic, callback, true), elapsedMs: 30_000 });
       const { leaseExpiresAt } = await core().status(topic, callback) as SubscriptionStatus;
       const left = Date.parse(leaseExpiresAt!) - sent;

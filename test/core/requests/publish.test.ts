@@ -85,7 +85,7 @@ describe("WIRE §1 content", { timeout: 60_000 }, () => {
     await withCore({}, async (core) => {
       await core.subscribe(TOPIC, CALLBACK);
       assert.equal(
-        (await sendFrame(core, { id: operationId(), madeAt: core.clock.now(), topic: TOPIC }, "")).status,
+        (await sendFrame(core, { id: operationId(), madeAt: core.clock(), topic: TOPIC }, "")).status,
         200,
       );
       const [sent] = await eventually("delivery", () => core.transport.posts.length > 0 && core.transport.posts);
@@ -107,7 +107,7 @@ describe("WIRE §1 content", { timeout: 60_000 }, () => {
 
   it("wrong fields are 400 and named, and write nothing", async () => {
     await withCore({}, async (core) => {
-      const good = { id: "an-id", madeAt: core.clock.now(), topic: "topic", contentType: "text/plain" };
+      const good = { id: "an-id", madeAt: core.clock(), topic: "topic", contentType: "text/plain" };
       const wrong: readonly (readonly [name: string, value: unknown])[] = [
         ["id", undefined],
         ["id", "a b"],
@@ -139,7 +139,7 @@ describe("WIRE §1 content", { timeout: 60_000 }, () => {
 
   it("A3.8 content that was made over 90 s ago is stale", async () => {
     await withCore({}, async (core) => {
-      const { status, refusal } = await core.publish(TOPIC, "x", { madeAt: core.clock.now() - 91_000 });
+      const { status, refusal } = await core.publish(TOPIC, "x", { madeAt: core.clock() - 91_000 });
       assert.deepEqual([status, refusal.code], [409, "stale_operation"]);
       assert.equal(await core.log.end("messages", 0), 0);
     });
@@ -150,7 +150,7 @@ describe("A4.4 content that an edge sends again", { timeout: 60_000 }, () => {
   it("A4.4 side by side, one after the other and later: one message, one answer, one delivery", async () => {
     await withCore({}, async (core) => {
       await core.subscribe(TOPIC, CALLBACK);
-      const again = { id: operationId(), madeAt: core.clock.now() };
+      const again = { id: operationId(), madeAt: core.clock() };
       const answers = await Promise.all(Array.from({ length: 8 }, () => core.publish(TOPIC, "once", again)));
       core.clock.advance(8_000);
       answers.push(await core.publish(TOPIC, "once", again));
@@ -246,7 +246,7 @@ describe("§6.7 a core that cannot keep up", { timeout: 60_000 }, () => {
         assert.equal(status, 503);
         assert.match(refusal.message, reason);
         const raw = await core.raw(
-          JSON.stringify({ kind: "register", id: operationId(), madeAt: core.clock.now(), topic: "t" }),
+          JSON.stringify({ kind: "register", id: operationId(), madeAt: core.clock(), topic: "t" }),
         );
         assert.equal(raw.status, 503);
         assert.equal(raw.headers["retry-after"], "2");
@@ -269,7 +269,7 @@ describe("§6.7 a core that cannot keep up", { timeout: 60_000 }, () => {
             : log.append(...args),
       }),
     }, async (core) => {
-      const again = { id: operationId(), madeAt: core.clock.now() };
+      const again = { id: operationId(), madeAt: core.clock() };
       assert.equal((await core.publish(TOPIC, "x", again)).status, 503);
       fails = false;
       assert.equal((await core.publish(TOPIC, "x", again)).status, 200);

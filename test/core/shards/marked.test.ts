@@ -148,11 +148,11 @@ describe("WIRE §2 a mark that does not count", () => {
       const clock = createClock();
       {
         await using rig = await openCoreRig({ directory, clock });
-        await rig.append(intent("subscribe", BOB, { time: clock.now(), callback: `${CALLBACK}/unmarked` }));
-        await rig.append(marked("subscribe", ALICE, { time: clock.now(), id: operationId() }));
+        await rig.append(intent("subscribe", BOB, { time: clock(), callback: `${CALLBACK}/unmarked` }));
+        await rig.append(marked("subscribe", ALICE, { time: clock(), id: operationId() }));
         await rig.folded();
         assert.equal((await rig.subscription(CALLBACK))?.phase, "active");
-        await rig.append(marked("subscribe", BOB, { time: clock.now(), id: operationId(), secret: "bob's" }));
+        await rig.append(marked("subscribe", BOB, { time: clock(), id: operationId(), secret: "bob's" }));
         const { intent: asked } = await eventually("the challenge", () => rig.effects.verifications[0]);
         assert.deepEqual(asked.client, BOB);
         await never("a second one, or one of what was not marked", () => rig.effects.verifications.length > 1, 100);
@@ -160,7 +160,7 @@ describe("WIRE §2 a mark that does not count", () => {
       }
       await using rig = await openCoreRig({ directory, clock });
       const { intent: asked, found } = await eventually("the challenge again", () => rig.effects.verifications[0]);
-      found({ ...result({ ...intent("subscribe"), id: asked.id }), challengedAt: clock.now() });
+      found({ ...result({ ...intent("subscribe"), id: asked.id }), challengedAt: clock() });
       await eventually("bob's", async () => (await rig.subscription(CALLBACK))?.secret === "bob's");
     });
   });

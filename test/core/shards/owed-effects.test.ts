@@ -128,7 +128,7 @@ describe("A3.6 verification by the owner", () => {
       await using rig = await openCoreRig({ directory, clock });
       const { intent, found } = await eventually("the takeover again", () => rig.effects.verifications[0]);
       const end = await rig.log.end("events", 0);
-      found({ ...resultOf(intent.id, CALLBACK), challengedAt: clock.now() });
+      found({ ...resultOf(intent.id, CALLBACK), challengedAt: clock() });
       await eventually("the subscription", async () => (await rig.subscription(CALLBACK))?.phase === "active");
       await rig.publish(TOPIC, "one");
       const [sent] = await attempts(rig, 1);

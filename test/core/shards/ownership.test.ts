@@ -40,7 +40,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       await sent(a, 1);
       a.assign();
       b.assign(0);
-      await a.lets();
+      await a.lacks();
       await b.runs();
       const released = a.commits.at(-1)!.find(({ stream, key }) => stream === "cursors" && key === SHARD_KEY);
       assert.equal((JSON.parse(Buffer.from(released!.value!).toString()) as ShardProgress).released, true);
@@ -161,7 +161,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       const [a, b] = [await rig.open("a"), await rig.open("b")];
       await withSubscription(rig, a);
       a.assign();
-      await a.lets();
+      await a.lacks();
       await rig.intend(CALLBACK, "unsubscribe");
       await rig.publish("after the end");
       b.assign(0);
@@ -180,7 +180,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       await rig.publish("1");
       await sent(a, 1);
       a.assign();
-      await a.lets();
+      await a.lacks();
       b.assign(0);
       await never("a shard from an old replica", () => b.engine.consolidator.counts.taken > 0, 2_000);
       deaf.resolve();
@@ -426,7 +426,7 @@ describe("what a new owner goes on with", { timeout: 60_000 }, () => {
       await rig.intend(CALLBACK);
       await a.engine.ownership.shards[0]!.foldedTo(await rig.log.end("events", 0));
       a.assign();
-      await a.lets();
+      await a.lacks();
       await rig.publish("missed meanwhile");
       // Opened now, its tail begins behind nothing; the message stands between the watermark and where it is.
       const b = await rig.open("b");

@@ -62,9 +62,9 @@ describe("A3.7 leases", () => {
         const callbacks = Array.from({ length: 1_500 }, (_, n) => `http://127.0.0.1:9/lease/${n}`);
         await Promise.all(callbacks.flatMap((callback) => {
           const id = operationId();
-          const intent = { type: "intent", id, time: clock.now(), mode: "subscribe", topic: TOPIC, callback } as const;
-          const challengedAt = clock.now();
-          const result = { type: "result", id: operationId(), time: clock.now(), topic: TOPIC, callback } as const;
+          const intent = { type: "intent", id, time: clock(), mode: "subscribe", topic: TOPIC, callback } as const;
+          const challengedAt = clock();
+          const result = { type: "result", id: operationId(), time: clock(), topic: TOPIC, callback } as const;
           return [
             rig.append({ ...intent, end: 0, leaseMs: 60_000 }),
             rig.append({ ...result, intent: id, verified: true, challengedAt }),
@@ -89,8 +89,8 @@ describe("A3.7 leases", () => {
       const clock = createClock();
       await using rig = await openCoreRig({ directory, clock, retentionMs: 600_000 });
       const [over, bye, never_, stays] = ["over", "bye", "never", "stays"].map((path) => `${CALLBACK}/${path}`);
-      await rig.append({ type: "register", id: operationId(), time: clock.now(), topic: "ends", end: 0 });
-      await rig.append({ type: "deregister", id: operationId(), time: clock.now(), topic: "ends" });
+      await rig.append({ type: "register", id: operationId(), time: clock(), topic: "ends", end: 0 });
+      await rig.append({ type: "deregister", id: operationId(), time: clock(), topic: "ends" });
       await rig.intend({ callback: over!, leaseMs: 60_000, verified: true });
       await rig.intend({ callback: bye!, verified: true });
       await rig.intend({ callback: bye!, mode: "unsubscribe", verified: true });

@@ -1,5 +1,5 @@
 // The engine of a core over a real log in a directory of its own, with its replica, a transport and effects that do as they are
-// told, and a clock that is moved by hand. Crashed and opened again as often as a test wants.
+// told, and a clock that is moved by hand. A test crashes it and opens it again as often as it likes.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,9 +33,9 @@ export interface CoreRig extends AsyncDisposable {
   readonly engine: Engine;
   readonly transport: ScriptedTransport;
   readonly effects: ScriptedEffects;
-  /** What was committed since it was opened, transaction by transaction. */
+  /** The transactions that were committed since the rig was opened. */
   readonly commits: readonly (readonly ShardRecord[])[];
-  /** What was reported as fatal. */
+  /** The errors that were reported as fatal. */
   readonly failures: readonly Error[];
   /** Called before each commit; a rejection is the commit's. */
   beforeCommit: (records: readonly ShardRecord[]) => Promise<void>;
@@ -43,12 +43,12 @@ export interface CoreRig extends AsyncDisposable {
   publish(topic: string, body: string): Promise<number>;
   /** Appends an intent and, if given, its result; resolves when they are folded and committed. */
   intend(intent: Intend): Promise<string>;
-  /** Looks for leases, takeovers and what is old, as is done once a second. */
+  /** Looks for leases, takeovers and old records, as the engine does once a second. */
   sweep(): void;
   /** Resolves when every event in the log is folded and committed. */
   folded(): Promise<void>;
   subscription(callback: string, topic?: string): Promise<SubscriptionRecord | undefined>;
-  /** Writes nothing more, not even what was under way, and lets go of the files: as after a kill. */
+  /** Writes nothing more, not even a commit under way, and closes the files: as after a kill. */
   crash(): Promise<void>;
   /** A graceful stop. */
   stop(): Promise<void>;
@@ -66,17 +66,18 @@ export interface Intend {
   readonly verified?: boolean;
 }
 
+/** A wall clock, ms since 1970. */
 export interface Clock {
-  now: () => number;
-  /** Moves on by so many ms; real time passes too. */
-  advance: (ms: number) => void;
+  (): number;
+  /** Moves the clock on by so many ms; real time passes too. */
+  readonly advance: (ms: number) => void;
 }
 
 export const TOPIC = "https://example.com/feed";
 
 export function createClock(): Clock {
   let ahead = 0;
-  return { now: () => Date.now() + ahead, advance: (ms) => void (ahead += ms) };
+  return Object.assign(() => Date.now() + ahead, { advance: (ms: number) => void (ahead += ms) });
 }
 
 export interface RigOptions {
@@ -113,7 +114,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
   const effects = createScriptedEffects();
   const onFatal = (error: Error) => void failures.push(error);
   let crashed = false;
-  const log = await openLibsqlLog({ directory, retentionMs, maxMessageBytes: 1_000_000, onFatal, clock: clock.now });
+  const log = await openLibsqlLog({ directory, retentionMs, maxMessageBytes: 1_000_000, onFatal, clock });
   const watched: Log = {
     ...log,
     async openWriter(shard) {
@@ -132,7 +133,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
   const replica = await openReplica({
     path: join(directory, "replica.db"),
     log,
-    clock: clock.now,
+    clock,
     onFatal,
     retentionMs,
   });
@@ -170,11 +171,11 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
       const id = operationId();
       const { callback } = more;
       const end = await log.end("messages", 0);
-      const time = clock.now();
+      const time = clock();
       await rig.append({ type: "intent", id, time, mode, topic, end, leaseMs, ...more });
       if (verified !== undefined) {
         const ended = mode === "unsubscribe" ? { end: await log.end("messages", 0) } : {};
-        const at = clock.now();
+        const at = clock();
         await rig.append({
           type: "result",
           id: operationId(),
@@ -216,7 +217,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
       replica,
       delivery: {
         transport,
-        recentIds: new RecentIds(clock.now),
+        recentIds: new RecentIds(clock),
         signers: OPEN_SIGNERS,
         settings: {
           userAgent: "test",
@@ -233,7 +234,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
       hubUrl: "http://hub.example/hub",
       retentionMs,
       checkpointMs: options.checkpointMs ?? 20,
-      clock: clock.now,
+      clock,
       random: Math.random,
       onFatal,
     });

@@ -1,4 +1,4 @@
-// Three cores, two edges and subscribers enough for every core to have some, for the scenarios of processes that come and go.
+// Three cores, two edges, and enough subscribers for every core to have some: for the scenarios of processes that come and go.
 import assert from "node:assert/strict";
 import { type Callback, type CallbackServer, openCallbackServer } from "../servers/callback-server.ts";
 import { eventually } from "../eventually.ts";
@@ -13,18 +13,18 @@ export interface CoresRig extends AsyncDisposable {
   readonly callbacks: CallbackServer;
   /** Stands between the third core and the broker, where there is a door for it. */
   readonly proxy: StallingProxy | undefined;
-  /** The edge that knows the first core first, and the one that knows the second first. */
+  /** `one` asks the first core first, `other` the second. */
   readonly one: HubUnderTest;
   readonly other: HubUnderTest;
   /** A registered topic. */
   readonly newTopic: () => Promise<string>;
-  /** Subscriptions to a topic, in so many shards that every core has some. */
+  /** Subscribes callbacks to a topic, in so many shards that every core has some. */
   readonly subscribeMany: (topic: string) => Promise<Callback[]>;
   /** Resolves when all cores but one have all shards. */
   readonly othersHaveAll: (gone: CoreProcess) => Promise<void>;
 }
 
-/** A session, a heartbeat, a moment for the last owner, and a loaded machine. */
+/** Room for a session, a heartbeat, a moment for the last owner, and a loaded machine. */
 const TAKEN_OVER_WITHIN_MS = 60_000;
 const CALLBACKS = 12;
 
@@ -80,7 +80,7 @@ export async function openCoresRig(
   };
 }
 
-/** The bodies that came, whatever was answered. */
+/** The bodies that came, with any answer. */
 export const came = (callback: Callback) => callback.deliveries.map(({ body }) => body.toString());
 /** The bodies that were answered with 2xx. */
 export const taken = (callback: Callback) =>

@@ -1,5 +1,5 @@
-// Several processes of one group over one embedded log, in this process: who has the one shard, and how fresh each session is, the
-// test says. Writers fence each other as on Kafka; each process has its own replica, lanes and transport.
+// Several processes of one group over one embedded log, in this process. The test says which of them has the one shard, and how fresh
+// each session is. Writers fence each other as on Kafka; each process has its own replica, lanes and transport.
 import { join } from "node:path";
 import { type Engine, startEngine } from "../../../core/engine.ts";
 import { encodeEvent, type HubEvent } from "../../../core/state/events.ts";
@@ -19,21 +19,21 @@ export interface GroupProcess {
   readonly replica: Replica;
   readonly transport: ScriptedTransport;
   readonly effects: ScriptedEffects;
-  /** What it committed, transaction by transaction. */
+  /** The transactions that it committed. */
   readonly commits: readonly (readonly ShardRecord[])[];
   readonly failures: readonly Error[];
   /** Reads of `messages` outside the tail. */
   readonly reads: number;
-  /** How often it asked to join anew. */
+  /** How often it asked to join the group again. */
   readonly rejoins: number;
   readonly left: boolean;
-  /** The age of its session, ms; 0 at first: it stays as fresh as that. */
+  /** The age of its session, ms; 0 at first. It stays the same while time passes. */
   sessionAgeMs: number;
   assign(...shards: number[]): void;
   /** Resolves when the shard's lanes run here. */
   runs(): Promise<void>;
-  /** Resolves when the shard is not here any more. */
-  lets(): Promise<void>;
+  /** Resolves when the shard is no longer here. */
+  lacks(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -41,15 +41,15 @@ export interface OpenOptions {
   readonly wrap?: (log: Log) => Log;
   /** Whether to wait until it has started; default true. */
   readonly ready?: boolean;
-  /** Ends its start. */
+  /** Ends the wait for its start. */
   readonly signal?: AbortSignal;
 }
 
 export interface GroupRig extends AsyncDisposable {
   readonly log: Log;
-  /** Called before each commit of anybody; a rejection is the commit's. */
+  /** Called before each commit of any process; a rejection is the commit's. */
   beforeCommit: (process: string) => Promise<void>;
-  /** A new process; it has joined, and has no shard. */
+  /** Opens a process, which has joined the group and has no shard. */
   open(name: string, options?: OpenOptions): Promise<GroupProcess>;
   append(event: HubEvent): Promise<number>;
   publish(body: string, topic?: string): Promise<number>;
@@ -187,7 +187,8 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
         },
         runs: async () =>
           void await eventually(`${name} to have the shard`, () => running?.ownership.shards[0]?.isRunning),
-        lets: async () => void await eventually(`${name} to let go`, () => running?.ownership.shards.length === 0),
+        lacks: async () =>
+          void await eventually(`${name} to release the shard`, () => running?.ownership.shards.length === 0),
         async stop() {
           await starting.then((engine) => engine.stop(5_000), () => {});
           await replica.close();

@@ -1,4 +1,4 @@
-// How a log is opened, as data: so that a child process can open the same one.
+// How to open a log, as data, so that a child process can open the same log.
 import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log } from "../../../core/log/log.ts";

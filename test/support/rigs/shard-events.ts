@@ -1,4 +1,4 @@
-// Events as a shard is given them, and what its batches say of its positions.
+// Events for a shard, and the positions that its batches write.
 import assert from "node:assert/strict";
 import { OWNER_KEY, SHARD_KEY, type ShardProgress } from "../../../core/state/records.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";

@@ -93,7 +93,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
   const calls: OutboundRequest[] = [];
   const onFatal = (error: Error) => void failures.push(error);
   const { retentionMs, messageMaxBytes: maxMessageBytes } = settings;
-  const log = await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal, clock: clock.now, sweepMs: 100 });
+  const log = await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal, clock, sweepMs: 100 });
   const seen = options.wrap?.(log) ?? log;
   // The core may call before it is open, for effects that were owed at its last end.
   let onCall: TestCore["onCall"] = options.onCall ??
@@ -115,7 +115,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
     transport,
     outbound,
     metrics,
-    clock: clock.now,
+    clock,
     random: Math.random,
     onFatal,
   });
@@ -132,7 +132,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
   };
   const test: TestCore = {
     url: served.url,
-    call: createCoreCaller(served.url, { clock: clock.now }),
+    call: createCoreCaller(served.url, { clock }),
     clock,
     log,
     core,
@@ -152,10 +152,10 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
         headers: { "content-type": "application/json" },
       }),
     async operate(operation) {
-      const made = { id: operationId(), madeAt: clock.now(), ...operation };
+      const made = { id: operationId(), madeAt: clock(), ...operation };
       return parsed(await test.raw(JSON.stringify(made)));
     },
-    async publish(topic, body, { id = operationId(), madeAt = clock.now(), contentType = "text/plain", ...more } = {}) {
+    async publish(topic, body, { id = operationId(), madeAt = clock(), contentType = "text/plain", ...more } = {}) {
       const framed = frameContent({ id, madeAt, topic, contentType, ...more }, Buffer.from(body));
       return parsed(await test.call(CORE_PATHS.messages, { method: "POST", body: framed }));
     },
