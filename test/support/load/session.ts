@@ -1,4 +1,4 @@
-// One hub on fresh data, with its subscribers and books, for as many trials as it is good for.
+// One hub on fresh data with its subscribers and books, for one or many trials.
 
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Agent } from "node:http";
@@ -13,15 +13,15 @@ import { openSubscriber, type Subscriber } from "./subscriber.ts";
 
 export interface Session {
   readonly fleet: Fleet;
-  /** None if the log is the embedded one. */
+  /** Empty if the log is the embedded one. */
   readonly brokers: readonly Kafka[];
-  /** The hub as shown by the edge whose turn it is. */
+  /** The hub at the edge whose turn it is. */
   readonly nextHub: () => HubUnderTest;
   readonly book: Book;
   readonly topics: readonly string[];
   readonly subscribers: readonly Subscriber[];
   readonly agent: Agent;
-  /** Numbers of publications; they go on over all trials. */
+  /** Numbers publications over all trials. */
   readonly nextNumber: () => number;
   readonly nextWish: () => number;
   /** Pairs that stay unsubscribed until a trial, so that a delivery long after the end is seen. */
