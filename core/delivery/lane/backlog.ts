@@ -2,10 +2,10 @@
 // With concurrency above 1, messages are also done out of order: the backlog notes their offsets.
 import type { Message } from "../../messages/message.ts";
 
-/** A message that failed and waits to be sent again. */
+/** A message that was sent before, and how often. */
 export interface Repeat {
   readonly message: Message;
-  /** Attempts so far. */
+  /** Attempts that are over. */
   readonly attempts: number;
   /** The attempts that the subscriber refused for what the message is. */
   readonly refusals: number;
@@ -13,11 +13,8 @@ export interface Repeat {
   readonly firstAt: number;
 }
 
-/** A message in flight; `attempts` counts those before this one. */
-export interface Flight extends Repeat {
-  /** The lane's epoch when the attempt began: an outcome from before a resume or an end moves nothing (A4.3). */
-  readonly epoch: number;
-}
+/** A message in flight. Each departure has an object of its own: a message that is read again is another flight. */
+export type Flight = Repeat;
 
 /** What is known of a message's earlier attempts; the message itself may have been dropped since. */
 export interface Tried {
@@ -107,20 +104,19 @@ export class Backlog {
   }
 
   /** Takes out the next message to send, which is in flight from now on; undefined if there is none. */
-  depart(now: number, epoch: number, tried: Tried | undefined): Flight | undefined {
+  depart(now: number, tried: Tried | undefined): Flight | undefined {
     let flight: Flight;
     // In the order of the log: a message may have failed before an earlier one was read again.
     if (this.#repeatOffset < this.#headOffset) {
-      const { message, attempts, refusals, firstAt } = this.#repeats[0]!;
+      flight = this.#repeats[0]!;
       this.#repeats = some(this.#repeats.slice(1), NO_REPEATS);
-      flight = { message, attempts, refusals, firstAt, epoch };
     } else {
       const message = this.#queue[this.#head];
       if (message === undefined) return undefined;
       this.#shift();
       const known = tried?.offset === message.offset ? tried : undefined;
       const { attempts = 0, refusals = 0, firstAt = now } = known ?? NOTHING;
-      flight = { message, attempts, refusals, firstAt, epoch };
+      flight = { message, attempts, refusals, firstAt };
     }
     if (this.#flights === NO_FLIGHTS) this.#flights = [flight];
     else this.#flights.push(flight);

@@ -47,7 +47,6 @@ export class Lane {
   #state: LaneState = "catchingUp";
   #readFrom: number;
   #onTail = false;
-  #epoch = 0;
   #renewals = 0;
   #fresh = true;
   #isWaiting = false;
@@ -184,7 +183,7 @@ export class Lane {
 
   /** Takes out the next message to send, which is in flight from now on; undefined if there is none in hand. */
   depart(now: number): Flight | undefined {
-    const flight = this.#backlog.depart(now, this.#epoch, this.#health.failed);
+    const flight = this.#backlog.depart(now, this.#health.failed);
     if (flight === undefined) return undefined;
     // The pause is over, though no tick has noticed it: a success now ends the failing.
     if (this.#state === "backingOff") {
@@ -195,9 +194,9 @@ export class Lane {
     return flight;
   }
 
-  /** Whether an attempt still counts: it began after the last rewind, and its message was not acknowledged meanwhile (A4.3). */
+  /** Whether the outcome of a flight still counts: the lane was not ended or rewound, nor the message acknowledged, since (A4.3). */
   isCurrent(flight: Flight): boolean {
-    return flight.epoch === this.#epoch && this.#backlog.has(flight);
+    return this.#state !== "ended" && this.#backlog.has(flight);
   }
 
   /** The flight is over and its message was delivered. `isSlow`: the attempt took so long that the lane is a suspect. */
@@ -272,7 +271,6 @@ export class Lane {
   rewind(from: number): Message[] {
     const held = this.#backlog.drop();
     this.#backlog = EMPTY_BACKLOG;
-    this.#epoch++;
     this.#change("failed", undefined);
     this.#onTail = false;
     this.#readFrom = from;
@@ -296,7 +294,6 @@ export class Lane {
   /** The subscription ended: no attempt starts, and the outcomes of attempts in flight move nothing. */
   end(): void {
     this.#apply("end");
-    this.#epoch++;
   }
 
   // ── its position, and its record ───────────────────────────────────────────────────────────────────────────────────
