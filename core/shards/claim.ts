@@ -1,4 +1,4 @@
-// The claim of this process to one shard: taken, run, and let go of again, or lost (A3.2 to A3.4).
+// The claim of this process to one shard, which is taken, runs, and is released again or lost (A3.2 to A3.4).
 //
 //    taking ──► running ──► (abandoned) releasing ──► ended
 //       │          │
@@ -6,7 +6,7 @@
 import type { Ownership } from "./ownership.ts";
 import type { ReleaseTimeouts, Shard } from "./shard.ts";
 
-/** What a shard is taken for, and who is told. */
+/** What the taking of a shard is told, and whom it tells. */
 export interface Taking {
   /** Aborted when the shard is no longer wanted. */
   readonly signal: AbortSignal;

@@ -68,17 +68,20 @@ export class Claims {
     const over = signal === undefined ? timer.signal : AbortSignal.any([timer.signal, signal]);
     await Promise.race([this.#settled.promise, pause(timeoutMs, over)]);
     timer.abort();
-    // From now on a failure has nobody to tell but `onFatal`.
+    // From now on `onFatal` hears of a failure: nobody waits here.
     this.#isSettled = true;
   }
 
-  /** Releases all shards, then leaves the group (A3.3). Attempts have `deadlineMs` where no other process waits for the shards. Never rejects. */
+  /**
+   * Releases all shards, then leaves the group (A3.3). Attempts have `deadlineMs` to be answered where no other process waits for the
+   * shards. Never rejects.
+   */
   async stop(deadlineMs: number): Promise<void> {
     this.#isStopped = true;
     const claims = [...this.#claims.values()];
     const timeouts = this.#membership === undefined
       ? { answersMs: deadlineMs, batchMs: LAST_BATCH_MS }
-      // With all shards here nobody waits to take over: subscribers have as long to answer as with one process.
+      // With all shards here no process waits to take over: subscribers have as long to answer as with one process.
       : claims.length === this.#shardCount
       ? { ...WHEN_IT_MOVES, answersMs: deadlineMs }
       : WHEN_IT_MOVES;
@@ -135,7 +138,7 @@ export class Claims {
       return this.#isSettled ? this.#options.onFatal(error) : this.#settled.reject(error);
     }
     logger[isExpected ? "warn" : "error"](
-      "Shard {shard} is let go of, and taken again if it is still this process's: {error}",
+      "Shard {shard} is lost, and taken again if it is still this process's: {error}",
       { shard: number, error: isExpected ? error.message : error },
     );
     if (isExpected && error.code === "fenced") {

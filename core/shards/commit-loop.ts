@@ -35,7 +35,7 @@ export class CommitLoop {
     this.#options = options;
   }
 
-  /** No further step begins but the last. */
+  /** After this only the last step follows, by `commitLast`. */
   get isStopped(): boolean {
     return this.#isStopped;
   }
@@ -53,7 +53,7 @@ export class CommitLoop {
     this.#wake?.();
   }
 
-  /** No step begins any more; a commit under way goes on. */
+  /** Ends the loop before its next step; a commit under way goes on. */
   stop(): void {
     this.#isStopped = true;
     this.wake();
