@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { EMPTY_BACKLOG, type Flight, MOST_BEYOND } from "../../../../core/delivery/lane/backlog.ts";
 import type { Lane } from "../../../../core/delivery/lane/lane.ts";
-import { FAILED, laneOf, messageAt, REFUSED } from "../../../support/rigs/lanes.ts";
+import { FAILED, laneOf, messageAt, REFUSED, termsOf } from "../../../support/rigs/lanes.ts";
 
 type Step =
   | { readonly kind: "publish"; readonly gap: number }
@@ -254,5 +254,42 @@ describe("a lane", () => {
     lane.expire();
     lane.drop(12);
     assert.deepEqual(lane.record(20), { life: 1, position: 12 });
+  });
+
+  it("A4.3 no verb brings an ended lane back, and what was in flight moves nothing", () => {
+    const lane = laneOf();
+    lane.joinTail();
+    lane.receive(messageAt(0));
+    const flight = lane.depart(0)!;
+    lane.end();
+    assert.equal(lane.isCurrent(flight), false);
+    const verbs = [
+      () => lane.joinTail(),
+      () => lane.leaveTail(1),
+      () => lane.drop(1),
+      () => lane.renew(termsOf(lane)),
+      () => lane.resume(),
+      () => lane.rewind(0),
+      () => lane.park(),
+      () => lane.backOff(),
+      () => lane.endPause(Infinity),
+      () => lane.expire(),
+    ];
+    for (const verb of verbs) {
+      verb();
+      assert.equal(lane.state, "ended", String(verb));
+    }
+    assert.equal(lane.isOver, true);
+  });
+
+  it("A4.3 a flight from before a rewind moves nothing, though its message is sent again", () => {
+    const lane = laneOf();
+    lane.joinTail();
+    lane.receive(messageAt(0));
+    const before = lane.depart(0)!;
+    lane.rewind(0);
+    lane.receive(messageAt(0));
+    const again = lane.depart(0)!;
+    assert.deepEqual([before, again].map((flight) => lane.isCurrent(flight)), [false, true]);
   });
 });
