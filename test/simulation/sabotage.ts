@@ -47,7 +47,7 @@ export const SABOTAGES: readonly Sabotage[] = [
   }),
   sabotage("A3.1 no fencing", {
     fences: false,
-    firstSeed: 10,
+    firstSeed: 20,
     // A sleeper writes when it wakes, and a third core reads it.
     adjust: (plan) => ({
       ...plan,
