@@ -15,7 +15,7 @@ import { type Quiet, Reading } from "./reading/reading.ts";
 import { AttemptsInFlight } from "./sending/attempt.ts";
 import { Attempts } from "./sending/attempts.ts";
 import { createSignedHeaders, type SignatureAlgorithm } from "./sending/headers.ts";
-import { createCounts, type FailureSettings, type LaneOwner } from "./sending/lane-outcomes.ts";
+import { createCounts, type FailureSettings, type LaneOwner } from "./sending/apply-outcome.ts";
 import { Limits } from "./sending/limits.ts";
 import { ReplayAttempts } from "./sending/replay-attempts.ts";
 import { Pauses, TICK_MS } from "./sending/timers.ts";

@@ -2,7 +2,7 @@
 // and dead letters that are sent again.
 import { getLogger } from "@logtape/logtape";
 import pLimit from "p-limit";
-import { deniedUrl } from "../../shared/outbound/callback-url.ts";
+import { deniedUrl } from "../../shared/outbound/callback-query.ts";
 import type { Outbound } from "../../shared/outbound/outbound.ts";
 import { pause } from "../../shared/pause.ts";
 import { createChallenge, randomToken } from "../../shared/random.ts";
@@ -16,7 +16,7 @@ import { subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { ResultEvent } from "../state/events.ts";
 import type { Notice, PendingIntent } from "../state/records.ts";
-import type { Effects } from "../shards/effects.ts";
+import type { Effects } from "../shards/effects-port.ts";
 import type { Operations } from "../requests/operations.ts";
 import type { ReplayLetter } from "./replay-letter.ts";
 import type { TopicFetcher } from "./topic-fetcher.ts";

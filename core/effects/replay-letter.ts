@@ -1,11 +1,11 @@
 // Sends a dead letter again (WIRE §5): one letter of a replay at a time, beside the subscription's lane, whose order and position
 // stay as they are. While the lane pauses, the letter waits: nothing is forced on a callback that takes nothing.
 import { ACCEPTED_WITHIN_MS } from "../requests/accepted.ts";
-import type { OwedReplay, ReplayResult } from "../shards/effects.ts";
+import type { OwedReplay, ReplayResult } from "../shards/effects-port.ts";
 import { type Message, toMessage } from "../messages/message.ts";
 import { backoffMs, type RetryPolicy } from "../delivery/lane/outcome.ts";
 import { type Log, LogError } from "../log/log.ts";
-import type { KeptDeadLetter } from "../replica/dead-letters.ts";
+import type { KeptDeadLetter } from "../replica/dead-letter-rows.ts";
 import type { Replica } from "../replica/replica.ts";
 import { pause } from "../../shared/pause.ts";
 

@@ -5,7 +5,7 @@ import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Exchange, ServeOptions } from "../../shared/serve.ts";
 import { BodyTooLargeError } from "../../shared/request-body.ts";
-import type { ReadDeadLetters } from "../missed/dead-letters.ts";
+import type { ReadDeadLetters } from "../missed/dead-letter-page.ts";
 import type { Missed } from "../missed/missed.ts";
 import type { Door } from "./door.ts";
 import { parseCaller } from "../requests/caller.ts";

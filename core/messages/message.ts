@@ -1,5 +1,5 @@
 // A published message as lanes hold it: parsed once from its log record, and shared by reference.
-import { encodeCursor } from "./cursor.ts";
+import { encodeCursor } from "./cursor-text.ts";
 import type { LogRecord } from "../log/log.ts";
 
 /** Header names of a `messages` record. */

@@ -1,5 +1,5 @@
 // GET /messages: one page of what a subscriber missed (WIRE §5). Reading moves nothing.
-import { encodeCursor } from "../messages/cursor.ts";
+import { encodeCursor } from "../messages/cursor-text.ts";
 import type { Topic } from "../requests/topics.ts";
 import { encodeMissed, type ReadTopic } from "./topic-messages.ts";
 

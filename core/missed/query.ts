@@ -3,7 +3,14 @@ import type { Caller } from "../../shared/core-api.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { type Admit, type KnownSubscription, refuseEnded } from "../requests/admission.ts";
-import { AFTER, LAST_EVENT_ID, type NamedPosition, offsetOf, parsePosition, SINCE } from "../requests/position.ts";
+import {
+  AFTER,
+  LAST_EVENT_ID,
+  type NamedPosition,
+  offsetOf,
+  parsePosition,
+  SINCE,
+} from "../requests/named-position.ts";
 import { Refusal } from "../requests/refusal.ts";
 import type { StandingOf } from "../requests/standing.ts";
 import type { Topic, Topics } from "../requests/topics.ts";

@@ -5,7 +5,7 @@ import { pause } from "../../shared/pause.ts";
 import type { Batch } from "../log/log.ts";
 import type { Database, Statement } from "../sqlite/database.ts";
 import { blockInserts, sweepBlocks } from "./blocks.ts";
-import { deadLetterStatements, sweepDeadLetters } from "./dead-letters.ts";
+import { deadLetterStatements, sweepDeadLetters } from "./dead-letter-rows.ts";
 import { drizzle } from "./drizzle.ts";
 import { isFull } from "./replica-file.ts";
 import { origin, positions } from "./schema.ts";

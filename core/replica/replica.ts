@@ -4,7 +4,7 @@ import type { CursorRecord, SubscriptionRecord, TopicRecord } from "../state/rec
 import type { Log } from "../log/log.ts";
 import type { BlockStore } from "../messages/block.ts";
 import { StoredBlocks } from "./blocks.ts";
-import { type DeadLetterQuery, type KeptDeadLetter, readDeadLetters } from "./dead-letters.ts";
+import { type DeadLetterQuery, type KeptDeadLetter, readDeadLetters } from "./dead-letter-rows.ts";
 import { drizzle } from "./drizzle.ts";
 import { isPast, Progress } from "./progress.ts";
 import { openReplicaFile } from "./replica-file.ts";

@@ -1,7 +1,7 @@
 // A request sees what was accepted before it (A3.11): it waits until the replica, or the tail of `messages`, has come that far.
 import type { Log } from "../log/log.ts";
 import type { Tail } from "../messages/tail.ts";
-import type { KeptDeadLetter } from "../replica/dead-letters.ts";
+import type { KeptDeadLetter } from "../replica/dead-letter-rows.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StateStream } from "../replica/states.ts";
 import { notCaughtUp } from "./refusal.ts";

@@ -3,7 +3,7 @@ import type { AckOperation } from "../../shared/core-api.ts";
 import type { Log } from "../log/log.ts";
 import type { AckEvent } from "../state/events.ts";
 import type { KnownSubscription } from "./admission.ts";
-import { CURSOR, offsetOf, parseCursor } from "./position.ts";
+import { CURSOR, offsetOf, parseCursor } from "./named-position.ts";
 
 /**
  * The event of an ack; `time` is ms since 1970.

@@ -8,7 +8,7 @@ import { encodeEvent, type IntentEvent } from "../state/events.ts";
 import { isLive, MOST_PENDING } from "../state/fold-subscription.ts";
 import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
 import type { TopicRecord } from "../state/records.ts";
-import { HUB_START, offsetOf, parsePosition } from "./position.ts";
+import { HUB_START, offsetOf, parsePosition } from "./named-position.ts";
 import type { Quota, Quotas } from "./quotas.ts";
 import { Refusal } from "./refusal.ts";
 import type { Registration, Topic, Topics } from "./topics.ts";

@@ -1,6 +1,6 @@
 // publish: content gets into the log, once however often an edge sends it, and is acknowledged when it is durable (WIRE §1, A3.8,
 // A4.4).
-import { encodeCursor } from "../messages/cursor.ts";
+import { encodeCursor } from "../messages/cursor-text.ts";
 import type { RecentIds } from "../messages/recent-ids.ts";
 import type { ClientIdentity, ContentAnswer } from "../../shared/core-api.ts";
 import { MESSAGE_HEADERS } from "../messages/message.ts";

@@ -3,7 +3,7 @@ import type { ResumeOperation } from "../../shared/core-api.ts";
 import type { Log } from "../log/log.ts";
 import type { ResumeEvent } from "../state/events.ts";
 import type { KnownSubscription } from "./admission.ts";
-import { FROM, offsetOf, parsePosition } from "./position.ts";
+import { FROM, offsetOf, parsePosition } from "./named-position.ts";
 import { refuseTooMany, rememberedIds, requestHash } from "./remembered-requests.ts";
 
 /** A signed request can be replayed by anyone who saw it as long as its timestamp counts; it is remembered for twice that. */

@@ -1,7 +1,7 @@
 // GET /subscriptions: where a subscription stands (WIRE §5).
 import type { Caller, SubscriptionState, SubscriptionStatus } from "../../shared/core-api.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
-import { encodeCursor } from "../messages/cursor.ts";
+import { encodeCursor } from "../messages/cursor-text.ts";
 import type { Log } from "../log/log.ts";
 import type { Admit, KnownSubscription } from "./admission.ts";
 import type { StandingOf } from "./standing.ts";

@@ -6,7 +6,7 @@ import type { Log } from "../log/log.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Claims } from "./claims.ts";
-import type { Effects } from "./effects.ts";
+import type { Effects } from "./effects-port.ts";
 import type { Ownership } from "./ownership.ts";
 import type { ShardOptions } from "./shard.ts";
 import { reportGap, takeShard } from "./take.ts";

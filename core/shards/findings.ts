@@ -1,7 +1,7 @@
 // What a shard's owner finds out itself (A3.5). It is folded in the next step of the shard's loop, never by way of `events`.
 import type { ResultEvent } from "../state/events.ts";
 import type { Fetched, Notice } from "../state/records.ts";
-import type { ReplayResult } from "./effects.ts";
+import type { ReplayResult } from "./effects-port.ts";
 
 export type Finding =
   /** A callback answered 410. Everything before `stoodAt` was delivered, or answered 410. */

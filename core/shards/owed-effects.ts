@@ -2,7 +2,7 @@
 // it, once at a time, until a later fold says that it was done. All may happen twice.
 import { isReplayOwed } from "../state/fold-subscription.ts";
 import type { PendingIntent, SubscriptionRecord, TopicRecord } from "../state/records.ts";
-import type { Effects } from "./effects.ts";
+import type { Effects } from "./effects-port.ts";
 import type { Findings } from "./findings.ts";
 import { type FoldedState, TAKEOVER_MS } from "./folded-state.ts";
 import type { LaneBook } from "./lane-book.ts";

@@ -1,6 +1,6 @@
 // Which shards are here, and whether that is certain: what delivery, the block index and the answers to requests ask, while
 // shards come and go (A3.2 to A3.4).
-import type { LaneOwner } from "../delivery/sending/lane-outcomes.ts";
+import type { LaneOwner } from "../delivery/sending/apply-outcome.ts";
 import type { Log, Membership } from "../log/log.ts";
 import type { BlockToWrite } from "../messages/recent-blocks.ts";
 import type { Shard } from "./shard.ts";

@@ -17,7 +17,7 @@ import { foldFetched, foldTopic } from "../state/fold-topic.ts";
 import { subscriptionIdOf, topicIdOf } from "../state/ids.ts";
 import { encodeRecord, type Notice, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
 import type { BatchComposer } from "./batch-composer.ts";
-import type { ReplayResult } from "./effects.ts";
+import type { ReplayResult } from "./effects-port.ts";
 import type { Finding, Findings } from "./findings.ts";
 import type { FoldedState } from "./folded-state.ts";
 import type { LaneBook } from "./lane-book.ts";

@@ -11,7 +11,7 @@ import { type DeadLetter, encodeRecord } from "../state/records.ts";
 import { BatchComposer } from "./batch-composer.ts";
 import { CommitLoop } from "./commit-loop.ts";
 import { DueIndex } from "./due-index.ts";
-import type { Effects } from "./effects.ts";
+import type { Effects } from "./effects-port.ts";
 import { EventFolder } from "./event-folder.ts";
 import { Findings } from "./findings.ts";
 import { FoldedState } from "./folded-state.ts";

@@ -1,7 +1,7 @@
 // Verification of intent (§5.3): does the callback want this? The edge asks. If no edge brings a result (A3.6), the core asks,
 // with the same function.
 
-import { type AskedIntent, verificationUrl } from "./callback-url.ts";
+import { type AskedIntent, verificationUrl } from "./callback-query.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "./outbound.ts";
 import { createPing, type SignatureMethod } from "./verification-ping.ts";
 

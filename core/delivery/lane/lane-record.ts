@@ -3,7 +3,7 @@
 import type { Gap } from "../../log/log.ts";
 import type { CursorRecord } from "../../state/records.ts";
 import { encodeHealth, type Health } from "./health.ts";
-import type { LaneState } from "./lane-state.ts";
+import type { LaneState } from "./lane-transitions.ts";
 
 /** The most gaps that are kept of a lane. */
 export const MOST_GAPS = 256;

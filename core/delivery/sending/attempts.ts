@@ -5,7 +5,7 @@ import type { Lane } from "../lane/lane.ts";
 import type { Outcome } from "../lane/outcome.ts";
 import { Attempt, type AttemptOwner, type AttemptsInFlight } from "./attempt.ts";
 import type { SignedHeaders } from "./headers.ts";
-import { applyOutcome, type OutcomeContext, SLOW_MS } from "./lane-outcomes.ts";
+import { applyOutcome, type OutcomeContext, SLOW_MS } from "./apply-outcome.ts";
 import { Queue } from "./limits.ts";
 import { DeadlineList } from "./timers.ts";
 import type { Transport } from "./transport.ts";

@@ -7,7 +7,7 @@ import { failureOf, type Outcome, outcomeOf } from "../lane/outcome.ts";
 import type { AttemptsInFlight } from "./attempt.ts";
 import type { Attempts } from "./attempts.ts";
 import type { SignedHeaders } from "./headers.ts";
-import { endGone, type OutcomeContext } from "./lane-outcomes.ts";
+import { endGone, type OutcomeContext } from "./apply-outcome.ts";
 import type { Transport } from "./transport.ts";
 
 export interface ReplayAttemptsOptions {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { encodeCursor } from "../../../core/messages/cursor.ts";
+import { encodeCursor } from "../../../core/messages/cursor-text.ts";
 import { toMessage } from "../../../core/messages/message.ts";
 import type { LogRecord } from "../../../core/log/log.ts";
 import { TOPIC_ID } from "../../support/rigs/lanes.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { decodeCursor } from "../../../core/messages/cursor.ts";
+import { decodeCursor } from "../../../core/messages/cursor-text.ts";
 import { PAGE_BYTES, readPage } from "../../../core/missed/page.ts";
 import type { MissedMessages } from "../../../shared/core-api.ts";
 import { createTail } from "../../support/rigs/tail.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { encodeCursor } from "../../../core/messages/cursor.ts";
+import { encodeCursor } from "../../../core/messages/cursor-text.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 import { parseFrom, parseLimit } from "../../../core/missed/query.ts";
 

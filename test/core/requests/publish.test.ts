@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decodeCursor } from "../../../core/messages/cursor.ts";
+import { decodeCursor } from "../../../core/messages/cursor-text.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
 import { type ContentHead, frameContent } from "../../../shared/content-frame.ts";

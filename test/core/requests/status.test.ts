@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { decodeCursor, encodeCursor } from "../../../core/messages/cursor.ts";
+import { decodeCursor, encodeCursor } from "../../../core/messages/cursor-text.ts";
 import { encodeEvent } from "../../../core/state/events.ts";
 import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { CALLER_HEADER, CORE_PATHS, type SubscriptionStatus } from "../../../shared/core-api.ts";

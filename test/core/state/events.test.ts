@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { decodeEvent, encodeEvent, type HubEvent } from "../../../core/state/events.ts";
 import { foldSubscription } from "../../../core/state/fold-subscription.ts";
 import { targetOf } from "../../support/rigs/lanes.ts";
-import { deniedUrl, verificationUrl } from "../../../shared/outbound/callback-url.ts";
+import { deniedUrl, verificationUrl } from "../../../shared/outbound/callback-query.ts";
 
 const head = { id: "op-1", time: 1_700_000_000_000, topic: "https://example.com/feed" };
 const callback = "http://127.0.0.1/callback";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { deniedUrl, verificationUrl } from "../../../shared/outbound/callback-url.ts";
+import { deniedUrl, verificationUrl } from "../../../shared/outbound/callback-query.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../../../shared/outbound/outbound.ts";
 import { createChallenge } from "../../../shared/random.ts";
 import { verifyIntent } from "../../../shared/outbound/verification.ts";

@@ -1,5 +1,5 @@
 // What a subscriber reads from one delivery, whether it came over HTTP or in the simulation.
-import { decodeCursor } from "../../../core/messages/cursor.ts";
+import { decodeCursor } from "../../../core/messages/cursor-text.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 import { hubSignature, type Signed, webhookSignature } from "../signatures.ts";
 

@@ -7,7 +7,7 @@ import { type Engine, startEngine } from "../../../core/engine.ts";
 import { encodeEvent, type HubEvent, type ResultEvent } from "../../../core/state/events.ts";
 import type { Notice, PendingIntent, SubscriptionRecord, TopicRecord } from "../../../core/state/records.ts";
 import { decodeRecord } from "../../../core/state/records.ts";
-import type { Effects, OwedReplay, ReplayResult } from "../../../core/shards/effects.ts";
+import type { Effects, OwedReplay, ReplayResult } from "../../../core/shards/effects-port.ts";
 import { MESSAGE_HEADERS } from "../../../core/messages/message.ts";
 import { RecentIds } from "../../../core/messages/recent-ids.ts";
 import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";

@@ -1,5 +1,5 @@
 // A topic's messages and a tail that offers them, without a log; a test moves it by hand.
-import { encodeCursor } from "../../../core/messages/cursor.ts";
+import { encodeCursor } from "../../../core/messages/cursor-text.ts";
 import type { Message } from "../../../core/messages/message.ts";
 import type { Tail } from "../../../core/messages/tail.ts";
 import type { ReadTopic } from "../../../core/missed/topic-messages.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type LaneEvent, type LaneState, nextState } from "../../../../core/delivery/lane/lane-state.ts";
+import { type LaneEvent, type LaneState, nextState } from "../../../../core/delivery/lane/lane-transitions.ts";
 
 // Written out by hand from ARCHITECTURE §4 and WIRE §4, state by state, so that a slip in the code's own table shows.
 const EXPECTED: Record<LaneState, Record<LaneEvent, LaneState>> = {

@@ -1,12 +1,12 @@
 // GET /dead-letters: the messages that were given up for a subscription (WIRE §3, §5).
 import type { DeadLetters } from "../../shared/core-api.ts";
-import { CursorError, encodeCursor } from "../messages/cursor.ts";
+import { CursorError, encodeCursor } from "../messages/cursor-text.ts";
 import { type Admit, type KnownSubscription, refuseEnded } from "../requests/admission.ts";
 import { Refusal } from "../requests/refusal.ts";
 import { findDeadLetters } from "../requests/accepted.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
-import { AFTER, offsetAfter, parseCursor } from "../requests/position.ts";
+import { AFTER, offsetAfter, parseCursor } from "../requests/named-position.ts";
 import { type MissedQuery, parseLimit } from "./query.ts";
 
 export interface DeadLettersOptions {

@@ -2,7 +2,7 @@
 // `Last-Event-ID` (WIRE §5) are read here, and each refusal names its parameter.
 import { isIsoTime, parseIsoTime } from "../../shared/iso-time.ts";
 import type { Log } from "../log/log.ts";
-import { CursorError, decodeCursor } from "../messages/cursor.ts";
+import { CursorError, decodeCursor } from "../messages/cursor-text.ts";
 import { Refusal } from "./refusal.ts";
 import type { Topic } from "./topics.ts";
 

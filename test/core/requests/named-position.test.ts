@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { encodeCursor } from "../../../core/messages/cursor.ts";
+import { encodeCursor } from "../../../core/messages/cursor-text.ts";
 import {
   AFTER,
   CURSOR,
@@ -10,8 +10,8 @@ import {
   offsetOf,
   parsePosition,
   SINCE,
-} from "../../../core/requests/position.ts";
-import type { NamedPosition, PositionParameter } from "../../../core/requests/position.ts";
+} from "../../../core/requests/named-position.ts";
+import type { NamedPosition, PositionParameter } from "../../../core/requests/named-position.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 
 const NOW = Date.UTC(2026, 10, 21, 10, 30, 0);

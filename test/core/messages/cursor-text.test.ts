@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { CursorError, decodeCursor, encodeCursor } from "../../../core/messages/cursor.ts";
+import { CursorError, decodeCursor, encodeCursor } from "../../../core/messages/cursor-text.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 
 const TOPIC = topicIdOf("https://example.com/feed");
