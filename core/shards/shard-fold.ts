@@ -15,6 +15,7 @@ import {
 } from "../state/fold-subscription.ts";
 import { foldFetched, foldTopic } from "../state/fold-topic.ts";
 import { subscriptionIdOf, topicIdOf } from "../state/ids.ts";
+import { foldLease } from "../state/lease.ts";
 import { encodeRecord, type Notice, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
 import type { BatchComposer } from "./batch-composer.ts";
 import type { ReplayResult } from "./effects-port.ts";
@@ -226,10 +227,9 @@ export class ShardFold {
     state.forgetTopic(key);
     const record = state.subscriptions.get(key);
     if (record === undefined) return state.noteDates(key);
-    if (record.phase === "active" && record.expiresAt <= clock()) {
-      // §5.3.1: the lease is over. The position is kept for a renewal.
-      return this.#setSubscription(key, { ...record, phase: "expired", endedAt: record.expiresAt });
-    }
+    const after = foldLease(record, clock());
+    // The position is kept for a renewal.
+    if (after !== record) return this.#setSubscription(key, after);
     if (state.forgetSubscription(key)) return batch.put(...book.end(key));
     effects.subscription(key, record);
     state.noteDates(key);

@@ -1,6 +1,7 @@
 // The pure fold of a subscription (A3.6): intents wait until a result closes them, and only a verified intent changes the subscription.
 import { isSameClient } from "./ids.ts";
 import type { IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
+import { leaseEnd } from "./lease.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
 import type { PendingIntent, SubscriptionPhase, SubscriptionRecord } from "./records.ts";
 
@@ -155,7 +156,7 @@ function subscribed(
     callback,
     phase: "active" as const,
     verified: intent.offset,
-    expiresAt: challengedAt + (intent.leaseMs ?? 0),
+    expiresAt: leaseEnd(challengedAt, intent.leaseMs),
     concurrency,
     // §5.1: a renewal replaces the secret, or drops it.
     ...(intent.secret === undefined ? {} : { secret: intent.secret }),

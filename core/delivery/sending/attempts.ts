@@ -1,6 +1,7 @@
 // The attempts of all lanes: whose turn it is, as the limits allow, and what follows when an attempt is over. Each step is synchronous.
 import { TURN_MS } from "../../../shared/turn.ts";
 import { SecretError } from "../../keys/secrets.ts";
+import { isLeaseOver } from "../../state/lease.ts";
 import type { Lane } from "../lane/lane.ts";
 import type { Outcome } from "../lane/outcome.ts";
 import { Attempt, type AttemptOwner, type AttemptsInFlight } from "./attempt.ts";
@@ -140,7 +141,7 @@ export class Attempts implements AttemptOwner {
   #mayStart(lane: Lane): boolean {
     if (lane.isOver || !lane.hasRoom || this.#inFlight.isLeaving(lane.shard) || !lane.backlog.hasNext) return false;
     const now = this.clock();
-    if (now >= lane.expiresAt) {
+    if (isLeaseOver(lane, now)) {
       // §5.3.1: nothing is sent after the lease, even if the sweep has not come by yet.
       this.#outcomes.reading.expire(lane);
       this.#outcomes.owner.leaseOver(lane);

@@ -2,6 +2,7 @@
 // move it. Each takes one of the places that are kept for suspects, so that healthy lanes do not feel replays.
 import { SecretError } from "../../keys/secrets.ts";
 import type { Message } from "../../messages/message.ts";
+import { isLeaseOver } from "../../state/lease.ts";
 import type { Lane } from "../lane/lane.ts";
 import { failureOf, type Outcome, outcomeOf } from "../lane/outcome.ts";
 import type { AttemptsInFlight } from "./attempt.ts";
@@ -37,7 +38,7 @@ export class ReplayAttempts {
     const mayGo = !attempts.isStopped && !inFlight.isLeaving(lane.shard) && attempts.mayGo(lane);
     // A lane that fails or pauses would only fail once more.
     const isFailing = lane.health.failures > 0 || lane.health.notBefore > clock();
-    if (!mayGo || isFailing || clock() >= lane.expiresAt) return undefined;
+    if (!mayGo || isFailing || isLeaseOver(lane, clock())) return undefined;
     if (!limits.enterReplay(target.url.origin)) return undefined;
     const headers = headersOf(target, message, clock());
     inFlight.started(lane.shard);
