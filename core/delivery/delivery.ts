@@ -24,7 +24,7 @@ import type { Transport } from "./sending/transport.ts";
 export interface DeliverySettings extends FailureSettings {
   readonly userAgent: string;
   readonly signature: SignatureAlgorithm;
-  /** Bound of all that lanes hold, bytes. */
+  /** The most bytes that all lanes hold together. */
   readonly laneMemoryBytes: number;
 }
 
@@ -56,7 +56,7 @@ export class Delivery {
   readonly #replays: ReplayAttempts;
   #ticker: NodeJS.Timeout | undefined;
 
-  /** `from`: per partition of `messages`, the offset from which on the tail offers to lanes. */
+  /** `from`: per partition of `messages`, the first offset that the tail offers to lanes. */
   constructor(dependencies: DeliveryDependencies, owner: LaneOwner, from: readonly number[]) {
     const { settings, transport, signers, clock, random, isConfirmed = () => true } = dependencies;
     this.#dependencies = dependencies;

@@ -104,15 +104,15 @@ export class BlockIndex {
     }
     if (unknown.length > 0) {
       for (const one of await this.#options.store.keyed(partition, unknown)) {
-        // Another process may have written blocks that this one has not passed. They have these very messages, which do not repeat
-        // themselves.
+        // Another process may have written blocks that this one has not passed. Those blocks have these very messages, and a message is
+        // not its own repeat.
         if (one.offset < recent.next && one.offset > (found.get(one.id)?.offset ?? -1)) found.set(one.id, one);
       }
     }
     return found;
   }
 
-  /** Blocks of a partition that are not written yet, for its next writer, whose replica has read all that are (A3.2). */
+  /** Finished blocks that the store lacks. A partition's new writer asks for them, after its replica has read the written ones (A3.2). */
   unwritten(partition: number): BlockToWrite[] {
     return this.#recent[partition]!.unwritten;
   }

@@ -2,7 +2,7 @@
 // are written to the log, and found in the replica.
 
 export const BLOCK_OFFSETS = 1_000;
-/** A topic with more messages in a block is read with the whole block; otherwise each message is read by itself. */
+/** If a topic has more messages in a block, the whole block is read; otherwise each message is read by itself. */
 const MOST_PLACES = 16;
 
 const TOPIC_ID_LENGTH = 43;
@@ -94,7 +94,7 @@ interface BlockRecord {
   readonly time: number;
   /** Topic ids, with their offsets or null for many. */
   readonly topics: readonly (readonly [topicId: string, offsets: readonly number[] | null])[];
-  /** `topic` is an index in `topics`; `first`, of a repeat, is the offset in the log. */
+  /** `topic` is an index in `topics`; `first`, null unless it is a repeat, is an offset in the log. */
   readonly keyed: readonly (readonly [
     offset: number,
     topic: number,

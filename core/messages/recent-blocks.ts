@@ -19,9 +19,9 @@ export class RecentBlocks {
   readonly #options: RecentBlocksOptions;
   #next: number;
   #filling: Block;
-  /** Finished, and not in the store yet; oldest first. */
+  /** Finished blocks that are not in the store yet; oldest first. */
   readonly #waiting = new Map<number, Block>();
-  /** In the store before they were finished here, because another process's tail was quicker; with the block once it is finished. */
+  /** Blocks that the store had first, since another process's tail was quicker; the value is the block once it is finished here. */
   readonly #ahead = new Map<number, Block | undefined>();
   /** The keyed messages in memory, by id and in order. */
   readonly #byId = new Map<string, Keyed[]>();
@@ -70,7 +70,7 @@ export class RecentBlocks {
       this.#next = batch.next;
       this.#openBlock(batch.next);
     }
-    // Only now: what came later in the batch was looked up in memory.
+    // Blocks are forgotten only now: later messages of the batch were still looked up in them.
     for (const [number, block] of this.#ahead) {
       if (block === undefined) continue;
       this.#ahead.delete(number);
@@ -79,7 +79,7 @@ export class RecentBlocks {
     return repeats;
   }
 
-  /** The store has a block. Returns whether it waited for that. */
+  /** The store has a block. Returns whether the block waited for that. */
   stored(number: number): boolean {
     const block = this.#waiting.get(number);
     if (block === undefined) {
@@ -96,7 +96,7 @@ export class RecentBlocks {
     const { offset, time, key: topicId } = record;
     const all = this.#byId.get(id);
     const newest = all?.at(-1) ?? found.get(id);
-    // A4.4: less than this before it by the log's clock, itself a repeat or not.
+    // A4.4: the earlier message stands less than this before it by the log's clock, and may be a repeat itself.
     const isRepeat = newest !== undefined && time - newest.time < this.#options.rememberMs;
     const first = isRepeat ? newest.first ?? newest.offset : undefined;
     const keyed = { offset, topicId, id, time, sha256: record.headers[MESSAGE_HEADERS.sha256]!, first };

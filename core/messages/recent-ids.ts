@@ -3,11 +3,11 @@
 import type { Log, Position } from "../log/log.ts";
 import { type Message, toMessage } from "./message.ts";
 
-/** What is remembered at least. */
+/** Ids are remembered for at least this long. */
 const MEMORY_MS = 120_000;
 /** Ids are forgotten by generations. */
 const GENERATION_MS = 60_000;
-/** The memory's span, and the generation that is being filled. */
+/** As many as make the memory's span, and the one that is being filled. */
 const GENERATIONS = MEMORY_MS / GENERATION_MS + 1;
 /** More than a log has partitions: a position is kept as one number, offset · this + partition. */
 const MOST_PARTITIONS = 4_096;

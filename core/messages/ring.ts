@@ -11,7 +11,7 @@ const MOST_EMPTY = 1_024;
 interface PartitionRing {
   /** Every message from this offset to the tail is held. */
   from: number;
-  /** The first `head` places are empty: a dropped message is not referred to from here. */
+  /** The first `head` places are empty, so that dropped messages do not stay in memory. */
   messages: (Message | undefined)[];
   head: number;
   /** By topic, the offset of its newest message that is held. */
@@ -82,7 +82,7 @@ export class Ring {
       if (part.messages[middle]!.offset < offset) low = middle + 1;
       else high = middle;
     }
-    // All places from `low` on are taken.
+    // From `low` on no place is empty.
     return part.messages.slice(low) as Message[];
   }
 }

@@ -43,7 +43,7 @@ export class Tail {
   #follower: Follower | undefined;
   #closed = false;
 
-  /** `from`: per partition of `messages`, the offset from which on it offers. */
+  /** `from`: per partition of `messages`, the first offset that it offers. */
   constructor(dependencies: TailDependencies, listener: TailListener, from: readonly number[]) {
     this.#dependencies = dependencies;
     this.#listener = listener;
@@ -63,7 +63,7 @@ export class Tail {
     });
   }
 
-  /** Offers nothing more. Waits for an offset to be passed end with false. */
+  /** Offers nothing more. Calls of `passed` that still wait resolve with false. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#follower?.close();

@@ -39,11 +39,11 @@ const NO_OFFSETS: number[] = [];
 export type BacklogView = Pick<Backlog, "queued" | "inFlight" | "repeating" | "size" | "hasNext" | "beyond">;
 
 export class Backlog {
-  /** The first `#head` places are empty: a message that departed is not referred to from here. */
+  /** The first `#head` places are empty, so that departed messages do not stay in memory. */
   #queue: (Message | undefined)[] = NO_MESSAGES;
   #head = 0;
   #flights: Flight[] = NO_FLIGHTS;
-  /** In the order of the log. */
+  /** Messages that wait to be sent again, in the order of the log. */
   #repeats: Repeat[] = NO_REPEATS;
   /** Offsets that are done beyond the contiguous prefix. */
   #beyond: number[] = NO_OFFSETS;
@@ -80,7 +80,7 @@ export class Backlog {
     return first;
   }
 
-  /** Whether the message at this offset is done, in flight or waits to be sent again. The queue is not asked. */
+  /** Whether the message at this offset is done, in flight or waits to be sent again. Does not look into the queue. */
   knows(offset: number): boolean {
     const isIt = (one: Repeat) => one.message.offset === offset;
     return this.#beyond.includes(offset) || this.#flights.some(isIt) || this.#repeats.some(isIt);
@@ -98,7 +98,7 @@ export class Backlog {
   hasRoom(concurrency: number, unread: number): boolean {
     if (this.#flights.length >= concurrency) return false;
     if (this.#beyond.length + this.#flights.length < MOST_BEYOND) return true;
-    // Full beyond the prefix: only the message that the prefix waits for may go.
+    // No more offsets may be done beyond the prefix: only the message that the prefix waits for may go.
     const next = Math.min(this.#headOffset, this.#repeatOffset);
     return next < Infinity && next <= Math.min(unread, this.first);
   }
@@ -109,7 +109,7 @@ export class Backlog {
     // In the order of the log: a message may have failed before an earlier one was read again.
     if (this.#repeatOffset < this.#headOffset) {
       flight = this.#repeats[0]!;
-      this.#repeats = some(this.#repeats.slice(1), NO_REPEATS);
+      this.#repeats = sharedIfEmpty(this.#repeats.slice(1), NO_REPEATS);
     } else {
       const message = this.#queue[this.#head];
       if (message === undefined) return undefined;
@@ -143,12 +143,12 @@ export class Backlog {
     this.#land(flight);
     const prefixEnd = Math.min(unread, this.first);
     const { offset } = flight.message;
-    // A lane that reads the log may stand right before the message: it is done, but will be read again.
+    // A lane that reads the log may stand right before this message: the message is done, but will be read again.
     if (offset >= prefixEnd) {
       if (this.#beyond === NO_OFFSETS) this.#beyond = [offset];
       else this.#beyond.push(offset);
     } else if (this.#beyond.length > 0) {
-      this.#beyond = some(this.#beyond.filter((beyond) => beyond >= prefixEnd), NO_OFFSETS);
+      this.#beyond = sharedIfEmpty(this.#beyond.filter((beyond) => beyond >= prefixEnd), NO_OFFSETS);
     }
   }
 
@@ -171,11 +171,11 @@ export class Backlog {
     const isOver = ({ offset }: Message) => offset < next;
     const queued = this.#queuedMessages();
     const freed = [...this.#repeats.map(({ message }) => message), ...queued].filter(isOver);
-    this.#queue = some(queued.filter((message) => !isOver(message)), NO_MESSAGES);
+    this.#queue = sharedIfEmpty(queued.filter((message) => !isOver(message)), NO_MESSAGES);
     this.#head = 0;
-    this.#repeats = some(this.#repeats.filter(({ message }) => !isOver(message)), NO_REPEATS);
-    this.#flights = some(this.#flights.filter(({ message }) => !isOver(message)), NO_FLIGHTS);
-    this.#beyond = some(this.#beyond.filter((offset) => offset >= next), NO_OFFSETS);
+    this.#repeats = sharedIfEmpty(this.#repeats.filter(({ message }) => !isOver(message)), NO_REPEATS);
+    this.#flights = sharedIfEmpty(this.#flights.filter(({ message }) => !isOver(message)), NO_FLIGHTS);
+    this.#beyond = sharedIfEmpty(this.#beyond.filter((offset) => offset >= next), NO_OFFSETS);
     return freed;
   }
 
@@ -190,7 +190,7 @@ export class Backlog {
 
   /** Takes over the offsets that a record says are done. */
   restore(beyond: readonly number[]): void {
-    this.#beyond = some([...beyond], NO_OFFSETS);
+    this.#beyond = sharedIfEmpty([...beyond], NO_OFFSETS);
   }
 
   get #headOffset(): number {
@@ -201,7 +201,7 @@ export class Backlog {
   }
 
   #queuedMessages(): Message[] {
-    // The places from `#head` on are taken.
+    // From `#head` on no place is empty.
     return this.#queue.slice(this.#head) as Message[];
   }
 
@@ -219,6 +219,6 @@ export const EMPTY_BACKLOG = new Backlog();
 const NOTHING: Partial<Tried> = {};
 
 /** The list, or the shared empty one in its place. */
-function some<T>(list: T[], none: T[]): T[] {
+function sharedIfEmpty<T>(list: T[], none: T[]): T[] {
   return list.length === 0 ? none : list;
 }

@@ -75,7 +75,7 @@ export class Lane {
   get state(): LaneState {
     return this.#state;
   }
-  /** The next offset to read, unless the tail offers it. Offers before it are not for this lane. */
+  /** The next offset to read, unless the tail offers it. Messages before it are not for this lane. */
   get readFrom(): number {
     return this.#readFrom;
   }
@@ -194,7 +194,7 @@ export class Lane {
     return flight;
   }
 
-  /** Whether the outcome of a flight still counts: the lane was not ended or rewound, nor the message acknowledged, since (A4.3). */
+  /** Whether the outcome of a flight still counts: not after the lane was ended or rewound, or the message acknowledged (A4.3). */
   isCurrent(flight: Flight): boolean {
     return this.#state !== "ended" && this.#backlog.has(flight);
   }
@@ -277,7 +277,7 @@ export class Lane {
     return held;
   }
 
-  /** Everything before this offset is done. Returns the messages that were held; flights before it count no longer. */
+  /** Everything before this offset is done. Returns the messages that were held; flights before it no longer count. */
   advance(next: number): Message[] {
     const freed = this.#backlog.advance(next);
     this.#disown();

@@ -31,7 +31,7 @@ export function failureOf(reason: string): Failure {
   return { kind: "retry", reason, status: 0 };
 }
 
-/** Longer pauses are taken for this one. */
+/** A longer pause in `Retry-After` counts as this one. */
 const MOST_SECONDS = 1e9;
 
 /** The time that Retry-After asks for, by seconds or an HTTP date, in ms since 1970; undefined if it is neither. */

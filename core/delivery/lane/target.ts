@@ -1,5 +1,5 @@
-// Where a lane's requests go, and what of them never changes. It follows from the topic and the callback; it is made when the lane sends
-// and kept for a bounded number of lanes, so that a million quiet ones hold none of it.
+// A lane's target: where its requests go, and the part of them that never changes. Both follow from the topic and the callback. They
+// are made when the lane sends and kept for a bounded number of lanes, so that a million quiet lanes hold none of it.
 import { type HttpUrl, parseHttpUrl } from "../../../shared/http-url.ts";
 import type { Signer, Signing } from "../../keys/signers.ts";
 
@@ -23,7 +23,7 @@ export interface Recipient {
 export interface TargetOptions {
   readonly addresses: Addresses;
   readonly subscriptionId: string;
-  /** The subscription as it is now: asked when a request is made whose address is not kept. */
+  /** The subscription as it is now. Called when a request is made and its address is not kept. */
   readonly recipientOf: (subscriptionId: string) => Recipient;
 }
 
@@ -32,7 +32,7 @@ export function createTarget(options: TargetOptions): Target {
   return new LazyTarget(options);
 }
 
-/** One object a lane, which is its own signer too; it holds nothing that can be made again. */
+/** The target and the signer of one lane, in one object. It holds nothing that can be made again. */
 class LazyTarget implements Target, Signer {
   readonly subscriptionId: string;
   address: Address | undefined;
@@ -76,7 +76,7 @@ export interface Addressed {
   address: Address | undefined;
 }
 
-/** About 10 MB. */
+/** The most addresses that are kept, about 10 MB. */
 const MOST_KEPT = 32_768;
 
 export class Addresses {

@@ -29,7 +29,7 @@ export class CatchUp {
   readonly #options: CatchUpOptions;
   /** Lanes that have asked, in that order. */
   readonly #waiting = new Set<Lane>();
-  /** The waiting lanes, and the lanes that were read to and have not reached the tail. */
+  /** The waiting lanes, and lanes that were offered a chunk and have not reached the tail. */
   readonly #behind = new Set<Lane>();
   #running: Promise<void> | undefined;
   #closed = false;
@@ -38,7 +38,7 @@ export class CatchUp {
     this.#options = options;
   }
 
-  /** The lane asks for messages from its `readFrom` on; `arrived` follows. To ask twice is to ask once. */
+  /** The lane asks for messages from its `readFrom` on; `arrived` follows. To ask again meanwhile changes nothing. */
   want(lane: Lane): void {
     if (this.#closed) return;
     this.#waiting.add(lane);
@@ -59,7 +59,7 @@ export class CatchUp {
     this.#behind.delete(lane);
   }
 
-  /** Whether the lane has asked, and was not read to since. */
+  /** Whether the lane has asked, and was offered no chunk since. */
   isWaiting(lane: Lane): boolean {
     return this.#waiting.has(lane);
   }
@@ -127,7 +127,7 @@ export class CatchUp {
     // A copy: a lane that is fed and asks for more waits for the next chunk.
     const behind = [...this.#behind];
     for (const lane of behind) {
-      // A lane of a topic that was not asked for when the read began waits too.
+      // A lane waits, too, if this read did not ask for its topic.
       if (!this.#behind.has(lane) || lane.partition !== partition || !keys.has(lane.topicId)) continue;
       if (lane.readFrom < from || lane.readFrom > chunk.next) continue;
       if (!this.#waiting.has(lane) && (lane.readFrom === chunk.next || !this.#options.mayReceive(lane))) continue;

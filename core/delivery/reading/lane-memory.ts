@@ -4,7 +4,7 @@ import type { Lane } from "../lane/lane.ts";
 import { type Message, sizeOf } from "../../messages/message.ts";
 
 export interface LaneMemoryOptions {
-  /** Bound of all that lanes hold, bytes. */
+  /** The most bytes that all lanes hold together. */
   readonly most: number;
   /** The offset that the tail offers next in a partition. */
   readonly tailNext: (partition: number) => number;
@@ -37,7 +37,7 @@ export class LaneMemory {
   get #isFull(): boolean {
     return this.#bytes >= this.#options.most;
   }
-  /** A lane that wants memory has to wait. */
+  /** Whether a lane that wants memory has to wait. */
   get isShort(): boolean {
     return this.#starved.size > 0 || this.#isFull;
   }
@@ -54,10 +54,10 @@ export class LaneMemory {
       case "expired":
         return false;
       case "backingOff":
-        // It would only hold what it reads.
+        // A lane that backs off would only hold what it reads.
         return false;
       case "parked":
-        // It holds the one message that it is probed with.
+        // A parked lane holds only the message that it is probed with.
         return !lane.busy && lane.health.notBefore <= this.#options.clock();
       default:
         return lane.backlog.queued < MOST_QUEUED;

@@ -20,11 +20,14 @@ export interface ReadingOptions {
   readonly arrived: (lane: Lane) => void;
 }
 
-/** What is known of a stretch of the log that the tail's memory does not reach back to, when a shard's lanes join (A4.1). */
+/**
+ * Which topics have no message between a shard's watermarks and the tail. The shard's lanes join by it (A4.1), since the tail's memory
+ * may not reach back so far.
+ */
 export interface Quiet {
-  /** Per partition of `messages`: known up to this offset. */
+  /** Per partition of `messages`: the offset up to which this is known. */
   readonly until: readonly number[];
-  /** Whether a topic may have a message in a partition between the shard's watermark and there. */
+  /** Whether a topic may have a message in a partition from the shard's watermark up to that offset. */
   mayHave(partition: number, topicId: string): boolean;
 }
 
@@ -144,14 +147,14 @@ export class Reading {
 
   /** Reads on where the lane stopped, or lets it wait for memory. */
   resume(lane: Lane): void {
-    // It never left: only its pause is over, or it was renewed.
+    // The lane never left the tail: only its pause is over, or it was renewed.
     if (lane.onTail) return lane.joinTail();
     if (this.#catchUp.isWaiting(lane) || !this.#memory.mayRead(lane)) return;
     if (this.#memory.isShort) this.#memory.wait(lane);
     else this.#read(lane);
   }
 
-  /** Lets a lane read on that waited for memory; undefined if no lane waits, or there is no memory. */
+  /** Lets a lane that waited for memory read on, and returns it; undefined if no lane waits, or there is no memory. */
   feed(): Lane | undefined {
     const lane = this.#memory.next();
     if (lane !== undefined) this.#read(lane);

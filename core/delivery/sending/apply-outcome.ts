@@ -68,7 +68,7 @@ export function applyOutcome(context: OutcomeContext, attempt: Attempt, outcome:
   const { lane, flight } = attempt;
   const { memory } = context;
   if (!lane.isCurrent(flight)) {
-    // Begun before a resume or an end, or acknowledged meanwhile: the outcome moves nothing (A4.3).
+    // The lane was resumed or ended, or the message acknowledged, since the attempt began: its outcome moves nothing (A4.3).
     return memory.release(flight.message);
   }
   switch (outcome.kind) {

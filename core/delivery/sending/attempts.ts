@@ -94,7 +94,7 @@ export class Attempts implements AttemptOwner {
     }
     for (const lane of pauses.due(now)) if (lane.endPause(this.clock())) this.resume(lane);
     this.again(limits.wake());
-    // Behind the lanes that wait for memory already.
+    // These lanes wait behind those that wait for memory already.
     for (const lane of memory.reclaim()) this.goOn(lane);
     this.#feed();
     this.pump();
@@ -118,12 +118,12 @@ export class Attempts implements AttemptOwner {
     const { limits, owner, memory } = this.#outcomes;
     const now = this.clock();
     this.#slowing.remove(attempt);
-    // Before another lane takes the place.
+    // The origin's limit falls before another lane takes the place.
     if (outcome.kind === "retry" && outcome.notBefore !== undefined) limits.ease(origin);
     this.again(limits.leave(origin, attempt.isSuspect));
     applyOutcome(this.#outcomes, attempt, outcome, now);
     owner.moved(lane);
-    // After the lane has moved: a release that waits for the attempt writes where the lane stands.
+    // The lane has moved by now: a release that waits for this attempt writes where the lane stands.
     this.#inFlight.ended(lane.shard);
     memory.settle(lane);
     if (this.#stopped) return;
@@ -155,7 +155,7 @@ export class Attempts implements AttemptOwner {
     const begun = performance.now();
     // A3.4: while it is unknown whose the shards are, lanes stay in the queue; the next tick looks again.
     for (let looked = 1; this.#ready.size > 0 && !limits.full && this.#isConfirmed(); looked++) {
-      // The rest has its turn with the next answer or tick.
+      // The other lanes have their turn with the next answer or tick.
       if (looked % LOOKS_PER_CLOCK === 0 && performance.now() - begun > TURN_MS) return;
       const lane = this.#ready.shift()!;
       if (!this.#mayStart(lane)) lane.stopWaiting();
@@ -165,7 +165,7 @@ export class Attempts implements AttemptOwner {
         lane.stopWaiting();
         this.#attempt(lane);
       }
-      // Also a lane with nothing in hand: it may have let go of it while it waited.
+      // The lane may have nothing in hand: it may have let go of its messages while it waited.
       this.goOn(lane);
     }
   }

@@ -14,7 +14,7 @@ export const SUSPECTS_PER_ORIGIN = 64;
 interface Origin {
   inFlight: number;
   suspects: number;
-  /** Attempts that may be in flight to this origin: half after it asked for a pause, one more with each success. */
+  /** Attempts that may be in flight to this origin. It is halved when the origin asks for a pause, and one more with each success. */
   limit: number;
   readonly waiting: Queue<Lane>;
   readonly waitingSuspects: Queue<Lane>;
@@ -27,7 +27,7 @@ export class Limits {
   /** Suspects that wait for a place of their share. */
   readonly #waiting = new Queue<Lane>();
 
-  /** `origins`: where the origins are remembered that have attempts in flight or waiting, or are trusted with less; empty at first. */
+  /** `origins` keeps each origin that has attempts in flight, has lanes waiting, or has a lowered limit; empty at first. */
   constructor(origins = new Map<string, Origin>()) {
     this.#origins = origins;
   }

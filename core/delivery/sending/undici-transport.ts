@@ -43,11 +43,11 @@ class UndiciTransport implements Transport {
     try {
       const pool = this.#pools.of(origin);
       pool.dispatch({ method: "POST", path: target, headers: post.headers, body: post.body }, exchange);
-      // A request that undici cannot write (a header with a line break) fails within the call. undici (7.30) then takes the connection
-      // that was to carry it for busy for ever, so the pool is given up.
+      // A request that undici cannot write (a header with a line break) fails within the call. undici (7.30) then counts
+      // its connection as busy for ever, so the pool is given up.
       if (exchange.isSettled) this.#pools.discard(origin, pool);
     } catch (error) {
-      // undici cannot make a pool of this origin: the lane hears of it as of any failure.
+      // undici cannot make a pool of this origin: the attempt fails like any other.
       const failure = error instanceof Error ? error : new Error(String(error));
       queueMicrotask(() => exchange.onResponseError(undefined, failure));
     }
