@@ -11,7 +11,7 @@ export const STREAMS: readonly Stream[] = ["messages", "events", ...SHARD_STREAM
 /** Streams that keep the newest record of each key; a null value is a tombstone. */
 export const COMPACTED: readonly Stream[] = ["topics", "subscriptions", "cursors", "blocks"];
 
-/** A position in a stream. `offset` is that of the record which stands there, or will. */
+/** A position in a stream: the offset of the record that stands there, or will stand there. */
 export interface Position {
   readonly partition: number;
   readonly offset: number;
@@ -74,7 +74,7 @@ export interface Follower {
   close(): Promise<void>;
 }
 
-/** Where to begin following, per stream: the next offset wanted of each partition (index = partition). Empty if `add` says it. */
+/** Where to begin following, per stream: the next offset wanted of each partition, by its number. Empty if `add` names partitions later. */
 export type FollowFrom = Partial<Record<Stream, readonly number[]>>;
 
 /** Writes everything that one owner writes for one shard, one transaction after the other (A3.1). */

@@ -186,7 +186,7 @@ export class Appender {
       if (result !== undefined && code === CODE.NONE) queue.written(result);
       else if (TOO_LARGE.has(code)) queue.tooLarge(this.#clock());
       else if (SEQUENCE_LOST.has(code) || isPassingCode(code)) {
-        // Some of the passing ones mean "perhaps written": the batch stays as it is.
+        // Some passing errors mean "perhaps written": the batch stays as it is.
         if (SEQUENCE_LOST.has(code)) queue.producerLost(code);
         else queue.outcomeUnknown();
         if (!this.#giveUp(queue, new KafkaError(code, "the broker refused"))) again.push(queue);

@@ -16,7 +16,7 @@ export interface FollowedPartition {
 }
 
 export interface FollowerOptions {
-  /** Its own, and closed with it: a long fetch delays what comes after it on a connection. */
+  /** The follower's own, closed with it: a long fetch delays what comes after it on a connection. */
   readonly cluster: Cluster;
   readonly offsets: Offsets;
   readonly partitions: readonly FollowedPartition[];
@@ -28,7 +28,7 @@ export interface FollowerOptions {
 interface Followed extends FollowedPartition {
   readonly kafkaTopic: string;
   next: number;
-  /** It is in a fetch or in the handler, so no other loop may fetch it. */
+  /** The partition is in a fetch or in the handler, so no other loop may fetch it. */
   busy: boolean;
 }
 
@@ -37,7 +37,7 @@ const ANSWER_WITHIN_MS = 5_000;
 const PARTITION_BYTES = 1024 * 1024;
 const FETCH_BYTES = 4 * 1024 * 1024;
 const PAUSE_MS = 100;
-/** Before a handler that failed is given the same batch again, and before an error that lasts is looked at again. */
+/** The pause before a handler that failed gets the same batch again, and before a partition with a lasting error is tried again. */
 const LONG_PAUSE_MS = 1_000;
 
 const logger = getLogger(["tidings", "core", "log"]);
@@ -183,7 +183,7 @@ export class KafkaFollower implements Follower {
     return false;
   }
 
-  /** What retention removed is a gap. It never goes to the end in silence, as kafkajs would (A2.4). */
+  /** Records that retention removed are a gap. The follower never jumps to the end in silence, as kafkajs would (A2.4). */
   async #passGap(one: Followed): Promise<boolean> {
     const { offsets } = this.#options;
     const { kafkaTopic, partition, next } = one;

@@ -25,7 +25,7 @@ import { GroupSession } from "./session.ts";
 
 export interface GroupOptions {
   readonly groupId: string;
-  /** That of `events`: its partitions are the shards. */
+  /** The Kafka topic of `events`: its partitions are the shards. */
   readonly kafkaTopic: string;
   readonly shards: number;
   readonly member: Member;
@@ -105,7 +105,7 @@ export class GroupMembership implements Membership {
     if (passing) logger.debug("joining the group is tried again after: {reason}", { reason });
     else logger.error("Cannot join the group {groupId}: {reason}", { groupId, reason });
     if (isForbidden(error)) member.forbidden?.(new LogError("misconfigured", reason, { cause: error }));
-    // Its connection may wait for ever for an answer to a join that the broker has forgotten.
+    // The old connection may wait for ever for an answer to a join that the broker has forgotten.
     this.#joining.close();
     this.#joining = newCluster();
     await pause(passing ? PAUSE_MS : LONG_PAUSE_MS, this.#leaving.signal);
@@ -125,7 +125,7 @@ export class GroupMembership implements Membership {
     }
   }
 
-  /** Until this member has its shards. @throws {KafkaError} {NoAnswer} */
+  /** Joins until this member has its shards. @throws {KafkaError} {NoAnswer} */
   async #join(): Promise<void> {
     while (!await this.#joinOnce());
   }
@@ -175,7 +175,7 @@ export class GroupMembership implements Membership {
     return await Promise.race([answer, interrupted]);
   }
 
-  /** Others have its shards, or may have them at any time. Returns that it has none. */
+  /** Notes that others have this member's shards, or may have them at any time. Returns false: the member has no shards. */
   #putOut(): false {
     const wasMember = this.#session.isMember;
     this.#session.lose();

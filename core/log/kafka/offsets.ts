@@ -35,7 +35,8 @@ export class Offsets {
   }
 
   /**
-   * The offset of the first record at or after `time` (ms), −1 if there is none; or of `START`, or of `END`: the last stable offset.
+   * The offset of the first record at or after `time` (ms), −1 if there is none. `time` may also be `START`, or
+   * `END`: the last stable offset.
    * @throws {LogError} "unavailable" after 5 s, "closed"
    */
   at(kafkaTopic: string, partition: number, time: number): Promise<number> {
@@ -109,7 +110,7 @@ export class Offsets {
     if (failed.length > 0) await this.#askAgain(failed, reason || "its leader has moved");
   }
 
-  /** After a pause, when it is known who leads now. */
+  /** Asks again after a pause, when it is known who leads now. */
   async #askAgain(questions: readonly Question[], reason: string): Promise<void> {
     await pause(PAUSE_MS, this.#closing);
     await this.#cluster.refresh().catch((error: Error) => reason = error.message);

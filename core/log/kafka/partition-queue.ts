@@ -22,7 +22,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** What is sent, and sent again unchanged until its outcome is known. */
+/** A batch that is sent, and sent again unchanged until its outcome is known. */
 interface SentBatch {
   readonly entries: readonly Waiting[];
   readonly bytes: Buffer;
@@ -35,7 +35,7 @@ const logger = getLogger(["tidings", "core", "log"]);
 export class PartitionQueue {
   readonly kafkaTopic: string;
   readonly partition: number;
-  /** In a round of the appender, or pausing before the next one. */
+  /** The queue is in a round of the appender, or pauses before the next one. */
   busy = false;
   #waiting: Waiting[] = [];
   #producer: { readonly id: number; readonly epoch: number; sequence: number } | undefined;
@@ -120,7 +120,7 @@ export class PartitionQueue {
     this.#reject(entries.length, new LogError("unavailable", `Cannot append to ${this.kafkaTopic}: ${nameOf(code)}`));
   }
 
-  /** Rejects what has waited since `oldest` or longer, and a batch as a whole. Returns whether nothing is left to send. */
+  /** Rejects records that have waited since `oldest` or longer; a batch is rejected as a whole. Returns whether nothing is left to send. */
   giveUpSince(oldest: number, cause: Error): boolean {
     const entries = this.#batch?.entries ?? this.#waiting;
     if (entries.length > 0 && entries[0]!.since > oldest) return false;

@@ -24,7 +24,7 @@ export interface PlacedRecord {
 export interface TransactionalOptions {
   readonly cluster: Cluster;
   readonly transactionalId: string;
-  /** Asked in the tick in which the request is sent that fences the producer before (A3.4). */
+  /** Asked in the same tick as the request that fences the previous producer is sent (A3.4). */
   readonly mayOpen: () => boolean;
   readonly closing: AbortSignal;
   readonly clock: () => number;
@@ -37,7 +37,7 @@ const ACKS_WITHIN_MS = 4_000;
 const PATIENCE_MS = 5_000;
 
 /**
- * Takes the transactional id over: the producer before is fenced, its open transaction aborted.
+ * Takes the transactional id over: the previous producer is fenced, and its open transaction aborted.
  * @throws {KafkaError} {NoAnswer} {LogError} {OwnershipUncertain} if `mayOpen` says no: then no producer is fenced
  */
 export async function takeTransactionalId(options: TransactionalOptions): Promise<TransactionalProducer> {
@@ -48,7 +48,7 @@ export async function takeTransactionalId(options: TransactionalOptions): Promis
     const answer = await cluster.send(coordinator, {
       ...request,
       encode() {
-        // A3.4: in the same tick as the send. Before it there may have been a wait for a connection, or a sleep.
+        // A3.4: asked in the same tick as the send, since there may have been a wait for a connection, or a sleep.
         if (!mayOpen()) {
           throw new OwnershipUncertain(`Cannot take ${transactionalId}: others may have been given it meanwhile`);
         }

@@ -110,7 +110,7 @@ class KafkaShardWriter implements ShardWriter {
     }
   }
 
-  /** Writes, and repeats it until it is known that it was written. */
+  /** Writes the records, and repeats that until it is known that they were written. */
   async #write(records: readonly ShardRecord[], until = Infinity): Promise<Map<string, number>> {
     const { shard, kafkaTopicOf } = this.#options;
     const placed = records.map(({ stream, partition = shard, key, value, headers = {} }) => ({
@@ -139,7 +139,7 @@ class KafkaShardWriter implements ShardWriter {
     }
   }
 
-  /** Takes a new producer, unless another owner has the shard: that is checked before, not to fence it, and after, to be sure. */
+  /** Takes a new producer, unless another owner has the shard. It looks before, so as not to fence that owner, and again after. */
   async #retake(failure: unknown): Promise<void> {
     const until = performance.now() + MARK_WITHIN_MS;
     do {

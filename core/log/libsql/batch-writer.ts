@@ -36,7 +36,7 @@ export class BatchWriter {
   #lastTime: number;
   #queue: Write[] = [];
   #scheduled = false;
-  /** Ends with the commit or the exclusive task that runs now. */
+  /** Resolves when the commit or the exclusive task that runs now has ended. */
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
   #failure: Error | undefined;
@@ -174,7 +174,7 @@ export class BatchWriter {
   #fail(batch: readonly Write[], cause: unknown): void {
     const error = cause instanceof Error ? cause : new Error(String(cause));
     if (isCode(error, "SQLITE_FULL")) {
-      // Rolled back: nothing was written, and the next commit may find room again.
+      // The commit was rolled back: nothing was written, and the next commit may find room again.
       for (const write of batch) {
         write.reject(new LogError("full", "There is no room on the disk that holds the log", { cause: error }));
       }

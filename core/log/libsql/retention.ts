@@ -29,7 +29,7 @@ export interface RetentionOptions {
   readonly sweepMs?: number | undefined;
 }
 
-/** Deletes old records again and again. Returns how to end it. */
+/** Deletes old records again and again. Returns a function that ends this. */
 export function startRetention(options: RetentionOptions): () => void {
   const { writer, retentionMs, sweepMs = Math.min(600_000, Math.max(1_000, retentionMs / 8)) } = options;
   let sweeping = false;

@@ -14,9 +14,9 @@ import {
 } from "../protocol/cluster-requests.ts";
 
 export interface Cluster {
-  /** What was last learned; asks if nothing was learned yet. @throws {NoAnswer} if no broker answers */
+  /** The cluster as last learned; asks a broker if nothing was learned yet. @throws {NoAnswer} if no broker answers */
   known(): Promise<ClusterMetadata>;
-  /** Asks again; calls at the same time share one request. @throws {NoAnswer} if no broker answers */
+  /** Asks a broker again; calls at the same time share one request. @throws {NoAnswer} if no broker answers */
   refresh(): Promise<ClusterMetadata>;
   /** The node that leads a partition, as last learned. */
   leaderOf(kafkaTopic: string, partition: number): number | undefined;
@@ -24,7 +24,7 @@ export interface Cluster {
   coordinatorOf(kind: Coordinated, id: string): Promise<number>;
   /** @throws {NoAnswer} if the node is not known, is not reached, or does not answer in time */
   send<Answer>(node: number, request: KafkaRequest<Answer>, timeoutMs?: number): Promise<Answer>;
-  /** At once: requests on their way reject with NoAnswer. */
+  /** Closes at once: requests on their way reject with NoAnswer. */
   close(): void;
 }
 
@@ -115,7 +115,7 @@ class KafkaCluster implements Cluster {
     return await open.send(request, timeoutMs);
   }
 
-  /** The one that is open or being opened, else a new one. */
+  /** The connection that is open or being opened, else a new one. */
   #connection(host: string, port: number): Promise<Connection> {
     if (this.#closed) return Promise.reject(new NoAnswer("closed here"));
     const where = `${host}:${port}`;

@@ -24,7 +24,7 @@ interface Waiting {
 const KEEP_ALIVE_MS = 60_000;
 const DEMANDS = "it may demand TLS (TIDINGS_KAFKA_TLS_CA), a certificate (TIDINGS_KAFKA_TLS_CERT) or SASL " +
   "(TIDINGS_KAFKA_SASL_MECHANISM)";
-/** What is wrong with a certificate, or with what should be TLS and is not. */
+/** Error codes of a certificate that is wrong, or of a server that does not speak TLS. */
 const DISTRUST = /^(?:ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|CERT_|HOSTNAME)/;
 
 /** @throws {NoAnswer} if the broker cannot be reached in time @throws {NotAdmitted} if there is no TLS with it */
@@ -83,7 +83,7 @@ export class Exchange {
     }
   }
 
-  /** What waits for an answer rejects with an error of this kind. */
+  /** Ends the exchange: requests that wait for an answer reject with an error of this kind. */
   end(reason: string, Kind: typeof NoAnswer = NoAnswer): void {
     if (this.#ended !== undefined) return;
     this.#ended = reason;

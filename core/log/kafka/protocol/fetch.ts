@@ -22,7 +22,7 @@ export interface FetchResult {
   readonly bytes: Buffer;
 }
 
-/** Answered as soon as there is anything to read, at the latest after `maxWaitMs`. The first batch is whole, whatever its size. */
+/** The answer comes as soon as there is anything to read, at the latest after `maxWaitMs`. Its first batch is whole, whatever its size. */
 export function fetch(
   parts: readonly FetchPart[],
   { maxWaitMs, maxBytes }: { maxWaitMs: number; maxBytes: number },

@@ -3,7 +3,7 @@ import { NotAdmitted } from "./kafka-error.ts";
 import type { KafkaRequest } from "./request.ts";
 import { Writer } from "./wire.ts";
 
-/** What goes before a body of these parts. */
+/** The size and the header that go before a body of these parts. */
 export function frameHead(
   { apiKey, apiVersion }: KafkaRequest<unknown>,
   correlationId: number,
@@ -17,7 +17,7 @@ export function frameHead(
 
 // The largest answer is a fetch: it is bounded by what was asked for, or by one batch.
 const ANSWER_MAX_BYTES = 256 * 1024 * 1024;
-/** A TLS alert or handshake. No answer of ours is as long as these bytes would say. */
+/** The first bytes of a TLS alert or handshake. Read as a size, they are longer than any answer. */
 const TLS_RECORD = /^(?:15|16)03/;
 
 /**

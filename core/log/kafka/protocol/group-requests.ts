@@ -29,7 +29,7 @@ export interface Joined {
   readonly members: readonly JoiningMember[];
 }
 
-/** Answered when all members have joined, or the session of those that have not is over. */
+/** The answer comes when all members have joined, or when the sessions of the others are over. */
 export const joinGroup = (
   { groupId, memberId, kafkaTopic, held }: {
     readonly groupId: string;
@@ -89,7 +89,7 @@ export interface GenerationMember {
   readonly memberId: string;
 }
 
-/** Sent by the leader with the shards of every member, by the others with none. Answered when the leader's has arrived. */
+/** The leader sends it with the shards of every member, the others with none. The answer comes after the leader's request. */
 export const syncGroup = (
   { groupId, generation, memberId }: GenerationMember,
   kafkaTopic: string,

@@ -18,7 +18,7 @@ export interface ProduceResult {
   readonly time: number;
 }
 
-/** Answered when all in-sync replicas have the batches (acks=all). The broker waits `timeoutMs` for the replicas. */
+/** The answer comes when all in-sync replicas have the batches (acks=all). The broker waits `timeoutMs` for the replicas. */
 export function produce(
   parts: readonly ProducePart[],
   { transactionalId, timeoutMs }: { transactionalId: string | null; timeoutMs: number },

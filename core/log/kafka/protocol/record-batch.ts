@@ -19,7 +19,7 @@ export interface RecordBatch {
   readonly transactional: boolean;
   /** A marker that ends a transaction. Its records are Kafka's own. */
   readonly control: false | "commit" | "abort" | "other";
-  /** Decodes them when it is called, so a skipped batch costs only its header. */
+  /** Decodes the records when it is called, so a skipped batch costs only its header. */
   records(): LogRecord[];
 }
 

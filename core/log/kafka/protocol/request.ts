@@ -32,7 +32,7 @@ export function request<Answer>(
   };
 }
 
-/** As `request`, for answers that begin with a throttle time. It is not used, because brokers delay the connection themselves. */
+/** As `request`, for answers that begin with a throttle time. That time is not used, because brokers delay the connection themselves. */
 export function throttledRequest<Answer>(
   api: Api,
   write: (writer: Writer) => unknown,
