@@ -65,7 +65,7 @@ export class Progress {
     }
   }
 
-  /** Ends the waits that have come true. */
+  /** Ends the waits whose test now holds. */
   settle(): void {
     for (const wait of this.#waits) if (wait.test()) wait.done(true);
   }
@@ -90,7 +90,7 @@ export class Progress {
     return this.#until(() => (this.#folded.get(`${stream}/${shard}`) ?? 0) >= offset, timeoutMs);
   }
 
-  /** Resolves when the replica is near all that is in the streams now (A3.12). */
+  /** Resolves when the replica is near the ends that the streams have now (A3.12). */
   async nearEnd(): Promise<void> {
     const near = new Map<FollowedStream, number[]>();
     for (const stream of FOLLOWED) {
@@ -101,7 +101,7 @@ export class Progress {
     await this.#until(() => isPast(this.#next, near));
   }
 
-  /** Resolves when all that is now in a shard's streams of state, and the blocks that its owner writes, is read (A3.2). */
+  /** Resolves when the replica has read all that a shard's streams of state, and the blocks that its owner writes, have now (A3.2). */
   async caughtUp(shard: number): Promise<void> {
     const shards = this.#log.partitions("events");
     const reading = ([...STATES, "blocks"] as const).map(async (stream) => {

@@ -1,4 +1,4 @@
-// Opening the replica's file: it is used as it is if it may be, or thrown away and begun anew (A3.12).
+// Opens the replica's file. A file that may not be used is thrown away and begun anew (A3.12).
 import { rm } from "node:fs/promises";
 import { getLogger } from "@logtape/logtape";
 import { type Database, isCode, openDatabase } from "../sqlite/database.ts";

@@ -48,7 +48,7 @@ export interface Replica {
   deadLetters(query: Omit<DeadLetterQuery, "since">, timeoutMs: number): Promise<KeptDeadLetter[] | undefined>;
   /** The blocks of `messages` (A4.2, A4.4). */
   readonly blocks: BlockStore;
-  /** Calls back when the record of a subscription was written or removed. Returns how to end that. */
+  /** Calls back when the record of a subscription was written or removed. Returns a function that ends this. */
   watch(subscriptionId: string, changed: () => void): () => void;
   /** The watermark of a shard for a partition of `messages`; undefined if none was written yet. */
   watermark(shard: number, partition: number): number | undefined;
@@ -58,11 +58,11 @@ export interface Replica {
    * @returns false if it does not within `timeoutMs`
    */
   reached(stream: StateStream, shard: number, offset: number, timeoutMs: number): Promise<boolean>;
-  /** Resolves when the replica is near all that is in the streams now, so that its process may join the group (A3.12). */
+  /** Resolves when the replica is near the ends that the streams have now, so that its process may join the group (A3.12). */
   nearEnd(): Promise<void>;
   /**
-   * Resolves when everything is read that is now in a shard's streams of state and in the blocks that its owner writes: a new owner
-   * loads exactly what the last one wrote (A3.2).
+   * Resolves when the replica has read all that a shard's streams of state, and the blocks that its owner writes, have now: a new
+   * owner loads exactly what the last one wrote (A3.2).
    */
   caughtUp(shard: number): Promise<void>;
   /** Whether the last owner of a shard has released it, or there was none; waits at most `timeoutMs` for that (A3.2). */

@@ -25,7 +25,7 @@ const ROWS = 500;
 /** What a shard's owner loads. */
 export interface ShardState {
   readonly topics: ReadonlyMap<string, TopicRecord>;
-  /** The loader owns them: it keeps its changes in them. */
+  /** They belong to the caller, who keeps its changes in them. */
   readonly subscriptions: Subscriptions;
   readonly cursors: ReadonlyMap<string, CursorRecord>;
   readonly shard: { readonly topics?: ShardProgress; readonly cursors?: ShardProgress };

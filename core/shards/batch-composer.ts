@@ -12,7 +12,7 @@ export interface BatchComposerOptions {
   readonly checkpointMs: number;
 }
 
-/** How far the fold is, for the batch to say. */
+/** How far the fold has come: the batch says it. */
 interface FoldStanding {
   readonly events: number;
   readonly operations: RecentOperations;
@@ -27,7 +27,7 @@ interface FoldStanding {
 /** The watermarks of an idle shard are written this often, or after this many records (A4.3). */
 const IDLE_MS = 30_000;
 const IDLE_RECORDS = 10_000;
-/** Positions in one batch. A checkpoint with more of them is written in parts, so many in the time of one checkpoint. */
+/** Positions in one batch. A checkpoint with more positions goes in parts: so many of them in the time of one checkpoint. */
 const MOST_POSITIONS = 500;
 const PARTS = 5;
 
@@ -38,7 +38,7 @@ export class BatchComposer {
   /** Dead letters wait for the next batch with positions. */
   #letters: ShardRecord[] = [];
   #checkpointAt = 0;
-  /** Set when all lanes have joined it: until then a watermark would pass those that have not joined. */
+  /** The tail, once all lanes have joined it: before that a watermark would pass lanes that have not joined. */
   #tail: Tail | undefined;
 
   constructor(options: BatchComposerOptions) {
@@ -70,7 +70,7 @@ export class BatchComposer {
     return this.#tail !== undefined && this.#options.book.isDirty ? Math.max(0, this.untilCheckpoint(now)) : undefined;
   }
 
-  /** Composed in one synchronous step; empty if there is nothing to write. */
+  /** Composes the next batch in one synchronous step; empty if there is nothing to write. */
   compose({ events, operations, isMoved, isReleasing, begun }: FoldStanding): ShardRecord[] {
     const { book, state, checkpointMs } = this.#options;
     const records = [...this.#records.splice(0), ...state.drainChanges()];

@@ -19,7 +19,7 @@ interface Round {
   readonly left: Set<Lane>;
 }
 
-/** Most lanes that moved need no record: so many are looked at for one that does. */
+/** A part looks at this many lanes for each record that it may have: most lanes that moved need none. */
 const LOOKS_A_RECORD = 20;
 
 export class Checkpoint {
@@ -30,9 +30,9 @@ export class Checkpoint {
   /** Lanes that moved since the round began. */
   #moved = new Set<Lane>();
   #round: Round | undefined;
-  /** Lanes that are done up to the watermarks of the round; once the log has those, their records are removed. */
+  /** Lanes that are done up to the watermarks of the round. Once the log has these watermarks, their records are removed. */
   readonly #done = new Set<Lane>();
-  /** Lanes whose dead letters are in the next batch: their positions belong into it, whatever round it is in. */
+  /** Lanes whose dead letters are in the next batch: it must have their positions too, whether a round is under way or not. */
   readonly #urgent = new Set<Lane>();
 
   constructor({ cursors, watermarks }: CheckpointOptions) {
@@ -40,7 +40,7 @@ export class Checkpoint {
     for (const [id, record] of cursors) this.#written.set(id, JSON.stringify(record));
   }
 
-  /** As last composed for the log. */
+  /** The watermarks as last composed for the log. */
   get watermarks(): readonly number[] {
     return this.#watermarks;
   }
@@ -83,7 +83,7 @@ export class Checkpoint {
     return Math.max(this.#watermarks[partition] ?? 0, start);
   }
 
-  /** For a batch; nothing if the log has this record already. */
+  /** Returns the record for a batch; nothing if the log has it already. */
   put(id: string, record: CursorRecord): ShardRecord[] {
     const { beyond, ...rest } = record;
     const text = JSON.stringify(beyond?.length === 0 ? rest : record);
@@ -91,16 +91,16 @@ export class Checkpoint {
     this.#written.set(id, text);
     return [{ stream: "cursors", key: id, value: Buffer.from(text) }];
   }
-  /** For a batch; nothing if the log has no record. */
+  /** Returns the removal for a batch; nothing if the log has no record. */
   remove(id: string): ShardRecord[] {
     return this.#written.delete(id) ? [{ stream: "cursors", key: id, value: null }] : [];
   }
-  /** For a batch: where the lane stands, also if it is done. Without a record only a checkpoint's watermark can say that. */
+  /** Returns a record for a batch, also if the lane is done: without a record only a checkpoint's watermark says where it stands. */
   putPosition(lane: Lane): ShardRecord[] {
     const tailNext = this.#tail!.next(lane.partition);
     return this.put(lane.id, lane.record(tailNext) ?? { life: lane.life, position: lane.position(tailNext) });
   }
-  /** For a batch: the lane's record as the watermarks of the log demand it, or its removal. */
+  /** Returns, for a batch, the lane's record as the watermarks of the log demand it, or its removal. */
   update(lane: Lane): ShardRecord[] {
     const record = this.#demanded(lane, this.#watermarks);
     return record === undefined ? this.remove(lane.id) : this.put(lane.id, record);
@@ -124,15 +124,15 @@ export class Checkpoint {
   }
 
   /**
-   * In one synchronous step: the watermarks, and the record of every lane that is not done up to them. Where that would be more than
-   * about `most` records this composes a part of them, and the next call goes on. The watermarks move with the last part: until they
-   * pass a lane its record may be there already, and the record is removed only after they have passed it. `forgetIfOver` is asked
-   * about each lane that has its record.
+   * Composes, in one synchronous step, the watermarks and the record of every lane that is not done up to them. If these are more than
+   * about `most` records, it composes a part of them, and the next call goes on. The watermarks move with the last part. A lane may
+   * have a record before they pass it; the record is removed only after they have passed it. `forgetIfOver` is asked about each lane
+   * that has its record.
    */
   compose(most: number, forgetIfOver: (lane: Lane) => boolean): ShardRecord[] {
     if (this.#tail === undefined) return [];
     const records: ShardRecord[] = [];
-    // Without a bound everything is written, so also what moved since an unfinished round began.
+    // Without a bound everything is written, also lanes that moved since an unfinished round began.
     if (most === Infinity && this.isInRound) this.#goOn(most, records, forgetIfOver);
     this.#goOn(most, records, forgetIfOver);
     for (const lane of this.#urgent) {
@@ -165,7 +165,7 @@ export class Checkpoint {
   }
 
   #begin(tail: Pick<Tail, "next">): Round {
-    // Never back: at first the tail of all shards may be behind what this one has offered already.
+    // Watermarks never move back: at first the tail of all shards may be behind what this one has offered already.
     const watermarks = this.#watermarks.map((before, partition) => Math.max(before, tail.next(partition)));
     const left = this.#moved;
     this.#moved = new Set();
@@ -181,7 +181,7 @@ export class Checkpoint {
     if (!lane.onTail || lane.readFrom > watermarks[lane.partition]!) this.#moved.add(lane);
   }
 
-  /** What the log must say of a lane while these are the watermarks; undefined: nothing. */
+  /** The record that the log must have of a lane while these are the watermarks; undefined if none. */
   #demanded(lane: Lane, watermarks: readonly number[]): CursorRecord | undefined {
     const watermark = watermarks[lane.partition]!;
     // The watermarks do not speak for what the tail has offered since.

@@ -6,7 +6,7 @@
 import type { Ownership } from "./ownership.ts";
 import type { ReleaseTimeouts, Shard } from "./shard.ts";
 
-/** What the taking of a shard is told, and whom it tells. */
+/** What `take` is told while it takes a shard, and whom it tells. */
 export interface Taking {
   /** Aborted when the shard is no longer wanted. */
   readonly signal: AbortSignal;
@@ -24,7 +24,7 @@ export interface ClaimOptions {
   readonly onRunning: () => void;
 }
 
-/** A3.3, A3.2: the next owner waits no longer. */
+/** The timeouts of a shard that moves to another process: the next owner waits no longer (A3.2, A3.3). */
 export const WHEN_IT_MOVES: ReleaseTimeouts = { answersMs: 1_000, batchMs: 1_500 };
 
 export class Claim {
@@ -64,7 +64,7 @@ export class Claim {
     try {
       const lost = Promise.withResolvers<Error>();
       const taking = take(number, { signal, opened: (shard) => this.#opened(shard), onLost: lost.resolve });
-      // Lost while it is taken: what is awaited may never come.
+      // If the shard is lost while it is taken, `taking` may never settle.
       failure = await Promise.race([taking.then(() => undefined), lost.promise]);
       if (failure === undefined && !signal.aborted) failure = await this.#runUntil(lost.promise);
       unfollow(number);
@@ -74,7 +74,7 @@ export class Claim {
     } catch (error) {
       failure = error instanceof Error ? error : new Error(String(error));
     }
-    // Also where the shard was lost just before its events were to be followed.
+    // Again: `take` may have begun to follow the events of a shard after it was lost.
     unfollow(number);
     ownership.closed(number);
     return failure;

@@ -14,13 +14,13 @@ export interface ClaimsOptions extends Omit<ClaimOptions, "onRunning"> {
   /** Gets the group's name for this process. */
   readonly joinedAs: (id: string) => void;
   readonly random: () => number;
-  /** Gets what no other process can mend: a lost shard where there is no group, or a log with wrong settings. */
+  /** Gets an error that no other process can mend: a lost shard where there is no group, or a log with wrong settings. */
   readonly onFatal: (error: Error) => void;
 }
 
-/** For the one process of an embedded log. */
+/** How long the last batch may take where one process has the embedded log. */
 const LAST_BATCH_MS = 10_000;
-/** For closing what a release has not closed in its time. */
+/** Time for closing shards that were not released in theirs. */
 const GRACE_MS = 2_500;
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
@@ -45,14 +45,14 @@ export class Claims {
     const { log, ownership, predecessor, joinedAs } = this.#options;
     if (!log.supports.group) return this.#assigned(Array.from({ length: this.#shardCount }, (_, number) => number));
     const membership = this.#membership = log.join!({
-      // In order, so that the same shards are the same bytes: a member that comes with others starts a rebalance.
+      // Sorted, so that the same shards are the same bytes: a member that joins with other bytes starts a rebalance.
       held: () =>
         [...this.#claims.values()].filter(({ signal }) => !signal.aborted).map(({ number }) => number)
           .toSorted((a, b) => a - b),
       assigned: (shards) => this.#assigned(shards),
       predecessor,
       joinedAs,
-      // A process that runs waits for the permission to come back.
+      // This ends a start only: a process that runs waits until it is allowed again.
       forbidden: (error) => this.#settled.reject(error),
     });
     ownership.joined(membership);
@@ -143,7 +143,7 @@ export class Claims {
     );
     if (isExpected && error.code === "fenced") {
       this.counts.fenced++;
-      // The group may have put this process out without its knowing (A3.4).
+      // The group may have put this process out without telling it (A3.4).
       this.#membership.rejoin();
     }
     await pause(200 + this.#options.random() * 800, signal);

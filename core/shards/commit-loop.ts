@@ -1,5 +1,5 @@
-// The loop of a shard's owner: one step, one transaction, then what follows the commit; and again, or asleep until something wakes it
-// (A3.1, A3.10).
+// The loop of a shard's owner: one step, one transaction, then what follows the commit. The next step follows at once, or when
+// something wakes the loop (A3.1, A3.10).
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import { LogError, type ShardRecord, type ShardWriter } from "../log/log.ts";
@@ -113,7 +113,7 @@ export class CommitLoop {
           this.#isBroken = true;
           throw error;
         }
-        // Nothing was written: the same batch again, when there may be room.
+        // Nothing was written: the same batch is tried again, when there may be room.
         logger.error("The log has no room; shard {shard} waits", { shard: this.#options.shard });
         await pause(PAUSE_WHEN_FULL_MS);
       }

@@ -36,7 +36,7 @@ export class DueIndex {
     } else {
       for (let second = this.#swept + 1; second <= last; second++) result.push(...this.#remove(second));
     }
-    // Also backwards: a clock that was set back counts from where it is.
+    // It may move backwards: a clock that was set back counts from where it is.
     this.#swept = last;
     return result;
   }

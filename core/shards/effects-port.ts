@@ -1,16 +1,16 @@
-// What a shard's owner has done beyond the log after a commit (A3.10): the port. core/effects/ is behind it.
+// The port of a shard's effects: what reaches out after a commit (A3.10). The adapter is in core/effects/.
 import type { Outcome } from "../delivery/lane/outcome.ts";
 import type { Message } from "../messages/message.ts";
 import type { ResultEvent } from "../state/events.ts";
 import type { Fetched, Notice, PendingIntent, Replay, TopicRecord } from "../state/records.ts";
 
-/** Each effect may run twice. None reports back if the process is stopping: then it stays owed. */
+/** Each effect may run twice. An effect does not report back if the process is stopping: then it stays owed. */
 export interface Effects {
   /** Sends the denied notice, then calls `sent`. */
   notify(notice: Notice, sent: () => void): void;
   /** Verifies an intent of which no edge brought the result; `found` gets the result to fold. */
   verify(intent: PendingIntent, found: (result: ResultEvent) => void): void;
-  /** Fetches a topic that was pinged. `mayAct` is asked right before the fetched content is published (A3.4). */
+  /** Fetches a topic that was pinged. `mayAct` is asked right before each request, and before what came is published (A3.4). */
   fetch(
     topicId: string,
     topic: TopicRecord,

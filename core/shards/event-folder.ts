@@ -87,13 +87,13 @@ export class EventFolder {
   }
 
   #foldRecord({ offset, value }: LogRecord): void {
-    // Read a second time: what came of it may be forgotten already, and must not come back.
+    // The event was read a second time: what came of it may be forgotten already, and must not come back.
     if (offset < this.#events) return;
     let event: HubEvent;
     try {
       event = decodeEvent(value);
     } catch (error) {
-      // It never stops the loop (§6.6).
+      // Such an event never stops the loop (§6.6).
       this.#setAside++;
       logger.error("An event cannot be applied and is set aside: shard {shard} offset {offset}: {error}", {
         shard: this.#options.shard,

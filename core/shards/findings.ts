@@ -8,7 +8,7 @@ export type Finding =
   | { readonly kind: "gone"; readonly id: string; readonly life: number; readonly stoodAt: number }
   | { readonly kind: "noticeSent"; readonly id: string; readonly notice: Notice }
   | { readonly kind: "verified"; readonly id: string; readonly result: ResultEvent }
-  /** The pings of a topic up to this `events` offset are answered; undefined: by no new content. */
+  /** A topic's pings up to the `events` offset `ping` are answered. `fetched` is undefined if the fetch was given up. */
   | {
     readonly kind: "fetched";
     readonly topicId: string;

@@ -1,5 +1,5 @@
-// The lanes of one shard, from the subscriptions that call for them. What changes a lane's position returns the record that says so,
-// for the batch that says why.
+// The lanes of one shard, from the subscriptions that call for them. A method that changes a lane's position returns the record that
+// says so, for the batch that says why.
 import type { Delivery } from "../delivery/delivery.ts";
 import { Lane, type LaneTerms } from "../delivery/lane/lane.ts";
 import type { Outcome } from "../delivery/lane/outcome.ts";
@@ -152,7 +152,7 @@ export class LaneBook {
 
   // ── checkpoints ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** As last composed for the log. */
+  /** The watermarks as last composed for the log. */
   get watermarks(): readonly number[] {
     return this.#checkpoint.watermarks;
   }

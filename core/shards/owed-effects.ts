@@ -21,7 +21,7 @@ export interface OwedEffectsOptions {
 
 export class OwedEffects {
   readonly #options: OwedEffectsOptions;
-  /** What to do after the next commit, and what to do now that it is made. */
+  /** Effects that wait for the next commit, and effects whose commit is made. */
   #uncommitted: (() => void)[] = [];
   #committed: (() => void)[] = [];
   /** Ids of subscriptions and topics whose effects are under way, or wait for the commit. */

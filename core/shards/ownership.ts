@@ -1,11 +1,11 @@
-// Which shards are here, and whether that is certain: what delivery, the block index and the answers to requests ask, while
-// shards come and go (A3.2 to A3.4).
+// Knows which shards are here, and whether that is certain. Delivery, the block index and the answers to requests ask it, while shards
+// come and go (A3.2 to A3.4).
 import type { LaneOwner } from "../delivery/sending/apply-outcome.ts";
 import type { Log, Membership } from "../log/log.ts";
 import type { BlockToWrite } from "../messages/recent-blocks.ts";
 import type { Shard } from "./shard.ts";
 
-/** A3.4: of the 10 s of a session; the rest is for the attempts under way. */
+/** A confirmation counts for this long of a session's 10 s (A3.4); the rest is for the attempts under way. */
 const CONFIRMED_WITHIN_MS = 8_000;
 
 export interface OwnershipOptions {

@@ -57,7 +57,7 @@ export class Resealing {
       try {
         findings.add({ kind: "resealed", id, before, after: await secrets.reseal(before, id) });
       } catch (error) {
-        // The lane counts it and says so when it opens the secret.
+        // `secrets` has counted and logged that the secret cannot be opened.
         if (!(error instanceof SecretError)) throw error;
       }
     }

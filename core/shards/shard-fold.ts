@@ -47,14 +47,14 @@ export class ShardFold {
   readonly #opening = new Set<string>();
   /** Topics and subscriptions whose time may have come: after a long absence there may be many, and they end in slices. */
   #due: string[] = [];
-  /** Those of them whose lanes found the lease to be over. */
+  /** Subscriptions in `#due` because their lanes found the lease to be over. */
   readonly #overdue = new Set<string>();
 
   constructor(options: ShardFoldOptions) {
     this.#options = options;
   }
 
-  /** Lets lanes run. Those of the subscriptions that are here join the tail as a group, in turns; effects that are owed are noted. */
+  /** Lets lanes run: the lanes of all subscriptions join the tail as a group, in turns. Notes the effects that are owed. */
   async attach(delivery: Delivery, quiet: Quiet | undefined): Promise<void> {
     const { state, book, effects, isOver } = this.#options;
     this.#isAttached = true;
@@ -64,7 +64,7 @@ export class ShardFold {
     const ids = [...state.subscriptions.keys()];
     for (const id of ids) {
       const record = state.subscriptions.get(id);
-      // One that began meanwhile opens when it is committed, as always.
+      // A subscription that began meanwhile opens when it is committed, as always.
       if (record === undefined || this.#opening.has(id)) continue;
       if (record.phase === "active" && book.lane(id) === undefined) book.open(id, record, quiet);
       effects.subscription(id, record);
@@ -202,7 +202,7 @@ export class ShardFold {
 
   /** A lane that was about to send found its lease over. */
   leaseOver({ id }: Lane): void {
-    // Said at every message until it is folded, which may take long (a full disk).
+    // The lane says so at every message until this is folded, which may take long (a full disk).
     if (this.#overdue.has(id)) return;
     this.#overdue.add(id);
     this.#due.push(id);
@@ -216,7 +216,7 @@ export class ShardFold {
   get hasDue(): boolean {
     return this.#due.length > 0;
   }
-  /** Examines a slice of them. */
+  /** Examines a slice of these topics and subscriptions. */
   foldDue(): void {
     for (const key of this.#due.splice(0, MOST_ENDED)) this.#foldDue(key);
   }
@@ -256,7 +256,7 @@ export class ShardFold {
         if (before?.verified !== record.verified) book.renew(lane, record);
         return;
       }
-      // Only for a life that begins here: one that goes on has its record, or is done up to the watermark (A4.3).
+      // Only a life that begins needs its record: a life that goes on has one, or is done up to the watermark (A4.3).
       if (before?.life !== record.life) batch.put(...book.begin(id, record.life, record.start));
       if (this.#isAttached) this.#openAfterCommit(id);
     } else if (record.phase === "expired") batch.put(...book.expire(id));

@@ -1,5 +1,6 @@
-// One shard's owner: folds its events, keeps its lanes' positions, and writes both in one transaction after the other (A3.1). Everything
-// is decided in synchronous steps; effects follow the commit (A3.10). Here its parts are put together, and its life is decided.
+// One shard's owner: it folds the shard's events, keeps the positions of its lanes, and writes both, one transaction after the other
+// (A3.1). Everything is decided in synchronous steps; effects follow the commit (A3.10). This file puts the parts together, and decides
+// when the shard begins and ends.
 import { getLogger } from "@logtape/logtape";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Addresses } from "../delivery/lane/target.ts";
@@ -46,9 +47,9 @@ export interface ShardOptions {
 
 /** How long the parts of a release may take, ms. */
 export interface ReleaseTimeouts {
-  /** Of attempts under way, to be answered. */
+  /** For the attempts under way to be answered. */
   readonly answersMs: number;
-  /** Of the last batch, to be durable. */
+  /** For the last batch to be durable. */
   readonly batchMs: number;
 }
 
@@ -203,7 +204,7 @@ export class Shard {
   moved(lane: Lane): void {
     const isFirst = !this.book.isDirty;
     this.book.moved(lane);
-    // The loop sets its alarm by whether there is anything to checkpoint.
+    // The loop sleeps until woken if there is nothing to checkpoint.
     if (isFirst) this.#loop.wake();
   }
 
@@ -223,7 +224,7 @@ export class Shard {
     this.#loop.wake();
   }
 
-  /** Writes a record of another's making with the next batch. */
+  /** Writes a record that is not of this fold (a block) with the next batch. */
   put(record: ShardRecord): void {
     this.#batch.put(record);
     this.#loop.wake();

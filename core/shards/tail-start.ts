@@ -28,7 +28,7 @@ export async function findTailStart({ log, replica, signal }: TailStartOptions):
     Array.from({ length: log.partitions("messages") }, async (_, partition) => {
       const end = await log.end("messages", partition);
       const behind = Math.min(end, ...shards.map((shard) => replica.watermark(shard, partition) ?? end));
-      // Without an index by key, the lanes of a shard that was abandoned long ago find in the blocks what they lack.
+      // Without an index by key, lanes that are further behind find in the blocks where their topics have messages.
       return log.supports.keyIndex ? behind : Math.max(behind, end - MOST_BEHIND);
     }),
   );

@@ -63,7 +63,7 @@ export interface RevokeEvent extends EventHead {
   readonly callback: string;
   readonly reason: string;
 }
-/** A pull consumer's commit (WIRE §5): everything before `next` is done. Backwards changes nothing. */
+/** A pull consumer's commit (WIRE §5): everything before `next` is done. An ack backwards changes nothing. */
 export interface AckEvent extends EventHead {
   readonly type: "ack";
   readonly topic: string;

@@ -26,7 +26,7 @@ export function foldSubscription(
     case "revoke": {
       if (record === undefined) return undefined;
       const { topic, callback } = record;
-      // Remembered also if there is nothing to end: a second copy must not end a life that begins between the two.
+      // The operation is remembered even if there is nothing to end: a second copy must not end a life that begins between the two.
       const operations = withOperation(record.operations, event.id, event.time);
       if (!isLive(record.phase)) return { ...record, version: offset, operations };
       const notice = { topic, callback, reason: event.reason };
@@ -127,9 +127,9 @@ function verified(
 }
 
 /**
- * Where a life begins if `hub.start` does not say: at the end of the log that its intent carries, or that the oldest subscribe carries
- * that the intent cancels. The subscriber may have said yes to that subscribe and counts on everything since (WIRE §2), though another
- * edge's result came first.
+ * Where a life begins if `hub.start` does not say: at the log's end that its intent carries. If the intent cancels older subscribes,
+ * the life begins at the end that the oldest of them carries. The subscriber may have said yes to that one and counts on everything since
+ * (WIRE §2), though another edge's result came first.
  */
 function beginOf(intent: PendingIntent, pending: readonly PendingIntent[]): number {
   const older = pending.filter(({ offset }) => offset < intent.offset);
@@ -137,7 +137,7 @@ function beginOf(intent: PendingIntent, pending: readonly PendingIntent[]): numb
   return Math.min(intent.end, ...older.slice(ended + 1).map(({ end }) => end));
 }
 
-/** Folds the result of the owner's own verification: as an edge's, but it has no offset in `events` (A3.5). */
+/** Folds the result of the owner's own verification, as that of an edge; but it has no offset in `events` (A3.5). */
 export function foldOwnResult(record: SubscriptionRecord, event: ResultEvent): SubscriptionRecord {
   return foldResult(record, event, record.version);
 }

@@ -21,7 +21,7 @@ export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, of
         : { ...record, version: offset, operations };
     case "deregister": {
       if (record === undefined) return undefined;
-      // Remembered also if nothing changes: a second copy must not end a topic that is registered between the two.
+      // The operation is remembered even if nothing changes: a second copy must not end a topic that is registered between the two.
       if (record.endedAt !== undefined) return { ...record, version: offset, operations };
       const { topic, start } = record;
       return { topic, start, version: offset, endedAt: event.time, operations };

@@ -109,7 +109,7 @@ type Packed = [
   verified: number,
   expiresAt: number,
   concurrency: number,
-  /** In an array if it is shortened. */
+  /** A shortened secret is in an array. */
   secret?: string | [short: string] | null,
   client?: NonNullable<SubscriptionRecord["client"]> | null,
   endedAt?: number | null,
