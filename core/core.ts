@@ -1,5 +1,5 @@
-// The core put together over an open log: the engine that moves messages, what it does beyond the log, and what answers requests.
-// The process around it is main.ts.
+// Puts the core together over an open log: the engine that moves messages, the effects that follow its commits, and the HTTP app that
+// answers requests. main.ts is the process around it.
 import { join } from "node:path";
 import { getLogger } from "@logtape/logtape";
 import type { CoreKey, EdgePublicKey } from "../shared/jwks.ts";
@@ -40,7 +40,7 @@ import type { Log } from "./log/log.ts";
 
 export interface CoreOptions {
   readonly settings: Settings;
-  /** The first one seals, all open. */
+  /** The first key seals secrets; every key opens them. */
   readonly keys: readonly CoreKey[];
   /** The edges that may open a session. */
   readonly edges: readonly EdgePublicKey[];
@@ -123,7 +123,7 @@ function createCountedQuotas({ replica, settings, metrics }: Parts): Quotas {
   });
 }
 
-/** What the engine has done beyond the log after a commit (A3.10). */
+/** The effects that the engine starts after a commit (A3.10). */
 function createEffectsOf(parts: Parts, operations: Operations): Effects {
   const { settings, log, replica, outbound, secrets, clock, random, stopping: signal } = parts;
   return createEffects({
@@ -190,7 +190,7 @@ async function startEngineOf(parts: Parts, effects: Effects): Promise<Engine> {
   });
 }
 
-/** What answers edges and operators. */
+/** The HTTP app for edges and operators. */
 function createFace(
   parts: Parts,
   { ownership, delivery: { tail }, blocks: index }: Engine,

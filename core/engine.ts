@@ -26,7 +26,7 @@ export interface Engine {
 }
 
 /**
- * Starts the engine; resolves when the lanes of its first shards run; where a group may hold them up, after 15 s at most. Rejects if
+ * Starts the engine. Resolves when the lanes of its first shards run, or after 15 s where a group may hold them up. Rejects if
  * `signal` aborts before the process has joined the group.
  */
 export async function startEngine(options: EngineOptions): Promise<Engine> {

@@ -24,7 +24,7 @@ import type { Log } from "./log/log.ts";
 import { bePatient } from "./log/patient.ts";
 import { countAppends } from "./observe.ts";
 
-/** Both together are less than the 15 s that a tier has to stop. */
+/** The two deadlines together are less than the 15 s that a tier has to stop. */
 const REQUESTS_DEADLINE_MS = 3_000;
 const DELIVERIES_DEADLINE_MS = 10_000;
 

@@ -115,7 +115,7 @@ function fetchedOf({ body, headers }: Answer, contentType: string): Fetched {
 function extraHeaders({ body, headers, url }: Answer, contentType: string, hubUrl: string, topic: string) {
   const advertised = advertisedLinks({ link: utf8(headers["link"]), contentType, body, base: url });
   const link = linkHeader(advertised, hubUrl, topic);
-  // The outbound client has decoded the encodings that it knows; only of an unknown one is the header still here.
+  // The outbound client has decoded the encodings that it knows. If the header is still here, the encoding is unknown.
   const encoding = headers["content-encoding"];
   return {
     ...(link === undefined ? {} : { link }),

@@ -40,7 +40,7 @@ export function createTopicFetcher(options: TopicFetchOptions): TopicFetcher {
     const { topicId, topic: { topic } } = job;
     try {
       for (let tries = 0;; tries++) {
-        // From before the try: a ping that comes while it is under way ends the pause after it, too.
+        // Made before the try: a ping that comes during the try also ends the pause after it.
         const hurry = new AbortController();
         hurrying.set(topicId, hurry);
         const result = await limited(topic, () => fetchTopic(job));

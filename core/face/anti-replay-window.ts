@@ -1,5 +1,5 @@
-// Which numbers of a session's requests were used: of the newest ones exactly, all older ones count as used. It is IPsec's
-// anti-replay window (RFC 4303 §3.4.3): its memory does not grow with the session's age.
+// Notes which numbers of a session's requests were used. It knows the newest numbers exactly; all older ones count as used. It is
+// IPsec's anti-replay window (RFC 4303 §3.4.3): its memory does not grow with the session's age.
 
 const BITS = 65_536;
 

@@ -36,7 +36,7 @@ export interface Missed {
   close(): void;
 }
 
-/** Of all pages, and parts of streams, that their readers have not taken yet. */
+/** The most bytes of all pages, and parts of streams, that their readers have not taken yet. */
 const MEMORY_BYTES = 128 * 1024 * 1024;
 const ROOM_WITHIN_MS = 2_000;
 const UNSTORED = { "cache-control": "no-store" };

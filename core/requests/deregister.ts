@@ -35,7 +35,8 @@ export function createDeregister({ log, replica, topics, clock }: DeregisterOpti
     const shards = Array.from({ length: log.partitions("events") }, (_, shard) => shard);
     const places = await Promise.all(shards.map((shard) => log.append("events", { key: topic.id, value }, shard)));
     topics.forget(topic);
-    // The next question about the topic, or publish to it, finds that it has ended. After the wait it is just as durable.
+    // After this wait the next question about the topic, or publish to it, finds that it has ended. A wait that fails changes nothing:
+    // the deregister is durable.
     const shard = log.partitionOf("events", topic.id);
     await replica.reached("topics", shard, places[shard]!.offset + 1, ACCEPTED_WITHIN_MS);
   };

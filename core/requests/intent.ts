@@ -41,7 +41,7 @@ export function createIntent(options: IntentOptions): Intent {
 
   /** What the topic means for a subscribe: the offset of its `hub.start`, and why it is denied. */
   async function onTopic(topic: Topic, { topic: name, start }: IntentOperation) {
-    // Read only where it matters: to deny under `required`, and to know how far back a start may reach.
+    // The topic is read only where it matters: to deny under `required`, and to know how far back a start may reach.
     if (registration !== "required" && start === undefined) return { start: undefined, denied: undefined };
     // An older record of a topic that began anew a moment ago would hand out messages of its life before.
     const record = await (start === undefined ? topics.find(topic) : topics.latest(topic));

@@ -1,5 +1,5 @@
-// What moves a position from outside, or sends dead letters again (WIRE §5): each becomes an event, and the answer is the status
-// after its fold. Each verb has its own file.
+// Requests from outside that move a position or send dead letters again (WIRE §5). Each becomes an event, and its answer is the status
+// after the fold. Each verb has its own file.
 import type { MoveOperation, SubscriptionStatus } from "../../shared/core-api.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";

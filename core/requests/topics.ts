@@ -42,7 +42,7 @@ export class Topics {
   readonly #options: TopicsOptions;
   /** By name, so that a busy topic is hashed once. */
   readonly #topics = new Map<string, Topic>();
-  /** When a topic existed last, by its id. */
+  /** When a topic was last known to exist, by its id. */
   readonly #existedAt = new Map<string, number>();
   readonly #making = new Map<string, Promise<void>>();
 
@@ -64,13 +64,13 @@ export class Topics {
     return await this.live(topic) ?? await this.latest(topic);
   }
 
-  /** The same after all that any core accepted before the call: for answers that a record a moment old would get wrong. */
+  /** As `find`, but always after what any core accepted before the call: for answers that a record a moment old would get wrong. */
   async latest(topic: Topic): Promise<TopicRecord | undefined> {
     await waitForAccepted(this.#options, "topics", this.#options.log.partitionOf("events", topic.id));
     return await this.live(topic);
   }
 
-  /** The same as the replica has it at once: it may be a moment old. */
+  /** As `find`, but as the replica has it now: it may be a moment old. */
   async live({ id }: Topic): Promise<TopicRecord | undefined> {
     const record = await this.#options.replica.topic(id);
     return record?.endedAt === undefined ? record : undefined;
