@@ -49,14 +49,14 @@ export function refusalOf(error: unknown): Response {
   throw error;
 }
 
-/** The same on the hub endpoint, where 401 and 403 are form-encoded (WIRE §1). */
+/** As `refusalOf`, for the hub endpoint, where 401 and 403 are form-encoded (WIRE §1). */
 export function hubRefusalOf(error: unknown): Response {
   if (!(error instanceof HubError)) return refusalOf(error);
   const status = HUB_ERRORS[error.code];
   return status === 401 || status === 403 ? denied(status, error.message, HUB_HEADERS[error.code]) : refusalOf(error);
 }
 
-/** The same for what is asked about a subscription. */
+/** As `refusalOf`, for questions about a subscription. */
 export function subscriberRefusalOf(error: unknown): Response {
   if (!(error instanceof CoreError)) return refusalOf(error);
   if (error.code === "not_found") return sentence(404, error.message);
@@ -70,7 +70,7 @@ export function subscriberRefusalOf(error: unknown): Response {
 
 const FORM = "application/x-www-form-urlencoded";
 const PLAIN: HeaderMap = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" };
-/** Of answers about subscriptions: no cache keeps them. */
+/** The header of answers about subscriptions: no cache keeps them. */
 export const UNSTORED: HeaderMap = { "cache-control": "no-store" };
 const JSON_HEADERS: HeaderMap = { "content-type": "application/json", ...UNSTORED };
 

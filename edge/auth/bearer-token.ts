@@ -39,7 +39,7 @@ function fromAuthorization(value: string | null): string[] {
     const written = part.trim();
     const token = /^bearer +(\S+)$/i.exec(written)?.[1];
     if (token !== undefined) return TOKEN.test(token) ? token : MALFORMED;
-    // MOSIP's clients also send it bare; anything but a JWT could be any other scheme.
+    // MOSIP's clients also send the token without a scheme. Only a JWT is taken so, since other text may be another scheme.
     return JWT.test(written) ? written : MALFORMED;
   });
 }
@@ -48,7 +48,7 @@ function fromCookie(value: string | null): string[] {
   if (value === null) return [];
   return value.split(/[;,]/).flatMap((pair) => {
     const written = /^\s*Authorization=\s*"?([^"]*?)"?\s*$/.exec(pair)?.[1];
-    // A logout leaves an empty one behind.
+    // A logout leaves an empty cookie behind.
     if (written === undefined || written === "") return [];
     return [JWT.test(written) ? written : MALFORMED];
   });

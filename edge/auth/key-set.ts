@@ -14,11 +14,11 @@ export interface KeySetOptions {
   readonly now: () => number;
   /** Keys this old are fetched anew in the background, ms. Default 10 min: a revoked key still counts for that long. */
   readonly maxAgeMs?: number;
-  /** Between two fetches, ms. Default 10 s. */
+  /** The least time between two fetches, ms. Default 10 s. */
   readonly cooldownMs?: number;
 }
 
-/** Between two fetches as long as none has succeeded, ms. */
+/** The least time between two fetches while none has succeeded, ms. */
 const FIRST_COOLDOWN_MS = 1_000;
 
 /** Finds the key of a token. @throws {HubError} "unavailable" if the issuer cannot be asked; {errors.JWKSNoMatchingKey} */

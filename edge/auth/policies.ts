@@ -6,7 +6,7 @@ import type { Client } from "./client.ts";
 /** What a right is asked for. Content and pings are `publish`; reading and moving a subscription is `subscribe`. */
 export type Action = "register" | "deregister" | "publish" | "subscribe" | "unsubscribe";
 
-/** null if the client may; else what its token would need, to follow "it needs". */
+/** null if the client may; else what its token lacks, as text that follows "it needs". */
 export type Policy = (client: Client, action: Action, topic: string) => string | null;
 
 export const POLICIES = { scopes, wso2, mosip } as const satisfies Record<string, Policy>;

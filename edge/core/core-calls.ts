@@ -18,7 +18,7 @@ export interface CoreCallsOptions {
   readonly onRetry?: () => void;
 }
 
-/** Makes the request of one try, in the session it goes out in. */
+/** Makes the request of one try, for the session in which it is sent. */
 export type MakeRequest = (session: Session) => CoreRequest | Promise<CoreRequest>;
 
 /** Longer than the core itself waits for its log and replica (5 s, A3.11). */
@@ -33,7 +33,7 @@ export function retryPause(tries: number, elapsedMs: number, patienceMs: number,
 
 export class CoreCalls {
   readonly #options: CoreCallsOptions;
-  /** Of the core in use, counted on through `origins`. */
+  /** The place in `origins` of the core in use; after the last place comes the first. */
   #current = 0;
 
   constructor(options: CoreCallsOptions) {
@@ -49,7 +49,7 @@ export class CoreCalls {
     });
   }
 
-  /** The same for an answer that is read as it comes. @throws {CoreError} */
+  /** As `call`, for an answer that is read as it comes. @throws {CoreError} */
   open(sent: CoreRequest, patienceMs: number): Promise<HttpStream> {
     const { http } = this.#options;
     return this.#persist(() => sent, patienceMs, async (request, origin, timeoutMs): Promise<Reply<HttpStream>> => {

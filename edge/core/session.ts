@@ -103,7 +103,7 @@ class CoreSessions implements Sessions {
     const opening = this.#open(origin, timeoutMs);
     const entry: Entry = { opening: opening.then(({ session }) => session), session: undefined, endsAt: Infinity };
     this.#entries.set(origin, entry);
-    // Callers that wait for it hear of a failure; often there is only the one below.
+    // A failure reaches the callers that wait for it; often there is only the caller below.
     entry.opening.catch(() => {});
     try {
       const { session, expiresInMs } = await opening;

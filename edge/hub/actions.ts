@@ -24,7 +24,7 @@ export interface HubActionsOptions {
   readonly compactJson: readonly string[];
   /** AUTO_VERIFY: whether a mark of the hooks below counts (WIRE §2). Default false. */
   readonly autoVerify?: boolean;
-  /** Each looks at a request that was admitted, and may mark it as verified. */
+  /** Hooks that look at each admitted subscribe or unsubscribe, and may mark it as verified. */
   readonly onSubscription?: OnIntent;
   readonly onUnsubscription?: OnIntent;
   /** Monotonic ms, the verifier's clock. */

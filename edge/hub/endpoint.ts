@@ -24,9 +24,9 @@ export interface HubEndpointOptions extends HubActionsOptions {
   readonly messageMaxBytes: number;
 }
 
-/** A form has room even where messages are kept tiny. */
+/** A form may be this long even where messages must be shorter. */
 const FORM_MAX_BYTES = 65_536;
-/** Of all bodies that are being read or on their way to the core; at least four of the longest. */
+/** The most bytes of all bodies that are being read or on their way to the core; at least four of the longest bodies. */
 const BODIES_MAX_BYTES = 128 * 1_024 * 1_024;
 
 /** The handler of the hub endpoint. Rejects only on defects of our own. */

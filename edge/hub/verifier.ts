@@ -12,20 +12,20 @@ import { type AcceptedIntent, type Pair, VerificationQueue } from "./verificatio
 export interface Verifier {
   /** Queues an intent to be verified soon. Never throws and never waits. */
   enqueue(intent: AcceptedIntent): void;
-  /** Starts nothing more; what is in flight may end until `deadlineMs`, then it is cut. */
+  /** Starts nothing more. Verifications in flight may end until `deadlineMs`; then they are cut. */
   close(deadlineMs: number): Promise<void>;
 }
 
 export interface VerifierOptions extends Omit<VerificationPorts, "signal"> {
   readonly core: Pick<CoreClient, "report">;
   readonly metrics: Metrics;
-  /** In flight at once. Default 256. */
+  /** Verifications in flight at once. Default 256. */
   readonly maxConcurrent?: number;
-  /** In flight at once to one origin. Default 32. */
+  /** Verifications in flight at once to one origin. Default 32. */
   readonly maxPerOrigin?: number;
   /** Called for each intent that its callback confirmed. */
   readonly onVerified?: (intent: VerifiableIntent) => void;
-  /** Waiting. Default 10,000. */
+  /** Intents that may wait. Default 10,000. */
   readonly maxWaiting?: number;
 }
 
@@ -44,7 +44,7 @@ class BackgroundVerifier implements Verifier {
   readonly #logger = getLogger(["tidings", "edge", "verifier"]);
   readonly #queue: VerificationQueue;
   readonly #running = new Set<Promise<void>>();
-  /** Cuts what is in flight. */
+  /** Cuts the verifications in flight. */
   readonly #stop = new AbortController();
   #closed = false;
 

@@ -16,13 +16,13 @@ import { createRateLimit } from "./rate-limit.ts";
 export interface LimitSettings {
   /** CIDRs. */
   readonly trustedProxies: readonly string[];
-  /** A second; 0: no limit. */
+  /** Requests a second; 0: no limit. */
   readonly requestsPerAddress: number;
   readonly requestsPerClient: number;
   /** Unconfirmed intents a minute; 0: no limit. */
   readonly verificationsPerHost: number;
   readonly overloadAfterMs: number;
-  /** Of path and query as sent. */
+  /** The longest path and query, as sent. */
   readonly urlMaxBytes: number;
 }
 

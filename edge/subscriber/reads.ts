@@ -27,7 +27,7 @@ export interface ReadEndpoints {
 }
 
 interface Asked extends Question {
-  /** When what the caller showed ends, ms since 1970. */
+  /** When the caller's token expires, ms since 1970; Infinity without one. */
   readonly expiresAt: number;
 }
 
@@ -120,7 +120,7 @@ async function* partsOf(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, void> {
   const reader = body.getReader();
-  // At once, also while it waits: a client that has left ends the core's side of it.
+  // Cancels at once, also while the reader waits: a client that has left ends the core's answer too.
   const leave = () => void reader.cancel().catch(() => {});
   signal.addEventListener("abort", leave);
   for (let part = await reader.read(); !part.done; part = await reader.read()) yield part.value;

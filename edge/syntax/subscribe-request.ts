@@ -64,7 +64,7 @@ function refuse(sentence: string): HubError {
   return new HubError("invalid_request", `${sentence}.`);
 }
 
-/** An empty hub.lease_seconds, hub.secret or hub.verify_token is one not sent (WIRE §1). */
+/** An empty hub.lease_seconds, hub.secret or hub.verify_token counts as not sent (WIRE §1). */
 function sent(value: string | undefined): string | undefined {
   return value === "" ? undefined : value;
 }
