@@ -1,5 +1,5 @@
-// The MAC of each request between the tiers, as a port: WebCrypto, which is everywhere, costs 20 µs of CPU for it on Node, and
-// node:crypto (shared/runtime/digests.ts) 3.
+// The port of the MAC of each request between the tiers. WebCrypto is on every runtime, and takes 20 µs of CPU a MAC on Node;
+// node:crypto (shared/runtime/digests.ts) takes 3.
 
 import { base64UrlOf } from "./encoding.ts";
 

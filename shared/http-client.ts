@@ -44,7 +44,7 @@ export interface HttpClient {
   /** @throws {HttpClientError} if no complete answer of at most 16 MiB came in time */
   send(call: HttpCall): Promise<HttpReply>;
   /**
-   * Resolves with the answer's head; `timeoutMs` is until then. Nothing is read ahead of the consumer but one part.
+   * Resolves with the answer's head; `timeoutMs` is until then. At most one part is read ahead of the consumer.
    * @throws {HttpClientError} if no head came in time
    */
   stream(call: HttpCall): Promise<HttpStream>;

@@ -10,7 +10,7 @@ export function isHttpUrl(text: string): boolean {
 
 /**
  * The form of a topic or callback that ids and policy are made of: in http(s) URLs the escapes of unreserved characters
- * (`A–Z a–z 0–9 - . _ ~`) are decoded; nothing else is normalised. Never shown and never called: see `hub.topic` echo.
+ * (`A–Z a–z 0–9 - . _ ~`) are decoded; nothing else is normalised. This form is never shown, echoed or called.
  */
 export function identityOf(topicOrCallback: string): string {
   if (!isHttpUrl(topicOrCallback) || !topicOrCallback.includes("%")) return topicOrCallback;

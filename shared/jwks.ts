@@ -28,7 +28,7 @@ export class KeyError extends Error {
   }
 }
 
-/** A JWKS of X25519 private keys: the first one seals, all open. @throws {KeyError} */
+/** A JWKS of X25519 private keys: the first key seals, every key opens. @throws {KeyError} */
 export function parseCoreKeys(text: string): readonly CoreKey[] {
   return parseSet(text, CORE_KEY, "X25519 private keys with kid, x and d");
 }

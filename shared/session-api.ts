@@ -2,13 +2,13 @@
 // each request carries a MAC under the session's key over everything in it that the core trusts.
 import { CALLER_HEADER } from "./core-api.ts";
 
-/** Of the token that opens a session: a JWT, EdDSA, `kid` the edge's; it has `iat` and `jti`, and opens one session. */
+/** The audience of the token that opens one session: an EdDSA JWT with `iat`, `jti` and the `kid` of the edge's key. */
 export const SESSION_AUDIENCE = "tidings-core";
 export const SESSION_ALGORITHM = "EdDSA";
 /** How far the clocks of edge and core may be apart, ms. */
 export const CLOCK_SKEW_MS = 60_000;
 
-/** Answers an opened session. */
+/** What the core answers when it has opened a session. */
 export interface SessionAnswer {
   readonly session: string;
   /** 32 random bytes, base64url. */
@@ -19,7 +19,8 @@ export interface SessionAnswer {
 }
 
 /**
- * The header of every request in a session: a `SessionTicket`, its parts joined by dots. It is one header, since each costs.
+ * The header of every request in a session: a `SessionTicket`, its parts joined by dots. It is one header, since each header
+ * costs time.
  */
 export const SESSION_HEADER = "x-tidings-session";
 

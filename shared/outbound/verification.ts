@@ -51,7 +51,7 @@ export type Verification =
 const PAUSES_MS = [1_000, 4_000];
 const TRY_MS = 10_000;
 const TOTAL_MS = 40_000;
-/** Room for the page of a 5xx, which is then known to be one; the challenge itself is 43 bytes. */
+/** Room for the page of a 5xx, so that the hub sees its status; the challenge itself is 43 bytes. */
 const MAX_ANSWER_BYTES = 65_536;
 
 /** Asks the callback, at most three times and 40 s in all (WIRE §2). Never rejects. */

@@ -8,7 +8,7 @@ import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../
 import { runtime } from "./process.ts";
 
 export interface HttpClientOptions {
-  /** To each origin. Default 128; more calls wait their turn. */
+  /** Connections to each origin. Default 128; more calls wait their turn. */
   readonly connections?: number;
   readonly connectTimeoutMs?: number;
   readonly tls?: ClientTls;

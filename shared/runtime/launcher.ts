@@ -8,7 +8,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export interface Launch {
   readonly core: URL;
   readonly edge: URL;
-  /** Of the edge, and of each core beside its own. */
+  /** The environment of the edge, and of each core beside its own. */
   readonly environment: Environment;
   /** What each core has of its own; default one core with nothing. */
   readonly cores?: readonly Environment[];

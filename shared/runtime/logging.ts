@@ -37,8 +37,8 @@ export function formatterFor(terminal: boolean): (record: LogRecord) => string {
   return (record) => `${escaped(format(record).trimEnd())}\n`;
 }
 
-// C0 and C1 controls steer terminals, line and direction marks fool readers. Escaped as in JSON, inside of which it means the
-// same.
+// C0 and C1 controls steer terminals; line and direction marks fool readers. They are escaped as in JSON, so that inside JSON
+// the escapes mean the same.
 function escaped(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;

@@ -2,8 +2,8 @@
 import { fileURLToPath } from "node:url";
 
 /**
- * A small young generation: what a message leaves behind dies at once, and the default lets 100 MB of it pile up first
- * (core under 6,000 publishes/s: 315 MB of RSS by default, 200 MB so, at the same rate).
+ * The young generation is small: a message's garbage dies at once, and by default 100 MB of it pile up first (a core under
+ * 6,000 publishes/s: 315 MB of RSS by default, 200 MB with this, at the same rate).
  */
 export const NODE_FLAGS: readonly string[] = ["--max-semi-space-size=4", "--disable-warning=TimeoutNegativeWarning"];
 

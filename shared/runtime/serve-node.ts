@@ -50,7 +50,7 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
     requestTimeout,
     keepAliveTimeout: options.keepAliveTimeoutMs ?? 65_000,
     connectionsCheckingInterval: Math.min(1_000, headersTimeout, requestTimeout),
-    // Refused below, with a sentence; HTTP/1.0 has no Host, and load balancers still probe with it.
+    // `answer` refuses a missing Host with a sentence. HTTP/1.0 has no Host, and load balancers still probe with it.
     requireHostHeader: false,
   };
   const { tls } = options;
@@ -85,7 +85,7 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
   };
 }
 
-/** Most requests use one part of it at most, so each part is made when it is used. */
+/** Most requests use at most one part of an exchange, so each part is made when it is used. */
 class NodeExchange implements Exchange {
   readonly #incoming: IncomingMessage;
   readonly #outgoing: ServerResponse;
@@ -122,7 +122,7 @@ function contextOf({ cert, key, clientCa }: ServeTls) {
 
 function closeServer(server: Server, deadlineMs: number): Promise<void> {
   return new Promise((resolve) => {
-    // A connection that was busy when the server closed becomes idle later, and would hold it for the keep-alive time.
+    // A connection that was busy when the server closed becomes idle later, and would hold the server for the keep-alive time.
     const idle = setInterval(() => server.closeIdleConnections(), 50);
     const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs);
     server.close(() => {

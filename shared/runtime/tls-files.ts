@@ -56,7 +56,7 @@ export async function readPem(what: string, path: string): Promise<string> {
   return text;
 }
 
-/** From now on gives `served` what the files hold; the result ends that. */
+/** Gives `served` what the files hold, from now on. Returns a function that ends this. */
 export function followTls(
   files: TlsFiles,
   first: ServeTls,

@@ -25,7 +25,7 @@ export const TRANSPORT_ROWS = {
     name: "CORE_KEYS",
     default: null,
     what:
-      "The keys that secrets are sealed to: a JWKS of X25519 private keys, or the path of a file with it. The first one seals, all open. The same for all cores. Unset: `core-keys.json` in the data directory, made at the first start. Never printed.",
+      "The keys that secrets are sealed to: a JWKS of X25519 private keys, or the path of a file with it. The first key seals, every key opens. The same for all cores. Unset: `core-keys.json` in the data directory, made at the first start. Never printed.",
     change: "If several cores share the subscriptions, or your platform keeps secrets itself.",
     value: text("a JWKS or a path", /^[^\0]+$/),
     secret: true,
