@@ -46,7 +46,7 @@ export class KafkaFollower implements Follower {
   readonly #options: FollowerOptions;
   #all: readonly Followed[];
   readonly #closing = new AbortController();
-  /** By leader. */
+  /** Loops by leader. */
   readonly #loops = new Map<number, Promise<void>>();
   /** Handlers run one after the other; this is the end of the chain. */
   #turn: Promise<void> = Promise.resolve();

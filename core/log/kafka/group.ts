@@ -232,7 +232,7 @@ export class GroupMembership implements Membership {
         this.#putOut();
         return this.#wake.resolve();
       default:
-        throw new KafkaError(errorCode, `Cannot beat in ${this.#options.groupId}`);
+        throw new KafkaError(errorCode, `Cannot send a heartbeat to group ${this.#options.groupId}`);
     }
   }
 

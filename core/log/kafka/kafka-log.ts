@@ -116,7 +116,7 @@ async function start(
       "prepare the Kafka topics",
       () => prepareKafkaTopics(clusters.asking, plan),
     );
-    // Each of them must know who leads before it is used.
+    // Each cluster object must know who leads before it is used.
     await Promise.all(all.map((cluster) => retryStart("reach Kafka", () => cluster.refresh())));
     return durability;
   } catch (error) {

@@ -29,7 +29,7 @@ interface Setting {
   readonly name: string;
   readonly value: string;
   readonly bound: Bound;
-  /** It is only checked, because Kafka's default is right. */
+  /** The setting is checked but not set, because Kafka's default is right. */
   readonly unset?: true;
 }
 

@@ -1,4 +1,4 @@
-// What waits to be appended to one partition, and the batch of it that is sent (A2.2). A batch keeps its producer id and sequence
+// Records that wait to be appended to one partition, and the batch of them that is sent (A2.2). A batch keeps its producer id and sequence
 // until its outcome is known, so that sending it again cannot write it twice. A batch that is given up takes its producer with it:
 // otherwise the next batch could be taken for it.
 import { getLogger } from "@logtape/logtape";

@@ -42,7 +42,7 @@ export async function retry<T>(
       if (now + ms > until) throw new LogError("unavailable", `Cannot ${what}: ${reason}`, { cause: error });
       if (now > sayAt) {
         sayAt = now + SAY_EVERY_MS;
-        logger.warn("Waiting for Kafka, to {what}: {reason}", { what, reason });
+        logger.warn("Waiting for Kafka, cannot {what} yet: {reason}", { what, reason });
       }
       await pause(ms, closing);
     }

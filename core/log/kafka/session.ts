@@ -1,4 +1,4 @@
-// This process's session in the group: as whom it is known, since when, and until when it may rely on its shards (A3.4).
+// This process's session in the group: its id there, and until when it may rely on its shards (A3.4).
 import { REBALANCE_MS, SESSION_MS } from "./protocol/group-requests.ts";
 
 export class GroupSession {

@@ -67,7 +67,7 @@ export class TransactionalProducer {
   readonly #clock: () => number;
   readonly #coordinator: number;
   readonly #identity: TransactionalIdentity;
-  /** By `partitionName`, the sequence of the next record. */
+  /** The sequence of the next record, by `partitionName`. */
   readonly #sequences = new Map<string, number>();
 
   constructor(

@@ -102,7 +102,7 @@ function createLog(
       writer.stop();
       endRetention();
       await followers.close();
-      // What was accepted before is still made durable.
+      // Records that were accepted before are still made durable.
       await writer.drained();
       database.close();
       await unlock();

@@ -50,11 +50,11 @@ export function createCluster(options: ClusterOptions): Cluster {
 
 class KafkaCluster implements Cluster {
   readonly #options: ClusterOptions;
-  /** By node, as last learned. */
+  /** Addresses by node, as last learned. */
   readonly #addresses = new Map<number, Address>();
-  /** By `host:port`. */
+  /** Connections by `host:port`. */
   readonly #connections = new Map<string, Promise<Connection>>();
-  /** By Kafka topic, then partition. */
+  /** Leaders by Kafka topic, then partition. */
   readonly #leaders = new Map<string, number[]>();
   #last: ClusterMetadata | undefined;
   #asking: Promise<ClusterMetadata> | undefined;
@@ -172,7 +172,7 @@ class KafkaCluster implements Cluster {
   }
 }
 
-/** From `host:port` or `[v6]:port`. */
+/** Parses `host:port` or `[v6]:port`. */
 function parseBroker(broker: string): HostAndPort {
   const colon = broker.lastIndexOf(":");
   return { host: broker.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(broker.slice(colon + 1)) };

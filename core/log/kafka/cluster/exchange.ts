@@ -38,7 +38,7 @@ export class Exchange {
   readonly where: string;
   readonly #options: ExchangeOptions;
   readonly #socket: Socket;
-  /** By correlation id. */
+  /** Requests that wait for an answer, by correlation id. */
   readonly #waiting = new Map<number, Waiting>();
   #connecting: PromiseWithResolvers<void> | undefined = Promise.withResolvers<void>();
   #answered = false;

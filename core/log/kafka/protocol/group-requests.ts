@@ -16,7 +16,7 @@ const FORMAT = 0;
 
 export interface JoiningMember {
   readonly memberId: string;
-  /** In the form that `heldIn` reads. */
+  /** The member's subscription, in the form that `heldIn` reads. */
   readonly subscription: Buffer;
 }
 
@@ -96,7 +96,7 @@ export const syncGroup = (
   assignment: ReadonlyMap<string, readonly number[]>,
 ): KafkaRequest<{
   readonly errorCode: number;
-  /** Of this member, in the form that `shardsIn` reads. */
+  /** This member's assignment, in the form that `shardsIn` reads. */
   readonly assignment: Buffer;
 }> =>
   throttledRequest(

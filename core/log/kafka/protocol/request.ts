@@ -1,4 +1,4 @@
-// What every request to a broker is, and how one is made from the order of its fields (https://kafka.apache.org/protocol).
+// The shape of every request to a broker, and how a request is made from the order of its fields (https://kafka.apache.org/protocol).
 // Each request has one version, which all brokers from Kafka 2.4 to 4 know.
 import { Reader, Writer } from "./wire.ts";
 
