@@ -1,5 +1,5 @@
-// What moves messages, put together: the log's tail with its block index, the delivery lanes, and the consolidator that owns shards
-// (the middle of ARCHITECTURE's picture). What answers requests stands beside it, in core.ts.
+// Puts together the parts that move messages: the log's tail with its block index, the delivery lanes, and the consolidator that owns
+// shards (the middle of ARCHITECTURE's picture). core.ts puts together what answers requests.
 import { Delivery, type DeliveryDependencies } from "./delivery/delivery.ts";
 import { type BlockIndex, openBlockIndex } from "./messages/block-index.ts";
 import { type Consolidator, type ConsolidatorOptions, startConsolidator } from "./shards/consolidator.ts";

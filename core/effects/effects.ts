@@ -1,4 +1,4 @@
-// What reaches out after a commit (A3.10): denied notices, verifications whose result no edge brought, fetches of pinged topics,
+// The effects after a commit (A3.10): denied notices, verifications whose result no edge brought, fetches of pinged topics,
 // and dead letters that are sent again.
 import { getLogger } from "@logtape/logtape";
 import pLimit from "p-limit";
@@ -77,7 +77,7 @@ export function createEffects(
     }
   }
 
-  /** undefined if the process is stopping: then the intent stays pending, and the next owner verifies it. */
+  /** Returns undefined if the process is stopping: then the intent stays pending, and the next owner verifies it. */
   async function verify(intent: PendingIntent): Promise<ResultEvent | undefined> {
     const now = () => performance.now();
     const ports = { outbound, method, now, challenge: createChallenge, pause, signal };

@@ -43,7 +43,7 @@ export function createReplayLetter(
     return undefined;
   }
 
-  /** undefined if retention has removed it. */
+  /** Returns undefined if retention has removed the message. */
   async function messageOf({ partition, offset }: KeptDeadLetter): Promise<Message | undefined> {
     while (!signal.aborted) {
       try {

@@ -50,7 +50,7 @@ export function createFetchTopic(options: TopicFetchOptions): FetchTopic {
       const again = answer.status >= 500 || [408, 425, 429].includes(answer.status);
       return { kind: "failed", reason: `answered ${answer.status}`, final: !again };
     }
-    // This process may have slept meanwhile: then another one has fetched this answer, and perhaps a later one.
+    // This process may have slept meanwhile: then another process has fetched the same answer, and perhaps a later one.
     if (!job.mayAct()) return MOVED;
     try {
       return { kind: "fetched", fetched: await publish(job, answer, options) };

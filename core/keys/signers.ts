@@ -1,4 +1,4 @@
-// What lanes sign with. A lane's secret is opened at its first signed attempt and stays open for the next ones; the number of open
+// The keys that lanes sign with. A lane's secret is opened at its first signed attempt and stays open for the next ones; the number of open
 // secrets is bounded, so that a million quiet subscriptions cost no memory for them.
 import { encodedKeyOf } from "../../shared/standard-webhooks.ts";
 import type { Secrets } from "./secrets.ts";

@@ -172,7 +172,7 @@ export class BlockIndex {
     return firstOf(newest, all);
   }
 
-  /** For a keyed message that the index has passed: the message itself, or the first that it repeats. */
+  /** The first message of a keyed message that the index has passed: the message itself, or the one that it repeats. */
   async firstOf(partition: number, id: string, offset: number): Promise<Keyed | undefined> {
     const inMemory = this.#recent[partition]!.keyed(id).find((keyed) => keyed.offset === offset);
     if (inMemory !== undefined && inMemory.first === undefined) return inMemory;

@@ -33,7 +33,7 @@ export function blockOf(offset: number): number {
   return Math.floor(offset / BLOCK_OFFSETS);
 }
 
-/** Where finished blocks are looked up after they were followed from the log: the replica has it (core/replica/blocks.ts). */
+/** The store in which finished blocks are looked up, after they were followed from the log (core/replica/blocks.ts). */
 export interface BlockStore {
   /** The newest block of a partition; undefined if there is none. */
   newestBlock(partition: number): Promise<number | undefined>;
@@ -88,7 +88,7 @@ export class Block {
   }
 }
 
-/** As JSON in the stream; offsets count from the start of the block. */
+/** A block as JSON in the stream; offsets count from the start of the block. */
 interface BlockRecord {
   readonly block: number;
   readonly time: number;

@@ -44,7 +44,7 @@ export class RecentBlocks {
   get waiting(): number {
     return this.#waiting.size;
   }
-  /** Those blocks, for their next writer (A3.2). */
+  /** The same blocks as records, for their next writer (A3.2). */
   get unwritten(): BlockToWrite[] {
     return [...this.#waiting.values()].map((block) => this.#toWrite(block));
   }

@@ -15,7 +15,7 @@ const CHUNK_BYTES = 4 * 1024 * 1024;
 
 export class RecentIds {
   readonly #clock: () => number;
-  /** By id the position of its first message, as one number. Newest generation first; the oldest is dropped whole. */
+  /** The position of each id's first message, as one number. The newest generation comes first; the oldest is dropped whole. */
   #generations: Map<string, number>[] = [new Map()];
   #turned: number;
 

@@ -14,7 +14,7 @@ interface PartitionRing {
   /** The first `head` places are empty, so that dropped messages do not stay in memory. */
   messages: (Message | undefined)[];
   head: number;
-  /** By topic, the offset of its newest message that is held. */
+  /** The offset of each topic's newest message that is held. */
   readonly newest: Map<string, number>;
 }
 

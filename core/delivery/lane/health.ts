@@ -42,7 +42,7 @@ function isWell({ failures, failingSince, lastError, notBefore, isSuspect, faile
     failed === undefined;
 }
 
-/** After an attempt that failed at `now`, ms since 1970. */
+/** The health after an attempt that failed at `now`, ms since 1970. */
 export function afterFailure(
   health: Health,
   { message, attempts, refusals, firstAt }: Repeat,
@@ -58,7 +58,7 @@ export function afterFailure(
   return own;
 }
 
-/** After a success: earlier failures no longer count. A pause is left to its end. */
+/** The health after a success: earlier failures no longer count. A pause is left to its end. */
 export function recovered(health: Health): Health {
   if (health === WELL) return health;
   health.failures = 0;

@@ -8,7 +8,7 @@ import type { LaneState } from "./lane-transitions.ts";
 /** The most gaps that are kept of a lane. */
 export const MOST_GAPS = 256;
 
-/** What a record is made of. */
+/** The parts of a lane that its record is made of. */
 export interface Recorded {
   readonly life: number;
   readonly state: LaneState;

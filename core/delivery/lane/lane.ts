@@ -1,5 +1,5 @@
-// A lane: one subscription's delivery. It is a closed machine: the verbs below are the only way to change it, and lane-transitions.ts has the
-// diagram of its states. A lane knows how far it has read, its backlog (backlog.ts) and its health (health.ts). The scheduler
+// A lane: one subscription's delivery. It is a closed machine: the verbs below are the only way to change it, and lane-transitions.ts has
+// the diagram of its states. A lane knows how far it has read, its backlog (backlog.ts) and its health (health.ts). The scheduler
 // (reading/, sending/) decides when a lane reads and sends, and tells it what came of that.
 // Over 300 lines: many verbs of a few lines each. All of a lane is one object, so that a million quiet ones take little memory.
 import type { CursorRecord } from "../../state/records.ts";
@@ -37,7 +37,7 @@ export class Lane {
   /** The partition of the subscription's id: its owner writes the lane's position. */
   readonly shard: number;
   readonly topicId: string;
-  /** Of `messages`. */
+  /** The partition of `messages` that the topic is in. */
   readonly partition: number;
   readonly life: number;
   #target: Target;
@@ -330,7 +330,7 @@ export class Lane {
     this.#state = nextState(this.#state, event);
   }
 
-  /** After a message that was delivered or given up. */
+  /** Goes on after a message that was delivered or given up. */
   #proceed(): void {
     const isParked = this.#state === "parked";
     // While another message of this lane pauses, the lane is failing (concurrency above 1).
@@ -360,7 +360,7 @@ export class Lane {
     if (this.#backlog.isEmpty) this.#backlog = EMPTY_BACKLOG;
   }
 
-  /** What the lane is still to read from the log begins here; Infinity on the tail. */
+  /** The offset from which on the lane is still to read the log; Infinity on the tail. */
   get #unread(): number {
     return this.#onTail ? Infinity : this.#readFrom;
   }

@@ -11,7 +11,7 @@ export interface Target extends Addressed {
   readonly signer: Signer | undefined;
 }
 
-/** What a subscription's requests are made from. */
+/** The parts of a subscription that its requests are made from. */
 export interface Recipient {
   readonly topic: string;
   /** An http(s) URL that can be called. */

@@ -30,7 +30,7 @@ export interface LaneOwner {
   deadLetter(lane: Lane, letter: DeadLetter): void;
 }
 
-/** What deliveries came to since start, for metrics and the bench. */
+/** Counts of what came of deliveries since the start, for metrics and the bench. */
 export interface DeliveryCounts {
   delivered: number;
   retried: number;

@@ -1,4 +1,4 @@
-// How many attempts may be in flight: in all, to one origin, and of suspects, which are lanes that fail or are slow. One hanging
+// Limits the attempts in flight: in all, to one origin, and of suspects, which are lanes that fail or are slow. One hanging
 // subscriber, or ten per cent of them, must not be felt by the rest (ARCHITECTURE §4).
 import type { Lane } from "../lane/lane.ts";
 
