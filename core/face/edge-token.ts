@@ -47,7 +47,7 @@ export async function verifyEdgeToken(
     const stale = error instanceof errors.JWTExpired ||
       (error instanceof errors.JWTClaimValidationFailed && error.claim === "iat");
     if (stale) return refused("stale_clock", "The edge's token is too old, or of the future: compare the clocks");
-    return refused("bad_token", `The edge's token does not count: ${(error as Error).message}`);
+    return refused("bad_token", `The edge's token is not valid: ${(error as Error).message}`);
   }
 }
 

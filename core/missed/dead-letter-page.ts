@@ -44,7 +44,7 @@ export function createReadDeadLetters({ log, replica, admit }: DeadLettersOption
         firstAt: new Date(letter.firstAt).toISOString(),
         lastAt: new Date(letter.lastAt).toISOString(),
       })),
-      // It names a place in this subscription's list of dead letters, not a message: the list is in the order of giving up.
+      // `next` names a place in this subscription's list of dead letters, not a message: the list is in the order of giving up.
       next: encodeCursor(id, { partition, offset: more ? last : Math.max(last, from - 1, end - 1) }),
       more,
     };

@@ -69,7 +69,7 @@ export async function* eventStream(options: EventStreamOptions): AsyncGenerator<
         };
       });
       if (signal.aborted) return;
-      // All that the tail has passed meanwhile belongs to other topics, up to the first message that it offered of this one.
+      // The tail has passed only other topics' messages meanwhile, up to the first message of this topic that it offered.
       next = Math.max(next, heard ?? tail.next(topic.partition));
       if (heartbeatIn() > 0) continue;
       yield HEARTBEAT;

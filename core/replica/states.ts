@@ -31,9 +31,12 @@ export interface ShardState {
   readonly shard: { readonly topics?: ShardProgress; readonly cursors?: ShardProgress };
 }
 
-/** What a batch of a stream of state changes. It is raw SQL: drizzle takes longer to build 500 rows than SQLite to write them. */
+/**
+ * The statements that write a batch of a stream of state. They are raw SQL: drizzle takes longer to build 500 rows than SQLite to write
+ * them.
+ */
 export function stateStatements(stream: StateStream, batch: Batch): Statement[] {
-  // Of several records of a key in one batch only the last counts.
+  // If a batch has several records of a key, only the last counts.
   const newest = new Map(batch.records.map((record) => [record.key, record]));
   const gone: string[] = [];
   const rows: (string | number | null)[][] = [];

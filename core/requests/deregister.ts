@@ -15,7 +15,7 @@ export interface DeregisterOptions {
   readonly clock: () => number;
 }
 
-/** Durable in every shard when it resolves. @throws {Refusal} "not_found", "unavailable" @throws {LogError} */
+/** Resolves when the deregister is durable in every shard. @throws {Refusal} "not_found", "unavailable" @throws {LogError} */
 export type Deregister = (operation: DeregisterOperation) => Promise<void>;
 
 export function createDeregister({ log, replica, topics, clock }: DeregisterOptions): Deregister {

@@ -26,7 +26,7 @@ export interface IntentOptions {
   readonly clock: () => number;
 }
 
-/** Durable when it resolves. @throws {Refusal | LogError} */
+/** Resolves when the intent is durable. @throws {Refusal | LogError} */
 export type Intent = (operation: IntentOperation) => Promise<OperationAnswer>;
 
 /** What the core adds to an operation. */

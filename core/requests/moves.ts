@@ -25,7 +25,7 @@ export interface MovesOptions {
 export type Move = (operation: MoveOperation) => Promise<SubscriptionStatus>;
 
 export function createMove({ log, replica, admit, readStatus, clock }: MovesOptions): Move {
-  /** undefined if the request has acted already. */
+  /** Returns undefined if the request has acted already. */
   async function eventOf(
     operation: MoveOperation,
     subscription: KnownSubscription,

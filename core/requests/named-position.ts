@@ -38,7 +38,7 @@ interface CursorPosition {
   readonly next: number;
 }
 
-/** What a parameter says; `time` is in ms since 1970. */
+/** The position that a parameter names; `time` is in ms since 1970. */
 export type NamedPosition =
   | { readonly kind: "latest" }
   | { readonly kind: "earliest" }

@@ -40,7 +40,7 @@ export function createPing({ log, replica, topics, registration, clock }: PingOp
       for (const { name, topic } of known) await topics.refuseUnregistered(name, topic);
     }
     const pinged = await withSubscriptions(known);
-    // In the log before the answer (WIRE §3).
+    // The pings are in the log before the answer (WIRE §3).
     await Promise.all(pinged.map(async ({ name, topic }, index) => {
       await topics.ensure(name, topic, `${id}.${index}`, { client });
       const event = { type: "ping", id: `${id}.${index}`, time: clock(), topic: name } as const;

@@ -13,7 +13,7 @@ export interface RegisterOptions {
   readonly clock: () => number;
 }
 
-/** Durable when it resolves. @throws {Refusal} "too_many" @throws {LogError} */
+/** Resolves when the register is durable. @throws {Refusal} "too_many" @throws {LogError} */
 export type Register = (operation: RegisterOperation) => Promise<void>;
 
 export function createRegister({ log, topics, quotas, clock }: RegisterOptions): Register {

@@ -23,7 +23,7 @@ export interface Results {
    * @throws {Refusal | LogError}
    */
   readonly eventOf: (result: Omit<ResultOperation, "kind" | "madeAt">) => Promise<ResultEvent>;
-  /** Durable when it resolves. @throws {Refusal | LogError} */
+  /** Resolves when the result is durable. @throws {Refusal | LogError} */
   append(operation: ResultOperation): Promise<void>;
 }
 

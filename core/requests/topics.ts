@@ -40,7 +40,7 @@ const MOST_REMEMBERED = 10_000;
 
 export class Topics {
   readonly #options: TopicsOptions;
-  /** By name, so that a busy topic is hashed once. */
+  /** Topics by name, so that a busy topic is hashed once. */
   readonly #topics = new Map<string, Topic>();
   /** When a topic was last known to exist, by its id. */
   readonly #existedAt = new Map<string, number>();
@@ -76,7 +76,7 @@ export class Topics {
     return record?.endedAt === undefined ? record : undefined;
   }
 
-  /** For publishes and pings under TOPIC_REGISTRATION=required. @throws {Refusal} "not_found", "unavailable" */
+  /** Refuses a publish or ping to an unregistered topic under TOPIC_REGISTRATION=required. @throws {Refusal} "not_found", "unavailable" */
   async refuseUnregistered(name: string, topic: Topic): Promise<void> {
     if (await this.find(topic) !== undefined) return;
     throw new Refusal("not_found", `hub.topic "${name}" is not registered; register it first`);

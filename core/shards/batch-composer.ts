@@ -1,4 +1,4 @@
-// What a shard's next batch writes, and when the positions of lanes go with it (A3.1, A4.3).
+// Composes a shard's next batch, and decides when the positions of lanes go with it (A3.1, A4.3).
 import type { Tail } from "../messages/tail.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { LaneBook } from "./lane-book.ts";

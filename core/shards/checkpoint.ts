@@ -1,5 +1,4 @@
-// What the log says of where a shard's lanes stand: one watermark for all of them, and a record for each lane that is behind it
-// (A4.3).
+// Writes to the log where a shard's lanes stand: one watermark for all of them, and a record for each lane that is behind it (A4.3).
 import type { Lane } from "../delivery/lane/lane.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { Tail } from "../messages/tail.ts";

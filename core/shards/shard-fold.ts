@@ -30,7 +30,7 @@ export interface ShardFoldOptions {
   readonly batch: Pick<BatchComposer, "put">;
   readonly effects: OwedEffects;
   readonly findings: Findings;
-  /** The shard was released or dropped, or is being. */
+  /** Whether the shard was released or dropped, or is being released or dropped. */
   readonly isOver: () => boolean;
   /** Wall clock, ms. */
   readonly clock: () => number;

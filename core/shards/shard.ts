@@ -115,11 +115,11 @@ export class Shard {
   get setAside(): number {
     return this.#folder.setAside;
   }
-  /** All of its lanes are here. */
+  /** All lanes of the shard are here. */
   get isRunning(): boolean {
     return this.#isAttached && !this.isOver;
   }
-  /** It was released or dropped, or is being. */
+  /** The shard was released or dropped, or is being released or dropped. */
   get isOver(): boolean {
     return this.#loop.isStopped;
   }
@@ -232,7 +232,7 @@ export class Shard {
 
   /** Once a second: leases, takeovers, records old enough to be forgotten, and secrets sealed to an older key. */
   sweep(): void {
-    // Until its lane is here, the position at which a lease ends is not known.
+    // Until the lanes are here, the position at which a lease ends is not known.
     if (!this.#isAttached) return;
     this.#effects.act();
     if (this.#fold.collectDue()) this.#loop.wake();

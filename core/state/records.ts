@@ -7,7 +7,7 @@ import type { IntentEvent } from "./events.ts";
 export type RecentOperations = readonly (readonly [id: string, time: number])[];
 
 export interface TopicRecord {
-  /** As first registered. */
+  /** The topic as it was first registered. */
   readonly topic: string;
   /** The `events` offset of the last change. */
   readonly version: number;
@@ -127,13 +127,13 @@ export interface LaneHealth {
 
 /** A message that was given up, as `dead-letters` has it with the life of the subscription. */
 export interface DeadLetter {
-  /** Of the message. */
+  /** The message's id. */
   readonly id: string;
   /** Where the message stands in `messages`. */
   readonly partition: number;
   readonly offset: number;
   readonly reason: string;
-  /** Of the last answer; 0 if there was none. */
+  /** The status of the last answer; 0 if there was none. */
   readonly status: number;
   readonly attempts: number;
   /** When the first attempt and the last one failed, ms since 1970. */

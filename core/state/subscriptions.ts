@@ -18,7 +18,7 @@ export class Subscriptions {
   readonly #kept = new Map<string, SubscriptionRecord | string>();
   readonly #byTopic = new Map<string, Group>();
   readonly #byNumber = new Map<number, Group>();
-  /** By the groups' topics, so that a topic is hashed once and not for each subscription. */
+  /** Topic ids by the groups' topics, so that a topic is hashed once and not for each subscription. */
   readonly #topicIds = new Map<string, string>();
   #numbers = 0;
 
@@ -116,7 +116,7 @@ type Packed = [
   unsubscribedAt?: number | null,
 ];
 
-/** undefined if the record is not quiet, or if it spells its topic otherwise than the group does. */
+/** The record as one text; undefined if the record is not quiet, or if it spells its topic otherwise than the group does. */
 function pack(id: string, record: SubscriptionRecord, { number, topic: shared }: Group): string | undefined {
   const { topic, callback, phase, version, life, start, verified, expiresAt, concurrency, ...others } = record;
   const { pending, operations, secret, client = null, endedAt = null, unsubscribedAt = null, ...more } = others;
