@@ -22,7 +22,7 @@ export interface ListenerOptions {
   readonly clock?: () => number;
 }
 
-/** What came in one POST. Only one that is `checked.good` may be used (§7.1), and only for that the hub gets a 2xx. */
+/** What came in one POST. If it is not `checked.good`, it may not be used (§7.1), and the hub gets no 2xx. */
 export interface Delivery {
   readonly headers: Headers;
   readonly body: Uint8Array<ArrayBuffer>;

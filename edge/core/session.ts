@@ -84,7 +84,7 @@ class CoreSessions implements Sessions {
   readonly #digests: Digests;
   readonly #clock: () => number;
   readonly #logger = getLogger(["tidings", "edge", "session"]);
-  /** By the core's origin. */
+  /** Sessions by the core's origin. */
   readonly #entries = new Map<string, Entry>();
   /** Why the last opening failed, by origin. */
   readonly #failures = new Map<string, string>();

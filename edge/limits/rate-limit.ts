@@ -1,4 +1,4 @@
-// How many requests a second each key may make: one token bucket a key, in bounded memory. The caller chooses the keys:
+// Limits the requests a second of each key: one token bucket a key, in bounded memory. The caller chooses the keys:
 // addresses, clients.
 
 export interface RateLimit {

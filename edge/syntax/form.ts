@@ -11,7 +11,7 @@ export class Parameters {
   constructor(pairs: readonly (readonly [string, string])[]) {
     this.#pairs = pairs;
   }
-  /** Of a repeated parameter the first counts. */
+  /** The first value of a parameter: its repeats do not count. */
   first(name: string): string | undefined {
     return this.#pairs.find((pair) => pair[0] === name)?.[1];
   }
