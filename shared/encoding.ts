@@ -28,7 +28,7 @@ export function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> | null {
   }
 }
 
-/** The same for base64url. */
+/** The bytes of a base64url text; null if it is not base64url. */
 export function bytesOfBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
   return bytesOfBase64(text.replaceAll("-", "+").replaceAll("_", "/"));
 }

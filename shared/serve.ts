@@ -38,7 +38,7 @@ export interface ServeOptions {
   /** Until the body is complete, ms. Default 60 s; later is 408. */
   readonly requestTimeoutMs?: number;
   /**
-   * How long the answer to a GET may stand still because its client takes nothing of it, or nothing comes, ms. Default 60 s.
+   * How long the answer to a GET may stand still, ms: its client takes nothing, or nothing comes for it. Default 60 s.
    */
   readonly stallTimeoutMs?: number;
   /** Called for each request that the server itself refuses. Node only. */

@@ -1,4 +1,4 @@
-// How long this process has been late in all. Whatever waited in that time waited for this process, not for another one.
+// Measures how long this process has been late in all. Requests that waited in that time waited for this process, not another.
 
 const TICK_MS = 20;
 
