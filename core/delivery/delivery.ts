@@ -11,7 +11,7 @@ import { Tail } from "../messages/tail.ts";
 import type { Lane, LaneTerms } from "./lane/lane.ts";
 import type { Outcome } from "./lane/outcome.ts";
 import { LaneMemory } from "./reading/lane-memory.ts";
-import { type Quiet, Reading } from "./reading/reading.ts";
+import { type QuietTopics, Reading } from "./reading/reading.ts";
 import { AttemptsInFlight } from "./sending/attempt.ts";
 import { Attempts } from "./sending/attempts.ts";
 import { createSignedHeaders, type SignatureAlgorithm } from "./sending/headers.ts";
@@ -112,7 +112,7 @@ export class Delivery {
    * A lane begins, or goes on after a restart or an expiry, from its position. For a lane of a shard just taken, `quiet` may say that
    * there is nothing to read: a million of those join the tail without a look at the log.
    */
-  add(lane: Lane, quiet?: Quiet): void {
+  add(lane: Lane, quiet?: QuietTopics): void {
     this.#reading.add(lane);
     if (lane.state === "parked") {
       // After a restart the probes do not all come at once.

@@ -41,7 +41,7 @@ export async function openBlockIndex(options: BlockIndexOptions, to: readonly nu
       const chunk = await log.read("messages", partition, from, { maxBytes: CHUNK_BYTES });
       await index.pass({ stream: "messages", partition, ...chunk });
       from = chunk.next;
-      await index.fewWait(partition);
+      await index.storeCatchesUp(partition);
     }
   }
   return index;
@@ -117,8 +117,8 @@ export class BlockIndex {
     return this.#recent[partition]!.unwritten;
   }
 
-  /** Resolves when few blocks of a partition wait for the store; at once if another process writes them, or none yet. */
-  async fewWait(partition: number): Promise<void> {
+  /** Resolves when few blocks of a partition wait for the store; at once if this process does not write them. */
+  async storeCatchesUp(partition: number): Promise<void> {
     const { owns } = this.#options;
     while (this.#recent[partition]!.waiting > MOST_WAITING && owns?.(partition) !== false) {
       await new Promise<void>((resolve) => this.#stored.push(resolve));

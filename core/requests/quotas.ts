@@ -17,7 +17,7 @@ export interface QuotasOptions {
 }
 
 /** What a client is about to make. */
-export interface Making {
+export interface Creation {
   /** undefined: the anonymous client, which has no quota. */
   readonly client: ClientIdentity | undefined;
   /** Which quotas it would use; asked again if they are nearly used up. */
@@ -34,7 +34,7 @@ export interface Quotas {
    * together may exceed it by what the others appended since their replicas last saw it, within some milliseconds.
    * @throws {Refusal} "too_many", and what `append` throws
    */
-  appendWithin(making: Making): Promise<Position>;
+  appendWithin(creation: Creation): Promise<Position>;
 }
 
 /** A replica is never this far behind, ms. */
@@ -72,7 +72,7 @@ export function createQuotas({ replica, most, onRefused }: QuotasOptions): Quota
   }
 
   /** @throws {Refusal} "too_many" */
-  async function reserve(client: ClientIdentity, uses: Making["uses"]): Promise<Reservation> {
+  async function reserve(client: ClientIdentity, uses: Creation["uses"]): Promise<Reservation> {
     const name = countNameOf("topics", client);
     const ofClient = reservations.get(name) ?? new Set<Reservation>();
     reservations.set(name, ofClient);

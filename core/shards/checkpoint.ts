@@ -19,7 +19,7 @@ interface Round {
 }
 
 /** A part looks at this many lanes for each record that it may have: most lanes that moved need none. */
-const LOOKS_A_RECORD = 20;
+const LOOKS_PER_RECORD = 20;
 
 export class Checkpoint {
   /** The records as the log has them, as text: a million objects would be larger. */
@@ -143,7 +143,7 @@ export class Checkpoint {
   }
 
   #goOn(most: number, records: ShardRecord[], forgetIfOver: (lane: Lane) => boolean): void {
-    let looks = most * LOOKS_A_RECORD;
+    let looks = most * LOOKS_PER_RECORD;
     const visitSome = (lanes: Set<Lane>, visit: (lane: Lane) => void) => {
       for (const lane of lanes) {
         if (records.length >= most || looks-- <= 0) return;

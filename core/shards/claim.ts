@@ -7,7 +7,7 @@ import type { Ownership } from "./ownership.ts";
 import type { ReleaseTimeouts, Shard } from "./shard.ts";
 
 /** What `take` is told while it takes a shard, and whom it tells. */
-export interface Taking {
+export interface TakeListener {
   /** Aborted when the shard is no longer wanted. */
   readonly signal: AbortSignal;
   readonly opened: (shard: Shard) => void;
@@ -17,7 +17,7 @@ export interface Taking {
 export interface ClaimOptions {
   readonly ownership: Ownership;
   /** Takes a shard (A3.2): calls `opened` as soon as it can be fed, resolves when its lanes run. */
-  readonly take: (number: number, taking: Taking) => Promise<unknown>;
+  readonly take: (number: number, taking: TakeListener) => Promise<unknown>;
   /** Ends the flow of events to a shard. */
   readonly unfollow: (number: number) => void;
   /** The lanes of the shard run. */
@@ -25,7 +25,7 @@ export interface ClaimOptions {
 }
 
 /** The timeouts of a shard that moves to another process: the next owner waits no longer (A3.2, A3.3). */
-export const WHEN_IT_MOVES: ReleaseTimeouts = { answersMs: 1_000, batchMs: 1_500 };
+export const MOVE_TIMEOUTS: ReleaseTimeouts = { answersMs: 1_000, batchMs: 1_500 };
 
 export class Claim {
   readonly number: number;
@@ -33,7 +33,7 @@ export class Claim {
   readonly ended: Promise<Error | undefined>;
   readonly #options: ClaimOptions;
   readonly #abandoned = new AbortController();
-  #timeouts: ReleaseTimeouts = WHEN_IT_MOVES;
+  #timeouts: ReleaseTimeouts = MOVE_TIMEOUTS;
   #shard: Shard | undefined;
   #isRunning = false;
 

@@ -3,7 +3,7 @@
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import { type Log, LogError, type Membership } from "../log/log.ts";
-import { Claim, type ClaimOptions, WHEN_IT_MOVES } from "./claim.ts";
+import { Claim, type ClaimOptions, MOVE_TIMEOUTS } from "./claim.ts";
 import type { Ownership } from "./ownership.ts";
 
 export interface ClaimsOptions extends Omit<ClaimOptions, "onRunning"> {
@@ -83,8 +83,8 @@ export class Claims {
       ? { answersMs: deadlineMs, batchMs: LAST_BATCH_MS }
       // With all shards here no process waits to take over: subscribers have as long to answer as with one process.
       : claims.length === this.#shardCount
-      ? { ...WHEN_IT_MOVES, answersMs: deadlineMs }
-      : WHEN_IT_MOVES;
+      ? { ...MOVE_TIMEOUTS, answersMs: deadlineMs }
+      : MOVE_TIMEOUTS;
     for (const claim of claims) claim.abandon(timeouts);
     const late = new AbortController();
     const all = Promise.all(claims.map(({ ended }) => ended));

@@ -4,7 +4,7 @@ import type { Delivery } from "../delivery/delivery.ts";
 import { Lane, type LaneTerms } from "../delivery/lane/lane.ts";
 import type { Outcome } from "../delivery/lane/outcome.ts";
 import { type Addresses, createTarget, type TargetOptions } from "../delivery/lane/target.ts";
-import type { Quiet } from "../delivery/reading/reading.ts";
+import type { QuietTopics } from "../delivery/reading/reading.ts";
 import type { ShardRecord } from "../log/log.ts";
 import type { Message } from "../messages/message.ts";
 import { topicIdOf } from "../state/ids.ts";
@@ -67,7 +67,7 @@ export class LaneBook {
    * Makes and starts the lane of an active subscription from what the log says: its record, else the watermark. `quiet`: what is
    * known of the log between there and the tail, while the lanes of a shard just taken join as a group (A4.1).
    */
-  open(id: string, subscription: SubscriptionRecord, quiet?: Quiet): void {
+  open(id: string, subscription: SubscriptionRecord, quiet?: QuietTopics): void {
     const { life, start } = subscription;
     const settling = this.#lanes.get(id);
     if (settling !== undefined && settling.life === life) {

@@ -3,7 +3,7 @@
 import { nextTurn, TURN_MS } from "../../shared/turn.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Lane } from "../delivery/lane/lane.ts";
-import type { Quiet } from "../delivery/reading/reading.ts";
+import type { QuietTopics } from "../delivery/reading/reading.ts";
 import type { DeregisterEvent, HubEvent, TopicEvent } from "../state/events.ts";
 import {
   ended,
@@ -55,7 +55,7 @@ export class ShardFold {
   }
 
   /** Lets lanes run: the lanes of all subscriptions join the tail as a group, in turns. Notes the effects that are owed. */
-  async attach(delivery: Delivery, quiet: Quiet | undefined): Promise<void> {
+  async attach(delivery: Delivery, quiet: QuietTopics | undefined): Promise<void> {
     const { state, book, effects, isOver } = this.#options;
     this.#isAttached = true;
     book.attach(delivery);

@@ -5,7 +5,7 @@ import { getLogger } from "@logtape/logtape";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Addresses } from "../delivery/lane/target.ts";
 import type { Lane } from "../delivery/lane/lane.ts";
-import type { Quiet } from "../delivery/reading/reading.ts";
+import type { QuietTopics } from "../delivery/reading/reading.ts";
 import type { LogRecord, ShardRecord, ShardWriter } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
 import { type DeadLetter, encodeRecord } from "../state/records.ts";
@@ -152,7 +152,7 @@ export class Shard {
    * Lets lanes run: everything up to the log's end is folded (A3.2). They join the tail as a group, in turns. Until the last has joined
    * no checkpoint is made, as a watermark would pass those that have not.
    */
-  async attach(delivery: Delivery, quiet?: Quiet): Promise<void> {
+  async attach(delivery: Delivery, quiet?: QuietTopics): Promise<void> {
     if (this.isOver) return;
     this.#delivery = delivery;
     await this.#fold.attach(delivery, quiet);

@@ -4,7 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
 import type { Delivery } from "../delivery/delivery.ts";
-import type { Quiet } from "../delivery/reading/reading.ts";
+import type { QuietTopics } from "../delivery/reading/reading.ts";
 import type { Batch, Follower, Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
@@ -95,7 +95,7 @@ export async function takeShard(number: number, options: TakeOptions): Promise<v
 async function readQuiet(
   { log, blocks, delivery }: TakeOptions,
   watermarks: readonly number[],
-): Promise<Quiet | undefined> {
+): Promise<QuietTopics | undefined> {
   // A log with an index by key keeps no topics in blocks. Its one process starts its tail at the watermarks.
   if (log.supports.keyIndex) return undefined;
   const found = await Promise.all(delivery.tail.partitions.map((partition) => {

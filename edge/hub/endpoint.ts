@@ -6,7 +6,7 @@ import { hubRefusalOf } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { type Access, identityOfClient } from "../auth/access.ts";
 import { createBodyBudget } from "../limits/body-budget.ts";
-import { BEHIND } from "../limits/limits.ts";
+import { OVERLOADED } from "../limits/limits.ts";
 import type { Limits } from "../limits/limits.ts";
 import { rawQueryOf } from "../syntax/form.ts";
 import { parseHubRequest } from "../syntax/hub-request.ts";
@@ -52,7 +52,7 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
       const client = await access.admit(request, parsed);
       if (client !== undefined) limits.admitClient(identityOfClient(client), "client");
       const leave = limits.pressure.enter();
-      if (leave === null) throw new HubError("overloaded", BEHIND);
+      if (leave === null) throw new HubError("overloaded", OVERLOADED);
       try {
         response = await actions.act(parsed, request, client);
       } finally {

@@ -48,7 +48,7 @@ export type ClientRoute = "client" | "client_reads" | "client_events" | "client_
 const OPERATING = new Set(["/healthz", "/readyz", "/metrics", "/hub/actuator/health"]);
 
 /** What a 503 says under overload. */
-export const BEHIND = "The hub has more to do than it can in time; send it again a little later.";
+export const OVERLOADED = "The hub has more to do than it can in time; send it again a little later.";
 /** A refused connection rests so long, ms: clients that repeat at once must not take the time of accepted requests. */
 const REST_MS = 1_000;
 
@@ -104,7 +104,7 @@ export function createLimits(
       if (request.method === "POST" && (path === "/hub" || path === "/") && pressure.full) {
         count("overload");
         letRest(exchange);
-        return sentence(503, BEHIND, { "retry-after": "5" });
+        return sentence(503, OVERLOADED, { "retry-after": "5" });
       }
       if (settings.requestsPerAddress === 0 || OPERATING.has(path)) return null;
       const key = clientAddress(address, request.headers.get("x-forwarded-for"), trusted);

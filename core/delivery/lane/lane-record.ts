@@ -9,7 +9,7 @@ import type { LaneState } from "./lane-transitions.ts";
 export const MOST_GAPS = 256;
 
 /** The parts of a lane that its record is made of. */
-export interface Recorded {
+export interface RecordedLane {
   readonly life: number;
   readonly state: LaneState;
   readonly onTail: boolean;
@@ -24,7 +24,7 @@ export interface Recorded {
  * The record of a lane; undefined if the watermark says everything. `tailNext`: the offset that the tail offers next. The watermark
  * can be ahead of it only in a process that has just begun.
  */
-export function recordOf(lane: Recorded, tailNext: number, watermark: number): CursorRecord | undefined {
+export function recordOf(lane: RecordedLane, tailNext: number, watermark: number): CursorRecord | undefined {
   const { life, gaps, health: now } = lane;
   const position = lane.position(tailNext);
   const beyond = lane.backlog.beyond.filter((offset) => offset >= position);

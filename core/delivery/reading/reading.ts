@@ -24,7 +24,7 @@ export interface ReadingOptions {
  * Which topics have no message between a shard's watermarks and the tail. The shard's lanes join by it (A4.1), since the tail's memory
  * may not reach back so far.
  */
-export interface Quiet {
+export interface QuietTopics {
   /** Per partition of `messages`: the offset up to which this is known. */
   readonly until: readonly number[];
   /** Whether a topic may have a message in a partition from the shard's watermark up to that offset. */
@@ -127,13 +127,13 @@ export class Reading {
   // ── up to the tail ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Joins the tail at once if nothing of the topic stands between it and the lane's position, as memory and `quiet` say. */
-  joinIfQuiet(lane: Lane, quiet: Quiet | undefined): boolean {
+  joinIfQuiet(lane: Lane, quiet: QuietTopics | undefined): boolean {
     const isQuiet = this.#isQuiet(lane, quiet);
     if (isQuiet) lane.joinTail();
     return isQuiet;
   }
 
-  #isQuiet({ partition, topicId, readFrom, fresh }: Lane, quiet: Quiet | undefined): boolean {
+  #isQuiet({ partition, topicId, readFrom, fresh }: Lane, quiet: QuietTopics | undefined): boolean {
     if (!fresh || this.#tail.has(partition, topicId, readFrom)) return false;
     const reach = this.#tail.reachesTo(partition);
     if (readFrom >= reach) return true;

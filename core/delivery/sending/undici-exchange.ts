@@ -15,7 +15,7 @@ const MOST_EARLY = 100;
 
 /** The answer came and enough of its body was read: the connection is given up. */
 const ENOUGH = new Error("enough of the body was read");
-const HELD = new Error("not sent: its shard may be another process's");
+const UNCONFIRMED = new Error("not sent: its shard may be another process's");
 const TIMED_OUT = new Error("timed out");
 const FLOODED = new Error("too many early answers");
 
@@ -90,7 +90,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#isSettled) controller.abort(TIMED_OUT);
-    else if (!this.#post.mayGo()) controller.abort(HELD);
+    else if (!this.#post.mayGo()) controller.abort(UNCONFIRMED);
   }
   onResponseStart(_: Dispatcher.DispatchController, status: number, headers: Record<string, unknown>): void {
     if (status < 200) {

@@ -148,15 +148,15 @@ export class TransactionalProducer {
       try {
         await send();
       } catch (error) {
-        throw error instanceof NoAnswer ? new Unclear(error.message, { cause: error }) : error;
+        throw error instanceof NoAnswer ? new OutcomeUnknown(error.message, { cause: error }) : error;
       }
     }, { what: `write as ${this.#identity.transactionalId}`, forMs: PATIENCE_MS, closing: this.#closing });
   }
 }
 
 /** No answer, at a point where sending the same request again is not enough. */
-class Unclear extends Error {
-  override readonly name = "Unclear";
+class OutcomeUnknown extends Error {
+  override readonly name = "OutcomeUnknown";
 }
 
 /** It is not certain now that the shard is still this process's (A3.4). */

@@ -8,7 +8,7 @@ import type { KafkaRequest } from "../protocol/request.ts";
 import {
   type Address,
   type ClusterMetadata,
-  type Coordinated,
+  type CoordinatorKind,
   findCoordinator,
   metadata,
 } from "../protocol/cluster-requests.ts";
@@ -21,7 +21,7 @@ export interface Cluster {
   /** The node that leads a partition, as last learned. */
   leaderOf(kafkaTopic: string, partition: number): number | undefined;
   /** The node that coordinates a group, or the transactions of a transactional id. @throws {KafkaError} {NoAnswer} */
-  coordinatorOf(kind: Coordinated, id: string): Promise<number>;
+  coordinatorOf(kind: CoordinatorKind, id: string): Promise<number>;
   /** @throws {NoAnswer} if the node is not known, is not reached, or does not answer in time */
   send<Answer>(node: number, request: KafkaRequest<Answer>, timeoutMs?: number): Promise<Answer>;
   /** Closes at once: requests on their way reject with NoAnswer. */
@@ -76,7 +76,7 @@ class KafkaCluster implements Cluster {
     return this.#leaders.get(kafkaTopic)?.[partition];
   }
 
-  async coordinatorOf(kind: Coordinated, id: string): Promise<number> {
+  async coordinatorOf(kind: CoordinatorKind, id: string): Promise<number> {
     if (this.#last === undefined) await this.refresh();
     const [any] = this.#connectedFirst([...this.#addresses.values()]);
     if (any === undefined) throw new NoAnswer("no broker is known");

@@ -66,8 +66,8 @@ function readAddress(reader: Reader): Address {
   return { nodeId: reader.int32(), host: reader.string(), port: reader.int32() };
 }
 
-export type Coordinated = "group" | "transaction";
-const COORDINATED: Readonly<Record<Coordinated, number>> = { group: 0, transaction: 1 };
+export type CoordinatorKind = "group" | "transaction";
+const COORDINATOR_TYPES: Readonly<Record<CoordinatorKind, number>> = { group: 0, transaction: 1 };
 
 export interface FoundCoordinator {
   readonly errorCode: number;
@@ -77,10 +77,10 @@ export interface FoundCoordinator {
 }
 
 /** @param id a group's, or a transactional id */
-export const findCoordinator = (kind: Coordinated, id: string): KafkaRequest<FoundCoordinator> =>
+export const findCoordinator = (kind: CoordinatorKind, id: string): KafkaRequest<FoundCoordinator> =>
   throttledRequest(
     { name: "FindCoordinator", apiKey: 10, apiVersion: 2 },
-    (writer) => writer.string(id).int8(COORDINATED[kind]),
+    (writer) => writer.string(id).int8(COORDINATOR_TYPES[kind]),
     (reader) => ({ errorCode: reader.int16(), errorMessage: reader.string(), coordinator: readAddress(reader) }),
   );
 
