@@ -95,7 +95,7 @@ export interface Member {
   held(): readonly number[];
   /**
    * Assigns the shards that are its own from now on: it releases the others that it holds, and takes those that it lacks. Every
-   * rebalance calls this, also with the same shards; nobody awaits it. An empty list may also mean that the group has put it out.
+   * rebalance calls this, also with the same shards; nobody awaits it. An empty list may also mean that the group has removed it.
    */
   assigned(shards: readonly number[]): void;
   /** The id under which a dead process with the same data directory was a member: it leaves the group first. */

@@ -143,7 +143,7 @@ export class Claims {
     );
     if (isExpected && error.code === "fenced") {
       this.counts.fenced++;
-      // The group may have put this process out without telling it (A3.4).
+      // The group may have removed this process without telling it (A3.4).
       this.#membership.rejoin();
     }
     await pause(200 + this.#options.random() * 800, signal);

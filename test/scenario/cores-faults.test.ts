@@ -46,7 +46,7 @@ describe("ARCHITECTURE §3 cores that fail", { skip: kafka.skip, timeout: 200_00
     for (const callback of all) assert.deepEqual([...new Set(taken(callback))], ["before", "after"]);
   });
 
-  it("A3.4 a core that slept past its session sends nothing when it wakes, is put out, and comes back", async () => {
+  it("A3.4 a core that slept past its session sends nothing when it wakes, is removed from the group, and comes back", async () => {
     const { hub, other, newTopic, subscribeMany, othersHaveAll } = rig;
     const topic = await newTopic();
     const all = await subscribeMany(topic);

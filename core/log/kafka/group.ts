@@ -2,7 +2,7 @@
 // known when the request was *sent* that confirmed the session, lanes run on during a rebalance, and nothing is fetched.
 //
 //    join ──► (all have joined) ──► sync ──► stable: a heartbeat a second ──► "rebalance in progress", rejoin() ──► join …
-//      any of them: "unknown member", "illegal generation" ──► put out: it has no shard, and joins as a new member
+//      any of them: "unknown member", "illegal generation" ──► removed: it has no shard, and joins as a new member
 //
 // A join waits as long as the slowest member, and a broker answers the requests of a connection in order. So heartbeats have a
 // connection of their own and go on with the old generation: until the join is answered, the shards stay the same.
@@ -136,12 +136,12 @@ export class GroupMembership implements Membership {
     const session = this.#session;
     const node = await this.#joining.coordinatorOf("group", groupId);
     const request = joinGroup({ groupId, memberId: session.memberId, kafkaTopic, held: member.held() });
-    const joined = await this.#unlessPutOut(this.#joining.send(node, request, JOIN_WITHIN_MS));
+    const joined = await this.#unlessRemoved(this.#joining.send(node, request, JOIN_WITHIN_MS));
     if (joined.errorCode === CODE.MEMBER_ID_REQUIRED) {
       session.memberId = joined.memberId;
       return false;
     }
-    if (joined.errorCode === CODE.UNKNOWN_MEMBER_ID) return this.#putOut();
+    if (joined.errorCode === CODE.UNKNOWN_MEMBER_ID) return this.#noteRemoval();
     failOn(joined.errorCode, `Cannot join ${groupId}`);
     if (!session.isMember) member.joinedAs?.(joined.memberId);
     session.memberId = joined.memberId;
@@ -151,10 +151,10 @@ export class GroupMembership implements Membership {
       : new Map<string, number[]>();
     const sentAt = now();
     const syncing = syncGroup({ groupId, generation, memberId }, kafkaTopic, assignment);
-    const synced = await this.#unlessPutOut(this.#joining.send(node, syncing, JOIN_WITHIN_MS));
+    const synced = await this.#unlessRemoved(this.#joining.send(node, syncing, JOIN_WITHIN_MS));
     if (synced.errorCode === CODE.REBALANCE_IN_PROGRESS) return false;
     if (synced.errorCode === CODE.UNKNOWN_MEMBER_ID || synced.errorCode === CODE.ILLEGAL_GENERATION) {
-      return this.#putOut();
+      return this.#noteRemoval();
     }
     failOn(synced.errorCode, `Cannot join ${groupId}`);
     if (this.#leaving.signal.aborted) return true;
@@ -167,20 +167,20 @@ export class GroupMembership implements Membership {
   }
 
   /** The answer, unless a heartbeat learns meanwhile that the group no longer knows this member. */
-  async #unlessPutOut<T>(answer: Promise<T>): Promise<T> {
+  async #unlessRemoved<T>(answer: Promise<T>): Promise<T> {
     const interrupted = this.#wake.promise.then(() => {
-      throw new KafkaError(CODE.REQUEST_TIMED_OUT, "The group has put this member out");
+      throw new KafkaError(CODE.REQUEST_TIMED_OUT, "The group has removed this member");
     });
     interrupted.catch(() => {});
     return await Promise.race([answer, interrupted]);
   }
 
   /** Notes that others have this member's shards, or may have them at any time. Returns false: the member has no shards. */
-  #putOut(): false {
+  #noteRemoval(): false {
     const wasMember = this.#session.isMember;
     this.#session.lose();
     if (wasMember && !this.#leaving.signal.aborted) {
-      logger.warn("The group has put this process out; it joins as a new member");
+      logger.warn("The group has removed this process, which joins as a new member");
       this.#options.member.assigned([]);
     }
     return false;
@@ -229,7 +229,7 @@ export class GroupMembership implements Membership {
       case CODE.ILLEGAL_GENERATION:
         // While it joins, the group's generation may advance before the join is answered.
         if (this.#isJoining && errorCode === CODE.ILLEGAL_GENERATION) return;
-        this.#putOut();
+        this.#noteRemoval();
         return this.#wake.resolve();
       default:
         throw new KafkaError(errorCode, `Cannot send a heartbeat to group ${this.#options.groupId}`);

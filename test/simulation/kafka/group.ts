@@ -1,5 +1,5 @@
 // A consumer group as its coordinator keeps it. A rebalance begins when a member joins, leaves, or is silent for its whole session. It
-// ends when all members have joined again, or after the longest rebalance timeout; members that have not joined by then are put out.
+// ends when all members have joined again, or after the longest rebalance timeout; members that have not joined by then are removed.
 import type { Machine, Task } from "../time/machine.ts";
 import type { Asked } from "./requests.ts";
 

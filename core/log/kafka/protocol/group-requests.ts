@@ -3,7 +3,7 @@
 import { type KafkaRequest, readErrorCode, throttledRequest } from "./request.ts";
 import { Reader, Writer } from "./wire.ts";
 
-/** The group puts a member out that it has not heard of for this long. */
+/** The group removes a member that it has not heard from for this long. */
 export const SESSION_MS = 10_000;
 /**
  * A rebalance waits this long for a member that beats and does not join again. It is far longer than a session, so that a member

@@ -127,7 +127,7 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
     await have(before, 8);
     // The predecessor is in fact alive, so it can tell.
     const heir = join(log, before.ids.at(-1));
-    await eventually("it hears that it was put out", () => before.heard.some(({ length }) => length === 0));
+    await eventually("it hears that it was removed", () => before.heard.some(({ length }) => length === 0));
     await before.membership.leave();
     await have(heir, 8);
     await heir.membership.leave();
@@ -146,12 +146,12 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
       proxy.stall();
       const at = performance.now();
       await have(near, 8);
-      // The broker has put it out, so by its own clock the session is over.
+      // The broker has removed it, so by its own clock the session is over.
       assert.ok(cut.membership.confirmedAt() < performance.now() - 8_000, "it must not hold itself for a member");
       assert.ok(cut.membership.confirmedAt() <= at);
       assert.equal(cut.shards().length, 4);
       proxy.resume();
-      await eventually("it hears that it was put out", () => cut.heard.some(({ length }) => length === 0), {
+      await eventually("it hears that it was removed", () => cut.heard.some(({ length }) => length === 0), {
         deadlineMs: 30_000,
       });
       await have(cut, 4);
