@@ -136,7 +136,7 @@ export class BlockIndex {
 
   // ── repeats ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The repeats from an offset on, before another one that the index reaches. */
+  /** The offsets of repeats from `from` on, before `to`, which the index must reach. */
   async repeats(partition: number, from: number, to: number): Promise<Repeats> {
     const found = new Set<number>();
     const { blocks } = this.#recent[partition]!;
@@ -172,7 +172,7 @@ export class BlockIndex {
     return firstOf(newest, all);
   }
 
-  /** The first message of a keyed message that the index has passed: the message itself, or the one that it repeats. */
+  /** For a keyed message that the index has passed: the first message with its key, which may be the message itself. */
   async firstOf(partition: number, id: string, offset: number): Promise<Keyed | undefined> {
     const inMemory = this.#recent[partition]!.keyed(id).find((keyed) => keyed.offset === offset);
     if (inMemory !== undefined && inMemory.first === undefined) return inMemory;

@@ -164,7 +164,7 @@ export class Checkpoint {
   }
 
   #begin(tail: Pick<Tail, "next">): Round {
-    // Watermarks never move back: at first the tail of all shards may be behind what this one has offered already.
+    // Watermarks never move back: at first the tail of all shards may be behind what this shard has offered already.
     const watermarks = this.#watermarks.map((before, partition) => Math.max(before, tail.next(partition)));
     const left = this.#moved;
     this.#moved = new Set();

@@ -82,7 +82,7 @@ export class EventFolder {
       if ((folded & 63) === 0 && performance.now() - turn > TURN_MS) break;
     }
     this.#inbox.splice(0, folded);
-    // Behind the last event the partition may have offsets without an event (control records).
+    // After the last event the partition may have offsets without an event (control records).
     if (!this.isBehind) this.#events = this.#inboxNext;
   }
 

@@ -90,7 +90,7 @@ function foldIntent(
   }
   const waiting = { ...intent, offset, time };
   const after = { ...before, version: offset, operations };
-  // WIRE §2: a mark does not count for another client's subscription: then the callback is asked at once.
+  // WIRE §2: a mark does not count if another client has the subscription. The callback is then asked at once.
   if (event.marked === true && (!isLive(before.phase) || isSameClient(before.client, event.client))) {
     const yes = { time, challengedAt: time, end: event.end };
     return verified({ ...after, pending: [] }, waiting, beginOf(waiting, before.pending), yes);
@@ -127,9 +127,9 @@ function verified(
 }
 
 /**
- * Where a life begins if `hub.start` does not say: at the log's end that its intent carries. If the intent cancels older subscribes,
- * the life begins at the end that the oldest of them carries. The subscriber may have said yes to that one and counts on everything since
- * (WIRE §2), though another edge's result came first.
+ * Where a life begins if `hub.start` does not say. Its intent carries the log's end, and so does each older subscribe that it cancels:
+ * the life begins at the earliest of these ends, as far back as an unsubscribe between them. The subscriber may have said yes to an
+ * older one, and counts on everything since (WIRE §2), though another edge's result came first.
  */
 function beginOf(intent: PendingIntent, pending: readonly PendingIntent[]): number {
   const older = pending.filter(({ offset }) => offset < intent.offset);

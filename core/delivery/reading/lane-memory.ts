@@ -1,5 +1,5 @@
 // May this lane read on? What lanes hold is bounded (§6.7): each lane by its state and the length of its queue, all together by bytes.
-// Lanes that find the memory full wait here, and the lanes that hold most have to let go.
+// Lanes that find the memory full wait here, and the lanes that have held messages for longest let go of them.
 import type { Lane } from "../lane/lane.ts";
 import { type Message, sizeOf } from "../../messages/message.ts";
 
