@@ -51,9 +51,9 @@ export interface CoreClientOptions extends CoreCallsOptions {
   readonly clock: () => number;
 }
 
-/** A client is waiting: it can repeat the request itself. */
+/** How long a client's request is repeated: the client waits, and can repeat it itself. */
 const REQUEST_PATIENCE_MS = 10_000;
-/** A3.8: the core refuses what is over 90 s old. */
+/** How long a result is repeated: the core refuses operations that are over 90 s old (A3.8). */
 const REPORT_PATIENCE_MS = 60_000;
 const READY_MS = 2_000;
 

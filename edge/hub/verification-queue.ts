@@ -1,5 +1,5 @@
-// Which intent is verified next (WIRE §2): one at a time of each pair, in log order; a bounded number to each callback origin;
-// and the origins in turn.
+// Decides which intent is verified next (WIRE §2): one at a time of each pair, in log order; a bounded number to each
+// callback origin; and the origins in turn.
 
 import { parseHttpUrl } from "../../shared/http-url.ts";
 import { identityOf } from "../../shared/identity.ts";
@@ -65,7 +65,7 @@ export class VerificationQueue {
       if (pair === undefined) continue;
       origin.running++;
       pair.running = true;
-      // Back to the end of the turn: no origin is served twice while another waits.
+      // The origin goes to the end of the turn: none is served twice while another waits.
       if (origin.startable.length > 0 && origin.running < this.#maxPerOrigin) this.#turn.add(origin);
       return pair;
     }

@@ -1,4 +1,4 @@
-// Verifying intents in the background (WIRE §2), bounded in all and per callback origin. The core takes over intents that
+// Verifies intents in the background (WIRE §2), bounded in all and per callback origin. The core takes over intents that
 // have no result after 60 s (A3.6), so intents that do not fit here, or wait too long, are left to it.
 
 import { getLogger } from "@logtape/logtape";
