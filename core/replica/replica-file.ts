@@ -77,7 +77,7 @@ function staleness(
   return isPast(ends, next) ? undefined : "it is beyond the log's end";
 }
 
-/** As `isCode`; drizzle wraps what libsql throws. */
+/** As `isCode`, also for an error that drizzle has wrapped. */
 function isCodeOf(error: unknown, code: string): boolean {
   return isCode(error, code) || (error instanceof Error && isCode(error.cause, code));
 }

@@ -111,7 +111,7 @@ export function createIntent(options: IntentOptions): Intent {
     const marked = options.autoVerify && operation.marked === true && denied === undefined;
     const event = eventOf(operation, { time: clock(), end, start, denied, marked });
     const { offset } = await append(event, topic, subscriptionId);
-    // Whether a mark counts is the fold's to say; if it does not, the owner sends the challenge at once (WIRE §2).
+    // The fold decides whether a mark counts. If it does not, the owner sends the challenge at once (WIRE §2).
     return { kind: "intent", offset, verify: denied === undefined && !marked };
   };
 }

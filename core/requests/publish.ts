@@ -38,9 +38,9 @@ export interface PublishOptions {
   readonly clock: () => number;
 }
 
-/** Content that waits for the log, bytes; with more the core is overloaded. */
+/** The most bytes of content that may wait for the log. */
 const MOST_PENDING_BYTES = 64 * 1024 * 1024;
-/** Content younger than this comes by its first try: an edge waits 7 s for an answer before it tries again. */
+/** Content that was made less than this ago is in its first try: an edge waits 7 s for an answer before it tries again. */
 const FIRST_TRY_MS = 1_000;
 
 /** @throws {Refusal | LogError} */

@@ -37,7 +37,7 @@ export interface Quotas {
   appendWithin(creation: Creation): Promise<Position>;
 }
 
-/** A replica is never this far behind, ms. */
+/** A reservation ends after this time even if the replica has not counted it, ms. */
 const COUNTED_WITHIN_MS = 60_000;
 const SETTINGS: Readonly<Record<Quota, string>> = {
   subscriptions: "TIDINGS_SUBSCRIPTIONS_PER_CLIENT",

@@ -49,8 +49,8 @@ export interface Consolidator {
 const FIRST_SHARDS_WITHIN_MS = 15_000;
 
 /**
- * Begins to take the shards of this process. Resolves when the lanes of the first ones run; where a group may hold them up, after
- * 15 s at most, or when `signal` aborts.
+ * Begins to take the shards of this process. Resolves when the lanes of the first ones run, or when `signal` aborts, or after 15 s where
+ * a group may hold them up.
  * @throws {Error} where there is no group and a shard cannot be taken @throws {LogError} "misconfigured"
  */
 export async function startConsolidator(options: ConsolidatorOptions): Promise<Consolidator> {

@@ -71,7 +71,7 @@ export class FoldedState {
     this.#changedTopics.add(id);
   }
 
-  /** Forgets a subscription whose record is no longer needed. Returns whether it was one. */
+  /** Forgets a subscription whose record is no longer needed. Returns whether it was forgotten. */
   forgetSubscription(id: string): boolean {
     const record = this.#subscriptions.get(id);
     if (record === undefined || this.#forgetAt(record) > this.#clock()) return false;
@@ -105,11 +105,11 @@ export class FoldedState {
     return this.#due.due(now);
   }
 
-  /** Leases last for days: an entry in the index for each of them would cost a tenth of a quiet subscription's memory (A3.7). */
+  /** Goes on with the round. Leases last for days: an index entry for each would cost a tenth of a quiet subscription's memory (A3.7). */
   #lookFurther(now: number): void {
     const share = Math.min(1, Math.max(0, now - this.#roundAt) / ROUND_MS);
     this.#roundAt = now;
-    // One more, as the end of a round takes a step.
+    // One step more, since the end of a round takes one.
     for (let left = Math.ceil(this.#subscriptions.size * share) + 1; left > 0; left--) {
       this.#round ??= this.#subscriptions.keys();
       const next = this.#round.next();
@@ -136,7 +136,10 @@ export class FoldedState {
     else this.#subscriptions.set(id, rest);
   }
 
-  /** When a record is forgotten, ms: an ended one after the retention, one that never verified when its operations are too old. */
+  /**
+   * When a record is forgotten, ms: an ended one after the retention, one that never verified when its operations are too old; Infinity
+   * while it is needed.
+   */
   #forgetAt(record: SubscriptionRecord): number {
     if (record.phase === "active" || record.pending.length > 0 || record.notice !== undefined) return Infinity;
     if (record.phase === "pending") return (record.operations.at(-1)?.[1] ?? 0) + OPERATIONS_KEPT_MS;

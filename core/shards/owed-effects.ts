@@ -1,5 +1,5 @@
 // The effects that records call for: a notice, a verification, a fetch, a replay (A3.10). Each runs after the commit that calls for
-// it, once at a time, until a later fold says that it was done. All may happen twice.
+// it, until a later fold says that it was done. For one record each kind runs once at a time. All may happen twice.
 import { isReplayOwed } from "../state/fold-subscription.ts";
 import type { PendingIntent, SubscriptionRecord, TopicRecord } from "../state/records.ts";
 import type { Effects } from "./effects-port.ts";
@@ -81,7 +81,7 @@ export class OwedEffects {
     const { effects, state, findings } = this.#options;
     this.#notifying.add(id);
     this.afterCommit(() => {
-      // A subscribe that was folded with it takes it back: "denied" would say that there is no subscription.
+      // A subscribe in the same batch takes the notice back: "denied" would say that there is no subscription.
       const notice = state.subscriptions.get(id)?.notice;
       if (notice === undefined) return void this.#notifying.delete(id);
       effects.notify(notice, () => {
@@ -126,7 +126,7 @@ export class OwedEffects {
     });
   }
 
-  /** No edge verifies an intent whose mark did not count (WIRE §2). */
+  /** Whether the owner is to verify the intent: no edge brought a result in time, or no edge asks, as its mark did not count (WIRE §2). */
   readonly #isOverdue = ({ time, marked }: PendingIntent): boolean =>
     marked === true || time + TAKEOVER_MS <= this.#options.clock();
 }

@@ -149,8 +149,8 @@ export class Shard {
   }
 
   /**
-   * Lets lanes run: everything up to the log's end is folded (A3.2). They join the tail as a group, in turns. Until the last has joined
-   * no checkpoint is made, as a watermark would pass those that have not.
+   * Lets lanes run, after everything up to the log's end was folded (A3.2). They join the tail as a group, in turns. Until the last
+   * has joined, no checkpoint is made, as a watermark would pass lanes that have not.
    */
   async attach(delivery: Delivery, quiet?: QuietTopics): Promise<void> {
     if (this.isOver) return;

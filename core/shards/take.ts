@@ -1,5 +1,5 @@
-// Taking a shard (A3.2), step by step: nothing of it is sent before the new owner has everything that the last owner wrote and that was
-// accepted since.
+// Takes a shard (A3.2), step by step. Nothing is sent for it before the new owner has everything that the last owner wrote, and
+// everything that was accepted since.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import type { BlockIndex } from "../messages/block-index.ts";

@@ -22,7 +22,7 @@ export interface AttemptsOptions {
   readonly isConfirmed: () => boolean;
 }
 
-/** The clock is read once for so many lanes that only begin to wait for their origin. */
+/** The clock is read once for so many lanes, as most may only begin to wait for their origin. */
 const LOOKS_PER_CLOCK = 64;
 
 export class Attempts implements AttemptOwner {

@@ -14,7 +14,7 @@ export const SUSPECTS_PER_ORIGIN = 64;
 interface Origin {
   inFlight: number;
   suspects: number;
-  /** Attempts that may be in flight to this origin. It is halved when the origin asks for a pause, and one more with each success. */
+  /** Attempts that may be in flight to this origin. It is halved when the origin asks for a pause, and grows by one with each success. */
   limit: number;
   readonly waiting: Queue<Lane>;
   readonly waitingSuspects: Queue<Lane>;
@@ -128,12 +128,12 @@ export class Limits {
     return again;
   }
 
-  /** The origin answered with success: it gets one more at a time. */
+  /** The origin answered with success: one more attempt may be in flight to it. */
   trust(key: string): void {
     const origin = this.#origins.get(key);
     if (origin !== undefined && origin.limit < PER_ORIGIN) origin.limit++;
   }
-  /** The origin asked for a pause: it gets half as many at a time. */
+  /** The origin asked for a pause: half as many attempts may be in flight to it. */
   ease(key: string): void {
     const origin = this.#origins.get(key);
     if (origin !== undefined) origin.limit = Math.max(1, Math.floor(origin.limit / 2));

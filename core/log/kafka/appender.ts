@@ -1,5 +1,5 @@
-// Appends, batched per partition, each batch written once (A2.1, A2.2). Each leader gets one request at a time. What arrives
-// meanwhile is the next batch, so a lone append waits for nobody, and many share a round trip.
+// Appends records in batches, each of one partition and written once (A2.1, A2.2). Each leader gets one request at a time. Records that
+// arrive meanwhile are the next batch, so a lone append waits for nobody, and many share a round trip.
 import { pause } from "../../../shared/pause.ts";
 import { LogError, type NewRecord } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
@@ -79,7 +79,7 @@ export class Appender {
     const done = new Promise<void>((resolve) => this.#idle = resolve);
     const late = setTimeout(() => {
       this.#closing.abort();
-      // Requests on their way get no answer.
+      // Requests on their way then end without an answer.
       this.#cluster.close();
     }, graceMs);
     await done;
@@ -99,14 +99,14 @@ export class Appender {
   #schedule(): void {
     if (this.#scheduled || this.#ready.size === 0) return;
     this.#scheduled = true;
-    // The next turn of the event loop: all that arrived in this one goes together.
+    // Rounds start in the next turn of the event loop, so that records of this turn go together.
     setImmediate(() => {
       this.#scheduled = false;
       this.#startRounds();
     });
   }
 
-  /** A round for each leader that has none. */
+  /** Starts a round for each leader that has none. */
   #startRounds(): void {
     const byLeader = new Map<number | undefined, PartitionQueue[]>();
     for (const queue of this.#ready) {
@@ -163,7 +163,7 @@ export class Appender {
     queue.useProducer(answer);
   }
 
-  /** The batches of one request, those of the first queues: queues beyond its size wait for the next one. */
+  /** The batches of one request, of the first queues that fill it: the other queues wait for the next request. */
   #partsOf(chosen: readonly PartitionQueue[]): ProducePart[] {
     const parts: ProducePart[] = [];
     let bytes = 0;

@@ -74,7 +74,7 @@ class KafkaShardWriter implements ShardWriter {
     const first = await this.#write(MARKED.map((stream) => ({ stream, key: MARK_KEY, value: mark })), until);
     for (const stream of MARKED) {
       const offset = first.get(partitionName({ kafkaTopic: kafkaTopicOf(stream), partition: shard }))!;
-      // A commit is durable a little earlier than readable. An end that is asked for from now on covers the marks (A3.2).
+      // A commit is durable a little earlier than it is readable. An end that is asked for from now on covers the marks (A3.2).
       while (await end(stream) <= offset) await pause(MARK_PAUSE_MS, this.#closing);
     }
   }

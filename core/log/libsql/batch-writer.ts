@@ -115,7 +115,7 @@ export class BatchWriter {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // The next turn of the event loop: all that arrived in this one shares the commit.
+    // The commit starts in the next turn of the event loop, so that writes of this turn share it.
     setImmediate(() => {
       this.#running = this.#running.then(() => this.#flush());
     });
