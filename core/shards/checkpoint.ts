@@ -176,7 +176,7 @@ export class Checkpoint {
     if (record !== undefined) records.push(...this.put(lane.id, record));
     else if (this.has(lane.id)) this.#done.add(lane);
     if (forgetIfOver(lane)) return;
-    // A lane ahead of the tail needs its record until the tail has passed it, and not for ever.
+    // A lane ahead of the tail needs its record until the tail has passed it. Then the record is removed.
     if (!lane.onTail || lane.readFrom > watermarks[lane.partition]!) this.#moved.add(lane);
   }
 

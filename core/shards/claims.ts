@@ -20,7 +20,7 @@ export interface ClaimsOptions extends Omit<ClaimOptions, "onRunning"> {
 
 /** How long the last batch may take where one process has the embedded log. */
 const LAST_BATCH_MS = 10_000;
-/** Time for closing shards that were not released in theirs. */
+/** Extra time to close shards whose release took too long. */
 const GRACE_MS = 2_500;
 
 const logger = getLogger(["tidings", "core", "consolidator"]);

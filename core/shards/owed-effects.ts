@@ -81,7 +81,7 @@ export class OwedEffects {
     const { effects, state, findings } = this.#options;
     this.#notifying.add(id);
     this.afterCommit(() => {
-      // A subscribe in the same batch takes the notice back: "denied" would say that there is no subscription.
+      // A subscribe that was folded meanwhile takes the notice back: "denied" would say that there is no subscription.
       const notice = state.subscriptions.get(id)?.notice;
       if (notice === undefined) return void this.#notifying.delete(id);
       effects.notify(notice, () => {

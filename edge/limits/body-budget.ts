@@ -1,5 +1,5 @@
-// Bounds the bytes of request bodies that the edge holds at once: configuration bounds memory, not the number of peers that send
-// (ARCHITECTURE §6.7).
+// Bounds the bytes of request bodies that the edge holds at once: configuration bounds memory, not the number of peers that
+// send (ARCHITECTURE §6.7).
 
 import { HubError } from "../answers/hub-error.ts";
 

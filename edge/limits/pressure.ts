@@ -1,6 +1,6 @@
 // Limits the requests that the edge has at the core at once. The limit grows while answers come within the target, and is
-// halved when they do not. A request above the limit is refused at once (503) instead of waiting for a log that is behind. The queue stays
-// short: accepted requests are answered about as fast under overload as without it.
+// halved when they do not. A request above the limit is refused at once (503) instead of waiting for a log that is behind. The
+// queue stays short: accepted requests are answered about as fast under overload as without it.
 
 export interface Pressure {
   /** Whether one more would be refused now. Costs next to nothing: it is asked before a body is read. */
