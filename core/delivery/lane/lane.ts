@@ -8,7 +8,7 @@ import type { Message } from "../../messages/message.ts";
 import type { Gap } from "../../log/log.ts";
 import { Backlog, type BacklogView, EMPTY_BACKLOG, type Flight, type Repeat } from "./backlog.ts";
 import { afterFailure, changed, decodeHealth, type Health, recovered, WELL } from "./health.ts";
-import { recordOf, withGap } from "./lane-record.ts";
+import { recordOf, withGap } from "./cursor-record.ts";
 import type { Failure } from "./outcome.ts";
 import type { Target } from "./target.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { append, type DeliveryRig, openDeliveryRig } from "../../../support/rigs/delivery-rig.ts";
-import { MOST_GAPS } from "../../../../core/delivery/lane/lane-record.ts";
+import { MOST_GAPS } from "../../../../core/delivery/lane/cursor-record.ts";
 import type { Log } from "../../../../core/log/log.ts";
 import { laneOf } from "../../../support/rigs/lanes.ts";
 import { eventually } from "../../../support/eventually.ts";
