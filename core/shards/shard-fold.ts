@@ -16,8 +16,9 @@ import {
 import { foldFetched, foldTopic } from "../state/fold-topic.ts";
 import { subscriptionIdOf, topicIdOf } from "../state/ids.ts";
 import { foldLease } from "../state/lease.ts";
-import { encodeRecord, type Notice, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
+import type { Notice, SubscriptionRecord, TopicRecord } from "../state/records.ts";
 import type { BatchComposer } from "./batch-composer.ts";
+import { replayedRecord } from "./dead-letter-records.ts";
 import type { ReplayResult } from "./effects-port.ts";
 import type { Finding, Findings } from "./findings.ts";
 import type { FoldedState } from "./folded-state.ts";
@@ -193,7 +194,7 @@ export class ShardFold {
     // A replay of an earlier life leaves this life's replays alone.
     if (before.life !== life || result.kind === "over") return this.#options.effects.subscription(id, before);
     if (result.kind === "delivered") {
-      this.#options.batch.put({ stream: "dead-letters", key: id, value: encodeRecord({ replayed: result.place }) });
+      this.#options.batch.put(replayedRecord(id, result.place));
     }
     this.#setSubscription(id, foldReplayed(before, result.kind === "none" ? undefined : result.place + 1));
   }

@@ -8,9 +8,10 @@ import type { Lane } from "../delivery/lane/lane.ts";
 import type { QuietTopics } from "../delivery/reading/reading.ts";
 import type { LogRecord, ShardRecord, ShardWriter } from "../log/log.ts";
 import type { ShardState } from "../replica/states.ts";
-import { type DeadLetter, encodeRecord } from "../state/records.ts";
+import type { DeadLetter } from "../state/records.ts";
 import { BatchComposer } from "./batch-composer.ts";
 import { CommitLoop } from "./commit-loop.ts";
+import { deadLetterRecord } from "./dead-letter-records.ts";
 import { DueIndex } from "./due-index.ts";
 import type { Effects } from "./effects-port.ts";
 import { EventFolder } from "./event-folder.ts";
@@ -218,8 +219,7 @@ export class Shard {
   }
 
   deadLetter(lane: Lane, letter: DeadLetter): void {
-    const value = encodeRecord({ life: lane.life, ...letter });
-    this.#batch.putLetter({ stream: "dead-letters", key: lane.id, value });
+    this.#batch.putLetter(deadLetterRecord(lane, letter));
     this.book.gaveUp(lane);
     this.#loop.wake();
   }

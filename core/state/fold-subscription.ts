@@ -1,4 +1,5 @@
 // The pure fold of a subscription (A3.6): intents wait until a result closes them, and only a verified intent changes the subscription.
+// It decides where a life starts. How far a life has come moves in core/delivery/lane/lane.ts.
 import { isSameClient } from "./ids.ts";
 import type { IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
 import { leaseEnd } from "./lease.ts";

@@ -50,7 +50,8 @@ export interface Access {
    */
   admit(request: Request, wanted: HubRequest): Promise<Client | undefined>;
   /**
-   * Who asks about, or moves, a subscription to this topic; the core decides whether that is enough.
+   * Who asks about, or moves, a subscription to this topic; the core decides whether that is enough
+   * (core/requests/admission.ts).
    * @throws {HubError} as `admit`
    */
   callerOf(request: SentRequest, topic: string): Promise<Asker>;

@@ -15,12 +15,16 @@ export const PREFIX = "TIDINGS_";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** All settings, in the order in which they are printed. */
+/** All settings, in the order in which they are printed; each has its default in its row. */
 export const ROWS = {
+  // Where processes listen, and their data directory.
   ...PLACE_ROWS,
   ...KAFKA_ROWS,
+  // Who may do what.
   ...ACCESS_ROWS,
+  // Keys and TLS.
   ...TRANSPORT_ROWS,
+  // Topics, messages, leases, attempts, retention, verification, addresses to call.
   ...DELIVERY_ROWS,
   ...LIMIT_ROWS,
   logLevel: row({

@@ -1,6 +1,6 @@
-// A lane: one subscription's delivery. It is a closed machine: the verbs below are the only way to change it, and lane-transitions.ts has
-// the diagram of its states. A lane knows how far it has read, its backlog (backlog.ts) and its health (health.ts). The scheduler
-// (reading/, sending/) decides when a lane reads and sends, and tells it what came of that.
+// A lane: one subscription's delivery, and its cursor (the position in the log). It is a closed machine: the verbs below are the only
+// way to change it, and lane-transitions.ts has the diagram of its states. A lane knows how far it has read, its backlog (backlog.ts)
+// and its health (health.ts). The scheduler (reading/, sending/) decides when a lane reads and sends, and tells it what came of that.
 // Over 300 lines: many verbs of a few lines each. All of a lane is one object, so that a million quiet ones take little memory.
 import type { CursorRecord } from "../../state/records.ts";
 import { type LaneEvent, type LaneState, nextState } from "./lane-transitions.ts";

@@ -1,4 +1,5 @@
 // What the answer to a delivery means (WIRE §3), and how long a lane pauses after a failure (WIRE §4).
+// Whether the lane then retries, parks or gives up: core/delivery/sending/apply-outcome.ts.
 
 export type Outcome =
   | { readonly kind: "delivered" }
