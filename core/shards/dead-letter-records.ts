@@ -1,5 +1,5 @@
 // What is written to the stream `dead-letters`: a letter when a message was given up (core/delivery/sending/apply-outcome.ts decides
-// that), and a note when a replay of it was delivered. The replica's copy is core/replica/dead-letter-rows.ts.
+// that; shard.ts writes it), and a note when a replay of it was delivered. The replica's copy is core/replica/dead-letter-rows.ts.
 import type { ShardRecord } from "../log/log.ts";
 import { type DeadLetter, encodeRecord } from "../state/records.ts";
 

@@ -1,5 +1,5 @@
 // The states of a lane, which is one subscription's delivery (ARCHITECTURE §4), and the events that lead from one to another. lane.ts
-// applies the events; what a lane may do follows from its state.
+// applies the events, and moves the lane's cursor; what a lane may do follows from its state.
 //
 //              record                delivered
 //    idle ───────────────► inFlight ───────────► idle
