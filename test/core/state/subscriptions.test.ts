@@ -8,6 +8,8 @@ import { sealedFor } from "../../support/keys.ts";
 
 const TOPICS = ["http://topic.example/~a", "http://topic.example/%7Ea", "http://topic.example/b"];
 const text = fc.string({ unit: "binary", maxLength: 30 });
+/** Records come from JSON, which makes ordinary objects. */
+const PLAIN = { noNullPrototype: true };
 const number = fc.integer({ min: -1, max: Number.MAX_SAFE_INTEGER });
 
 const QUIET = {
@@ -23,7 +25,7 @@ const QUIET = {
   pending: fc.constant([]),
   operations: fc.constant([]),
   secret: text,
-  client: fc.record({ issuer: text, userId: text }),
+  client: fc.record({ issuer: text, userId: text }, PLAIN),
   endedAt: number,
   unsubscribedAt: number,
 };
@@ -34,10 +36,10 @@ const record = fc.record({
   expiresAt: fc.oneof(number, fc.constant(Infinity)),
   pending: fc.oneof(QUIET.pending, fc.constant([{ id: "op", offset: 1, time: 2 }])),
   operations: fc.oneof(QUIET.operations, fc.constant([["op_1", 5]])),
-  notice: fc.record({ topic: text, callback: text, reason: text }),
+  notice: fc.record({ topic: text, callback: text, reason: text }, PLAIN),
   requests: fc.constant([["r", 5]]),
   replays: fc.constant([{ from: 1, end: 2 }]),
-}, { requiredKeys: ALWAYS }) as unknown as fc.Arbitrary<SubscriptionRecord>;
+}, { requiredKeys: ALWAYS, ...PLAIN }) as unknown as fc.Arbitrary<SubscriptionRecord>;
 
 describe("the subscriptions of a shard", () => {
   it("are given back as they were kept, whatever they say", () => {
