@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { DeliverySettings } from "../../../core/delivery/delivery.ts";
 import { type Engine, startEngine } from "../../../core/engine.ts";
 import { encodeEvent, type HubEvent, type ResultEvent } from "../../../core/state/events.ts";
 import type { Notice, PendingIntent, SubscriptionRecord, TopicRecord } from "../../../core/state/records.ts";
@@ -74,6 +75,17 @@ export interface Clock {
 }
 
 export const TOPIC = "https://example.com/feed";
+
+/** Settings of delivery under which a retry follows at once. */
+export const QUICK_DELIVERY: DeliverySettings = {
+  userAgent: "test",
+  signature: "sha256",
+  retry: { minMs: 1, maxMs: 20 },
+  parkAfterMs: 900_000,
+  probeIntervalMs: 100,
+  deadLetterAttempts: 5,
+  laneMemoryBytes: 64 * 1024 * 1024,
+};
 
 export function createClock(): Clock {
   let ahead = 0;
@@ -220,13 +232,9 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
         recentIds: new RecentIds(clock),
         signers: OPEN_SIGNERS,
         settings: {
-          userAgent: "test",
-          signature: "sha256",
-          retry: { minMs: 1, maxMs: 20 },
-          parkAfterMs: options.parkAfterMs ?? 900_000,
-          probeIntervalMs: 100,
-          deadLetterAttempts: options.deadLetterAttempts ?? 5,
-          laneMemoryBytes: 64 * 1024 * 1024,
+          ...QUICK_DELIVERY,
+          parkAfterMs: options.parkAfterMs ?? QUICK_DELIVERY.parkAfterMs,
+          deadLetterAttempts: options.deadLetterAttempts ?? QUICK_DELIVERY.deadLetterAttempts,
         },
       },
       effects,

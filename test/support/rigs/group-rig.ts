@@ -9,7 +9,7 @@ import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { type Log, LogError, type Member, type ShardRecord, type ShardWriter } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";
-import { createScriptedEffects, operationId, type ScriptedEffects, TOPIC } from "./core-rig.ts";
+import { createScriptedEffects, operationId, QUICK_DELIVERY, type ScriptedEffects, TOPIC } from "./core-rig.ts";
 import { eventually } from "../eventually.ts";
 import { OPEN_SECRETS, OPEN_SIGNERS } from "../keys.ts";
 import { createScriptedTransport, type ScriptedTransport } from "./scripted-transport.ts";
@@ -136,15 +136,7 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
           transport,
           recentIds: new RecentIds(clock),
           signers: OPEN_SIGNERS,
-          settings: {
-            userAgent: "test",
-            signature: "sha256",
-            retry: { minMs: 1, maxMs: 20 },
-            parkAfterMs: 900_000,
-            probeIntervalMs: 100,
-            deadLetterAttempts: 5,
-            laneMemoryBytes: 64 * 1024 * 1024,
-          },
+          settings: QUICK_DELIVERY,
         },
         effects,
         secrets: OPEN_SECRETS,
