@@ -24,7 +24,7 @@ export interface ClaimOptions {
   readonly onRunning: () => void;
 }
 
-/** The timeouts of a shard that moves to another process: the next owner waits no longer (A3.2, A3.3). */
+/** The timeouts of a shard that moves to another process: the next owner waits as long as both together (A3.2, A3.3). */
 export const MOVE_TIMEOUTS: ReleaseTimeouts = { answersMs: 1_000, batchMs: 1_500 };
 
 export class Claim {

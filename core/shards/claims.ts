@@ -18,7 +18,7 @@ export interface ClaimsOptions extends Omit<ClaimOptions, "onRunning"> {
   readonly onFatal: (error: Error) => void;
 }
 
-/** How long the last batch may take where one process has the embedded log. */
+/** How long the last batch may take when the process stops: its shards are given to nobody before it leaves. */
 const LAST_BATCH_MS = 10_000;
 /** Extra time to close shards whose release took too long. */
 const GRACE_MS = 2_500;
@@ -79,12 +79,9 @@ export class Claims {
   async stop(deadlineMs: number): Promise<void> {
     this.#isStopped = true;
     const claims = [...this.#claims.values()];
-    const timeouts = this.#membership === undefined
-      ? { answersMs: deadlineMs, batchMs: LAST_BATCH_MS }
-      // With all shards here no process waits to take over: subscribers have as long to answer as with one process.
-      : claims.length === this.#shardCount
-      ? { ...MOVE_TIMEOUTS, answersMs: deadlineMs }
-      : MOVE_TIMEOUTS;
+    // With all shards here no other process stands still meanwhile: subscribers have as long to answer as with one process.
+    const isAlone = this.#membership === undefined || claims.length === this.#shardCount;
+    const timeouts = { answersMs: isAlone ? deadlineMs : MOVE_TIMEOUTS.answersMs, batchMs: LAST_BATCH_MS };
     for (const claim of claims) claim.abandon(timeouts);
     const late = new AbortController();
     const all = Promise.all(claims.map(({ ended }) => ended));

@@ -7,6 +7,7 @@ import type { Delivery } from "../delivery/delivery.ts";
 import type { QuietTopics } from "../delivery/reading/reading.ts";
 import type { Batch, Follower, Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
+import { MOVE_TIMEOUTS } from "./claim.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
 
 export interface TakeOptions extends
@@ -30,7 +31,7 @@ export interface TakeOptions extends
 }
 
 /** The last owner may take this long to release the shard (A3.3). */
-const RELEASED_WITHIN_MS = 1_500;
+const RELEASED_WITHIN_MS = MOVE_TIMEOUTS.answersMs + MOVE_TIMEOUTS.batchMs;
 const LOOK_MS = 100;
 const CHUNK_BYTES = 1024 * 1024;
 

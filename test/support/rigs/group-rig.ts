@@ -73,13 +73,18 @@ export async function openGroupRig(directory: string): Promise<GroupRig> {
     if (!mayOpen()) throw new LogError("fenced", "the session is in doubt");
     const inner = await embedded.openWriter(0);
     const mark = newest = {};
+    let isClosed = false;
     const writer: ShardWriter = {
       async commit(records) {
         await commit(records);
+        if (isClosed) throw new LogError("closed", "its writer is closed");
         if (newest !== mark) throw new LogError("fenced", "another owner has taken the shard");
         await inner.commit(records);
       },
-      close: () => Promise.resolve(),
+      close: () => {
+        isClosed = true;
+        return Promise.resolve();
+      },
     };
     return writer;
   }
