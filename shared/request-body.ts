@@ -11,7 +11,8 @@ export class BodyTooLargeError extends Error {
 }
 
 /**
- * Reads the whole body, once.
+ * Reads the whole body, once. The rest of one that is too long is left to the server: to cancel it would cut the client off before it
+ * has its answer.
  * @throws {BodyTooLargeError} before reading, if Content-Length says so; else as soon as the bytes do
  */
 export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
@@ -27,7 +28,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<Uint
 
 /**
  * Reads all that a reader has, whatever length was declared.
- * @throws {BodyTooLargeError} as soon as it is longer; the rest is cancelled
+ * @throws {BodyTooLargeError} as soon as it is longer; what to do with the rest is the caller's to say
  */
 export async function readParts(
   reader: ReadableStreamDefaultReader<Uint8Array>,
@@ -37,10 +38,7 @@ export async function readParts(
   let size = 0;
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     size += part.value.length;
-    if (size > maxBytes) {
-      await reader.cancel().catch(() => {});
-      throw new BodyTooLargeError(maxBytes);
-    }
+    if (size > maxBytes) throw new BodyTooLargeError(maxBytes);
     chunks.push(part.value);
   }
   return joined(chunks, size);

@@ -7,6 +7,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import { getLogger } from "@logtape/logtape";
+import { endLingering, lingerAfter } from "./linger.ts";
 import { listenError, serveUrl } from "../serve.ts";
 import type { Exchange, Served, ServeOptions, ServeTls } from "../serve.ts";
 
@@ -26,6 +27,8 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
   }, {
     hostname: new URL(serveUrl(hostname, port)).host,
     errorHandler: onHandlerError,
+    // The adapter cuts a client off that is not done 0.5 s after its answer, which then may not arrive.
+    autoCleanupIncoming: false,
   });
   const headersTimeout = options.headersTimeoutMs ?? 10_000;
   const requestTimeout = options.requestTimeoutMs ?? 60_000;
@@ -35,11 +38,13 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
 
   const answer = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     answering.set(incoming.socket, outgoing);
+    if (incoming.method !== "GET") lingerAfter(incoming, outgoing);
     // Only answers to GET are long. Node takes its own timeout back when the answer is complete.
     if (incoming.method === "GET") incoming.socket.setTimeout(stallTimeout);
     if (incoming.headers.host === undefined && incoming.httpVersion === "1.1") {
-      outgoing.writeHead(400, { "content-type": "text/plain; charset=utf-8", connection: "close" });
-      outgoing.end("The Host header is missing; HTTP/1.1 requires one.\n");
+      const sentence = "The Host header is missing; HTTP/1.1 requires one.\n";
+      outgoing.writeHead(400, { "content-type": "text/plain; charset=utf-8", "content-length": sentence.length });
+      outgoing.end(sentence);
       return;
     }
     void listener(incoming, outgoing);
@@ -142,7 +147,8 @@ function refuse(
 ): void {
   if (error.code === "HPE_HEADER_OVERFLOW") options.onRefused?.("headers");
   if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") options.onRefused?.("deadline");
-  const begun = answer !== undefined && answer.headersSent && !answer.writableFinished;
+  // Nor is a request that has its answer already, though its body never ended.
+  const begun = answer !== undefined && answer.headersSent && !(answer.writableFinished && answer.req.complete);
   // A failed handshake cannot be answered in HTTP.
   const isHandshake = /^(?:ERR_SSL_|ERR_TLS_|EPROTO)/.test(error.code ?? "");
   if (error.code === "ECONNRESET" || isHandshake || !socket.writable || begun) {
@@ -151,11 +157,10 @@ function refuse(
   }
   const [status, sentence] = refusal(error, options);
   const body = `${sentence}\n`;
-  socket.end(
+  endLingering(
+    socket,
     `HTTP/1.1 ${status} ${REASONS[status]}\r\nContent-Type: text/plain; charset=utf-8\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    // Half-closed sockets of peers that never stop sending would stay for ever.
-    () => socket.destroySoon(),
   );
 }
 

@@ -5,9 +5,9 @@ import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { serve } from "../../../shared/runtime/serve.ts";
 import { runtime } from "../../../shared/runtime/process.ts";
 import type { Served, ServeOptions } from "../../../shared/serve.ts";
-import { eventually } from "../../support/eventually.ts";
+import { eventually, pause } from "../../support/eventually.ts";
 import { call } from "../../support/servers/http.ts";
-import { exchangeRaw } from "../../support/servers/raw-http.ts";
+import { exchangeRaw, type RawAnswer } from "../../support/servers/raw-http.ts";
 
 const opened: Served[] = [];
 after(() => Promise.all(opened.map((served) => served.close(0))));
@@ -169,6 +169,55 @@ describe("serving", () => {
     assert.deepEqual([other.status, other.closed], [0, true]);
     await held;
     await eventually("room for another", () => call(served.url).then(({ status }) => status === 200, () => false));
+  });
+});
+
+describe("a client that is answered before it has sent everything", { timeout: 30_000 }, () => {
+  /** Sends the head, then a part every 100 ms, reads nothing before all is sent, and returns what it finds then. */
+  async function slowUpload(port: number, head: string, part: Buffer, parts: number): Promise<RawAnswer> {
+    return await exchangeRaw(port, async (socket) => {
+      socket.pause();
+      socket.write(head);
+      for (let sent = 0; sent < parts && !socket.destroyed; sent++) {
+        await pause(100);
+        socket.write(part);
+      }
+      socket.resume();
+    });
+  }
+  const post = "POST / HTTP/1.1\r\nHost: x\r\n";
+  const part = Buffer.alloc(100_000, "x");
+  const chunk = Buffer.concat([Buffer.from(`${part.length.toString(16)}\r\n`), part, Buffer.from("\r\n")]);
+  const ignores = { fetch: () => new Response("no", { status: 413 }) };
+  const reads: Partial<ServeOptions> = {
+    fetch: (request) =>
+      readBody(request, 1_000).then(() => new Response("yes"), () => new Response("no", { status: 413 })),
+  };
+  const rows: [string, Partial<ServeOptions>, string, Buffer, number][] = [
+    ["a handler that reads nothing", ignores, `${post}Content-Length: 2000000\r\n\r\n`, part, 413],
+    ["a length that is over the limit", reads, `${post}Content-Length: 2000000\r\n\r\n`, part, 413],
+    ["chunks that are over the limit", reads, `${post}Transfer-Encoding: chunked\r\n\r\n`, chunk, 413],
+    ["no Host", {}, "POST / HTTP/1.1\r\nContent-Length: 2000000\r\n\r\n", part, 400],
+    ["headers that are too long", {}, `${post}X: ${"x".repeat(20_000)}`, part, 431],
+    ["what is not HTTP", {}, "no HTTP\r\n\r\n", part, 400],
+  ];
+  for (const [what, options, head, body, status] of rows) {
+    it(`still gets its answer: ${what}`, onNode, async () => {
+      const served = await open(options);
+      assert.equal((await slowUpload(served.port, head, body, 15)).status, status);
+    });
+  }
+
+  it("has the connection for its next request, once the body is over", onNode, async () => {
+    const served = await open(reads);
+    const first = `${post}Content-Length: 100000\r\n\r\n`;
+    const answer = await exchangeRaw(served.port, async (socket) => {
+      socket.write(first);
+      await pause(700);
+      socket.write(part);
+      socket.write(`${post}Content-Length: 3\r\nConnection: close\r\n\r\nabc`);
+    }, { untilClosed: true });
+    assert.deepEqual(`${answer.head}${answer.body}`.match(/HTTP\/1\.1 \d+/g), ["HTTP/1.1 413", "HTTP/1.1 200"]);
   });
 });
 

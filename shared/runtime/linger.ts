@@ -1,0 +1,41 @@
+// What a client still sends after its answer is read and thrown away for a while. Closed at once, its connection would be reset, and
+// the reset may overtake the answer: the client would learn that writing failed, and not why.
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Readable } from "node:stream";
+
+/** A client that has not noticed its answer by then is cut off. */
+const LINGER_MS = 10_000;
+const LINGER_BYTES = 64 * 1024 * 1024;
+
+/** Reads the rest of a body that the handler did not want, once the answer is written. The connection can be used again then. */
+export function lingerAfter(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  outgoing.once("finish", () => {
+    if (!incoming.complete) discard(incoming, incoming.socket);
+  });
+}
+
+/** Writes the last words of a connection whose requests are no longer read, and closes it when its client has, or after a while. */
+export function endLingering(socket: Socket, words: string): void {
+  // The parser's: what comes is no longer a request.
+  socket.removeAllListeners("data");
+  socket.once("end", () => socket.destroySoon());
+  socket.end(words);
+  discard(socket, socket);
+}
+
+function discard(source: Readable, socket: Socket): void {
+  const late = setTimeout(() => socket.destroy(), LINGER_MS);
+  late.unref();
+  const done = () => clearTimeout(late);
+  source.once("end", done);
+  socket.once("close", done);
+  // A handler that read a part may have left a reader that pauses the source when it has enough.
+  source.removeAllListeners("data");
+  let bytes = 0;
+  source.on("data", (part: Uint8Array) => {
+    bytes += part.length;
+    if (bytes > LINGER_BYTES) socket.destroy();
+  });
+  source.resume();
+}
