@@ -92,10 +92,9 @@ async function readInTime(
     const bytes = await readParts(reader, maxBytes);
     if (late) throw new Error("the answer was not complete in time");
     return bytes;
-  } catch (error) {
-    await reader.cancel().catch(() => {});
-    throw error;
   } finally {
     clearTimeout(timer);
+    // Of an answer that is too long the rest is not wanted.
+    await reader.cancel().catch(() => {});
   }
 }

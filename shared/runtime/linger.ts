@@ -17,8 +17,6 @@ export function lingerAfter(incoming: IncomingMessage, outgoing: ServerResponse)
 
 /** Writes the last words of a connection whose requests are no longer read, and closes it when its client has, or after a while. */
 export function endLingering(socket: Socket, words: string): void {
-  // The parser's: what comes is no longer a request.
-  socket.removeAllListeners("data");
   socket.once("end", () => socket.destroySoon());
   socket.end(words);
   discard(socket, socket);
@@ -27,10 +25,8 @@ export function endLingering(socket: Socket, words: string): void {
 function discard(source: Readable, socket: Socket): void {
   const late = setTimeout(() => socket.destroy(), LINGER_MS);
   late.unref();
-  const done = () => clearTimeout(late);
-  source.once("end", done);
-  socket.once("close", done);
-  // A handler that read a part may have left a reader that pauses the source when it has enough.
+  source.once("close", () => clearTimeout(late));
+  // Whoever read until now: a handler's reader, which pauses the source when it has enough, or the parser of requests.
   source.removeAllListeners("data");
   let bytes = 0;
   source.on("data", (part: Uint8Array) => {

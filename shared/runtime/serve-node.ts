@@ -38,9 +38,9 @@ export async function serveOnNode(options: ServeOptions): Promise<Served> {
 
   const answer = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     answering.set(incoming.socket, outgoing);
-    if (incoming.method !== "GET") lingerAfter(incoming, outgoing);
     // Only answers to GET are long. Node takes its own timeout back when the answer is complete.
     if (incoming.method === "GET") incoming.socket.setTimeout(stallTimeout);
+    else lingerAfter(incoming, outgoing);
     if (incoming.headers.host === undefined && incoming.httpVersion === "1.1") {
       const sentence = "The Host header is missing; HTTP/1.1 requires one.\n";
       outgoing.writeHead(400, { "content-type": "text/plain; charset=utf-8", "content-length": sentence.length });
@@ -147,7 +147,7 @@ function refuse(
 ): void {
   if (error.code === "HPE_HEADER_OVERFLOW") options.onRefused?.("headers");
   if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") options.onRefused?.("deadline");
-  // Nor is a request that has its answer already, though its body never ended.
+  // The answer to this request is on its way, or the request has it already and its body never ended.
   const begun = answer !== undefined && answer.headersSent && !(answer.writableFinished && answer.req.complete);
   // A failed handshake cannot be answered in HTTP.
   const isHandshake = /^(?:ERR_SSL_|ERR_TLS_|EPROTO)/.test(error.code ?? "");

@@ -208,6 +208,27 @@ describe("a client that is answered before it has sent everything", { timeout: 3
     });
   }
 
+  it("leaves nothing behind on a connection that is kept", onNode, async () => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => void warnings.push(warning);
+    process.on("warning", warned);
+    try {
+      const served = await open(ignores);
+      const answer = await exchangeRaw(served.port, async (socket) => {
+        // More than Node lets listen to one event before it warns.
+        for (let sent = 0; sent < 12; sent++) {
+          socket.write(`${post}Content-Length: 3\r\n${sent === 11 ? "Connection: close\r\n" : ""}\r\n`);
+          await pause(20);
+          socket.write("abc");
+        }
+      }, { untilClosed: true });
+      assert.equal(`${answer.head}${answer.body}`.match(/HTTP\/1\.1 413/g)?.length, 12);
+      assert.deepEqual(warnings, []);
+    } finally {
+      process.off("warning", warned);
+    }
+  });
+
   it("has the connection for its next request, once the body is over", onNode, async () => {
     const served = await open(reads);
     const first = `${post}Content-Length: 100000\r\n\r\n`;
