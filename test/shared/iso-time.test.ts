@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { isIsoTime, parseIsoTime } from "../../shared/iso-time.ts";
+import { WRONG_TIMES } from "../support/wrong-times.ts";
 
 const AT = Date.UTC(2026, 10, 21, 10, 30, 0);
 
@@ -22,24 +23,7 @@ describe("WIRE §5 a time", () => {
     it(`is read from ${text}`, () => assert.equal(parseIsoTime(text), ms));
   }
 
-  const WRONG = [
-    "",
-    "now",
-    "1700000000",
-    "2026-11-21",
-    "2026-11-21T10:30:00",
-    "2026-11-21 10:30:00Z",
-    "2026-11-21T10:30:00.1234567890Z",
-    "2026-11-21T10:30:00z",
-    "2026-13-21T10:30:00Z",
-    "2026-11-21T25:30:00Z",
-    "2026-11-31T10:30:00Z",
-    "2026-02-29T10:30:00Z",
-    "2026-11-00T10:30:00Z",
-    " 2026-11-21T10:30:00Z",
-    "2026-11-21T10:30:00Z\n",
-  ];
-  for (const text of WRONG) {
+  for (const text of WRONG_TIMES) {
     it(`is not ${JSON.stringify(text)}`, () => {
       assert.ok(Number.isNaN(parseIsoTime(text)));
     });

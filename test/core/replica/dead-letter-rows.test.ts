@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import { createClient } from "@libsql/client/sqlite3";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { openKafkaLog } from "../../../core/log/kafka/kafka-log.ts";
 import type { Log } from "../../../core/log/log.ts";
@@ -10,6 +9,7 @@ import type { Replica } from "../../../core/replica/replica.ts";
 import { createClock, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { kafkaForTests } from "../../support/kafka/kafka.ts";
+import { inFile } from "../../support/sqlite-file.ts";
 
 const DAY_MS = 86_400_000;
 const ME = "me".padEnd(43, "-");
@@ -106,12 +106,11 @@ describe("the replica's dead letters", () => {
       assert.deepEqual(messages(await ask(replica)), [1, 3]);
       clock.advance(2_000);
       assert.deepEqual(messages(await ask(replica)), [3]);
-      const reader = createClient({ url: `file:${path}` });
-      await eventually("one row left", async () => {
-        const { rows } = await reader.execute("SELECT count(*) AS count FROM dead_letters");
-        return Number(rows[0]?.["count"]) === 1;
-      });
-      reader.close();
+      await inFile(path, (reader) =>
+        eventually("one row left", async () => {
+          const { rows } = await reader.execute("SELECT count(*) AS count FROM dead_letters");
+          return Number(rows[0]?.["count"]) === 1;
+        }));
       await replica.close();
       await log.close();
     }));

@@ -4,7 +4,6 @@ import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { type Client, createClient } from "@libsql/client/sqlite3";
 import {
   type CursorRecord,
   encodeRecord,
@@ -17,6 +16,7 @@ import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log, ShardRecord, ShardWriter } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";
 import { type Clock, createClock, withDirectory } from "../../support/rigs/core-rig.ts";
+import { inFile } from "../../support/sqlite-file.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
 
 const DAY_MS = 86_400_000;
@@ -102,16 +102,6 @@ function subscription(n: number, record: SubscriptionRecord | null = subscriptio
 
 function position(stream: "topics" | "subscriptions" | "cursors", events: number, more: object = {}): ShardRecord {
   return { stream, key: SHARD_KEY, value: encodeRecord({ events, ...more }) };
-}
-
-/** Looks into a replica's file, or changes it, while nobody has it open. */
-async function inFile<T>(path: string, run: (client: Client) => Promise<T>): Promise<T> {
-  const client = createClient({ url: `file:${path}` });
-  try {
-    return await run(client);
-  } finally {
-    client.close();
-  }
 }
 
 /** A topic that only this very file has: it is gone when the file was rebuilt. */

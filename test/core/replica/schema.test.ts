@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { type Client, createClient } from "@libsql/client/sqlite3";
+import type { Client } from "@libsql/client/sqlite3";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";
 import { createStatements } from "../../../core/replica/schema.ts";
 import type { TopicRecord } from "../../../core/state/records.ts";
 import { withDirectory } from "../../support/rigs/core-rig.ts";
+import { inFile } from "../../support/sqlite-file.ts";
 
 const COUNT_OLD = `UPDATE counts SET count = count - 1 WHERE name IN (SELECT value FROM json_each(old.counted));
     DELETE FROM counts WHERE count = 0 AND name IN (SELECT value FROM json_each(old.counted));`;
@@ -52,15 +53,6 @@ const VERSION_4 = [
 async function schemaOf(client: Client): Promise<string[]> {
   const { rows } = await client.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL");
   return rows.map((row) => (row["sql"] as string).replace(/\s+/g, " ")).toSorted();
-}
-
-async function inFile<T>(path: string, run: (client: Client) => Promise<T>): Promise<T> {
-  const client = createClient({ url: `file:${path}` });
-  try {
-    return await run(client);
-  } finally {
-    client.close();
-  }
 }
 
 async function inPlace(run: (log: Log, path: string, open: () => Promise<Replica>) => Promise<void>): Promise<void> {

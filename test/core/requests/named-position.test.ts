@@ -13,6 +13,7 @@ import {
 } from "../../../core/requests/named-position.ts";
 import type { NamedPosition, PositionParameter } from "../../../core/requests/named-position.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
+import { WRONG_TIMES } from "../../support/wrong-times.ts";
 
 const NOW = Date.UTC(2026, 10, 21, 10, 30, 0);
 const TOPIC = { id: topicIdOf("t"), partition: 3 };
@@ -48,23 +49,6 @@ describe("WIRE §2 §5 a named position", () => {
     refused(AFTER, "?", /^after "\?" is not a cursor of this hub$/);
   });
 
-  const WRONG_TIMES = [
-    "",
-    "now",
-    "1700000000",
-    "2026-11-21",
-    "2026-11-21T10:30:00",
-    "2026-11-21 10:30:00Z",
-    "2026-11-21T10:30:00.1234567890Z",
-    "2026-11-21T10:30:00z",
-    "2026-13-21T10:30:00Z",
-    "2026-11-21T25:30:00Z",
-    "2026-11-31T10:30:00Z",
-    "2026-02-29T10:30:00Z",
-    "2026-11-00T10:30:00Z",
-    " 2026-11-21T10:30:00Z",
-    "2026-11-21T10:30:00Z\n",
-  ];
   it("is not a time that has another form or does not exist", () => {
     for (const text of WRONG_TIMES) refused(SINCE, text, /^since /);
   });

@@ -12,6 +12,18 @@ import { ADDRESSES } from "../../support/rigs/lanes.ts";
 const TOPIC = "https://example.com/feed";
 const TOPIC_ID = topicIdOf(TOPIC);
 
+/** What is kept of a parked lane: its first message failed seven times. */
+const PARKED = {
+  parked: true,
+  failingSince: 5,
+  failures: 7,
+  lastError: "answered 500",
+  offset: 0,
+  attempts: 7,
+  refusals: 0,
+  firstAt: 5,
+};
+
 function subscription(name: string, more: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
   return {
     topic: TOPIC,
@@ -204,17 +216,7 @@ describe("the lane book", () => {
     await using rig = await openDeliveryRig({ random: () => 0.5 });
     await rig.publish(TOPIC_ID, "0");
     await rig.followed();
-    const health = {
-      parked: true,
-      failingSince: 5,
-      failures: 7,
-      lastError: "answered 500",
-      offset: 0,
-      attempts: 7,
-      refusals: 0,
-      firstAt: 5,
-    };
-    const book = bookOf(rig, { watermark: 1, cursors: { down: { life: 1, position: 0, health } } });
+    const book = bookOf(rig, { watermark: 1, cursors: { down: { life: 1, position: 0, health: PARKED } } });
     book.open("down", subscription("down"));
     const lane = book.lane("down")!;
     assert.deepEqual([lane.state, lane.health.failures, lane.health.lastError], ["parked", 7, "answered 500"]);
@@ -229,17 +231,7 @@ describe("the lane book", () => {
     await using rig = await openDeliveryRig();
     await rig.publish(TOPIC_ID, "0");
     await rig.followed();
-    const health = {
-      parked: true,
-      failingSince: 5,
-      failures: 7,
-      lastError: "x",
-      offset: 0,
-      attempts: 7,
-      refusals: 0,
-      firstAt: 5,
-    };
-    const book = bookOf(rig, { watermark: 1, cursors: { down: { life: 1, position: 0, health } } });
+    const book = bookOf(rig, { watermark: 1, cursors: { down: { life: 1, position: 0, health: PARKED } } });
     book.open("down", subscription("down"));
     book.expire("down");
     book.open("down", subscription("down"));

@@ -63,6 +63,18 @@ const intent = (callback: Callback, more: Partial<AcceptedIntent> = {}): Accepte
   ...more,
 });
 const topicsOf = (callback: Callback) => callback.challenges.map(({ query }) => parameterOf(query, "hub.topic"));
+/** Lets the callback take its time to say no; returns how many challenges it had at once, at the most. */
+function mostAtOnce(callback: Callback): () => number {
+  let inFlight = 0;
+  let most = 0;
+  callback.onChallenge = async (_request, response) => {
+    most = Math.max(most, inFlight += 1);
+    await pause(30);
+    inFlight -= 1;
+    response.writeHead(404).end();
+  };
+  return () => most;
+}
 
 describe("WIRE §2 the edge's verifier", () => {
   it("asks the callback once and reports a yes with its time", async () => {
@@ -115,19 +127,12 @@ describe("WIRE §2 the edge's verifier", () => {
     await using server = await openCallbackServer();
     const callback = server.callback();
     const { verifier, reported } = verifying();
-    let inFlight = 0;
-    let most = 0;
-    callback.onChallenge = async (_request, response) => {
-      most = Math.max(most, inFlight += 1);
-      await pause(30);
-      inFlight -= 1;
-      response.writeHead(404).end();
-    };
+    const most = mostAtOnce(callback);
     for (const [offset, verifyToken] of [[1, "a"], [4, "d"], [2, "b"], [3, "c"]] as const) {
       verifier.enqueue(intent(callback, { offset, verifyToken }));
     }
     await reported(4);
-    assert.equal(most, 1);
+    assert.equal(most(), 1);
     const order = callback.challenges.map(({ query }) => parameterOf(query, "hub.verify_token"));
     assert.deepEqual(order, ["a", "b", "c", "d"]);
   });
@@ -136,19 +141,12 @@ describe("WIRE §2 the edge's verifier", () => {
     await using server = await openCallbackServer();
     const callback = server.callback();
     const { verifier, reported } = verifying();
-    let inFlight = 0;
-    let most = 0;
-    callback.onChallenge = async (_request, response) => {
-      most = Math.max(most, inFlight += 1);
-      await pause(30);
-      inFlight -= 1;
-      response.writeHead(404).end();
-    };
+    const most = mostAtOnce(callback);
     for (const name of ["~me", "%7Eme", "%7eme"]) {
       verifier.enqueue(intent(callback, { topic: `http://topics.example/${name}` }));
     }
     await reported(3);
-    assert.equal(most, 1);
+    assert.equal(most(), 1);
     assert.deepEqual(topicsOf(callback), ["~me", "%7Eme", "%7eme"].map((name) => `http://topics.example/${name}`));
   });
 
