@@ -117,12 +117,7 @@ export class CatchUp {
       maxBytes: CHUNK_BYTES,
       ...(keys.size <= MOST_KEYS ? { keys } : {}),
     });
-    const byTopic = new Map<string, Message[]>();
-    for (const message of chunk.messages) {
-      const messages = byTopic.get(message.topicId);
-      if (messages === undefined) byTopic.set(message.topicId, [message]);
-      else messages.push(message);
-    }
+    const byTopic = Map.groupBy(chunk.messages, ({ topicId }) => topicId);
     let turn = performance.now();
     // A copy: a lane that is fed and asks for more waits for the next chunk.
     const behind = [...this.#behind];
