@@ -3,7 +3,7 @@
 import { ACCEPTED_WITHIN_MS } from "../requests/accepted.ts";
 import type { OwedReplay, ReplayResult } from "../shards/effects-port.ts";
 import { type Message, toMessage } from "../messages/message.ts";
-import { backoffMs, type RetryPolicy } from "../delivery/lane/outcome.ts";
+import { askedTime, backoffMs, type RetryPolicy } from "../delivery/lane/outcome.ts";
 import { type Log, LogError } from "../log/log.ts";
 import type { KeptDeadLetter } from "../replica/dead-letter-rows.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -82,8 +82,8 @@ export function createReplayLetter(
       if (outcome.kind === "delivered") return { kind: "delivered", place };
       if (outcome.kind === "gone") return { kind: "over" };
       if (++made >= attempts) return { kind: "kept", place };
-      const asked = outcome.kind === "retry" ? Math.min(outcome.notBefore ?? 0, clock() + retry.maxMs) : 0;
-      notBefore = Math.max(asked, clock() + backoffMs(retry, made - 1, random()));
+      const now = clock();
+      notBefore = Math.max(askedTime(outcome, retry, now), now + backoffMs(retry, made - 1, random()));
     }
     return signal.aborted ? undefined : { kind: "over" };
   };

@@ -50,6 +50,11 @@ export interface RetryPolicy {
   readonly maxMs: number;
 }
 
+/** The time that a failure's `Retry-After` asks for, ms since 1970, at most the policy's longest pause away; 0 if it asks for none. */
+export function askedTime(failure: Failure, { maxMs }: RetryPolicy, now: number): number {
+  return failure.kind === "retry" ? Math.min(failure.notBefore ?? 0, now + maxMs) : 0;
+}
+
 /** Exponential backoff with full jitter, ms: within 0 … min(max, min·2ⁿ) after failure n = 0, 1, 2 …; `random` is in [0, 1). */
 export function backoffMs(policy: RetryPolicy, failure: number, random: number): number {
   return random * Math.min(policy.maxMs, policy.minMs * 2 ** Math.min(failure, 40));

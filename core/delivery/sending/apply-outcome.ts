@@ -2,7 +2,7 @@
 import type { DeadLetter } from "../../state/records.ts";
 import type { Attempt } from "./attempt.ts";
 import type { Lane } from "../lane/lane.ts";
-import { backoffMs, type Failure, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
+import { askedTime, backoffMs, type Failure, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
 import type { LaneMemory } from "../reading/lane-memory.ts";
 import type { Reading } from "../reading/reading.ts";
 import type { Limits } from "./limits.ts";
@@ -109,7 +109,7 @@ function onFailure(context: OutcomeContext, attempt: Attempt, failure: Failure, 
   const repeat = lane.failed(flight, failure, now);
   if (lane.isOver) return memory.drop(lane);
   memory.keeps(lane);
-  const asked = failure.kind === "retry" ? Math.min(failure.notBefore ?? 0, now + settings.retry.maxMs) : 0;
+  const asked = askedTime(failure, settings.retry, now);
   // An attempt from before a renewal says nothing about the renewed callback: the next attempt is due at once (WIRE §4).
   const isOutdated = attempt.renewals !== lane.renewals;
   if (lane.state === "parked" || now - lane.health.failingSince >= settings.parkAfterMs) {
