@@ -41,7 +41,7 @@ export interface BlockStore {
   keyed(partition: number, ids: readonly string[]): Promise<Keyed[]>;
   /** The offsets of repeats from `from` on, before `to`. */
   repeats(partition: number, from: number, to: number): Promise<number[]>;
-  /** How many repeats of a topic stand from an offset on, before another. */
+  /** How many repeats a topic has from the offset `from` on, before the offset `before`. */
   countRepeats(partition: number, topicId: string, from: number, before: number): Promise<number>;
   /** The blocks that have the topic, from a block on, in order, at most `limit`. */
   places(partition: number, topicId: string, fromBlock: number, limit: number): Promise<TopicInBlock[]>;

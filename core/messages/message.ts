@@ -36,12 +36,13 @@ export interface Message {
   holders: number;
 }
 
-const ID_LENGTH = 43;
+/** The length of base64url(SHA-256), as a topic id and the hash of a body are. */
+const HASH_LENGTH = 43;
 
-/** Whether a record has an idempotency key as our own records have it, with id and topic id of their lengths. */
+/** Whether a record has an idempotency key, and its hash, topic id and message id can be ours (§6.6). */
 export function isKeyed({ key, headers }: LogRecord): boolean {
   const id = headers[MESSAGE_HEADERS.id];
-  return headers[MESSAGE_HEADERS.sha256]?.length === ID_LENGTH && key.length === ID_LENGTH &&
+  return headers[MESSAGE_HEADERS.sha256]?.length === HASH_LENGTH && key.length === HASH_LENGTH &&
     id !== undefined && id.length > 0 && id.length <= 64 && sendable(id) !== undefined;
 }
 

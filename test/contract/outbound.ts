@@ -11,7 +11,7 @@ import { openRecordingServer } from "../support/servers/recording-server.ts";
 import type { Recorded, RecordingServer, Responder } from "../support/servers/recording-server.ts";
 
 export interface OutboundSetting {
-  /** Why not, or false. */
+  /** Why this adapter cannot be tested here, or false. */
   readonly skip: string | false;
   open(options: {
     readonly guard: OutboundGuard;

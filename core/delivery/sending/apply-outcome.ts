@@ -18,7 +18,10 @@ export interface FailureSettings {
   readonly deadLetterAttempts: number;
 }
 
-/** The owner of a lane's shard (core/shards/shard.ts) writes what must be durable. It is called in the middle of a step: it notes the call and acts later. */
+/**
+ * The owner of a lane's shard (core/shards/shard.ts) writes what must be durable. It is called in the middle of a step: it notes the call
+ * and acts later.
+ */
 export interface LaneOwner {
   /** The lane's position or health may have changed. */
   moved(lane: Lane): void;
