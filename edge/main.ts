@@ -13,7 +13,6 @@ import { edgeKey } from "../shared/runtime/keys.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { serve } from "../shared/runtime/serve.ts";
 import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
-import type { ClientTls } from "../shared/http-client.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import type { Settings } from "../shared/settings/settings.ts";
 import { runTier } from "../shared/runtime/tier.ts";
@@ -99,25 +98,19 @@ interface Clocks {
   readonly now: () => number;
 }
 
-/** The client of the cores and of identity providers; it takes our own certificate again when its files change. */
-async function openHttp(settings: Settings): Promise<{ readonly http: TlsHttpClient; readonly unfollow: () => void }> {
-  const tls = await tlsToCore(settings);
-  const http = createHttpClient({ tls });
-  const files = tlsFilesOf(settings.coreTlsCert, settings.coreTlsKey);
-  const { ca, cert, key } = tls;
-  if (files === undefined || cert === undefined || key === undefined) return { http, unfollow: () => {} };
-  const trusted = ca === undefined ? {} : { ca };
-  return {
-    http,
-    unfollow: followTls(files, { cert, key }, { useTls: (next) => http.useTls({ ...trusted, ...next }) }),
-  };
-}
-
-/** Which authorities the edge trusts to certify the core, and what the edge shows if the core asks for a certificate. */
-async function tlsToCore({ coreCa, coreTlsCert, coreTlsKey }: Settings): Promise<ClientTls> {
-  const ca = coreCa === undefined ? {} : { ca: await readPem("the core's authorities", coreCa) };
+/**
+ * The client of the cores and of identity providers. It trusts the authorities of CORE_CA, and shows the certificate of
+ * CORE_TLS_CERT if it is asked for one. A new certificate is taken when the files change.
+ */
+async function openHttp(
+  { coreCa, coreTlsCert, coreTlsKey }: Settings,
+): Promise<{ readonly http: TlsHttpClient; readonly unfollow: () => void }> {
+  const trusted = coreCa === undefined ? {} : { ca: await readPem("the core's authorities", coreCa) };
   const files = tlsFilesOf(coreTlsCert, coreTlsKey);
-  return files === undefined ? ca : { ...ca, ...await readTls(files) };
+  if (files === undefined) return { http: createHttpClient({ tls: trusted }), unfollow: () => {} };
+  const own = await readTls(files);
+  const http = createHttpClient({ tls: { ...trusted, ...own } });
+  return { http, unfollow: followTls(files, own, { useTls: (next) => http.useTls({ ...trusted, ...next }) }) };
 }
 
 async function createCore(
