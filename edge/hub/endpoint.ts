@@ -8,7 +8,7 @@ import { type Access, identityOfClient } from "../auth/access.ts";
 import { createBodyBudget } from "../limits/body-budget.ts";
 import { OVERLOADED } from "../limits/limits.ts";
 import type { Limits } from "../limits/limits.ts";
-import { rawQueryOf } from "../syntax/form.ts";
+import { FORM_MAX_BYTES, rawQueryOf } from "../syntax/form.ts";
 import { parseHubRequest } from "../syntax/hub-request.ts";
 import type { HubRequest } from "../syntax/hub-request.ts";
 import { idempotencyKey } from "../syntax/request-headers.ts";
@@ -24,8 +24,6 @@ export interface HubEndpointOptions extends HubActionsOptions {
   readonly messageMaxBytes: number;
 }
 
-/** A form may be this long even where messages must be shorter. */
-const FORM_MAX_BYTES = 65_536;
 /** The most bytes of all bodies that are being read or on their way to the core; at least four of the longest bodies. */
 const BODIES_MAX_BYTES = 128 * 1_024 * 1_024;
 

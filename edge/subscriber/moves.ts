@@ -4,7 +4,7 @@ import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
 import { jsonOfCore } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
 import type { CoreClient } from "../core/core-client.ts";
-import { isForm, type Parameters, parseForm } from "../syntax/form.ts";
+import { FORM, FORM_MAX_BYTES, isForm, type Parameters, parseForm } from "../syntax/form.ts";
 import { idempotencyKey } from "../syntax/request-headers.ts";
 import { parseSubscriptionPair } from "../syntax/subscription-pair.ts";
 import { type AdmissionPorts, admit, answering, type Endpoint } from "./admission.ts";
@@ -24,9 +24,6 @@ type Move =
   | { readonly kind: "ack"; readonly cursor: string }
   | { readonly kind: "resume"; readonly from?: string }
   | { readonly kind: "replay"; readonly key: string; readonly letter?: string };
-
-const FORM = "application/x-www-form-urlencoded";
-const FORM_MAX_BYTES = 65_536;
 
 export function createMoveEndpoints(options: MoveOptions): MoveEndpoints {
   /** Reads a form, whose bytes a signature covers, and moves. Syntax comes before access (WIRE §1). */

@@ -3,6 +3,10 @@
 
 import { HubError, quoted } from "../answers/hub-error.ts";
 
+/** The media type of a form. */
+export const FORM = "application/x-www-form-urlencoded";
+/** A form may have this many bytes, also where messages must be shorter. */
+export const FORM_MAX_BYTES = 65_536;
 const MAX_PARAMETERS = 1_000;
 
 /** Parameters in the order they were sent. */
@@ -98,5 +102,5 @@ function asciiOf(bytes: Uint8Array): string {
 export function isForm(contentType: string): boolean {
   const end = contentType.indexOf(";");
   const type = end === -1 ? contentType : contentType.slice(0, end);
-  return type.trim().toLowerCase() === "application/x-www-form-urlencoded";
+  return type.trim().toLowerCase() === FORM;
 }

@@ -1,7 +1,7 @@
 // What a POST to the hub endpoint means: the dispatch table of WIRE §1, row by row. Pure.
 
 import { isHttpUrl } from "../../shared/identity.ts";
-import { isForm, parseForm, parseQuery } from "./form.ts";
+import { FORM, isForm, parseForm, parseQuery } from "./form.ts";
 import type { Parameters } from "./form.ts";
 import { HubError, quoted } from "../answers/hub-error.ts";
 import { parseSubscribe } from "./subscribe-request.ts";
@@ -65,9 +65,7 @@ function readQuery(mode: string, query: Parameters, request: RawRequest): HubReq
 
 function readForm(request: RawRequest, rules: SubscribeRules): HubRequest {
   if (request.contentType === null || !isForm(request.contentType)) {
-    throw refuse(
-      "hub.mode is missing from the query; to send it in the body, let Content-Type be application/x-www-form-urlencoded",
-    );
+    throw refuse(`hub.mode is missing from the query; to send it in the body, let Content-Type be ${FORM}`);
   }
   const form = parseForm(request.body);
   const mode = form.first("hub.mode");

@@ -5,6 +5,7 @@ import { parseIsoTime } from "../../shared/iso-time.ts";
 import type { OutboundGuard } from "../../shared/outbound/guard.ts";
 import type { Parameters } from "./form.ts";
 import { HubError } from "../answers/hub-error.ts";
+import { MAX_CALLBACK_BYTES } from "./subscription-pair.ts";
 import { fitsInBytes, parseTopic } from "./topic.ts";
 
 export interface SubscribeRequest {
@@ -26,7 +27,6 @@ export interface SubscribeRules {
   readonly guard: OutboundGuard;
 }
 
-const MAX_CALLBACK_BYTES = 2_048;
 const MAX_TOKEN_BYTES = 2_048;
 const MAX_CONCURRENCY = 64;
 

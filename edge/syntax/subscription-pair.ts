@@ -4,6 +4,9 @@ import { HubError } from "../answers/hub-error.ts";
 import type { Parameters } from "./form.ts";
 import { fitsInBytes, parseTopic } from "./topic.ts";
 
+/** The longest callback, bytes of UTF-8. */
+export const MAX_CALLBACK_BYTES = 2_048;
+
 export interface SubscriptionPair {
   readonly topic: string;
   readonly callback: string;
@@ -16,6 +19,8 @@ export function parseSubscriptionPair(parameters: Parameters): SubscriptionPair 
   if (callback === "") {
     throw new HubError("invalid_request", "callback is missing; send the callback of the subscription.");
   }
-  if (!fitsInBytes(callback, 2_048)) throw new HubError("invalid_request", "callback is longer than 2048 bytes.");
+  if (!fitsInBytes(callback, MAX_CALLBACK_BYTES)) {
+    throw new HubError("invalid_request", `callback is longer than ${MAX_CALLBACK_BYTES} bytes.`);
+  }
   return { topic, callback };
 }
