@@ -11,8 +11,8 @@ export class BodyTooLargeError extends Error {
 }
 
 /**
- * Reads the whole body, once. The rest of one that is too long is left to the server: to cancel it would cut the client off before it
- * has its answer.
+ * Reads the whole body, once. It leaves the rest of a body that is too long to the server: cancelling would cut the client off
+ * before it has its answer.
  * @throws {BodyTooLargeError} before reading, if Content-Length says so; else as soon as the bytes do
  */
 export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
@@ -28,7 +28,7 @@ export async function readBody(request: Request, maxBytes: number): Promise<Uint
 
 /**
  * Reads all that a reader has, whatever length was declared.
- * @throws {BodyTooLargeError} as soon as it is longer; what to do with the rest is the caller's to say
+ * @throws {BodyTooLargeError} as soon as it is longer; the caller decides what happens to the rest
  */
 export async function readParts(
   reader: ReadableStreamDefaultReader<Uint8Array>,

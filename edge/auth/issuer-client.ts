@@ -94,7 +94,7 @@ async function readInTime(
     return bytes;
   } finally {
     clearTimeout(timer);
-    // Of an answer that is too long the rest is not wanted.
+    // The rest of an answer that is too long is not wanted.
     await reader.cancel().catch(() => {});
   }
 }

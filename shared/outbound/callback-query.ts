@@ -1,4 +1,4 @@
-// What the hub adds to a callback's URL when it asks there (§5.3) or tells (§5.2) by GET: its parameters follow the callback's
+// The URLs of the GETs by which the hub asks a callback (§5.3) or notifies it (§5.2). The hub's parameters follow the callback's
 // own query, which stays byte for byte as it was given (§5.1.1).
 
 import { appendQuery } from "../http-url.ts";

@@ -13,9 +13,11 @@ export interface Row<T> {
   readonly name: string;
   readonly default: string | Following | null;
   readonly unset?: T;
-  /** For people, in docs/settings.md: what it is; what each word means, where it is one of some; when one would change it. */
+  /** What the setting is. This and the next two are sentences of docs/settings.md. */
   readonly what: string;
+  /** What each of the value's words means, if it has `words`. */
   readonly meanings?: Readonly<Record<string, string>>;
+  /** When to change it. */
   readonly change: string;
   readonly value: Value<T>;
   /** Its value is never printed. */

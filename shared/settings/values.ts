@@ -12,7 +12,7 @@ export interface Listen {
 /** A kind of value: `allowed` follows "must be", `schema` takes the environment's text. */
 export interface Value<T> {
   readonly allowed: string;
-  /** All that it may be, where it is one of some words. */
+  /** The words from which one is chosen; undefined if any other text is possible. */
   readonly words?: readonly string[];
   readonly schema: v.GenericSchema<string, T>;
 }
