@@ -36,7 +36,7 @@ const NO_REPEATS: Repeat[] = [];
 const NO_OFFSETS: number[] = [];
 
 /** What others see of a lane's backlog. */
-export type BacklogView = Pick<Backlog, "queued" | "inFlight" | "repeating" | "size" | "hasNext" | "beyond">;
+export type BacklogView = Pick<Backlog, "queued" | "size" | "hasNext" | "beyond">;
 
 export class Backlog {
   /** The first `#head` places are empty, so that departed messages do not stay in memory. */
