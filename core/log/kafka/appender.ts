@@ -4,8 +4,8 @@ import { pause } from "../../../shared/pause.ts";
 import { LogError, type NewRecord } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { type Appended, PartitionQueue } from "./partition-queue.ts";
-import { CODE, failOn, isPassingCode, KafkaError, NoAnswer } from "./protocol/kafka-error.ts";
-import { produce, type ProducePart, type ProduceResult } from "./protocol/produce.ts";
+import { CODE, failOn, isPassingCode, isTooLargeCode, KafkaError, NoAnswer } from "./protocol/kafka-error.ts";
+import { ACKS_WITHIN_MS, produce, type ProducePart, type ProduceResult } from "./protocol/produce.ts";
 import { sizeOf } from "./protocol/record-batch.ts";
 import { partitionName } from "./protocol/request.ts";
 import { initProducerId } from "./protocol/transaction-requests.ts";
@@ -15,7 +15,6 @@ const GIVE_UP_MS = 30_000;
 const PAUSE_MS = 100;
 /** The most that may wait while no broker answers. */
 const WAITING_BYTES = 64 * 1024 * 1024;
-const ACKS_WITHIN_MS = 4_000;
 /** The request has the field, though without a transactional id there is no transaction that could time out. */
 const TRANSACTION_TIMEOUT_MS = 60_000;
 
@@ -25,7 +24,6 @@ const SEQUENCE_LOST: ReadonlySet<number> = new Set([
   CODE.INVALID_PRODUCER_EPOCH,
   CODE.INVALID_PRODUCER_ID_MAPPING,
 ]);
-const TOO_LARGE: ReadonlySet<number> = new Set([CODE.MESSAGE_TOO_LARGE, CODE.RECORD_LIST_TOO_LARGE]);
 
 export interface AppenderOptions {
   /** Only appends go through it. */
@@ -184,7 +182,7 @@ export class Appender {
       const result = results.find((one) => one.kafkaTopic === kafkaTopic && one.partition === partition);
       const code = result?.errorCode ?? CODE.REQUEST_TIMED_OUT;
       if (result !== undefined && code === CODE.NONE) queue.written(result);
-      else if (TOO_LARGE.has(code)) queue.tooLarge(this.#clock());
+      else if (isTooLargeCode(code)) queue.tooLarge(this.#clock());
       else if (SEQUENCE_LOST.has(code) || isPassingCode(code)) {
         // Some passing errors mean "perhaps written": the batch stays as it is.
         if (SEQUENCE_LOST.has(code)) queue.producerLost(code);

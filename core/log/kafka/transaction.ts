@@ -2,9 +2,9 @@
 // it is unusable, and its holder takes the id again (A3.1).
 import { LogError, type NewRecord } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
-import { CODE, failOn, KafkaError, NoAnswer } from "./protocol/kafka-error.ts";
+import { CODE, failOn, isCode, isTooLargeCode, NoAnswer } from "./protocol/kafka-error.ts";
 import { retry } from "./retry.ts";
-import { produce, type ProducePart } from "./protocol/produce.ts";
+import { ACKS_WITHIN_MS, produce, type ProducePart } from "./protocol/produce.ts";
 import { BATCH_BYTES, BATCH_RECORDS, encodeBatch, nextSequence, sizeOf } from "./protocol/record-batch.ts";
 import { partitionName } from "./protocol/request.ts";
 import {
@@ -32,7 +32,6 @@ export interface TransactionalOptions {
 
 // The coordinator aborts a transaction that is open for longer (A3.1).
 const TRANSACTION_TIMEOUT_MS = 15_000;
-const ACKS_WITHIN_MS = 4_000;
 /** How long an answer like "the last transaction is still being completed" is retried. */
 const PATIENCE_MS = 5_000;
 
@@ -132,7 +131,7 @@ export class TransactionalProducer {
       const request = produce(ofLeader, { transactionalId, timeoutMs: ACKS_WITHIN_MS });
       for (const result of await this.#cluster.send(leader, request)) {
         const { kafkaTopic, errorCode, baseOffset } = result;
-        if (errorCode === CODE.MESSAGE_TOO_LARGE || errorCode === CODE.RECORD_LIST_TOO_LARGE) {
+        if (isTooLargeCode(errorCode)) {
           throw new LogError("too_large", `The broker takes no record of this size in ${kafkaTopic}`);
         }
         failOn(errorCode, `Cannot write to ${kafkaTopic}`);
@@ -164,15 +163,9 @@ export class OwnershipUncertain extends Error {
   override readonly name = "OwnershipUncertain";
 }
 
-const FENCED: readonly number[] = [
-  CODE.INVALID_PRODUCER_EPOCH,
-  CODE.PRODUCER_FENCED,
-  CODE.TRANSACTION_COORDINATOR_FENCED,
-];
-
 /** Whether the id was taken since: by another owner, by this process itself, or by the coordinator after its timeout. */
 export function isFenced(error: unknown): boolean {
-  return error instanceof KafkaError && FENCED.includes(error.code);
+  return isCode(error, CODE.INVALID_PRODUCER_EPOCH, CODE.PRODUCER_FENCED, CODE.TRANSACTION_COORDINATOR_FENCED);
 }
 
 function batchesOf(records: readonly NewRecord[]): NewRecord[][] {

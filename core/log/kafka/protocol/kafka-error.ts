@@ -104,6 +104,11 @@ export function isPassingCode(code: number): boolean {
   return PASSING.has(code);
 }
 
+/** Whether the broker refuses a batch because of its size. */
+export function isTooLargeCode(code: number): boolean {
+  return code === CODE.MESSAGE_TOO_LARGE || code === CODE.RECORD_LIST_TOO_LARGE;
+}
+
 /** Whether the broker knows who we are and forbids it, until an operator allows it. */
 export function isForbidden(error: unknown): error is KafkaError {
   return isCode(

@@ -18,6 +18,9 @@ export interface ProduceResult {
   readonly time: number;
 }
 
+/** How long a broker waits for its replicas. A request has more time than that, so that the answer still arrives. */
+export const ACKS_WITHIN_MS = 4_000;
+
 /** The answer comes when all in-sync replicas have the batches (acks=all). The broker waits `timeoutMs` for the replicas. */
 export function produce(
   parts: readonly ProducePart[],
