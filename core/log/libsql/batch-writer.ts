@@ -23,6 +23,8 @@ export interface BatchWriterOptions {
 /** Records that are written together or not at all, and the promise that their caller waits for. */
 interface Write {
   readonly records: readonly { readonly stream: Stream; readonly record: NewRecord }[];
+  /** The first of them with its offset, as soon as it has one. */
+  first: LogRecord | undefined;
   readonly resolve: (first: LogRecord | undefined) => void;
   readonly reject: (error: Error) => void;
 }
@@ -81,7 +83,7 @@ export class BatchWriter {
   write(records: Write["records"]): Promise<LogRecord | undefined> {
     return new Promise((resolve, reject) => {
       this.checkWritable();
-      this.#queue.push({ records, resolve, reject });
+      this.#queue.push({ records, first: undefined, resolve, reject });
       this.#schedule();
     });
   }
@@ -137,7 +139,7 @@ export class BatchWriter {
       return;
     }
     for (const [stream, records] of written) this.#ends.set(stream, records.at(-1)!.offset + 1);
-    resolveAll(batch, written);
+    for (const write of batch) write.resolve(write.first);
     for (const committed of this.#committed) committed(written);
   }
 
@@ -165,7 +167,9 @@ export class BatchWriter {
         let records = byStream.get(stream);
         if (records === undefined) byStream.set(stream, records = []);
         const { key, value, headers = {} } = record;
-        records.push({ partition: 0, offset: this.end(stream) + records.length, key, value, headers, time });
+        const placed = { partition: 0, offset: this.end(stream) + records.length, key, value, headers, time };
+        write.first ??= placed;
+        records.push(placed);
       }
     }
     return byStream;
@@ -191,20 +195,6 @@ export class BatchWriter {
   #rejectQueue(error: LogError): void {
     for (const write of this.#queue) write.reject(error);
     this.#queue = [];
-  }
-}
-
-/** Answers each write with its first record: the writes and their records have the same order. */
-function resolveAll(batch: readonly Write[], written: Written): void {
-  const answered = new Map<Stream, number>();
-  for (const write of batch) {
-    let first: LogRecord | undefined;
-    for (const { stream } of write.records) {
-      const index = answered.get(stream) ?? 0;
-      first ??= written.get(stream)![index];
-      answered.set(stream, index + 1);
-    }
-    write.resolve(first);
   }
 }
 
