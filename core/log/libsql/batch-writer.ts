@@ -95,7 +95,10 @@ export class BatchWriter {
     return done;
   }
 
-  /** Ends all writing after an error of a follower or a sweep, unless the error is only a full disk. */
+  /**
+   * Ends all writing after an error of a follower or a sweep. A full disk is no reason to end: the next sweep makes room, or a
+   * person does.
+   */
   fail(error: unknown): void {
     this.#fail([], error);
   }

@@ -1,6 +1,6 @@
 // Retention on the embedded log: old records are really deleted, in slices, and their pages are given back to the disk.
 import type { Stream } from "../log.ts";
-import { type Database, isCode } from "../../sqlite/database.ts";
+import type { Database } from "../../sqlite/database.ts";
 import { nextTurn } from "../../../shared/turn.ts";
 import type { BatchWriter } from "./batch-writer.ts";
 import { positionAt } from "./reading.ts";
@@ -39,8 +39,7 @@ export function startRetention(options: RetentionOptions): () => void {
     try {
       await sweepOnce(options);
     } catch (error) {
-      // A full disk is no reason to end: the next sweep makes room, or a person does.
-      if (!writer.isStopped && !isCode(error, "SQLITE_FULL")) writer.fail(error);
+      if (!writer.isStopped) writer.fail(error);
     } finally {
       sweeping = false;
     }
