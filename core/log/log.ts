@@ -181,6 +181,14 @@ export interface Log {
   close(): Promise<void>;
 }
 
+/** How an adapter checks a record before it appends it. @throws {LogError} "too_large" */
+export function checkValueSize({ value }: NewRecord, maxBytes: number): void {
+  const size = value?.byteLength ?? 0;
+  if (size > maxBytes) {
+    throw new LogError("too_large", `The record has ${size} bytes; at most ${maxBytes} are allowed`);
+  }
+}
+
 export type LogErrorCode = "unavailable" | "too_large" | "full" | "fenced" | "closed" | "misconfigured" | "locked";
 
 export class LogError extends Error {

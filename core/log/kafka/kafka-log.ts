@@ -2,7 +2,15 @@
 // so there is only one consumer group: it says which process has which shard (group.ts). Connections and codecs are ours
 // (cluster/connection.ts says why).
 import { randomUUID } from "node:crypto";
-import { type Follower, type Log, LogError, type Membership, type NewRecord, type Stream } from "../log.ts";
+import {
+  checkValueSize,
+  type Follower,
+  type Log,
+  LogError,
+  type Membership,
+  type NewRecord,
+  type Stream,
+} from "../log.ts";
 import { Appender } from "./appender.ts";
 import { type Cluster, type ClusterOptions, createCluster } from "./cluster/cluster.ts";
 import type { KafkaSecurity } from "./cluster/security.ts";
@@ -162,7 +170,8 @@ function createKafkaLog(parts: KafkaLogParts): Log {
     partitions: () => partitions,
     partitionOf,
     async append(stream, record, partition = partitionOf(stream, record.key)) {
-      checkSize(record, maxMessageBytes);
+      checkValueSize(record, maxMessageBytes);
+      checkOverhead(record);
       return { partition, ...await appender.append(kafkaTopicOf(stream), partition, record) };
     },
     start: (stream, partition) => at(stream, partition, START),
@@ -250,16 +259,12 @@ function createWriters(
   };
 }
 
-function checkSize(record: NewRecord, maxMessageBytes: number): void {
-  const size = record.value?.byteLength ?? 0;
-  if (size > maxMessageBytes) {
-    throw new LogError("too_large", `The record has ${size} bytes; at most ${maxMessageBytes} are taken`);
-  }
+function checkOverhead(record: NewRecord): void {
   const overhead = overheadOf(record);
   if (overhead > OVERHEAD_BYTES) {
     throw new LogError(
       "too_large",
-      `The record's key and headers take ${overhead} bytes; at most ${OVERHEAD_BYTES} are taken`,
+      `The record's key and headers take ${overhead} bytes; at most ${OVERHEAD_BYTES} are allowed`,
     );
   }
 }

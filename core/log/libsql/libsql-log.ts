@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { makeDirectory } from "../../sqlite/data-directory.ts";
 import { type Database, holdLock, isCode, LockedError, openDatabase } from "../../sqlite/database.ts";
-import { type AppendStream, type Log, LogError, type NewRecord, type ShardWriter } from "../log.ts";
+import { type AppendStream, checkValueSize, type Log, LogError, type ShardWriter } from "../log.ts";
 import { BatchWriter } from "./batch-writer.ts";
 import { Followers } from "./followers.ts";
 import { countKey, positionAt, readChunk, startOf } from "./reading.ts";
@@ -76,7 +76,7 @@ function createLog(
     partitions: () => 1,
     partitionOf: () => 0,
     async append(stream, record) {
-      checkSize(record, maxBytes[stream]);
+      checkValueSize(record, maxBytes[stream]);
       const first = await writer.write([{ stream, record }]);
       return { partition: 0, offset: first!.offset, time: first!.time };
     },
@@ -123,10 +123,4 @@ function createShardWriter(writer: BatchWriter): ShardWriter {
       return Promise.resolve();
     },
   };
-}
-
-/** @throws {LogError} "too_large" */
-function checkSize({ value }: NewRecord, limit: number): void {
-  const size = value?.byteLength ?? 0;
-  if (size > limit) throw new LogError("too_large", `The record has ${size} bytes; at most ${limit} are allowed`);
 }
