@@ -38,7 +38,9 @@ export class PartitionQueue {
   /** The queue is in a round of the appender, or pauses before the next one. */
   busy = false;
   #waiting: Waiting[] = [];
-  #producer: { readonly id: number; readonly epoch: number; sequence: number } | undefined;
+  #producer: ProducerIdentity | undefined;
+  /** The producer's sequence of the next record. */
+  #sequence = 0;
   #batch: SentBatch | undefined;
   readonly #onSettled: (bytes: number) => void;
 
@@ -64,13 +66,14 @@ export class PartitionQueue {
     return this.#producer !== undefined;
   }
 
-  useProducer({ producerId, producerEpoch }: ProducerIdentity): void {
-    this.#producer = { id: producerId, epoch: producerEpoch, sequence: 0 };
+  useProducer(producer: ProducerIdentity): void {
+    this.#producer = producer;
+    this.#sequence = 0;
   }
 
-  /** The batch that is to be sent: the last one as long as its outcome is unknown, else a new one. */
-  batch(now: number): Buffer {
-    this.#batch ??= this.#cut(now, BATCH_RECORDS);
+  /** The batch that is to be sent: the last one as long as its outcome is unknown, else a new one of this time (wall clock, ms). */
+  batch(time: number): Buffer {
+    this.#batch ??= this.#cut(time, BATCH_RECORDS);
     return this.#batch.bytes;
   }
 
@@ -81,7 +84,7 @@ export class PartitionQueue {
 
   written({ baseOffset, time }: ProduceResult): void {
     const { entries } = this.#batch!;
-    this.#producer!.sequence = nextSequence(this.#producer!.sequence, entries.length);
+    this.#sequence = nextSequence(this.#sequence, entries.length);
     this.#batch = undefined;
     for (const [index, entry] of entries.entries()) {
       this.#onSettled(sizeOf(entry.record));
@@ -102,7 +105,7 @@ export class PartitionQueue {
   }
 
   /** The broker takes less than its settings said at start: the batch's first half goes next, and a lone record is too large. */
-  tooLarge(now: number): void {
+  tooLarge(time: number): void {
     const { entries } = this.#batch!;
     if (entries.length === 1) {
       return this.#reject(
@@ -111,7 +114,7 @@ export class PartitionQueue {
       );
     }
     this.#putBack();
-    this.#batch = this.#cut(now, Math.ceil(entries.length / 2));
+    this.#batch = this.#cut(time, Math.ceil(entries.length / 2));
   }
 
   /** The broker refuses the batch for good. */
@@ -157,7 +160,7 @@ export class PartitionQueue {
     this.#batch = undefined;
   }
 
-  #cut(now: number, atMost: number): SentBatch {
+  #cut(time: number, atMost: number): SentBatch {
     let bytes = 0;
     let count = 0;
     for (const { record } of this.#waiting) {
@@ -167,8 +170,8 @@ export class PartitionQueue {
     }
     const entries = this.#waiting.slice(0, count);
     this.#waiting = this.#waiting.slice(count);
-    const { id, epoch, sequence } = this.#producer!;
-    const stamp = { producerId: id, producerEpoch: epoch, firstSequence: sequence, transactional: false };
-    return { entries, bytes: encodeBatch(entries.map(({ record }) => record), stamp, now), unclear: false };
+    const { producerId, producerEpoch } = this.#producer!;
+    const stamp = { producerId, producerEpoch, firstSequence: this.#sequence, transactional: false };
+    return { entries, bytes: encodeBatch(entries.map(({ record }) => record), stamp, time), unclear: false };
   }
 }
