@@ -197,14 +197,13 @@ export class Broker {
       const head = { kafkaTopic: part.topic, partition: part.partition };
       if (part.offset < partition.start || part.offset > partition.next) {
         found = true;
-        const none = { lastStableOffset: partition.lastStable, aborted: [], bytes: Buffer.alloc(0) };
-        return { ...head, errorCode: CODE.OFFSET_OUT_OF_RANGE, ...none };
+        return { ...head, errorCode: CODE.OFFSET_OUT_OF_RANGE, aborted: [], bytes: Buffer.alloc(0) };
       }
       const most = bytes > asked.maxBytes ? 0 : this.#random.integer(1, 8);
-      const { lastStable, ...brought } = partition.fetch(part.offset, part.maxBytes, most);
+      const brought = partition.fetch(part.offset, part.maxBytes, most);
       bytes += brought.bytes.length;
       found ||= brought.bytes.length > 0;
-      return { ...head, errorCode: CODE.NONE, lastStableOffset: lastStable, ...brought };
+      return { ...head, errorCode: CODE.NONE, ...brought };
     });
     return found || mayBeEmpty ? { errorCode: CODE.NONE, results } : undefined;
   }

@@ -128,7 +128,7 @@ export class Partition {
   }
 
   /** What a read-committed fetch brings from an offset on; at most `most` batches. */
-  fetch(from: number, maxBytes: number, most: number): { bytes: Buffer; aborted: Aborted[]; lastStable: number } {
+  fetch(from: number, maxBytes: number, most: number): { bytes: Buffer; aborted: Aborted[] } {
     const { lastStable } = this;
     const found: Buffer[] = [];
     let size = 0;
@@ -141,7 +141,7 @@ export class Partition {
       end = batch.last + 1;
     }
     const aborted = this.#aborted.filter((one) => one.lastOffset >= from && one.firstOffset < end);
-    return { bytes: Buffer.concat(found), aborted, lastStable };
+    return { bytes: Buffer.concat(found), aborted };
   }
 
   /** The first offset at or after a time, -1 if there is none. */

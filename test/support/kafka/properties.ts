@@ -15,7 +15,7 @@ export interface KafkaPorts {
 }
 
 /** The lines of `server.properties` of a node that admits any client. */
-export function openListeners({ port, controllerPort, doors = [] }: KafkaPorts): string[] {
+function openListeners({ port, controllerPort, doors = [] }: KafkaPorts): string[] {
   const at = (port: number) => `127.0.0.1:${port}`;
   const doorsAt = (which: "listen" | "to") => doors.map((door, n) => `,DOOR${n}://${at(door[which])}`).join("");
   const protocols = doors.map((_, n) => `,DOOR${n}:PLAINTEXT`).join("");

@@ -15,8 +15,6 @@ export interface FetchResult {
   readonly kafkaTopic: string;
   readonly partition: number;
   readonly errorCode: number;
-  /** Below this, every record is committed, aborted, or was never part of a transaction. */
-  readonly lastStableOffset: number;
   readonly aborted: readonly { readonly producerId: number; readonly firstOffset: number }[];
   /** Raw record batches; the last one may be cut short. */
   readonly bytes: Buffer;
@@ -50,11 +48,11 @@ function readPartition(reader: Reader, kafkaTopic: string): FetchResult {
   const partition = reader.int32();
   const errorCode = reader.int16();
   reader.int64(); // high watermark
-  const lastStableOffset = reader.int64();
+  reader.int64(); // last stable offset
   reader.int64(); // log start
   const aborted = reader.array(() => ({ producerId: reader.int64(), firstOffset: reader.int64() }));
   reader.int32(); // preferred replica
-  return { kafkaTopic, partition, errorCode, lastStableOffset, aborted, bytes: reader.bytes() };
+  return { kafkaTopic, partition, errorCode, aborted, bytes: reader.bytes() };
 }
 
 /**

@@ -104,11 +104,10 @@ export class Writer {
 /** Reads a buffer from front to back. @throws {RangeError} beyond its end */
 export class Reader {
   readonly #buffer: Buffer;
-  #at: number;
+  #at = 0;
 
-  constructor(buffer: Buffer, at = 0) {
+  constructor(buffer: Buffer) {
     this.#buffer = buffer;
-    this.#at = at;
   }
 
   get at(): number {

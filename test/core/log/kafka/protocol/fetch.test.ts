@@ -82,7 +82,7 @@ describe("the records of a fetch", () => {
 });
 
 function result(bytes: Buffer): FetchResult {
-  return { kafkaTopic: "t", partition: 3, errorCode: 0, lastStableOffset: 0, aborted: [], bytes };
+  return { kafkaTopic: "t", partition: 3, errorCode: 0, aborted: [], bytes };
 }
 
 function batch(...keys: string[]): Buffer {
