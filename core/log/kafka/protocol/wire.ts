@@ -68,7 +68,8 @@ export class Writer {
 
   string(value: string | null): this {
     if (value === null) return this.int16(-1);
-    return this.int16(Buffer.byteLength(value)).raw(Buffer.from(value));
+    const bytes = Buffer.from(value);
+    return this.int16(bytes.length).raw(bytes);
   }
 
   /** Bytes with their length before them. */
