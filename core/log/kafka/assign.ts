@@ -17,15 +17,15 @@ export function assignShards(members: readonly Candidate[], shards: number): Map
   const byCount = [...kept].toSorted(([, a], [, b]) => b.length - a.length);
   const share = Math.floor(shards / members.length);
   const more = shards % members.length;
-  const room: { readonly of: number[]; readonly most: number }[] = [];
-  for (const [rank, [, of]] of byCount.entries()) {
+  const room: { readonly own: number[]; readonly most: number }[] = [];
+  for (const [rank, [, own]] of byCount.entries()) {
     const most = share + (rank < more ? 1 : 0);
-    of.sort((a, b) => a - b);
-    for (const shard of of.splice(most)) free.add(shard);
-    room.push({ of, most });
+    own.sort((a, b) => a - b);
+    for (const shard of own.splice(most)) free.add(shard);
+    room.push({ own, most });
   }
   const left = [...free].toSorted((a, b) => a - b);
-  for (const { of, most } of room) of.push(...left.splice(0, most - of.length));
-  for (const of of kept.values()) of.sort((a, b) => a - b);
+  for (const { own, most } of room) own.push(...left.splice(0, most - own.length));
+  for (const own of kept.values()) own.sort((a, b) => a - b);
   return kept;
 }
