@@ -14,7 +14,7 @@ export interface TopicPlan {
   readonly replication: number | undefined;
   readonly retentionMs: number;
   readonly maxMessageBytes: number;
-  /** Default 1 h; a segment is compacted when the next one has begun. */
+  /** `segment.ms` of the compacted streams: a segment is compacted when the next one has begun. */
   readonly compactedSegmentMs: number;
 }
 

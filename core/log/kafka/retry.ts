@@ -7,7 +7,7 @@ import { isPassing, KafkaError, NoAnswer, NotAdmitted, TurnedAway } from "./prot
 export interface RetryOptions {
   /** What is tried, after "Cannot ", for people. */
   readonly what: string;
-  /** Infinity: until `closing` aborts, with a line in the log now and then. */
+  /** Infinity: until `closing` aborts, with a warning now and then. */
   readonly forMs: number;
   /** Default 3 ms after an answer (a coordinator that is not ready yet), 200 ms if nobody answers. */
   readonly pauseMs?: number;

@@ -17,7 +17,7 @@ export function frameHead(
 
 // The largest answer is a fetch: it is bounded by what was asked for, or by one batch.
 const ANSWER_MAX_BYTES = 256 * 1024 * 1024;
-/** The first bytes of a TLS alert or handshake. Read as a size, they say more than any answer has. */
+/** The first bytes of a TLS alert or handshake. Read as a size, they are larger than any answer. */
 const TLS_RECORD = /^(?:15|16)03/;
 
 /**

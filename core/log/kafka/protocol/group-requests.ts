@@ -29,7 +29,7 @@ export interface Joined {
   readonly members: readonly JoiningMember[];
 }
 
-/** The answer comes when all members have joined, or when the sessions of the others are over. */
+/** The answer comes when all members have joined. It waits for a member until its session, or REBALANCE_MS, is over. */
 export const joinGroup = (
   { groupId, memberId, kafkaTopic, held }: {
     readonly groupId: string;

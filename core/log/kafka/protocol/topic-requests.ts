@@ -2,7 +2,7 @@
 import { type KafkaRequest, readByTopic, throttledRequest, writeByTopic } from "./request.ts";
 import type { Reader } from "./wire.ts";
 
-/** Stand for a time in a question: the partition's end, and its start. */
+/** These stand in a question in place of a time. They ask for the partition's end and for its start. */
 export const END = -1;
 export const START = -2;
 
