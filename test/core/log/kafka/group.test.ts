@@ -6,6 +6,7 @@ import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
 import type { Log, Membership } from "../../../../core/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { kafkaForTests } from "../../../support/kafka/kafka.ts";
+import { withAdmin } from "../../../support/kafka/topics.ts";
 import { openStallingProxy } from "../../../support/kafka/stalling-proxy.ts";
 
 const kafka = await kafkaForTests();
@@ -97,17 +98,17 @@ describe("a member of the group on Kafka", { skip: kafka.skip, timeout: 120_000 
   it("A3.3 Kafka's own tools see which member has which shard", async () => {
     const member = join();
     await have(member, 8);
-    const admin = new kafkajs.Kafka({ brokers: [...kafka.brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
-    await admin.connect();
     try {
-      const { groups: [group] } = await admin.describeGroups([`${prefix}.cores`]);
+      const { groups: [group] } = await withAdmin(
+        kafka.brokers,
+        (admin) => admin.describeGroups([`${prefix}.cores`]),
+      );
       assert.equal(group?.state, "Stable");
       assert.equal(group?.protocolType, "consumer");
       const { memberAssignment } = group!.members[0]!;
       const assignment = kafkajs.AssignerProtocol.MemberAssignment.decode(memberAssignment);
       assert.deepEqual(assignment?.assignment, { [`${prefix}.events`]: all });
     } finally {
-      await admin.disconnect();
       await member.membership.leave();
     }
   });

@@ -6,6 +6,7 @@ import { openKafkaLog } from "../../../../core/log/kafka/kafka-log.ts";
 import { type Log, LogError, STREAMS } from "../../../../core/log/log.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { kafkaForTests } from "../../../support/kafka/kafka.ts";
+import { withAdmin } from "../../../support/kafka/topics.ts";
 
 const DAY_MS = 86_400_000;
 const kafka = await kafkaForTests();
@@ -208,16 +209,6 @@ async function refusal(opening: Promise<Log>): Promise<LogError> {
   const outcome = await opening.then((log) => log.close(), (error: unknown) => error);
   if (outcome instanceof LogError) return outcome;
   throw new Error("The log opened", { cause: outcome });
-}
-
-async function withAdmin(brokers: readonly string[], use: (admin: Admin) => Promise<void>): Promise<void> {
-  const admin = new kafkajs.Kafka({ brokers: [...brokers], logLevel: kafkajs.logLevel.NOTHING }).admin();
-  await admin.connect();
-  try {
-    await use(admin);
-  } finally {
-    await admin.disconnect();
-  }
 }
 
 async function describeTopic(admin: Admin, name: string) {
