@@ -44,7 +44,7 @@ export const CODE = {
 /** The broker answered, with an error code. */
 export class KafkaError extends Error {
   readonly code: number;
-  constructor(code: number, attempted: string, detail?: string | null) {
+  constructor(code: number, attempted: string, detail?: string) {
     super(`${attempted}: ${detail || nameOf(code)}`);
     this.name = "KafkaError";
     this.code = code;
@@ -67,7 +67,7 @@ export class TurnedAway extends NoAnswer {
 }
 
 /** @throws {KafkaError} unless the code says success */
-export function failOn(code: number, attempted: string, detail?: string | null): void {
+export function failOn(code: number, attempted: string, detail?: string): void {
   if (code !== CODE.NONE) throw new KafkaError(code, attempted, detail);
 }
 
