@@ -20,7 +20,7 @@ import {
   shardsIn,
   syncGroup,
 } from "./protocol/group-requests.ts";
-import { CODE, failOn, isForbidden, isPassing, KafkaError, nameOf } from "./protocol/kafka-error.ts";
+import { CODE, failOn, isForbidden, isPassing, KafkaError, nameOf, NoAnswer } from "./protocol/kafka-error.ts";
 import { GroupSession } from "./session.ts";
 
 export interface GroupOptions {
@@ -169,7 +169,7 @@ export class GroupMembership implements Membership {
   /** The answer, unless a heartbeat learns meanwhile that the group no longer knows this member. */
   async #unlessRemoved<T>(answer: Promise<T>): Promise<T> {
     const interrupted = this.#wake.promise.then(() => {
-      throw new KafkaError(CODE.REQUEST_TIMED_OUT, "The group has removed this member");
+      throw new NoAnswer("the group has removed this member");
     });
     interrupted.catch(() => {});
     return await Promise.race([answer, interrupted]);
