@@ -6,6 +6,7 @@ import type { Replica } from "../replica/replica.ts";
 import { waitForMessages } from "../requests/accepted.ts";
 import type { KnownSubscription } from "../requests/admission.ts";
 import { Refusal } from "../requests/refusal.ts";
+import { isLive } from "../state/fold-subscription.ts";
 import { isSameClient } from "../state/ids.ts";
 import { eventStream, OpenStreams } from "./event-stream.ts";
 import { createMemoryBudget } from "./memory-budget.ts";
@@ -98,7 +99,7 @@ export function createMissed(options: MissedOptions): Missed {
   /** WIRE §5: a stream closes when its subscription ends, gets another secret, or becomes another client's. */
   async function isAsOpened({ id, record: { life, secret, client } }: KnownSubscription): Promise<boolean> {
     const record = await replica.subscription(id);
-    return (record?.phase === "active" || record?.phase === "expired") && record.life === life &&
+    return record !== undefined && isLive(record.phase) && record.life === life &&
       secrets.isSame(record.secret, secret, id) && isSameClient(record.client, client);
   }
 

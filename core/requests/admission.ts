@@ -2,6 +2,7 @@
 // that moves a position.
 import type { Caller } from "../../shared/core-api.ts";
 import type { SubscriptionPhase, SubscriptionRecord } from "../state/records.ts";
+import { isLive } from "../state/fold-subscription.ts";
 import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
@@ -66,6 +67,6 @@ export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionO
 
 /** WIRE §5: a subscription that has ended still has a status, and nothing else. @throws {Refusal} "gone" */
 export function refuseEnded({ record: { phase } }: KnownSubscription): void {
-  if (phase === "active" || phase === "expired") return;
+  if (isLive(phase)) return;
   throw new Refusal("gone", `The subscription has ended (${phase}); subscribe again to begin a new one`);
 }

@@ -3,6 +3,7 @@ import type { DeregisterOperation } from "../../shared/core-api.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { encodeEvent } from "../state/events.ts";
+import { hasOperation } from "../state/recent-operations.ts";
 import { ACCEPTED_WITHIN_MS } from "./accepted.ts";
 import { Refusal } from "./refusal.ts";
 import type { Topic, Topics } from "./topics.ts";
@@ -22,7 +23,7 @@ export function createDeregister({ log, replica, topics, clock }: DeregisterOpti
   /** A second try of a deregister whose first try is already folded gets the answer of the first. */
   async function wasDeregisteredBy(topic: Topic, operation: string): Promise<boolean> {
     const record = await replica.topic(topic.id);
-    return record?.operations.some(([id]) => id === operation) ?? false;
+    return record !== undefined && hasOperation(record.operations, operation);
   }
 
   return async ({ id, topic: name }) => {

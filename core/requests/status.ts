@@ -3,6 +3,7 @@ import type { Caller, SubscriptionState, SubscriptionStatus } from "../../shared
 import type { BlockIndex } from "../messages/block-index.ts";
 import { encodeCursor } from "../messages/cursor-text.ts";
 import type { Log } from "../log/log.ts";
+import { isLive } from "../state/fold-subscription.ts";
 import type { Admit, KnownSubscription } from "./admission.ts";
 import type { StandingOf } from "./standing.ts";
 import type { Topic } from "./topics.ts";
@@ -23,7 +24,7 @@ export function createReadStatus({ log, admit, standingOf, index }: StatusOption
   return async (name, callback, caller) => {
     const subscription = await admit(name, callback, caller);
     const { topic, record } = subscription;
-    if (record.phase !== "active" && record.phase !== "expired") return tombstone(record, record.phase);
+    if (!isLive(record.phase)) return tombstone(record, record.phase);
     const standing = await standingOf(subscription);
     const { position } = standing;
     const undelivered = await countFrom(topic, position);

@@ -164,7 +164,7 @@ function subscribed(
     ...(intent.client === undefined ? {} : { client: intent.client }),
   };
   // A renewal goes on where the last lease stopped, also after that lease was over. Everything else begins a life.
-  if (record.phase === "active" || record.phase === "expired") return renewed;
+  if (isLive(record.phase)) return renewed;
   const start = intent.start ?? Math.max(begin, record.unsubscribedAt ?? 0);
   return { ...renewed, life: intent.offset, start };
 }
@@ -203,7 +203,8 @@ export function foldDeregistered(
   return phase === "active" ? { ...after, notice: { topic, callback, reason } } : after;
 }
 
-export function isLive(phase: SubscriptionPhase): boolean {
+/** Whether the subscription was verified and has not ended; its lease may be over. */
+export function isLive(phase: SubscriptionPhase): phase is "active" | "expired" {
   return phase === "active" || phase === "expired";
 }
 
