@@ -2,14 +2,10 @@
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { BLOCK_OFFSETS, type BlockStore, decodeBlock, type Keyed, type TopicInBlock } from "../messages/block.ts";
 import type { Batch } from "../log/log.ts";
+import { slicesOf } from "../sqlite/database.ts";
 import { and, desc, eq, gte, inArray, isNotNull, lt, sql } from "./drizzle.ts";
 import { blocks, blockTopics, keyed } from "./schema.ts";
 import { nextTurn } from "../../shared/turn.ts";
-
-/** Rows of one statement. */
-const ROWS = 500;
-/** Ids of one query. */
-const IDS = 500;
 
 /**
  * The statements that add a batch of the stream; a second time they change nothing. `withTopics`: also the topics of each block,
@@ -28,18 +24,12 @@ export function blockInserts(db: LibSQLDatabase, { partition, records }: Batch, 
       offsets: offsets === undefined ? null : JSON.stringify(offsets),
     }))
   );
-  const statements = [];
-  for (let i = 0; i < found.length; i += ROWS) {
-    const rows = found.slice(i, i + ROWS).map(({ number, time }) => ({ partition, block: number, time }));
-    statements.push(db.insert(blocks).values(rows).onConflictDoNothing());
-  }
-  for (let i = 0; i < ofKeyed.length; i += ROWS) {
-    statements.push(db.insert(keyed).values(ofKeyed.slice(i, i + ROWS)).onConflictDoNothing());
-  }
-  for (let i = 0; i < ofTopics.length; i += ROWS) {
-    statements.push(db.insert(blockTopics).values(ofTopics.slice(i, i + ROWS)).onConflictDoNothing());
-  }
-  return statements;
+  const ofBlocks = found.map(({ number, time }) => ({ partition, block: number, time }));
+  return [
+    ...slicesOf(ofBlocks).map((rows) => db.insert(blocks).values(rows).onConflictDoNothing()),
+    ...slicesOf(ofKeyed).map((rows) => db.insert(keyed).values(rows).onConflictDoNothing()),
+    ...slicesOf(ofTopics).map((rows) => db.insert(blockTopics).values(rows).onConflictDoNothing()),
+  ];
 }
 
 /** The blocks of a replica's file. */
@@ -74,9 +64,9 @@ export class StoredBlocks implements BlockStore {
 
   async keyed(partition: number, ids: readonly string[]): Promise<Keyed[]> {
     const found: Keyed[] = [];
-    for (let i = 0; i < ids.length; i += IDS) {
+    for (const some of slicesOf(ids)) {
       const rows = await this.#db.select().from(keyed)
-        .where(and(eq(keyed.partition, partition), inArray(keyed.id, ids.slice(i, i + IDS))));
+        .where(and(eq(keyed.partition, partition), inArray(keyed.id, some)));
       for (const { partition: _, first, ...rest } of rows) found.push({ ...rest, first: first ?? undefined });
     }
     return found;

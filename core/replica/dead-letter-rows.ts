@@ -1,13 +1,11 @@
 // The replica's copy of `dead-letters`, indexed by subscription: Kafka has no such index (WIRE §5).
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import type { Batch } from "../log/log.ts";
+import { slicesOf } from "../sqlite/database.ts";
 import type { DeadLetter } from "../state/records.ts";
 import { and, eq, gt, gte, inArray, sql } from "./drizzle.ts";
 import { deadLetters } from "./schema.ts";
 import { nextTurn } from "../../shared/turn.ts";
-
-/** Rows of one statement. */
-const ROWS = 500;
 
 /** A dead letter as the stream has it. */
 interface DeadLetterRecord extends DeadLetter {
@@ -72,18 +70,12 @@ export function deadLetterStatements(db: LibSQLDatabase, { partition, records }:
     const { life, offset: message } = parsed;
     return [{ partition, offset, subscriptionId: key, life, message, time, record }];
   });
-  const statements = [];
-  for (let i = 0; i < rows.length; i += ROWS) {
-    statements.push(db.insert(deadLetters).values(rows.slice(i, i + ROWS)).onConflictDoNothing());
-  }
-  for (let i = 0; i < replayed.length; i += ROWS) {
-    statements.push(
-      db.delete(deadLetters).where(
-        and(eq(deadLetters.partition, partition), inArray(deadLetters.offset, replayed.slice(i, i + ROWS))),
-      ),
-    );
-  }
-  return statements;
+  return [
+    ...slicesOf(rows).map((some) => db.insert(deadLetters).values(some).onConflictDoNothing()),
+    ...slicesOf(replayed).map((offsets) =>
+      db.delete(deadLetters).where(and(eq(deadLetters.partition, partition), inArray(deadLetters.offset, offsets)))
+    ),
+  ];
 }
 
 const SLICE_ROWS = 1_000;

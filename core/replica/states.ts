@@ -9,7 +9,7 @@ import { Subscriptions } from "../state/subscriptions.ts";
 import { isLive } from "../state/fold-subscription.ts";
 import { clientKeyOf, topicIdOf } from "../state/ids.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
-import { rowsOf, type Statement } from "../sqlite/database.ts";
+import { rowsOf, slicesOf, type Statement } from "../sqlite/database.ts";
 import type { Batch } from "../log/log.ts";
 import { and, eq, gt, ne, sql } from "./drizzle.ts";
 import { counts, records } from "./schema.ts";
@@ -18,9 +18,6 @@ import { nextTurn } from "../../shared/turn.ts";
 /** The streams whose state a replica keeps. */
 export type StateStream = "topics" | "subscriptions" | "cursors";
 export const STATES: readonly StateStream[] = ["topics", "subscriptions", "cursors"];
-
-/** Rows of one statement. */
-const ROWS = 500;
 
 /** What a shard's owner loads. */
 export interface ShardState {
@@ -48,19 +45,13 @@ export function stateStatements(stream: StateStream, batch: Batch): Statement[] 
     const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
     rows.push([stream, batch.partition, key, record, ...columnsOf(stream, key, record)]);
   }
-  const statements: Statement[] = [];
-  for (let i = 0; i < rows.length; i += ROWS) {
-    const some = rows.slice(i, i + ROWS);
-    statements.push({ sql: upsertOf(some.length), args: some.flat() });
-  }
-  for (let i = 0; i < gone.length; i += ROWS) {
-    const keys = gone.slice(i, i + ROWS);
-    statements.push({
+  return [
+    ...slicesOf(rows).map((some) => ({ sql: upsertOf(some.length), args: some.flat() })),
+    ...slicesOf(gone).map((keys) => ({
       sql: `DELETE FROM records WHERE stream = ? AND partition = ? AND key IN ${rowsOf(1, keys.length)}`,
       args: [stream, batch.partition, ...keys],
-    });
-  }
-  return statements;
+    })),
+  ];
 }
 
 function upsertOf(rows: number): string {

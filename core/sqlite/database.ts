@@ -86,6 +86,16 @@ export function isCode(error: unknown, code: string): boolean {
 
 export type Statement = InStatement;
 
+const MOST_ROWS = 500;
+
+/** Cuts rows, or keys, into slices that one statement can take. */
+export function slicesOf<T>(rows: readonly T[]): T[][] {
+  return Array.from(
+    { length: Math.ceil(rows.length / MOST_ROWS) },
+    (_, slice) => rows.slice(slice * MOST_ROWS, (slice + 1) * MOST_ROWS),
+  );
+}
+
 /** Placeholders for many rows, as in `(?,?),(?,?)`: multi-row inserts are three times as fast as a batch of single ones. */
 export function rowsOf(count: number, columns: number): string {
   const row = `(${"?,".repeat(columns - 1)}?)`;

@@ -1,10 +1,7 @@
 // The embedded log's tables: one a stream, so that offsets have no holes (A2.5).
 import { randomUUID } from "node:crypto";
 import { COMPACTED, type LogRecord, type Stream, STREAMS } from "../log.ts";
-import { type Database, rowsOf, type Statement } from "../../sqlite/database.ts";
-
-/** Rows of one INSERT. */
-const ROWS = 500;
+import { type Database, rowsOf, slicesOf, type Statement } from "../../sqlite/database.ts";
 
 export function tableOf(stream: Stream): string {
   return `s_${stream.replaceAll("-", "_")}`;
@@ -54,8 +51,7 @@ export function insertStatements(byStream: ReadonlyMap<Stream, readonly LogRecor
   const statements: Statement[] = [];
   for (const [stream, records] of byStream) {
     const verb = COMPACTED.includes(stream) ? "INSERT OR REPLACE" : "INSERT";
-    for (let i = 0; i < records.length; i += ROWS) {
-      const rows = records.slice(i, i + ROWS);
+    for (const rows of slicesOf(records)) {
       const args = [];
       for (const record of rows) {
         args.push(record.offset, record.key, record.time, JSON.stringify(record.headers), record.value);
