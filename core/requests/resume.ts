@@ -15,19 +15,19 @@ const RETRIES_KEPT_MS = 120_000;
  * @throws {Refusal} "invalid_request" naming `from`; "too_many"
  */
 export async function resumeEvent(
-  operation: ResumeOperation,
-  { topic: { id, partition }, record }: KnownSubscription,
+  { id, topic, callback, caller, from }: ResumeOperation,
+  subscription: KnownSubscription,
   { log, time }: { readonly log: Pick<Log, "end" | "positionAt">; readonly time: number },
 ): Promise<ResumeEvent> {
+  const { record } = subscription;
   refuseTooMany(rememberedIds(record, time));
-  const { topic, callback, caller } = operation;
   // A POST's signature acts once (WIRE §5).
   const once = caller.kind === "signature"
     ? { id: `sig_${requestHash(caller.signature)}`, keptMs: SIGNED_KEPT_MS }
-    : { id: operation.id, keptMs: RETRIES_KEPT_MS };
+    : { id, keptMs: RETRIES_KEPT_MS };
   const resume = { type: "resume", time, topic, callback, ...once } as const;
-  if (operation.from === undefined) return resume;
-  const position = parsePosition(FROM, operation.from, { id, partition }, time);
+  if (from === undefined) return resume;
+  const position = parsePosition(FROM, from, subscription.topic, time);
   // WIRE §5: never before the subscription's start.
-  return { ...resume, from: Math.max(record.start, await offsetOf(position, { id, partition }, log)) };
+  return { ...resume, from: Math.max(record.start, await offsetOf(position, subscription.topic, log)) };
 }
