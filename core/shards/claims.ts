@@ -4,11 +4,9 @@ import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import { type Log, LogError, type Membership } from "../log/log.ts";
 import { Claim, type ClaimOptions, MOVE_TIMEOUTS } from "./claim.ts";
-import type { Ownership } from "./ownership.ts";
 
 export interface ClaimsOptions extends Omit<ClaimOptions, "onRunning"> {
   readonly log: Pick<Log, "join" | "partitions" | "supports">;
-  readonly ownership: Ownership;
   /** The group's name for the process before this one in the same data directory, if that process is certainly dead. */
   readonly predecessor?: string | undefined;
   /** Gets the group's name for this process. */

@@ -41,7 +41,7 @@ export interface ShardOptions {
   /** Wall clock, ms. */
   readonly clock: () => number;
   /** A3.4: whether this process certainly still has its shards. */
-  readonly isConfirmed?: () => boolean;
+  readonly isConfirmed: () => boolean;
   /** Gets the error of a writer that is lost: fenced, or failed for good. */
   readonly onLost: (error: Error) => void;
 }
@@ -76,7 +76,7 @@ export class Shard {
   #waiting: (() => void)[] = [];
 
   constructor(options: ShardOptions) {
-    const { number, writer, effects, secrets, checkpointMs, clock, isConfirmed = () => true } = options;
+    const { number, writer, effects, secrets, checkpointMs, clock, isConfirmed } = options;
     const { events = options.eventsFrom, operations = [] } = options.state.shard.topics ?? {};
     this.#options = options;
     this.number = number;

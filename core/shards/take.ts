@@ -10,22 +10,15 @@ import type { Replica } from "../replica/replica.ts";
 import { MOVE_TIMEOUTS } from "./claim.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
 
-export interface TakeOptions extends
-  Pick<
-    ShardOptions,
-    "addresses" | "retentionMs" | "checkpointMs" | "partitionOf" | "effects" | "secrets" | "clock"
-  > {
+export interface TakeOptions extends Omit<ShardOptions, "number" | "writer" | "state" | "eventsFrom" | "ends"> {
   readonly log: Log;
   readonly replica: Replica;
   readonly delivery: Delivery;
   readonly blocks: BlockIndex;
   /** Follows `events` of the shards that are here. */
   readonly follower: Follower;
-  /** A3.4: whether this process certainly still has its shards. */
-  readonly isConfirmed: () => boolean;
   /** Gets the shard as soon as it can take events. */
   readonly opened: (shard: Shard) => void;
-  readonly onLost: ShardOptions["onLost"];
   /** Aborted when the shard is no longer wanted. */
   readonly signal: AbortSignal;
 }
