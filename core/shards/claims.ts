@@ -1,7 +1,7 @@
 // The claims of this process to shards: as many as the group assigns, each by itself, so that a shard that cannot be taken holds up
 // no other (A3.2 to A3.4). Where there is no group, the process claims all of them at its start.
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../../shared/pause.ts";
+import { pause, waitAtMost } from "../../shared/pause.ts";
 import { type Log, LogError, type Membership } from "../log/log.ts";
 import { Claim, type ClaimOptions, MOVE_TIMEOUTS } from "./claim.ts";
 
@@ -62,10 +62,7 @@ export class Claims {
    */
   async settled(timeoutMs: number | undefined, signal?: AbortSignal): Promise<void> {
     if (timeoutMs === undefined) return await this.#settled.promise;
-    const timer = new AbortController();
-    const over = signal === undefined ? timer.signal : AbortSignal.any([timer.signal, signal]);
-    await Promise.race([this.#settled.promise, pause(timeoutMs, over)]);
-    timer.abort();
+    await waitAtMost(timeoutMs, this.#settled.promise, signal);
     // From now on `onFatal` hears of a failure: nobody waits here.
     this.#isSettled = true;
   }
@@ -81,11 +78,9 @@ export class Claims {
     const isAlone = this.#membership === undefined || claims.length === this.#shardCount;
     const timeouts = { answersMs: isAlone ? deadlineMs : MOVE_TIMEOUTS.answersMs, batchMs: LAST_BATCH_MS };
     for (const claim of claims) claim.abandon(timeouts);
-    const late = new AbortController();
     const all = Promise.all(claims.map(({ ended }) => ended));
     // A log that does not answer is not waited for: the next owner finds what was written last.
-    await Promise.race([all, pause(timeouts.answersMs + timeouts.batchMs + GRACE_MS, late.signal)]);
-    late.abort();
+    await waitAtMost(timeouts.answersMs + timeouts.batchMs + GRACE_MS, all);
     await this.#membership?.leave();
   }
 

@@ -2,6 +2,7 @@
 // (A3.1). Everything is decided in synchronous steps; effects follow the commit (A3.10). This file puts the parts together, and decides
 // when the shard begins and ends.
 import { getLogger } from "@logtape/logtape";
+import { waitAtMost } from "../../shared/pause.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { Addresses } from "../delivery/lane/target.ts";
 import type { Lane } from "../delivery/lane/lane.ts";
@@ -173,10 +174,8 @@ export class Shard {
     await this.#delivery?.drain(this.number, answersMs);
     this.#isReleasing = true;
     this.#loop.stop();
-    let late: NodeJS.Timeout | undefined;
     const last = this.#loop.commitLast();
-    await Promise.race([last, new Promise((resolve) => late = setTimeout(resolve, batchMs))]);
-    clearTimeout(late);
+    await waitAtMost(batchMs, last);
     await this.#close();
     await last;
   }

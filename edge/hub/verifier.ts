@@ -3,7 +3,7 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { Counter, Metrics } from "../../shared/metrics.ts";
-import { pause } from "../../shared/pause.ts";
+import { waitAtMost } from "../../shared/pause.ts";
 import { verifyIntent } from "../../shared/outbound/verification.ts";
 import type { VerifiableIntent, Verification, VerificationPorts } from "../../shared/outbound/verification.ts";
 import type { CoreClient } from "../core/core-client.ts";
@@ -75,12 +75,10 @@ class BackgroundVerifier implements Verifier {
 
   async close(deadlineMs: number): Promise<void> {
     this.#closed = true;
-    const ended = new AbortController();
     const all = async () => {
       while (this.#running.size > 0) await Promise.all(this.#running);
-      ended.abort();
     };
-    await Promise.race([all(), pause(deadlineMs, ended.signal)]);
+    await waitAtMost(deadlineMs, all());
     this.#stop.abort();
   }
 

@@ -7,7 +7,7 @@
 // A join waits as long as the slowest member, and a broker answers the requests of a connection in order. So heartbeats have a
 // connection of their own and go on with the old generation: until the join is answered, the shards stay the same.
 import { getLogger } from "@logtape/logtape";
-import { aborted, pause } from "../../../shared/pause.ts";
+import { aborted, pause, waitAtMost } from "../../../shared/pause.ts";
 import { LogError, type Member, type Membership } from "../log.ts";
 import { assignShards } from "./assign.ts";
 import type { Cluster } from "./cluster/cluster.ts";
@@ -243,7 +243,7 @@ export class GroupMembership implements Membership {
     this.#session.end();
     this.#joining.close();
     // If the goodbye does not arrive in time, the group notices when the session is over.
-    if (this.#session.memberId !== "") await Promise.race([this.#sayGoodbye(), pause(LEAVE_WITHIN_MS)]);
+    if (this.#session.memberId !== "") await waitAtMost(LEAVE_WITHIN_MS, this.#sayGoodbye());
     this.#beating.close();
     await this.#running;
   }

@@ -1,7 +1,7 @@
 // A shard's writer (A3.1): transactions of one transactional id. Each is repeated as a whole with a new producer until it is durable,
 // or another owner has taken the shard. The log itself says who owns a shard, by marks under the key "~owner".
 import { getLogger } from "@logtape/logtape";
-import { pause } from "../../../shared/pause.ts";
+import { pause, waitAtMost } from "../../../shared/pause.ts";
 import { LogError, type LogRecord, type ShardRecord, type ShardWriter, type Stream } from "../log.ts";
 import type { Cluster } from "./cluster/cluster.ts";
 import { isForbidden } from "./protocol/kafka-error.ts";
@@ -87,8 +87,7 @@ class KafkaShardWriter implements ShardWriter {
   }
 
   async close(): Promise<void> {
-    const grace = pause(CLOSE_WITHIN_MS, this.#options.closing);
-    await Promise.race([this.#tail, grace]);
+    await waitAtMost(CLOSE_WITHIN_MS, this.#tail, this.#options.closing);
     this.#closed.abort();
     await this.#tail;
   }
