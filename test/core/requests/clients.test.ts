@@ -1,45 +1,30 @@
 import assert from "node:assert/strict";
 import { createHash, createHmac } from "node:crypto";
-import { after, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { type Caller, CALLER_HEADER, type ClientIdentity, CORE_PATHS } from "../../../shared/core-api.ts";
-import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
+import { operationId } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
 import { call, type Reply } from "../../support/servers/http.ts";
 import { sealedFor } from "../../support/keys.ts";
-import { openTestCore, resultOf, type TestCore } from "../../support/rigs/test-core.ts";
+import { onSharedCore, pair, stateOf, withCore } from "../../support/rigs/shared-core.ts";
+import { resultOf, type TestCore } from "../../support/rigs/test-core.ts";
 
 const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
 const NAMESAKE: ClientIdentity = { issuer: "https://b", userId: "alice" };
 const SECRET = "shared";
 
-let core: TestCore;
-const done = Promise.withResolvers<void>();
-before(async () => {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  void withDirectory(async (directory) => {
-    core = await openTestCore({ directory, settings: { TIDINGS_AUTO_VERIFY: "on" } });
-    resolve();
-    await done.promise;
-    await core.stop();
-  });
-  await promise;
-});
-after(() => done.resolve());
+let core: () => TestCore;
+onSharedCore({ TIDINGS_AUTO_VERIFY: "on" }, (shared) => core = shared);
 
-let names = 0;
-const pair = () => {
-  names++;
-  return { topic: `https://example.com/topic/${names}`, callback: `http://127.0.0.1:9/callback/${names}` };
-};
 type Pair = ReturnType<typeof pair>;
 
 async function subscribe({ topic, callback }: Pair, client?: ClientIdentity, secret?: string): Promise<void> {
   const id = operationId();
   const sealed = secret === undefined ? {} : { secret: await sealedFor(topic, callback, secret) };
   const more = { ...(client === undefined ? {} : { client }), ...sealed };
-  await core.operate({ kind: "intent", id, mode: "subscribe", topic, callback, leaseMs: 3_600_000, ...more });
-  await core.operate(resultOf(id, "subscribe", topic, callback, true));
+  await core().operate({ kind: "intent", id, mode: "subscribe", topic, callback, leaseMs: 3_600_000, ...more });
+  await core().operate(resultOf(id, "subscribe", topic, callback, true));
 }
 
 /** Everything that can be asked of a pair, by this caller. */
@@ -53,11 +38,11 @@ const QUESTIONS: Record<string, (asked: Pair, caller: Caller) => Promise<Reply>>
 };
 function get(path: string, asked: Pair, caller: Caller, headers: Record<string, string> = {}): Promise<Reply> {
   const who = { [CALLER_HEADER]: encodeURIComponent(JSON.stringify(caller)) };
-  return core.call(`${path}?${encodeForm(asked)}`, { headers: { ...who, ...headers } });
+  return core().call(`${path}?${encodeForm(asked)}`, { headers: { ...who, ...headers } });
 }
 function move(operation: object): Promise<Reply> {
-  const body = JSON.stringify({ id: operationId(), madeAt: core.clock(), ...operation });
-  return core.call(CORE_PATHS.subscriptions, { body, headers: { "content-type": "application/json" } });
+  const body = JSON.stringify({ id: operationId(), madeAt: core().clock(), ...operation });
+  return core().call(CORE_PATHS.subscriptions, { body, headers: { "content-type": "application/json" } });
 }
 
 describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_000 }, () => {
@@ -99,7 +84,7 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
   it("no token of another client, also after the subscription has ended", async () => {
     const mine = pair();
     await subscribe(mine, ALICE);
-    await core.unsubscribe(mine.topic, mine.callback);
+    await core().unsubscribe(mine.topic, mine.callback);
     const [own, other] = [{ kind: "client", ...ALICE }, OTHERS["another client"]!] as const;
     await eventually("the end", async () => (await QUESTIONS["resume"]!(mine, own)).status === 410);
     assert.equal((await QUESTIONS["resume"]!(mine, other)).status, 404);
@@ -108,7 +93,7 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
   it("a signer with the secret, whoever made the subscription", async () => {
     const mine = pair();
     await subscribe(mine, ALICE, SECRET);
-    const timestamp = String(Math.floor(core.clock() / 1_000));
+    const timestamp = String(Math.floor(core().clock() / 1_000));
     const bodySha256 = createHash("sha256").update("").digest("hex");
     const signed = (secret: string): Caller => {
       const text = `GET\n/subscriptions\n\n${timestamp}\n${bodySha256}`;
@@ -124,7 +109,7 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
     await subscribe(mine, ALICE);
     const events = QUESTIONS["events"]!(mine, { kind: "client", ...ALICE });
     await eventually("the stream", async () => {
-      const { text } = await call(`${core.url}/metrics`);
+      const { text } = await call(`${core().url}/metrics`);
       return /tidings_streams\{[^}]*\} 1\n|tidings_streams 1\n/.test(text);
     });
     await subscribe(mine, NAMESAKE);
@@ -139,7 +124,7 @@ describe("WIRE §6 the owner of an idempotency key", { timeout: 60_000 }, () => 
   it("is the publisher: two clients may use the same key", async () => {
     const { topic } = pair();
     const send = async (body: string, client?: ClientIdentity) => {
-      return await core.publish(topic, body, { key: "k", ...(client === undefined ? {} : { client }) });
+      return await core().publish(topic, body, { key: "k", ...(client === undefined ? {} : { client }) });
     };
     const first = [await send("one"), await send("two", ALICE), await send("three", NAMESAKE)];
     assert.deepEqual(first.map(({ status }) => status), [200, 200, 200]);
@@ -162,43 +147,42 @@ describe("WIRE §6 the owner of an idempotency key", { timeout: 60_000 }, () => 
 
   it("is a client: an operation that says something else is refused", async () => {
     for (const client of ["x", {}, { issuer: "a" }, { issuer: "", userId: "a" }, null]) {
-      const { status } = await core.publish("t", "x", { client: client as unknown as ClientIdentity });
+      const { status } = await core().publish("t", "x", { client: client as unknown as ClientIdentity });
       assert.equal(status, 400, JSON.stringify(client));
     }
   });
 });
 
 describe("WIRE §2 a mark at the core", { timeout: 60_000 }, () => {
-  const stateOf = async ({ topic, callback }: Pair) => {
-    const status = await core.status(topic, callback);
-    return typeof status === "string" ? status : status.state;
-  };
+  const state = ({ topic, callback }: Pair) => stateOf(core(), topic, callback);
   const markedIntent = (asked: Pair, client: ClientIdentity, mode: "subscribe" | "unsubscribe" = "subscribe") =>
-    core.operate({ kind: "intent", mode, ...asked, client, marked: true, leaseMs: 60_000 });
+    core().operate({ kind: "intent", mode, ...asked, client, marked: true, leaseMs: 60_000 });
 
   it("is durable before the answer, is verified without a call, and the edge does not verify it", async () => {
     const mine = pair();
     const { answer } = await markedIntent(mine, ALICE);
     assert.ok(answer.kind === "intent" && !answer.verify);
-    assert.equal(await stateOf(mine), "active");
-    assert.deepEqual(core.calls.filter(({ url }) => url.startsWith(mine.callback)), []);
+    assert.equal(await state(mine), "active");
+    assert.deepEqual(core().calls.filter(({ url }) => url.startsWith(mine.callback)), []);
     await markedIntent(mine, ALICE, "unsubscribe");
-    assert.equal(await stateOf(mine), "unsubscribed");
+    assert.equal(await state(mine), "unsubscribed");
   });
 
   it("on another client's subscription is challenged by the core at once", async () => {
     const mine = pair();
     await markedIntent(mine, ALICE);
     await markedIntent(mine, NAMESAKE, "unsubscribe");
-    const asked = await eventually("the challenge", () => core.calls.find(({ url }) => url.startsWith(mine.callback)));
+    const asked = await eventually(
+      "the challenge",
+      () => core().calls.find(({ url }) => url.startsWith(mine.callback)),
+    );
     assert.equal(asked.method, "GET");
     assert.match(asked.url, /hub\.mode=unsubscribe/);
-    assert.equal(await stateOf(mine), "active");
+    assert.equal(await state(mine), "active");
   });
 
   it("does not count if this core's own AUTO_VERIFY is off", async () => {
-    await withDirectory(async (directory) => {
-      await using off = await openTestCore({ directory });
+    await withCore({}, async (off) => {
       const mine = pair();
       const { answer } = await off.operate({
         kind: "intent",

@@ -2,19 +2,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCursor } from "../../../core/messages/cursor-text.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
-import { withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { openTestCore, type TestCore } from "../../support/rigs/test-core.ts";
+import { withCore } from "../../support/rigs/shared-core.ts";
+import type { TestCore } from "../../support/rigs/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
-
-async function withCore(run: (core: TestCore) => Promise<void>): Promise<void> {
-  await withDirectory(async (directory) => {
-    await using core = await openTestCore({ directory });
-    await run(core);
-    assert.deepEqual(core.failures, []);
-  });
-}
 
 let callbacks = 0;
 
@@ -41,7 +33,7 @@ const iso = (ms: number) => new Date(ms).toISOString();
 
 describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
   it("latest, or no hub.start: from now on", async () => {
-    await withCore(async (core) => {
+    await withCore({}, async (core) => {
       await core.publish(TOPIC, "1");
       assert.deepEqual(await received(core, "latest"), []);
       assert.deepEqual(await received(core, undefined), []);
@@ -49,7 +41,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
   });
 
   it("earliest: everything that is kept, of this topic", async () => {
-    await withCore(async (core) => {
+    await withCore({}, async (core) => {
       await core.publish(TOPIC, "1");
       await core.publish("another topic", "not this");
       await core.publish(TOPIC, "2");
@@ -58,7 +50,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
   });
 
   it("a time: everything published at that time or later, in any spelling of it", async () => {
-    await withCore(async (core) => {
+    await withCore({}, async (core) => {
       await core.publish(TOPIC, "1");
       core.clock.advance(60_000);
       const between = core.clock() - 30_000;
@@ -71,7 +63,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
   });
 
   it("a cursor: everything after the message that it names", async () => {
-    await withCore(async (core) => {
+    await withCore({}, async (core) => {
       const { answer } = await core.publish(TOPIC, "1");
       await core.publish(TOPIC, "2");
       assert.deepEqual(await received(core, answer.cursor), ["2"]);
@@ -81,7 +73,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
   });
 
   it("no start reaches back to the messages before a deregister", async () => {
-    await withCore(async (core) => {
+    await withCore({}, async (core) => {
       const { answer } = await core.publish(TOPIC, "old 1");
       await core.publish(TOPIC, "old 2");
       await core.operate({ kind: "deregister", topic: TOPIC });
@@ -94,7 +86,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
   });
 
   it("no start reaches back to them either if the subscribe itself makes the topic anew", async () => {
-    await withCore(async (core) => {
+    await withCore({}, async (core) => {
       const { answer } = await core.publish(TOPIC, "old 1");
       await core.publish(TOPIC, "old 2");
       const time = iso(core.clock() - 3_600_000);
@@ -108,7 +100,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
   });
 
   it("a renewal ignores it: the position stays", async () => {
-    await withCore(async (core) => {
+    await withCore({}, async (core) => {
       const callback = "http://127.0.0.1:9/renewed";
       await core.publish(TOPIC, "1");
       await core.subscribe(TOPIC, callback);
@@ -122,7 +114,7 @@ describe("WIRE §2 hub.start", { timeout: 60_000 }, () => {
   });
 
   it("anything else is 400 and says what it may be", async () => {
-    await withCore(async (core) => {
+    await withCore({}, async (core) => {
       const { answer } = await core.publish(TOPIC, "1");
       const other = encodeCursor(topicIdOf("another topic"), { partition: 0, offset: 0 });
       const beyond = encodeCursor(topicIdOf(TOPIC), { partition: 0, offset: 1 });

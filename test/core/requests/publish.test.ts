@@ -8,21 +8,11 @@ import { CORE_PATHS } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { createScriptedTransport } from "../../support/rigs/scripted-transport.ts";
-import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/rigs/test-core.ts";
+import { withCore } from "../../support/rigs/shared-core.ts";
+import { openTestCore, type TestCore } from "../../support/rigs/test-core.ts";
 
 const CALLBACK = "http://127.0.0.1:9/callback";
 const TOPIC = "https://example.com/feed";
-
-async function withCore(
-  options: Omit<TestCoreOptions, "directory">,
-  run: (core: TestCore, directory: string) => Promise<void>,
-): Promise<void> {
-  await withDirectory(async (directory) => {
-    await using core = await openTestCore({ directory, ...options });
-    await run(core, directory);
-    assert.deepEqual(core.failures, []);
-  });
-}
 
 /** A frame with any head. */
 function sendFrame(core: TestCore, head: object, body: string) {

@@ -4,6 +4,7 @@ import type { ClientIdentity } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { call } from "../../support/servers/http.ts";
+import { withCore } from "../../support/rigs/shared-core.ts";
 import { openTestCore, resultOf, type TestCore } from "../../support/rigs/test-core.ts";
 
 const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
@@ -35,16 +36,6 @@ function as(core: TestCore, client: ClientIdentity | undefined) {
   };
 }
 
-const withCore = (settings: Record<string, string>, run: (core: TestCore, directory: string) => Promise<void>) =>
-  withDirectory(async (directory) => {
-    const core = await openTestCore({ directory, settings });
-    try {
-      await run(core, directory);
-    } finally {
-      await core.stop();
-    }
-  });
-
 /** Waits for a status: room is there again only after the fold of what made it. */
 const becomes = (status: number, ask: () => Promise<number>) =>
   eventually(`${status}`, async () => await ask() === status);
@@ -53,7 +44,7 @@ describe("subscriptions per client", { timeout: 60_000 }, () => {
   const only = { ...LIMITS, TIDINGS_TOPICS_PER_CLIENT: "0" };
 
   it("live and pending ones count; renewals, and those of other clients, do not", () =>
-    withCore(only, async (core) => {
+    withCore({ settings: only }, async (core) => {
       const [alice, bob, nobody] = [as(core, ALICE), as(core, BOB), as(core, undefined)];
       assert.equal(await alice.subscribe("t", callbackOf(1)), 200);
       assert.equal(await alice.subscribe("t", callbackOf(2)), 200);
@@ -81,7 +72,7 @@ describe("subscriptions per client", { timeout: 60_000 }, () => {
     }));
 
   it("ended and unverified ones make room again; an expired one is kept, and counts", () =>
-    withCore({ ...only, TIDINGS_LEASE_MIN: "1" }, async (core) => {
+    withCore({ settings: { ...only, TIDINGS_LEASE_MIN: "1" } }, async (core) => {
       const alice = as(core, ALICE);
       for (const n of [1, 2, 3]) assert.equal(await alice.subscribe("t", callbackOf(n)), 200);
       assert.equal(await alice.ask("t", callbackOf(4)), 429);
@@ -124,7 +115,7 @@ describe("topics per client", { timeout: 60_000 }, () => {
   const only = { ...LIMITS, TIDINGS_SUBSCRIPTIONS_PER_CLIENT: "0" };
 
   it("topics count that a register, content or a subscribe made; an existing topic does not count again", () =>
-    withCore(only, async (core) => {
+    withCore({ settings: only }, async (core) => {
       const [alice, bob, nobody] = [as(core, ALICE), as(core, BOB), as(core, undefined)];
       assert.equal(await alice.register("a"), 200);
       assert.equal(await alice.publish("b"), 200);
@@ -171,7 +162,7 @@ describe("topics per client", { timeout: 60_000 }, () => {
     }));
 
   it("0 is any number", () =>
-    withCore({ TIDINGS_SUBSCRIPTIONS_PER_CLIENT: "0", TIDINGS_TOPICS_PER_CLIENT: "0" }, async (core) => {
+    withCore({ settings: { TIDINGS_SUBSCRIPTIONS_PER_CLIENT: "0", TIDINGS_TOPICS_PER_CLIENT: "0" } }, async (core) => {
       for (let n = 0; n < 10; n++) assert.equal(await as(core, ALICE).subscribe(`t${n}`, callbackOf(n)), 200);
     }));
 });
