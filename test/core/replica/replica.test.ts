@@ -16,11 +16,11 @@ import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import type { Log, ShardRecord, ShardWriter } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";
 import { type Clock, createClock, withDirectory } from "../../support/rigs/core-rig.ts";
+import { subscriptionOf, TOPIC } from "../../support/rigs/subscription-events.ts";
 import { inFile } from "../../support/sqlite-file.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
 
 const DAY_MS = 86_400_000;
-const TOPIC = "https://example.com/feed";
 const TOPIC_ID = topicIdOf(TOPIC);
 const callbackOf = (n: number) => `http://127.0.0.1:9/${n}`;
 const idOf = (n: number) => subscriptionIdOf(TOPIC, callbackOf(n));
@@ -79,24 +79,11 @@ async function inPlace(run: (place: Place) => Promise<void>): Promise<void> {
 
 const topicOf = (version: number): TopicRecord => ({ topic: TOPIC, version, start: 0, operations: [] });
 
-function subscriptionOf(n: number, more: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
-  return {
-    topic: TOPIC,
-    callback: callbackOf(n),
-    phase: "active",
-    version: n,
-    life: n,
-    start: 0,
-    verified: n,
-    expiresAt: 0,
-    concurrency: 1,
-    pending: [],
-    operations: [],
-    ...more,
-  };
+function recordOf(n: number, more: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
+  return subscriptionOf({ callback: callbackOf(n), version: n, life: n, verified: n, expiresAt: 0, ...more });
 }
 
-function subscription(n: number, record: SubscriptionRecord | null = subscriptionOf(n)): ShardRecord {
+function subscription(n: number, record: SubscriptionRecord | null = recordOf(n)): ShardRecord {
   return { stream: "subscriptions", key: idOf(n), value: record === null ? null : encodeRecord(record) };
 }
 
@@ -126,7 +113,7 @@ describe("the replica", { timeout: 60_000 }, () => {
       const cursor: CursorRecord = { life: 1, position: 7 };
       await place.writer.commit([
         { stream: "topics", key: TOPIC_ID, value: encodeRecord(topicOf(1)) },
-        subscription(1, subscriptionOf(1, { phase: "pending" })),
+        subscription(1, recordOf(1, { phase: "pending" })),
         subscription(2),
         { stream: "cursors", key: idOf(1), value: encodeRecord(cursor) },
         position("subscriptions", 3),
@@ -135,7 +122,7 @@ describe("the replica", { timeout: 60_000 }, () => {
       assert.ok(await replica.reached("subscriptions", 0, 4, 5_000));
       await replica.caughtUp(0);
       assert.deepEqual(await replica.topic(TOPIC_ID), topicOf(1));
-      assert.deepEqual(await replica.subscription(idOf(1)), subscriptionOf(1));
+      assert.deepEqual(await replica.subscription(idOf(1)), recordOf(1));
       assert.equal(await replica.subscription(idOf(2)), undefined);
       assert.deepEqual(await replica.cursor(idOf(1)), cursor);
       assert.equal(await replica.topic("unknown"), undefined);
@@ -148,7 +135,7 @@ describe("the replica", { timeout: 60_000 }, () => {
       const replica = await place.open();
       const pending = { id: "i", offset: 1, time: 1, mode: "subscribe", topic: TOPIC, callback: "c", end: 0 } as const;
       const waits = async (record: Partial<SubscriptionRecord>) => {
-        await place.writer.commit([subscription(1, subscriptionOf(1, record))]);
+        await place.writer.commit([subscription(1, recordOf(1, record))]);
         await replica.caughtUp(0);
         return await replica.hasSubscriptions(TOPIC_ID);
       };
@@ -186,7 +173,7 @@ describe("the replica", { timeout: 60_000 }, () => {
       const replica = await place.open();
       const state = await replica.load(0);
       assert.equal(state.subscriptions.size, count);
-      assert.deepEqual(state.subscriptions.get(idOf(4_321)), subscriptionOf(4_321));
+      assert.deepEqual(state.subscriptions.get(idOf(4_321)), recordOf(4_321));
       assert.equal(state.topics.size, 0, "marks and positions are no topics");
       assert.deepEqual(state.shard.topics, { events: 9, operations });
       assert.deepEqual(state.shard.cursors, { events: 9, watermarks: [5] });
@@ -210,7 +197,7 @@ describe("A3.11 reading what was just accepted", { timeout: 60_000 }, () => {
       await never("a wait that ends too soon", () => done, 60);
       await place.writer.commit([subscription(1), position("subscriptions", 5)]);
       assert.equal(await waiting, true);
-      assert.deepEqual(await replica.subscription(idOf(1)), subscriptionOf(1), "in the same transaction");
+      assert.deepEqual(await replica.subscription(idOf(1)), recordOf(1), "in the same transaction");
       assert.equal(await replica.reached("subscriptions", 0, 5, 0), true, "at once from now on");
       await replica.close();
     });
@@ -249,7 +236,7 @@ describe("A3.12 a stale replica", { timeout: 60_000 }, () => {
       await mark(place.path);
       await change(place);
       const replica = await place.open();
-      assert.deepEqual(await replica.subscription(idOf(1)), subscriptionOf(1), "it has what the log has");
+      assert.deepEqual(await replica.subscription(idOf(1)), recordOf(1), "it has what the log has");
       rebuilt = await replica.topic("marked") === undefined;
       assert.deepEqual(place.failures, []);
       await replica.close();
@@ -326,7 +313,7 @@ describe("A3.12 a stale replica", { timeout: 60_000 }, () => {
       });
       const replica = await place.open();
       assert.equal(await replica.subscription(idOf(1)), undefined);
-      assert.deepEqual(await replica.subscription(idOf(2)), subscriptionOf(2));
+      assert.deepEqual(await replica.subscription(idOf(2)), recordOf(2));
       await replica.close();
     });
   });
@@ -360,7 +347,7 @@ describe("A2.5 a replica without room", { timeout: 60_000 }, () => {
         await writeFile(join(small, "ballast"), Buffer.alloc(400 * 1024));
         const many = Array.from(
           { length: 1_000 },
-          (_, n) => subscription(n, subscriptionOf(n, { secret: "x".repeat(199) })),
+          (_, n) => subscription(n, recordOf(n, { secret: "x".repeat(199) })),
         );
         await place.writer.commit([...many, position("subscriptions", 1_000)]);
         assert.equal(await replica.reached("subscriptions", 0, 1_000, 300), false);
@@ -390,7 +377,7 @@ describe("A2.5 a replica without room", { timeout: 60_000 }, () => {
         const replica = await place.open(place.log, join(small, "replica.db"));
         const many = Array.from(
           { length: 1_000 },
-          (_, n) => subscription(n, subscriptionOf(n, { secret: "x".repeat(199) })),
+          (_, n) => subscription(n, recordOf(n, { secret: "x".repeat(199) })),
         );
         await place.writer.commit(many);
         await pause(50);

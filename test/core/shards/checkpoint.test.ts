@@ -10,6 +10,7 @@ import type { Flight } from "../../../core/delivery/lane/backlog.ts";
 import type { Lane } from "../../../core/delivery/lane/lane.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
 import { ADDRESSES, FAILED, messageAt } from "../../support/rigs/lanes.ts";
+import { subscriptionOf } from "../../support/rigs/subscription-events.ts";
 
 const LANES = 4;
 
@@ -44,19 +45,7 @@ const STEP: fc.Arbitrary<Step> = fc.oneof(
 
 const STEPS = fc.array(STEP, { maxLength: 60, size: "max" });
 
-const subscription = {
-  topic: "https://example.com/feed",
-  callback: "http://127.0.0.1:8080/callback",
-  phase: "active",
-  version: 1,
-  life: 1,
-  start: 0,
-  verified: 1,
-  expiresAt: Infinity,
-  concurrency: 2,
-  pending: [],
-  operations: [],
-} as const;
+const subscription = subscriptionOf({ callback: "http://127.0.0.1:8080/callback", concurrency: 2 });
 
 class Model {
   tail = 0;

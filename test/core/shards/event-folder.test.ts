@@ -28,11 +28,11 @@ describe("A3.9 deregister", () => {
     const time = Date.now();
     await rig.append({ type: "register", id: operationId(), time, topic: TOPIC, end: 0 });
     await Promise.all(callbacks.flatMap((callback) => {
-      const id = operationId();
-      return [rig.append({ ...intentOf(callback), id }), rig.append(resultOf(id, callback))];
+      const intent = intentOf(callback);
+      return [rig.append(intent), rig.append(resultOf(intent.id, callback))];
     }));
     // One that only waits, and one of another topic.
-    await rig.append({ ...intentOf("http://127.0.0.1:9/waiting"), id: operationId() });
+    await rig.append(intentOf("http://127.0.0.1:9/waiting"));
     await rig.intend({ callback: CALLBACK, topic: "other", verified: true });
   }
 
@@ -75,9 +75,9 @@ describe("A3.9 deregister", () => {
           return Promise.reject(new LogError("closed", "killed"));
         };
         await rig.append({ type: "deregister", id: operationId(), time: Date.now(), topic: TOPIC });
-        const id = operationId();
-        await rig.append({ ...intentOf(callbacks[0]!), id });
-        await rig.append(resultOf(id, callbacks[0]!));
+        const intent = intentOf(callbacks[0]!);
+        await rig.append(intent);
+        await rig.append(resultOf(intent.id, callbacks[0]!));
         await stuck.promise;
       }
       const state = await phases(directory);

@@ -5,24 +5,12 @@ import { DueIndex } from "../../../core/shards/due-index.ts";
 import { FoldedState } from "../../../core/shards/folded-state.ts";
 import { Subscriptions } from "../../../core/state/subscriptions.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
+import { subscriptionOf } from "../../support/rigs/subscription-events.ts";
 
 const DAY_MS = 86_400_000;
 
 function recordOf(more: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
-  return {
-    topic: "http://topic.example/",
-    callback: "http://callback.example/",
-    phase: "active",
-    version: 1,
-    life: 0,
-    start: 0,
-    verified: 0,
-    expiresAt: DAY_MS,
-    concurrency: 1,
-    pending: [],
-    operations: [["op_1", 0], ["op_2", 1_000]],
-    ...more,
-  };
+  return subscriptionOf({ expiresAt: DAY_MS, operations: [["op_1", 0], ["op_2", 1_000]], ...more });
 }
 
 function rig(subscriptions: Readonly<Record<string, SubscriptionRecord>>, now = 0) {

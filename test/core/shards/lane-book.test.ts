@@ -8,8 +8,8 @@ import type { ShardRecord } from "../../../core/log/log.ts";
 import { type DeliveryRig, openDeliveryRig } from "../../support/rigs/delivery-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { ADDRESSES } from "../../support/rigs/lanes.ts";
+import { subscriptionOf, TOPIC } from "../../support/rigs/subscription-events.ts";
 
-const TOPIC = "https://example.com/feed";
 const TOPIC_ID = topicIdOf(TOPIC);
 
 /** What is kept of a parked lane: its first message failed seven times. */
@@ -25,20 +25,7 @@ const PARKED = {
 };
 
 function subscription(name: string, more: Partial<SubscriptionRecord> = {}): SubscriptionRecord {
-  return {
-    topic: TOPIC,
-    callback: `http://127.0.0.1:8080/${name}`,
-    phase: "active",
-    version: 1,
-    life: 1,
-    start: 0,
-    verified: 1,
-    expiresAt: Infinity,
-    concurrency: 1,
-    pending: [],
-    operations: [],
-    ...more,
-  };
+  return subscriptionOf({ callback: `http://127.0.0.1:8080/${name}`, ...more });
 }
 
 interface BookOptions {

@@ -1,56 +1,35 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { IntentEvent, ResultEvent, SubscriptionEvent } from "../../../core/state/events.ts";
+import type { IntentEvent } from "../../../core/state/events.ts";
 import { foldSubscription } from "../../../core/state/fold-subscription.ts";
 import type { SubscriptionRecord } from "../../../core/state/records.ts";
 import type { ClientIdentity } from "../../../shared/core-api.ts";
-import { attempts, createClock, openCoreRig, operationId, TOPIC, withDirectory } from "../../support/rigs/core-rig.ts";
+import { attempts, createClock, openCoreRig, operationId, withDirectory } from "../../support/rigs/core-rig.ts";
+import { CALLBACK, fold, intent, result, TIME, TOPIC } from "../../support/rigs/subscription-events.ts";
 import { eventually, never } from "../../support/eventually.ts";
 
-const CALLBACK = "http://subscriber.example/callback";
-const TIME = 1_700_000_000_000;
 const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
 const BOB: ClientIdentity = { issuer: "https://a", userId: "bob" };
 /** Another issuer's alice is somebody else. */
 const NAMESAKE: ClientIdentity = { issuer: "https://b", userId: "alice" };
 
-let ids = 0;
-function intent(mode: "subscribe" | "unsubscribe", client?: ClientIdentity, more: Partial<IntentEvent> = {}) {
-  return {
-    type: "intent",
-    id: `intent-${++ids}`,
-    time: TIME,
-    mode,
-    topic: TOPIC,
-    callback: CALLBACK,
-    end: 7,
-    ...(mode === "subscribe" ? { leaseMs: 60_000 } : {}),
-    ...(client === undefined ? {} : { client }),
-    ...more,
-  } satisfies IntentEvent;
-}
-const marked = (mode: "subscribe" | "unsubscribe", client?: ClientIdentity, more: Partial<IntentEvent> = {}) =>
-  intent(mode, client, { marked: true, ...more });
-function result(of: IntentEvent, verified = true): ResultEvent {
-  const { topic, callback } = of;
-  const head = { type: "result", id: `result-${++ids}`, time: TIME + 10, topic, callback } as const;
-  const end = of.mode === "unsubscribe" ? { end: 9 } : {};
-  return { ...head, intent: of.id, verified, challengedAt: TIME + 5, ...end };
-}
-const fold = (events: readonly SubscriptionEvent[], record?: SubscriptionRecord, from = 0) =>
-  events.reduce((before, event, index) => foldSubscription(before, event, from + index), record);
+type Mode = IntentEvent["mode"];
+const intentBy = (mode: Mode, client?: ClientIdentity, more: Partial<IntentEvent> = {}) =>
+  intent(mode, { end: 7, ...(client === undefined ? {} : { client }), ...more });
+const marked = (mode: Mode, client?: ClientIdentity, more: Partial<IntentEvent> = {}) =>
+  intentBy(mode, client, { marked: true, ...more });
 
 function active(client?: ClientIdentity): SubscriptionRecord {
-  const first = intent("subscribe", client, { secret: "old" });
+  const first = intentBy("subscribe", client, { secret: "old" });
   return fold([first, result(first)])!;
 }
 const phases: Record<string, (client?: ClientIdentity) => SubscriptionRecord | undefined> = {
   "no pair": () => undefined,
-  "a pair that never verified": (client) => fold([intent("subscribe", client)]),
+  "a pair that never verified": (client) => fold([intentBy("subscribe", client)]),
   active,
   expired: (client) => ({ ...active(client), phase: "expired", endedAt: TIME }),
   unsubscribed: (client) => {
-    const bye = intent("unsubscribe", client);
+    const bye = intentBy("unsubscribe", client);
     return fold([bye, result(bye)], active(client), 2);
   },
   gone: (client) => ({ ...active(client), phase: "gone", endedAt: TIME }),
@@ -62,10 +41,14 @@ describe("A3.6 a subscription remembers its client", () => {
     assert.equal(active().client, undefined);
     const before = active(ALICE);
     assert.deepEqual(before.client, ALICE);
-    const [waiting, failed, good] = [intent("subscribe", BOB), intent("subscribe", BOB), intent("subscribe", BOB)];
+    const [waiting, failed, good] = [
+      intentBy("subscribe", BOB),
+      intentBy("subscribe", BOB),
+      intentBy("subscribe", BOB),
+    ];
     assert.deepEqual(fold([waiting, failed, result(failed, false)], before, 10)?.client, ALICE);
     assert.deepEqual(fold([good, result(good)], before, 10)?.client, BOB);
-    const anonymous = intent("subscribe");
+    const anonymous = intentBy("subscribe");
     assert.equal(fold([anonymous, result(anonymous)], before, 10)?.client, undefined);
   });
 });
@@ -118,13 +101,13 @@ describe("WIRE §2 a mark", () => {
   });
 
   it("cancels what waited before it, whose answers then count for nothing", () => {
-    const earlier = intent("unsubscribe");
+    const earlier = intentBy("unsubscribe");
     const after = fold([earlier, marked("subscribe", ALICE), result(earlier)], undefined)!;
     assert.deepEqual([after.phase, after.client], ["active", ALICE]);
   });
 
   it("does not weaken the others: without it an intent of the same client waits for its answer", () => {
-    const after = fold([intent("unsubscribe", ALICE)], active(ALICE), 10)!;
+    const after = fold([intentBy("unsubscribe", ALICE)], active(ALICE), 10)!;
     assert.deepEqual([after.phase, after.pending.length], ["active", 1]);
   });
 
@@ -148,7 +131,7 @@ describe("WIRE §2 a mark that does not count", () => {
       const clock = createClock();
       {
         await using rig = await openCoreRig({ directory, clock });
-        await rig.append(intent("subscribe", BOB, { time: clock(), callback: `${CALLBACK}/unmarked` }));
+        await rig.append(intentBy("subscribe", BOB, { time: clock(), callback: `${CALLBACK}/unmarked` }));
         await rig.append(marked("subscribe", ALICE, { time: clock(), id: operationId() }));
         await rig.folded();
         assert.equal((await rig.subscription(CALLBACK))?.phase, "active");
@@ -160,7 +143,7 @@ describe("WIRE §2 a mark that does not count", () => {
       }
       await using rig = await openCoreRig({ directory, clock });
       const { intent: asked, found } = await eventually("the challenge again", () => rig.effects.verifications[0]);
-      found({ ...result({ ...intent("subscribe"), id: asked.id }), challengedAt: clock() });
+      found({ ...result({ ...intentBy("subscribe"), id: asked.id }), challengedAt: clock() });
       await eventually("bob's", async () => (await rig.subscription(CALLBACK))?.secret === "bob's");
     });
   });

@@ -20,13 +20,12 @@ describe("A3.10 effects", () => {
         asked++;
         return held.promise;
       };
-      const id = operationId();
-      const time = Date.now();
+      const intent = intentOf(CALLBACK, { start: 0 });
       // Together, so that the batch that is held calls for all of them.
       await Promise.all([
-        rig.append({ ...intentOf(CALLBACK), id, time, start: 0 }),
-        rig.append({ ...resultOf(id, CALLBACK), time }),
-        rig.append({ ...intentOf(`${CALLBACK}2`), id: operationId(), denied: "no" }),
+        rig.append(intent),
+        rig.append({ ...resultOf(intent.id, CALLBACK), time: intent.time }),
+        rig.append(intentOf(`${CALLBACK}2`, { denied: "no" })),
       ]);
       await eventually("a commit", () => asked > 0);
       await never("an effect", () => rig.effects.notices.length + rig.transport.posts.length, 100);
@@ -40,7 +39,7 @@ describe("A3.10 effects", () => {
     await withDirectory(async (directory) => {
       {
         await using rig = await openCoreRig({ directory });
-        await rig.append({ ...intentOf(CALLBACK), id: operationId(), denied: "not registered" });
+        await rig.append(intentOf(CALLBACK, { denied: "not registered" }));
         await rig.folded();
         await eventually("the notice", () => rig.effects.notices.length === 1);
       }
@@ -64,7 +63,7 @@ describe("A3.10 effects", () => {
     await withDirectory(async (directory) => {
       await using rig = await openCoreRig({ directory });
       for (const denied of ["first", "second"]) {
-        await rig.append({ ...intentOf(CALLBACK), id: operationId(), denied });
+        await rig.append(intentOf(CALLBACK, { denied }));
         await rig.folded();
       }
       assert.deepEqual(rig.effects.notices.map(({ notice }) => notice.reason), ["first"]);

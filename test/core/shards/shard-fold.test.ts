@@ -16,7 +16,7 @@ import {
   withDirectory,
 } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
-import { positionsIn, resultOf } from "../../support/rigs/shard-events.ts";
+import { intentOf, positionsIn, resultOf } from "../../support/rigs/shard-events.ts";
 
 const CALLBACK = "http://127.0.0.1:9/callback";
 
@@ -61,14 +61,8 @@ describe("A3.7 leases", () => {
         await using rig = await openCoreRig({ directory, clock });
         const callbacks = Array.from({ length: 1_500 }, (_, n) => `http://127.0.0.1:9/lease/${n}`);
         await Promise.all(callbacks.flatMap((callback) => {
-          const id = operationId();
-          const intent = { type: "intent", id, time: clock(), mode: "subscribe", topic: TOPIC, callback } as const;
-          const challengedAt = clock();
-          const result = { type: "result", id: operationId(), time: clock(), topic: TOPIC, callback } as const;
-          return [
-            rig.append({ ...intent, end: 0, leaseMs: 60_000 }),
-            rig.append({ ...result, intent: id, verified: true, challengedAt }),
-          ];
+          const intent = intentOf(callback, { leaseMs: 60_000 });
+          return [rig.append(intent), rig.append(resultOf(intent.id, callback))];
         }));
         await rig.folded();
         clock.advance(600_000);

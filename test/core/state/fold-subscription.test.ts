@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import type {
-  IntentEvent,
-  ReplayEvent,
-  ResultEvent,
-  RevokeEvent,
-  SubscriptionEvent,
-} from "../../../core/state/events.ts";
+import type { IntentEvent, ReplayEvent, RevokeEvent, SubscriptionEvent } from "../../../core/state/events.ts";
 import {
   foldDeregistered,
   foldOwnResult,
@@ -17,41 +11,9 @@ import {
   MOST_PENDING,
 } from "../../../core/state/fold-subscription.ts";
 import type { SubscriptionPhase, SubscriptionRecord } from "../../../core/state/records.ts";
-
-const TOPIC = "https://example.com/feed";
-const CALLBACK = "https://subscriber.example/callback?x=1";
-const TIME = 1_700_000_000_000;
+import { CALLBACK, fold, intent, result, TIME, TOPIC } from "../../support/rigs/subscription-events.ts";
 
 let ids = 0;
-
-function intent(mode: "subscribe" | "unsubscribe", more: Partial<IntentEvent> = {}): IntentEvent {
-  return {
-    type: "intent",
-    id: `intent-${++ids}`,
-    time: TIME,
-    mode,
-    topic: TOPIC,
-    callback: CALLBACK,
-    end: 0,
-    ...(mode === "subscribe" ? { leaseMs: 60_000 } : {}),
-    ...more,
-  };
-}
-
-function result(of: IntentEvent, verified: boolean, more: Partial<ResultEvent> = {}): ResultEvent {
-  return {
-    type: "result",
-    id: `result-${++ids}`,
-    time: TIME + 100,
-    intent: of.id,
-    topic: TOPIC,
-    callback: CALLBACK,
-    verified,
-    challengedAt: TIME + 50,
-    ...(of.mode === "unsubscribe" && verified ? { end: of.end + 5 } : {}),
-    ...more,
-  };
-}
 
 function revoke(): RevokeEvent {
   return {
@@ -62,11 +24,6 @@ function revoke(): RevokeEvent {
     callback: CALLBACK,
     reason: "by an operator",
   };
-}
-
-/** Folds events at offsets 0, 1, 2 … */
-function fold(events: readonly SubscriptionEvent[], record?: SubscriptionRecord, from = 0) {
-  return events.reduce((before, event, index) => foldSubscription(before, event, from + index), record);
 }
 
 /** A subscription in each phase; its next event is at offset 10. */

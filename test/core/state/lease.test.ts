@@ -1,21 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { foldLease, isLeaseOver, leaseEnd } from "../../../core/state/lease.ts";
-import type { SubscriptionRecord } from "../../../core/state/records.ts";
+import { subscriptionOf } from "../../support/rigs/subscription-events.ts";
 
-const RECORD: SubscriptionRecord = {
-  topic: "https://example.com/feed",
-  callback: "https://subscriber.example/",
-  phase: "active",
-  version: 3,
-  life: 1,
-  start: 0,
-  verified: 1,
-  expiresAt: leaseEnd(1_000, 500),
-  concurrency: 1,
-  pending: [],
-  operations: [],
-};
+const RECORD = subscriptionOf({ expiresAt: leaseEnd(1_000, 500) });
 
 describe("A3.7 a lease", () => {
   it("counts from the challenge, and is over at its last millisecond", () => {

@@ -1,19 +1,14 @@
 // Events for a shard, and the positions that its batches write.
 import assert from "node:assert/strict";
+import type { IntentEvent } from "../../../core/state/events.ts";
 import { OWNER_KEY, SHARD_KEY, type ShardProgress } from "../../../core/state/records.ts";
 import type { ShardRecord } from "../../../core/log/log.ts";
 import { operationId, TOPIC, valueOf } from "./core-rig.ts";
+import { intent } from "./subscription-events.ts";
 
-export function intentOf(callback: string) {
-  return {
-    type: "intent" as const,
-    time: Date.now(),
-    mode: "subscribe" as const,
-    topic: TOPIC,
-    callback,
-    end: 0,
-    leaseMs: 86_400_000,
-  };
+/** An intent of now to subscribe, with an id of its own. */
+export function intentOf(callback: string, more: Partial<IntentEvent> = {}): IntentEvent {
+  return intent("subscribe", { time: Date.now(), callback, leaseMs: 86_400_000, ...more });
 }
 
 export function resultOf(intent: string, callback: string) {
