@@ -57,7 +57,7 @@ describe("a core's keys", { timeout: 60_000 }, () => {
         await using core = await openTestCore({ directory, keys: [newer, CORE_KEY] });
         await assertSigned(core, "meanwhile");
         const status = await core.status(TOPIC, callbackOf(PATHS[0]!));
-        // The core's own clock of sweeps is not waited for.
+        // The test sweeps itself, so that it need not wait for the core's next sweep.
         const done = async () => {
           core.sweep();
           const kids = await kidsIn(core);
@@ -66,7 +66,7 @@ describe("a core's keys", { timeout: 60_000 }, () => {
         await eventually("every secret to be sealed to the newer key", done, { everyMs: 20 });
         assert.equal(await metricOf(core, /tidings_secrets_total\{[^}]*what="resealed"[^}]*\} (\d+)/), PATHS.length);
         await assertSigned(core, "after");
-        // Nobody notices: not the lease, not the position, and nothing came twice.
+        // The subscriber notices nothing: the lease is the same, and no message came twice.
         const later = await core.status(TOPIC, callbackOf(PATHS[0]!));
         assert.ok(typeof status !== "string" && typeof later !== "string");
         assert.equal(later.leaseExpiresAt, status.leaseExpiresAt);
@@ -97,7 +97,7 @@ describe("a core's keys", { timeout: 60_000 }, () => {
         });
         assert.match(status.lastError!, new RegExp(`sealed to key "${CORE_KEY.kid}", which this core does not have`));
         assert.ok(await metricOf(core, /tidings_secrets_total\{[^}]*what="unopened"[^}]*\} (\d+)/) > 0);
-        // A sweep cannot help it, nor does it break.
+        // A sweep cannot reseal the secret, and does not fail either.
         core.sweep();
         await core.publish(TOPIC, "held back, too");
         await eventually("the other subscriber's", () => transport.to(unsigned).length === 2);

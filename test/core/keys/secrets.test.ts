@@ -53,7 +53,7 @@ describe("a sealed secret (ARCHITECTURE §5)", () => {
     const secrets = await createSecrets([older]);
     const sealed = await seal("s");
     assert.throws(() => secrets.open(sealed, OTHER_ID), codeOf("other_subscription"));
-    // Nor does it help to say that it is another's: the header is what the tag is over.
+    // A forged `sub` does not help: the tag is also over the header.
     const [head, ...rest] = sealed.split(".");
     const header = { ...JSON.parse(Buffer.from(head!, "base64url").toString()), sub: sealingSubject(OTHER_ID) };
     const forged = [Buffer.from(JSON.stringify(header)).toString("base64url"), ...rest].join(".");
@@ -103,7 +103,7 @@ describe("a sealed secret (ARCHITECTURE §5)", () => {
     assert.ok(!secrets.isSame(sealed, await seal("t"), ID));
     assert.ok(!secrets.isSame(sealed, undefined, ID));
     assert.equal(secrets.counts.resealed, 1);
-    // What cannot be brought to the first key is left alone.
+    // A secret that cannot be resealed to the first key is left alone.
     assert.equal((await createSecrets([newer])).isCurrent(sealed), true);
   });
 });

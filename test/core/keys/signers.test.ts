@@ -41,7 +41,7 @@ describe("what lanes sign with", () => {
     const { opened, signers } = counting(90);
     const all = Array.from({ length: 100 }, (_, number) => signer(String(number)));
     for (let round = 0; round < 20; round++) for (const one of all) signers.of(one);
-    // The oldest first would open all of them each time.
+    // If the oldest were closed first, each round would open all of them.
     assert.ok(opened.length < 1_500, `${opened.length} openings`);
   });
 

@@ -66,7 +66,7 @@ async function holds(log: Log, replica: Replica): Promise<void> {
     lastAt: 2,
     place: all[3]!.place,
   });
-  // One that was sent again and taken is none any more, and its like stays.
+  // A dead letter whose replay was delivered is no longer one. Another letter of the same message stays.
   const replayed = { stream: "dead-letters" as const, key: ME, value: Buffer.from(`{"replayed":${all[0]!.place}}`) };
   await writer.commit([replayed]);
   await eventually("three", async () => (await ask(replica))?.length === 3);
@@ -94,7 +94,7 @@ describe("the replica's dead letters", () => {
   it("are kept for the retention, and then really deleted", () =>
     withDirectory(async (directory) => {
       const clock = createClock();
-      // The log itself keeps them for longer: it is the replica's own deleting that is looked at.
+      // The log itself keeps them for longer, so only the replica deletes here.
       const log = await openLibsqlLog({ directory, retentionMs: DAY_MS, maxMessageBytes: 1_000, onFatal, clock });
       const path = join(directory, "replica.db");
       const replica = await openReplica({ path, log, clock, onFatal, retentionMs: 8_000 });

@@ -91,7 +91,7 @@ function position(stream: "topics" | "subscriptions" | "cursors", events: number
   return { stream, key: SHARD_KEY, value: encodeRecord({ events, ...more }) };
 }
 
-/** A topic that only this very file has: it is gone when the file was rebuilt. */
+/** Adds a topic that the log does not have: after a rebuild of the file it is gone. */
 async function mark(path: string): Promise<void> {
   const record = JSON.stringify(topicOf(0));
   await inFile(
@@ -163,7 +163,7 @@ describe("the replica", { timeout: 60_000 }, () => {
         position("topics", 9, { operations }),
         position("subscriptions", 9),
         position("cursors", 9, { watermarks: [5] }),
-        // As an owner on Kafka writes them: a token, which is no JSON.
+        // An owner on Kafka writes a token here, which is not JSON.
         ...(["topics", "subscriptions", "cursors"] as const).map((stream) => ({
           stream,
           key: "~owner",
@@ -217,7 +217,7 @@ describe("A3.11 reading what was just accepted", { timeout: 60_000 }, () => {
     await inPlace(async (place) => {
       await place.writer.commit([position("subscriptions", 5), position("cursors", 5, { watermarks: [3] })]);
       await (await place.open()).close();
-      // It follows nothing here: what it knows is in its file.
+      // This replica follows nothing: all that it knows is in its file.
       const replica = await place.open({ ...place.log, follow: followsNothing });
       assert.equal(await replica.reached("subscriptions", 0, 5, 0), true);
       assert.equal(replica.watermark(0, 0), 3);

@@ -1,5 +1,5 @@
-// A4.3 as a property: whichever part of a checkpoint a process wrote last, what a restart makes of the log loses nothing; after a whole
-// one it repeats nothing. Real lanes and a real book beside the plainest account of a log.
+// A4.3 as a property: a restart loses no message, whichever part of a checkpoint was written last; after a whole checkpoint it also
+// repeats none. The lanes and the book are real; the log is the plainest model of one.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
@@ -79,7 +79,7 @@ class Model {
     for (let n = 0; n < LANES; n++) this.book.open(`lane-${n}`, subscription);
   }
 
-  /** What a lane lacks is in hand in the same step (A4.1). */
+  /** The lane gets the messages that it lacks in the same step (A4.1). */
   join(lane: Lane): void {
     for (const offset of this.published) lane.receive(messageAt(offset));
     lane.readUpTo(this.tail);
@@ -142,11 +142,11 @@ class Model {
     }
     if (outcome === "letter") this.book.gaveUp(lane);
     this.book.moved(lane);
-    // In the batch that says what was given up.
+    // The batch with the dead letter has the position too.
     if (outcome === "letter") this.write(this.book.checkpoint(1), lane);
   }
 
-  /** A batch: all or nothing. Then a restart is looked at. */
+  /** Writes a batch, then checks what a restart would make of the log. */
   write(records: readonly ShardRecord[], owed?: Lane): void {
     for (const { key, value } of records) {
       if (value === null) this.cursors.delete(key);
@@ -160,7 +160,7 @@ class Model {
     if (owed !== undefined) this.assertNoRepeats(owed);
   }
 
-  /** What a restart takes as done. */
+  /** The messages that a restart takes as done. */
   taken(lane: Lane): number[] {
     const { position, beyond = [] } = this.cursors.get(lane.id) ?? { position: this.watermark };
     return this.published.filter((offset) => offset < position || beyond.includes(offset));
@@ -195,7 +195,7 @@ describe("checkpoints in parts", () => {
           lane.resume();
           model.book.moved(lane);
         }
-        // One that is ahead of the watermark is looked at until the tail has passed it.
+        // A lane ahead of the watermark is looked at until the tail has passed it.
         while (model.book.isDirty) model.write(model.book.checkpoint(2));
         assert.deepEqual([...model.cursors.keys()], []);
         assert.equal(model.watermark, model.tail);

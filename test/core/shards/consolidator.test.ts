@@ -148,7 +148,7 @@ describe("A4.3 lanes over a restart", () => {
       {
         await using rig = await openCoreRig({ directory, clock });
         await publish(rig, "3");
-        // The watermark passes what nobody is owed for now, when the tail has.
+        // The watermark passes messages without an active lane as soon as the tail has passed them.
         await rig.engine.delivery.tail.passed(0, 3, 10_000);
         clock.advance(60_000);
         rig.sweep();

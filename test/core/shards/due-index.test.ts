@@ -60,7 +60,7 @@ describe("A3.7 the index of what is due", () => {
     fc.assert(fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const index = new DueIndex(START);
       const earliest = new Map<string, number>();
-      // What was past when it was added could only be given out from then on.
+      // A date that was past when it was added can be given out only from then on.
       const possible = new Map<string, number>();
       let now = START;
       for (const { key, inMs, advanceMs } of steps) {

@@ -48,7 +48,7 @@ describe("A3.9 deregister", () => {
       await using rig = await openCoreRig({ directory });
       await subscribeAll(rig);
       const at = await rig.append({ type: "deregister", id: operationId(), time: Date.now(), topic: TOPIC });
-      // Folded after it, whatever it takes.
+      // This event is folded after the whole deregister, however many slices that takes.
       await rig.append({ type: "register", id: operationId(), time: Date.now(), topic: TOPIC, end: 0 });
       await rig.folded();
       const slices = rig.commits.filter((batch) => endedIn(batch) > 0);
@@ -92,7 +92,7 @@ describe("A3.9 deregister", () => {
       }
       const told = new Set(rig.effects.notices.map(({ notice }) => notice.callback));
       assert.equal(told.size, rig.effects.notices.length, "each is told once");
-      // The first slice's notices are owed still; that of the one that subscribed anew was taken back.
+      // The first slice's notices are still owed. The subscriber that subscribed again gets none: its notice was taken back.
       assert.equal(told.size, COUNT - 1);
       await rig.publish(TOPIC, "for the new one");
       await attempts(rig, 1);

@@ -114,7 +114,7 @@ describe("the lane book", () => {
     await using rig = await openDeliveryRig();
     for (let index = 0; index < 4; index++) await rig.publish(TOPIC_ID, String(index));
     await rig.followed();
-    // Another shard of the process was behind: the tail began before what this one has offered.
+    // The tail starts behind the watermark of this shard, as if another shard of the process were further behind.
     const book = bookOf(rig, { watermark: 9, cursors: { behind: { life: 1, position: 2 } } });
     rig.answer = () => "hang";
     book.open("quiet", subscription("quiet"));
@@ -124,7 +124,7 @@ describe("the lane book", () => {
     rig.answer = () => 204;
     rig.sent[0]!.post.answered(204, undefined);
     await eventually("behind to be at the tail", () => !book.lane("behind")!.busy);
-    // Done up to the tail, which is not up to the watermark.
+    // The lane is done up to the tail, but not up to the watermark.
     assert.deepEqual(said(book.checkpoint()), { behind: { life: 1, position: 4 } });
     for (let index = 4; index < 12; index++) await rig.publish(TOPIC_ID, String(index));
     await rig.received("/quiet", 3);

@@ -63,7 +63,7 @@ describe("WIRE §2 a mark", () => {
         const after = fold([event], before, 10)!;
         assert.deepEqual([after.phase, after.secret, after.client], ["active", "new", client]);
         assert.deepEqual([after.verified, after.pending, after.expiresAt], [10, [], TIME + 60_000]);
-        // What is renewed goes on; what begins, begins at its intent.
+        // A renewal goes on with its life; a new life begins at its intent.
         assert.deepEqual(
           [after.life, after.start],
           live ? [before!.life, before!.start] : [10, live ? 0 : after.start],

@@ -1,4 +1,4 @@
-// What a shard's owner does in the world outside, once it is written (A3.10).
+// What a shard's owner does outside of the log, after the commit that calls for it (A3.10).
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { HubEvent } from "../../../core/state/events.ts";
@@ -118,7 +118,7 @@ describe("A3.6 verification by the owner", () => {
         clock.advance(3_000);
         rig.sweep();
         await eventually("the takeover", () => rig.effects.verifications.length === 1);
-        // Whatever else happens to the pair meanwhile.
+        // Another event of the pair does not start a second verification.
         await rig.intend({ callback: CALLBACK, mode: "unsubscribe", verified: false });
         clock.advance(3_000);
         rig.sweep();

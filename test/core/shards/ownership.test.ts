@@ -146,7 +146,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
       await rig.publish("1");
       await sent(a, 1);
       const stopped = a.stop();
-      // Longer than a process waits that others wait for.
+      // A process whose shards others wait for would give up after 1 s.
       await never("a release", async () => (await stands(rig))?.released === true, 1_200);
       a.transport.posts[0]!.post.answered(204, undefined);
       await stopped;
@@ -162,7 +162,7 @@ describe("a shard that moves", { timeout: 60_000 }, () => {
     await inGroup(async (rig) => {
       const [a, b] = [await rig.open("a"), await rig.open("b")];
       await withSubscription(rig, a);
-      // It sleeps: nothing comes from it.
+      // The old owner sleeps: it does not hear of the assignment, and writes nothing.
       b.assign(0);
       const { answersMs, batchMs } = MOVE_TIMEOUTS;
       await never(
@@ -339,7 +339,7 @@ describe("a process in doubt", { timeout: 60_000 }, () => {
       const shard = a.engine.ownership.shards[0]!;
       b.assign(0);
       await b.runs();
-      // The group says so, but it has not heard of it.
+      // The group has given the shard away, but the old owner has not heard of it.
       await rig.publish("1");
       await eventually("the fencing", () => a.engine.consolidator.counts.fenced >= 1);
       assert.ok(a.rejoins >= 1);
@@ -446,7 +446,7 @@ describe("what a new owner goes on with", { timeout: 60_000 }, () => {
       a.assign();
       await a.lacks();
       await rig.publish("missed meanwhile");
-      // Opened now, its tail begins behind nothing; the message stands between the watermark and where it is.
+      // The tail of b, which opens now, begins at the end: the message stands between the watermark and the tail.
       const b = await rig.open("b");
       await eventually(
         "the tail at the end",

@@ -176,7 +176,7 @@ describe("A3.6 the fold of a subscription", () => {
       const after = fold([first, result(first, true), bye, again, result(bye, true, { end: 8 }), result(again, true)])!;
       assert.equal(after.phase, "active");
       assert.equal(after.life, 3);
-      // §6.4: not from its own end 4: what came until the unsubscribe was folded is not for the new life.
+      // §6.4: the new life does not begin at its own end, 4: messages before the end of the unsubscribe, 8, are not for it.
       assert.equal(after.start, 8);
     });
 
@@ -346,7 +346,7 @@ describe("A3.6 the fold of a subscription", () => {
         const record = fold(events);
         if (record === undefined || record.verified < 0) return;
         const newest = events[record.verified] as IntentEvent;
-        // Among verified results of intents not later cancelled there is none that is newer.
+        // `verified` is the offset of an intent.
         assert.equal(newest.type, "intent");
         const subscribes = newest.mode === "subscribe";
         assert.equal(record.phase === "active", subscribes);
