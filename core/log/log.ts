@@ -32,6 +32,11 @@ export interface LogRecord extends Position {
   readonly time: number;
 }
 
+/** The text of a record's value. The bytes are not copied first. */
+export function textOf(value: Uint8Array): string {
+  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
+}
+
 /** A record that a shard's writer commits. Its partition is the shard's own, unless it names another (`blocks`). */
 export interface ShardRecord extends NewRecord {
   readonly stream: ShardStream;

@@ -1,5 +1,6 @@
 // A block: what stands in 1,000 offsets of one partition of `messages`, without the bodies (ARCHITECTURE §2, A4.2, A4.4). Finished blocks
 // are written to the log, and found in the replica.
+import { textOf } from "../log/log.ts";
 
 export const BLOCK_OFFSETS = 1_000;
 /** If a topic has more messages in a block, the whole block is read; otherwise each message is read by itself. */
@@ -134,8 +135,7 @@ export interface DecodedBlock {
 
 /** Blocks are written by this code: they are parsed, and not checked again. */
 export function decodeBlock(value: Uint8Array): DecodedBlock {
-  const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
-  const { block, time, topics, keyed } = JSON.parse(text) as BlockRecord;
+  const { block, time, topics, keyed } = JSON.parse(textOf(value)) as BlockRecord;
   const from = block * BLOCK_OFFSETS;
   return {
     number: block,

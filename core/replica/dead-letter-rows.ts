@@ -1,6 +1,6 @@
 // The replica's copy of `dead-letters`, indexed by subscription: Kafka has no such index (WIRE §5).
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import type { Batch } from "../log/log.ts";
+import { type Batch, textOf } from "../log/log.ts";
 import { slicesOf } from "../sqlite/database.ts";
 import type { DeadLetter } from "../state/records.ts";
 import { and, eq, gt, gte, inArray, sql } from "./drizzle.ts";
@@ -61,7 +61,7 @@ export function deadLetterStatements(db: LibSQLDatabase, { partition, records }:
   const replayed: number[] = [];
   const rows = records.flatMap(({ key, offset, time, value }) => {
     if (value === null) return [];
-    const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
+    const record = textOf(value);
     const parsed = JSON.parse(record) as DeadLetterRecord | ReplayedRecord;
     if ("replayed" in parsed) {
       replayed.push(parsed.replayed);

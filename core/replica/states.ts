@@ -10,7 +10,7 @@ import { isLive } from "../state/fold-subscription.ts";
 import { clientKeyOf, topicIdOf } from "../state/ids.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import { rowsOf, slicesOf, type Statement } from "../sqlite/database.ts";
-import type { Batch } from "../log/log.ts";
+import { type Batch, textOf } from "../log/log.ts";
 import { and, eq, gt, ne, sql } from "./drizzle.ts";
 import { counts, records } from "./schema.ts";
 import { nextTurn } from "../../shared/turn.ts";
@@ -42,7 +42,7 @@ export function stateStatements(stream: StateStream, batch: Batch): Statement[] 
       gone.push(key);
       continue;
     }
-    const record = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
+    const record = textOf(value);
     rows.push([stream, batch.partition, key, record, ...columnsOf(stream, key, record)]);
   }
   return [

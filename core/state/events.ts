@@ -3,6 +3,7 @@ import * as v from "valibot";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
 import { KEYS_KEPT_MS } from "./ids.ts";
+import { textOf } from "../log/log.ts";
 
 interface EventHead {
   /** The operation's id: a second copy of the operation changes nothing (A3.8). */
@@ -188,7 +189,7 @@ export function encodeEvent(event: HubEvent): Uint8Array {
  */
 export function decodeEvent(value: Uint8Array | null): HubEvent {
   if (value === null) throw new Error("an event without a value");
-  const json: unknown = JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString());
+  const json: unknown = JSON.parse(textOf(value));
   const result = v.safeParse(EVENT, json);
   if (result.success) return result.output;
   const [issue] = result.issues;

@@ -2,6 +2,7 @@
 // of lanes, and dead letters. Compacted streams and the replica keep them.
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { IntentEvent } from "./events.ts";
+import { textOf } from "../log/log.ts";
 
 /** Ids of operations folded lately, with their times, so that a retry changes nothing (A3.8). */
 export type RecentOperations = readonly (readonly [id: string, time: number])[];
@@ -162,5 +163,5 @@ export function encodeRecord(record: object): Uint8Array {
 
 /** Records are our own, written by this code: they are parsed, not checked again. */
 export function decodeRecord<T>(value: Uint8Array): T {
-  return JSON.parse(Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString()) as T;
+  return JSON.parse(textOf(value)) as T;
 }
