@@ -34,7 +34,7 @@ describe("the rule on arrows", () => {
       ["what is shared imports neither tier", "shared/a.ts", "core/b.ts"],
       ["nothing but tests imports tests", "core/a.ts", "test/support/b.ts"],
       ["only entries import the runtime's adapters", "core/a.ts", "shared/runtime/b.ts"],
-      ["only core/main.ts imports a log adapter", "core/consolidator/a.ts", "core/log/libsql.ts"],
+      ["only core/main.ts imports a log adapter", "core/shards/a.ts", "core/log/libsql.ts"],
       ["only core/main.ts imports the Kafka adapter", "core/log/log.ts", "core/log/kafka/open.ts"],
     ] as const
   ) {

@@ -1,4 +1,4 @@
-// The architecture's rules as functions over parsed files (ARCHITECTURE §1, STYLE "The tree"); architecture.test.ts calls them.
+// The architecture's rules as functions over parsed files (ARCHITECTURE §1, CONTRIBUTING.md); architecture.test.ts calls them.
 import { readdir, readFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { posix } from "node:path";
@@ -71,15 +71,13 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
 const ENTRIES = new Set(["edge/main.ts", "core/main.ts", "client/listen.ts"]);
 const RUNTIME = "shared/runtime/";
 const LOG_ADAPTER = /^core\/log\/(?:libsql|kafka)(?:[-/.]|$)/;
-/** Opens a libSQL file; the embedded log and the replica share it. */
-const LIBSQL_DATABASE = "core/sqlite/database.ts";
 const RUNTIME_NAMES = new Set(["process", "Deno", "Bun"]);
 const GLOBAL_OBJECTS = new Set(["globalThis", "global", "self"]);
 /** Packages on the edge's path, each without any `node:` import of its own. */
 const EDGE_PACKAGES = new Set(["hono", "valibot", "fastest-levenshtein", "ipaddr.js", "jose", "@logtape/logtape"]);
 const EMPTY_NAMES = new Set(["utils", "util", "helpers", "common", "types", "index", "services", "manager", "misc"]);
 
-/** A longer function is several (STYLE, "The tree"). */
+/** A longer function is several (CONTRIBUTING.md, "How it is written"). */
 const MOST_LINES = 100;
 
 /** Reads one file's imports, functions and runtime names. @throws {Error} if it cannot be parsed */
@@ -153,7 +151,7 @@ export const RULES = {
         return [`${from} imports ${to}: the runtime's adapters are injected by an entry (${[...ENTRIES].join(", ")})`];
       }
       const chooses = from === "core/main.ts" || folder(from) === "test" || LOG_ADAPTER.test(from);
-      if (LOG_ADAPTER.test(to) && to !== LIBSQL_DATABASE && !chooses) {
+      if (LOG_ADAPTER.test(to) && !chooses) {
         return [`${from} imports ${to}: only core/main.ts chooses the log's adapter`];
       }
       return [];
@@ -163,8 +161,9 @@ export const RULES = {
     const unplaced = new Set([...tree.keys()].filter((path) => folder(path) in ROOMS && placeOf(path) < 0).map(roomOf));
     return [
       ...[...unplaced].map((room) => `${room} has no place among the rooms of its tier (test/support/architecture.ts)`),
-      ...edges(tree).filter(({ from, to }) => folder(from) === folder(to) && placeOf(from) > placeOf(to))
-        .filter(({ from, to }) => placeOf(to) >= 0 && placeOf(from) >= 0)
+      ...edges(tree).filter(({ from, to }) =>
+        folder(from) === folder(to) && placeOf(from) > placeOf(to) && placeOf(to) >= 0
+      )
         .map(({ from, to }) =>
           `${from} imports ${to}: rooms import downwards, and ${roomOf(to)} is above ${roomOf(from)}`
         ),
