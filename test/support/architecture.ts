@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { builtinModules } from "node:module";
 import { posix } from "node:path";
-import { parseSync } from "oxc-parser";
+import { type ParseResult, parseSync } from "oxc-parser";
 
 export interface Module {
   /** From the repository's root, with forward slashes. */
@@ -80,10 +80,16 @@ const EMPTY_NAMES = new Set(["utils", "util", "helpers", "common", "types", "ind
 /** A longer function is several (CONTRIBUTING.md, "How it is written"). */
 const MOST_LINES = 100;
 
+/** Parses a TypeScript file. @throws {Error} if it cannot be parsed */
+export function parseSource(path: string, source: string): ParseResult {
+  const parsed = parseSync(path, source);
+  if (parsed.errors.length > 0) throw new Error(`Cannot parse ${path}: ${parsed.errors[0]?.message}`);
+  return parsed;
+}
+
 /** Reads one file's imports, functions and runtime names. @throws {Error} if it cannot be parsed */
 export function parseModule(path: string, source: string): Module {
-  const { program, module, errors } = parseSync(path, source);
-  if (errors.length > 0) throw new Error(`Cannot parse ${path}: ${errors[0]?.message}`);
+  const { program, module } = parseSource(path, source);
   const imports = module.staticImports.map((entry) => entry.moduleRequest.value);
   let reexports = false;
   for (const { moduleRequest } of module.staticExports.flatMap(({ entries }) => entries)) {

@@ -1,6 +1,7 @@
 // Citations in code and tests (`A3.4`, `ARCHITECTURE §5`, `WIRE §2`, `H36`, `§5.3.1`, `§6.2`), what they may point at, and which of it
 // tests are named after. Pure.
-import { parseSync, Visitor } from "oxc-parser";
+import { Visitor } from "oxc-parser";
+import { parseSource } from "../architecture.ts";
 import type { Document } from "./markdown.ts";
 
 /** `specification`: the W3C Recommendation; `property`: one of ARCHITECTURE §6. */
@@ -58,9 +59,8 @@ export function targetsOf(architecture: Document, wire: Document, conformance: D
     // "5.1, 5.3.1", "6 note"; "0.3 §7.1" is PubSubHubbub's.
     specification: new Set(
       rows.flatMap(({ cells }) =>
-        cells[2]!.split(",").map((part) => /^\s*(\d+(?:\.\d+)*)(?![.\d]| §)/.exec(part)?.[1] ?? [])
-      )
-        .flat(),
+        cells[2]!.split(",").flatMap((part) => /^\s*(\d+(?:\.\d+)*)(?![.\d]| §)/.exec(part)?.[1] ?? [])
+      ),
     ),
   };
 }
@@ -93,8 +93,6 @@ const DECLARES = new Set(["describe", "it", "test", "row", "wire", "settings"]);
 
 /** The titles of a file's tests; of a template the parts that stand in the file. @throws {Error} if it cannot be parsed */
 export function titlesIn(path: string, source: string): string[] {
-  const { program, errors } = parseSync(path, source);
-  if (errors.length > 0) throw new Error(`Cannot parse ${path}: ${errors[0]?.message}`);
   const titles: string[] = [];
   new Visitor({
     CallExpression({ callee, arguments: given }) {
@@ -104,7 +102,7 @@ export function titlesIn(path: string, source: string): string[] {
         if (one.type === "TemplateLiteral") titles.push(one.quasis.map(({ value }) => value.raw).join("…"));
       }
     },
-  }).visit(program);
+  }).visit(parseSource(path, source).program);
   return titles;
 }
 

@@ -1,6 +1,7 @@
 // Commands in documents: what a line of a shell block runs, and whether the scripts, files, flags and addresses that it names are
 // there. Pure.
-import { parseSync, Visitor } from "oxc-parser";
+import { type ObjectExpression, Visitor } from "oxc-parser";
+import { parseSource } from "../architecture.ts";
 import type { Document } from "./markdown.ts";
 
 /** What commands may name. */
@@ -109,7 +110,8 @@ export function unrunCommands(
 }
 
 function withoutSettings(command: readonly string[]): readonly string[] {
-  return command.slice(command.findIndex((word) => !/^[A-Z][A-Z0-9_]*=/.test(word)) >>> 0);
+  const at = command.findIndex((word) => !/^[A-Z][A-Z0-9_]*=/.test(word));
+  return at < 0 ? [] : command.slice(at);
 }
 
 function wrongSettings(word: string, { settings }: Project): string[] {
@@ -185,7 +187,7 @@ export function optionsIn(path: string, source: string): Map<string, "string" | 
         }
       }
     },
-  }).visit(parsed(path, source));
+  }).visit(parseSource(path, source).program);
   return options;
 }
 
@@ -196,20 +198,9 @@ export function wordsIn(path: string, source: string): string[] {
     Literal({ value }) {
       if (typeof value === "string") words.push(value);
     },
-  }).visit(parsed(path, source));
+  }).visit(parseSource(path, source).program);
   return words;
 }
-
-function parsed(path: string, source: string) {
-  const { program, errors } = parseSync(path, source);
-  if (errors.length > 0) throw new Error(`Cannot parse ${path}: ${errors[0]?.message}`);
-  return program;
-}
-
-type ObjectExpression = Extract<
-  Parameters<NonNullable<import("oxc-parser").VisitorObject["ObjectExpression"]>>[0],
-  object
->;
 
 function propertiesOf({ properties }: ObjectExpression) {
   return properties.flatMap((property) => {

@@ -1,6 +1,6 @@
 // What documents and comments name of the repository: files, settings, metrics, rooms. Each must be there. Pure.
 import { posix } from "node:path";
-import { parseSync } from "oxc-parser";
+import { parseSource } from "../architecture.ts";
 import type { Document } from "./markdown.ts";
 
 /** One sentence for each link that leads nowhere: to no file, or to no heading of it. `files` has directories too. */
@@ -28,7 +28,7 @@ export function deadPaths({ path, spans }: Document, files: ReadonlySet<string>)
 /** One sentence for each file that a comment names and that is not there, by its path or by its end ("log.ts", "kafka/cluster.ts"). */
 export function deadFilesInComments(path: string, source: string, files: ReadonlySet<string>): string[] {
   const isThere = (name: string) => files.has(name) || [...files].some((file) => file.endsWith(`/${name}`));
-  return parseSync(path, source).comments.flatMap(({ value, start }) =>
+  return parseSource(path, source).comments.flatMap(({ value, start }) =>
     [...value.matchAll(/[\w./-]*\w\.(?:ts|md)\b/g)].map(([name]) => name)
       .filter((name) => !isThere(name))
       .map((name) => `${path}:${source.slice(0, start).split("\n").length} names ${name}, which is not there`)
