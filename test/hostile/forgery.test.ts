@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { describe, it } from "node:test";
-import { createClient } from "@libsql/client";
 import fc from "fast-check";
 import { keyedMessageIdOf, subscriptionIdOf, topicIdOf } from "../../core/state/ids.ts";
 import { frameContent } from "../../shared/content-frame.ts";
@@ -16,6 +15,7 @@ import { call } from "../support/servers/http.ts";
 import { openOwnHub } from "../support/hub/hub.ts";
 import type { OwnHub } from "../support/hub/hub.ts";
 import { publish, request, statusOf, subscribed } from "../support/hub/hub-client.ts";
+import { inFile } from "../support/sqlite-file.ts";
 import { edgeKeyIn } from "./fuzz.ts";
 import { STRANGE_TEXT } from "./strange.ts";
 
@@ -111,8 +111,7 @@ async function settledOf(hub: OwnHub, callback: string) {
 
 /** Every table is one of our streams. Every key is a hash, or a "~" key in a stream that only a shard's owner writes. */
 async function assertKeysAreOurs(path: string): Promise<void> {
-  const file = createClient({ url: `file:${path}` });
-  try {
+  await inFile(path, async (file) => {
     const tables = await file.execute(
       "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'",
     );
@@ -129,9 +128,7 @@ async function assertKeysAreOurs(path: string): Promise<void> {
       }
     }
     assert.ok((found["s_messages"] ?? 0) > 10 && (found["s_events"] ?? 0) > 10, JSON.stringify(found));
-  } finally {
-    file.close();
-  }
+  });
 }
 
 function textOf(value: unknown): string {
