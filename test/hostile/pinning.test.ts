@@ -7,12 +7,12 @@ import type { TlsOptions } from "node:tls";
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { createUndiciTransport } from "../../core/delivery/sending/undici-transport.ts";
-import { parseHttpUrl } from "../../shared/http-url.ts";
 import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
 import type { ResolveAll } from "../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
 import { createAuthority } from "../support/servers/certificates.ts";
+import { sendPost } from "../support/rigs/transport-rig.ts";
 import { openRecordingServer } from "../support/servers/recording-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
@@ -35,16 +35,8 @@ async function deliver(url: string, resolve: ResolveAll): Promise<number | strin
   const connect = createGuardedConnector({ guard: GUARD, resolve, ca: AUTHORITY.ca });
   const transport = createUndiciTransport({ connect, timeoutMs: 5_000, connectionsPerOrigin: 1 });
   try {
-    return await new Promise((done) => {
-      transport.post({
-        url: parseHttpUrl(url),
-        body: Buffer.from("x"),
-        headers: [],
-        mayGo: () => true,
-        answered: (status) => done(status),
-        failed: done,
-      });
-    });
+    const result = await sendPost(transport, url);
+    return "status" in result ? result.status : result.failed;
   } finally {
     await transport.close();
   }

@@ -5,7 +5,6 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { createUndiciTransport } from "../../core/delivery/sending/undici-transport.ts";
-import { parseHttpUrl } from "../../shared/http-url.ts";
 import type { OutboundAnswer } from "../../shared/outbound/outbound.ts";
 import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { pause } from "../../shared/pause.ts";
@@ -15,6 +14,7 @@ import { createOutbound } from "../../shared/runtime/outbound.ts";
 import { verifyIntent } from "../../shared/outbound/verification.ts";
 import { createAuthority } from "../support/servers/certificates.ts";
 import { eventually } from "../support/eventually.ts";
+import { sendPost } from "../support/rigs/transport-rig.ts";
 import { HOSTILE_MANNERS, type HostileServer, openHostileServer } from "../support/servers/hostile-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
@@ -36,17 +36,9 @@ const get = (url: string): Promise<OutboundAnswer> =>
   outbound.call({ path: "fetch", method: "GET", url, deadlineMs: DEADLINE_MS, maxBytes: CAP, maxRedirects: 3 });
 
 /** A delivery's status, or why it failed; the test fails if a second result comes. */
-function deliver(url: string): Promise<number | string> {
-  return new Promise((resolve, reject) => {
-    let told = false;
-    const tell = (result: number | string) => {
-      if (told) reject(new Error("told twice"));
-      told = true;
-      resolve(result);
-    };
-    const post = { url: parseHttpUrl(url), body: Buffer.from("x"), headers: ["content-type", "text/plain"] };
-    transport.post({ ...post, mayGo: () => true, answered: (status) => tell(status), failed: tell });
-  });
+async function deliver(url: string): Promise<number | string> {
+  const result = await sendPost(transport, url);
+  return "status" in result ? result.status : result.failed;
 }
 
 const good = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood";
