@@ -4,6 +4,9 @@ import type { Book } from "./book.ts";
 import type { Session } from "./session.ts";
 
 const ANSWER_DEADLINE_MS = 20_000;
+/** A client that was refused asks again after `AGAIN_MS`, and gives up after `PATIENCE_MS`. */
+export const AGAIN_MS = 25;
+export const PATIENCE_MS = 90_000;
 
 export interface Reply {
   readonly status: number;

@@ -2,12 +2,9 @@
 import { pause } from "../eventually.ts";
 import { encodeForm } from "../form.ts";
 import { type Message, noteMessage } from "./book.ts";
-import { noteRefusal, post } from "./post.ts";
+import { AGAIN_MS, noteRefusal, PATIENCE_MS, post } from "./post.ts";
 import type { Random } from "./random.ts";
 import type { Session } from "./session.ts";
-
-const PATIENCE_MS = 90_000;
-const AGAIN_MS = 25;
 
 /** Publishes one message after the other while `running`. */
 export async function publishAlong(

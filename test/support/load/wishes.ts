@@ -3,12 +3,10 @@ import { pause } from "../eventually.ts";
 import { encodeForm } from "../form.ts";
 import type { Message, Pair, Wish } from "./book.ts";
 import { CALM_MS, faultWithin } from "./lives.ts";
-import { noteRefusal, post } from "./post.ts";
+import { AGAIN_MS, noteRefusal, PATIENCE_MS, post } from "./post.ts";
 import { publishUntilAccepted } from "./publisher.ts";
 import type { Session } from "./session.ts";
 
-const PATIENCE_MS = 90_000;
-const AGAIN_MS = 25;
 /** The subscriber asks again if no challenge came in this time. */
 const CHALLENGE_MS = 500;
 const FORM = "application/x-www-form-urlencoded";
