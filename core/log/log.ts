@@ -194,6 +194,16 @@ export function checkValueSize({ value }: NewRecord, maxBytes: number): void {
   }
 }
 
+/** The numbers of a stream's partitions; those of `events` are also the numbers of the shards. */
+export function partitionsOf(log: Pick<Log, "partitions">, stream: Stream): number[] {
+  return Array.from({ length: log.partitions(stream) }, (_, partition) => partition);
+}
+
+/** The shard that writes a partition of a shard's streams. Only `blocks` can have more partitions than there are shards (A3.1). */
+export function shardThatWrites(log: Pick<Log, "partitions">, partition: number): number {
+  return partition % log.partitions("events");
+}
+
 export type LogErrorCode = "unavailable" | "too_large" | "full" | "fenced" | "closed" | "misconfigured" | "locked";
 
 export class LogError extends Error {

@@ -1,5 +1,5 @@
 // How far a replica has read the log: the next offset of each partition, where the shards' owners stand, and the waits for both.
-import type { Batch, Log } from "../log/log.ts";
+import { type Batch, type Log, shardThatWrites } from "../log/log.ts";
 import { decodeRecord, SHARD_KEY, type ShardProgress } from "../state/records.ts";
 import { STATES, type StateStream } from "./states.ts";
 
@@ -103,10 +103,9 @@ export class Progress {
 
   /** Resolves when the replica has read all that a shard's streams of state, and the blocks that its owner writes, have now (A3.2). */
   async caughtUp(shard: number): Promise<void> {
-    const shards = this.#log.partitions("events");
     const reading = ([...STATES, "blocks"] as const).map(async (stream) => {
       for (const [partition, end] of (await this.#endsOf(stream)).entries()) {
-        if (partition % shards === shard) await this.hasRead(stream, partition, end);
+        if (shardThatWrites(this.#log, partition) === shard) await this.hasRead(stream, partition, end);
       }
     });
     await Promise.all(reading);

@@ -1,6 +1,6 @@
 // deregister: the topic and its subscriptions end at this point of the log (WIRE §1, A3.9).
 import type { DeregisterOperation } from "../../shared/core-api.ts";
-import type { Log } from "../log/log.ts";
+import { type Log, partitionsOf } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { encodeEvent } from "../state/events.ts";
 import { hasOperation } from "../state/recent-operations.ts";
@@ -33,8 +33,8 @@ export function createDeregister({ log, replica, topics, clock }: DeregisterOpti
     }
     const value = encodeEvent({ type: "deregister", id, time: clock(), topic: name });
     // A3.9: its subscriptions may be in any shard.
-    const shards = Array.from({ length: log.partitions("events") }, (_, shard) => shard);
-    const places = await Promise.all(shards.map((shard) => log.append("events", { key: topic.id, value }, shard)));
+    const append = (shard: number) => log.append("events", { key: topic.id, value }, shard);
+    const places = await Promise.all(partitionsOf(log, "events").map(append));
     topics.forget(topic);
     // After this wait the next question about the topic, or publish to it, finds that it has ended. A wait that fails changes nothing:
     // the deregister is durable.

@@ -1,6 +1,6 @@
 // ping: topics have changed; the core fetches those that have a subscription (WIRE §1, §3).
 import type { PingOperation } from "../../shared/core-api.ts";
-import type { Log } from "../log/log.ts";
+import { type Log, partitionsOf } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { encodeEvent } from "../state/events.ts";
 import { waitForAccepted } from "./accepted.ts";
@@ -28,8 +28,9 @@ export function createPing({ log, replica, topics, registration, clock }: PingOp
     const first = await Promise.all(known.map(has));
     if (first.every(Boolean)) return [...known];
     // A3.11: a topic has no subscription only after all that was accepted before, in every shard.
-    const shards = Array.from({ length: log.partitions("events") }, (_, shard) => shard);
-    await Promise.all(shards.map((shard) => waitForAccepted({ log, replica }, "subscriptions", shard)));
+    await Promise.all(
+      partitionsOf(log, "events").map((shard) => waitForAccepted({ log, replica }, "subscriptions", shard)),
+    );
     const second = await Promise.all(known.map(has));
     return known.filter((_, index) => second[index]);
   }

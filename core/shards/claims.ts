@@ -2,7 +2,7 @@
 // no other (A3.2 to A3.4). Where there is no group, the process claims all of them at its start.
 import { getLogger } from "@logtape/logtape";
 import { pause, waitAtMost } from "../../shared/pause.ts";
-import { type Log, LogError, type Membership } from "../log/log.ts";
+import { type Log, LogError, type Membership, partitionsOf } from "../log/log.ts";
 import { Claim, type ClaimOptions, MOVE_TIMEOUTS } from "./claim.ts";
 
 export interface ClaimsOptions extends Omit<ClaimOptions, "onRunning"> {
@@ -41,7 +41,7 @@ export class Claims {
   /** Claims what the group assigns, or all shards where there is none. */
   begin(): void {
     const { log, ownership, predecessor, joinedAs } = this.#options;
-    if (!log.supports.group) return this.#assigned(Array.from({ length: this.#shardCount }, (_, number) => number));
+    if (!log.supports.group) return this.#assigned(partitionsOf(log, "events"));
     const membership = this.#membership = log.join!({
       // Sorted, so that the same shards are the same bytes: a member that joins with other bytes starts a rebalance.
       held: () =>
@@ -75,17 +75,13 @@ export class Claims {
     this.#isStopped = true;
     const claims = [...this.#claims.values()];
     // With all shards here no other process stands still meanwhile: subscribers have as long to answer as with one process.
-    const isAlone = this.#membership === undefined || claims.length === this.#shardCount;
+    const isAlone = this.#membership === undefined || claims.length === this.#options.log.partitions("events");
     const timeouts = { answersMs: isAlone ? deadlineMs : MOVE_TIMEOUTS.answersMs, batchMs: LAST_BATCH_MS };
     for (const claim of claims) claim.abandon(timeouts);
     const all = Promise.all(claims.map(({ ended }) => ended));
     // A log that does not answer is not waited for: the next owner finds what was written last.
     await waitAtMost(timeouts.answersMs + timeouts.batchMs + GRACE_MS, all);
     await this.#membership?.leave();
-  }
-
-  get #shardCount(): number {
-    return this.#options.log.partitions("events");
   }
 
   #assigned(shards: readonly number[]): void {

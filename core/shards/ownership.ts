@@ -1,7 +1,7 @@
 // Knows which shards are here, and whether that is certain. Delivery, the block index and the answers to requests ask it, while shards
 // come and go (A3.2 to A3.4).
 import type { LaneOwner } from "../delivery/sending/apply-outcome.ts";
-import type { Log, Membership } from "../log/log.ts";
+import { type Log, type Membership, shardThatWrites } from "../log/log.ts";
 import type { BlockToWrite } from "../messages/recent-blocks.ts";
 import type { Shard } from "./shard.ts";
 
@@ -56,7 +56,7 @@ export class Ownership {
     this.#writerOfBlocks(block.partition)?.put(block);
   }
   #writerOfBlocks(partition: number): Shard | undefined {
-    return this.#shards.get(partition % this.#options.log.partitions("events"));
+    return this.#shards.get(shardThatWrites(this.#options.log, partition));
   }
 
   /** Passes on what lanes report to their shards. */

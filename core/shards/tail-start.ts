@@ -1,6 +1,6 @@
 // Where the tail of a process starts (A4.1).
 import { aborted } from "../../shared/pause.ts";
-import type { Log } from "../log/log.ts";
+import { type Log, partitionsOf } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 
 export interface TailStartOptions {
@@ -19,13 +19,13 @@ const MOST_BEHIND = 10_000;
  * shard has not offered to its lanes yet. Rejects if `signal` aborts.
  */
 export async function findTailStart({ log, replica, signal }: TailStartOptions): Promise<number[]> {
-  const shards = Array.from({ length: log.partitions("events") }, (_, shard) => shard);
+  const shards = partitionsOf(log, "events");
   await Promise.race([replica.nearEnd(), ...(signal === undefined ? [] : [aborted(signal)])]);
   signal?.throwIfAborted();
   // The one process of an embedded log loads all shards: it needs the watermarks exactly.
   if (!log.supports.group) await Promise.all(shards.map((shard) => replica.caughtUp(shard)));
   return await Promise.all(
-    Array.from({ length: log.partitions("messages") }, async (_, partition) => {
+    partitionsOf(log, "messages").map(async (partition) => {
       const end = await log.end("messages", partition);
       const behind = Math.min(end, ...shards.map((shard) => replica.watermark(shard, partition) ?? end));
       // Without an index by key, lanes that are further behind find in the blocks where their topics have messages.

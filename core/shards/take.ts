@@ -5,7 +5,7 @@ import { pause } from "../../shared/pause.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
 import type { Delivery } from "../delivery/delivery.ts";
 import type { QuietTopics } from "../delivery/reading/reading.ts";
-import type { Batch, Follower, Log } from "../log/log.ts";
+import { type Batch, type Follower, type Log, shardThatWrites } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { MOVE_TIMEOUTS } from "./claim.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
@@ -59,7 +59,7 @@ export async function takeShard(number: number, options: TakeOptions): Promise<v
     options.opened(shard);
     shard.start();
     for (const partition of delivery.tail.partitions) {
-      if (partition % log.partitions("events") !== number) continue;
+      if (shardThatWrites(log, partition) !== number) continue;
       for (const block of blocks.unwritten(partition)) shard.put(block);
     }
     // (5) Events that were accepted before now are folded, and committed (6), before anything is sent.
