@@ -1,12 +1,12 @@
 // A resume or replay acts once (A3.8): its subscription remembers the request by an id.
 import { createHash } from "node:crypto";
-import { MOST_REQUESTS } from "../state/fold-subscription.ts";
+import { MOST_REQUESTS, rememberedRequests } from "../state/fold-subscription.ts";
 import type { SubscriptionRecord } from "../state/records.ts";
 import { Refusal } from "./refusal.ts";
 
 /** The ids of requests that the subscription remembers at `time`, ms since 1970. */
-export function rememberedIds({ requests = [] }: SubscriptionRecord, time: number): string[] {
-  return requests.filter(([, until]) => until > time).map(([id]) => id);
+export function rememberedIds(record: SubscriptionRecord, time: number): string[] {
+  return rememberedRequests(record, time).map(([id]) => id);
 }
 
 /** @throws {Refusal} "too_many": the memory of a subscription is bounded */

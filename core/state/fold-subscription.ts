@@ -43,10 +43,18 @@ export function foldSubscription(
 /** Remembers the id of a request that acts once (A3.8). Returns the same record if the request has acted already. */
 function foldRequest(record: SubscriptionRecord, event: ResumeEvent | ReplayEvent, offset: number): SubscriptionRecord {
   if (!isLive(record.phase)) return record;
-  const known = (record.requests ?? []).filter(([, until]) => until > event.time);
+  const known = rememberedRequests(record, event.time);
   if (known.some(([id]) => requestKeyOf(id) === requestKeyOf(event.id))) return record;
   const requests = [...known, [event.id, event.time + event.keptMs] as const].slice(-MOST_REQUESTS);
   return { ...record, version: offset, requests };
+}
+
+/** The requests that the subscription remembers at `time`, ms since 1970. */
+export function rememberedRequests(
+  { requests = [] }: SubscriptionRecord,
+  time: number,
+): NonNullable<SubscriptionRecord["requests"]> {
+  return requests.filter(([, until]) => until > time);
 }
 
 /** The part of a request's id that names the request. The part after the dot says what it asked for. */
