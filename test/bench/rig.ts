@@ -1,6 +1,7 @@
 // What a bench runs on: a hub of two or more processes, a sink, and figures of both.
 import type { Log } from "../../core/log/log.ts";
-import { openOwnHub, type OwnHub, type Tier } from "../support/hub/hub.ts";
+import { openOwnHub, type OwnHub } from "../support/hub/hub.ts";
+import type { Tier } from "../support/hub/tier-process.ts";
 import { median } from "./clock.ts";
 import { openHubOfMany } from "./hub-of-many.ts";
 import { openSink, type Sink } from "./parts.ts";

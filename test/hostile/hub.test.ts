@@ -10,7 +10,8 @@ import { parameterOf } from "../support/form.ts";
 import { HOSTILE_MANNERS, openHostileServer } from "../support/servers/hostile-server.ts";
 import type { HostileServer } from "../support/servers/hostile-server.ts";
 import { openOwnHub } from "../support/hub/hub.ts";
-import type { OwnHub, Tier } from "../support/hub/hub.ts";
+import type { OwnHub } from "../support/hub/hub.ts";
+import type { Tier } from "../support/hub/tier-process.ts";
 import { ping, published, request, statusUntil, subscribed } from "../support/hub/hub-client.ts";
 
 const MESSAGES = 20;

@@ -13,7 +13,8 @@ import { encodeForm } from "../support/form.ts";
 import { published, subscribed } from "../support/hub/hub-client.ts";
 import { call } from "../support/servers/http.ts";
 import { openOwnHub } from "../support/hub/hub.ts";
-import type { OwnHub, Tier } from "../support/hub/hub.ts";
+import type { OwnHub } from "../support/hub/hub.ts";
+import type { Tier } from "../support/hub/tier-process.ts";
 import { missedOf, openEvents } from "../support/hub/missed-client.ts";
 
 const MEGABYTE = 1_000_000;

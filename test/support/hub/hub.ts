@@ -1,15 +1,12 @@
 // A hub of our own under test: the two processes of `npm start` on free ports in a temporary directory, with short times. A test
 // may kill one tier and start it again on the same port and data.
 
-import { fork } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../../shared/runtime/node-flags.ts";
+import { createTierProcess, type Tier } from "./tier-process.ts";
 
 /** A hub that tests can call: ours, or any other by its URL. */
 export interface HubUnderTest {
@@ -23,8 +20,6 @@ export interface HubUnderTest {
   output(): string;
   close(): Promise<void>;
 }
-
-export type Tier = "core" | "edge";
 
 export interface OwnHub extends HubUnderTest {
   readonly dataDir: string;
@@ -64,14 +59,8 @@ export const SHORT_TIMES = {
   TIDINGS_LOG_LEVEL: "warning",
 } as const;
 
-const MAIN: Record<Tier, string> = {
-  core: fileURLToPath(new URL("../../../core/main.ts", import.meta.url)),
-  edge: fileURLToPath(new URL("../../../edge/main.ts", import.meta.url)),
-};
 const LOWEST_PORT = 12_000;
 const PORTS = 20_000;
-const READY_DEADLINE_MS = 30_000;
-const STOP_DEADLINE_MS = 20_000;
 
 /** Starts a hub of our own. @throws {Error} with the tier's output if it ends or is not ready in 30 s */
 export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
@@ -89,33 +78,25 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
     TIDINGS_DATA_DIR: dataDir,
     ...options.settings,
   };
-  const tiers = new Map<Tier, ChildProcess>();
   let output = "";
+  const note = (part: string) => {
+    output = (output + part).slice(-20_000);
+    options.onOutput?.(part);
+  };
+  const { readyWithinMs } = options;
+  const tierAt = (tier: Tier, url: string) =>
+    createTierProcess(tier, { url, settings: environment, note, output: () => output, readyWithinMs });
+  const tiers = { core: tierAt("core", coreUrl), edge: tierAt("edge", base) };
 
-  const start = async (tier: Tier) => {
-    if (tiers.has(tier)) throw new Error(`The ${tier} runs already`);
-    const note = (part: string) => {
-      output = (output + part).slice(-20_000);
-      options.onOutput?.(part);
-    };
-    const child = forkTier(tier, environment, note);
-    tiers.set(tier, child);
-    child.once("exit", () => tiers.delete(tier));
-    await readyTier(tier, child, () => output, options.readyWithinMs);
-  };
-  const end = async (tier: Tier, signal: NodeJS.Signals) => {
-    const child = tiers.get(tier);
-    return child === undefined ? null : await endTier(child, signal);
-  };
   const close = async () => {
-    await end("edge", "SIGTERM");
-    await end("core", "SIGTERM");
+    await tiers.edge.stop();
+    await tiers.core.stop();
     if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
   };
 
   try {
-    await start("core");
-    await start("edge");
+    await tiers.core.start();
+    await tiers.edge.start();
   } catch (error) {
     await close();
     throw error;
@@ -127,10 +108,10 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
     dataDir,
     coreUrl,
     output: () => output,
-    kill: async (tier) => void await end(tier, "SIGKILL"),
-    start,
-    stop: (tier) => end(tier, "SIGTERM"),
-    pid: (tier) => tiers.get(tier)?.pid,
+    kill: (tier) => tiers[tier].kill(),
+    start: (tier) => tiers[tier].start(),
+    stop: (tier) => tiers[tier].stop(),
+    pid: (tier) => tiers[tier].pid,
     close,
   };
 }
@@ -138,56 +119,6 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
 /** Any running hub, by its URL; closing it does not stop it. */
 export function foreignHub(url: string): HubUnderTest {
   return { url, base: new URL(url).origin, ours: false, output: () => "", close: () => Promise.resolve() };
-}
-
-/** Starts a tier's process; `note` gets its output. */
-export function forkTier(
-  tier: Tier,
-  settings: Readonly<Record<string, string>>,
-  note: (part: string) => void,
-): ChildProcess {
-  const child = fork(MAIN[tier], {
-    env: { ...NODE_ENVIRONMENT, ...withoutSettings(process.env), ...settings },
-    execArgv: [...NODE_FLAGS],
-    stdio: ["ignore", "pipe", "pipe", "ipc"],
-  });
-  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => note(part.toString()));
-  return child;
-}
-
-/** Sends a signal, waits for the end, and resolves to the exit code. */
-export async function endTier(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
-  const exited = once(child, "exit");
-  child.kill(signal);
-  const late = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
-  const [code] = await exited as [number | null];
-  clearTimeout(late);
-  return code;
-}
-
-/** Resolves when the tier is ready. @throws {Error} with its output if it ends first, or is not ready in time, default 30 s */
-export function readyTier(
-  tier: string,
-  child: ChildProcess,
-  output: () => string,
-  withinMs: number = READY_DEADLINE_MS,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fail = (what: string) => {
-      child.kill("SIGKILL");
-      reject(new Error(`The ${tier} ${what}; its output:\n${output()}`));
-    };
-    const late = setTimeout(() => fail(`was not ready within ${withinMs} ms`), withinMs);
-    child.once("close", (code) => {
-      clearTimeout(late);
-      fail(`ended with ${code} before it was ready`);
-    });
-    child.on("message", (message) => {
-      if (typeof message !== "object" || !("ready" in message)) return;
-      clearTimeout(late);
-      resolve();
-    });
-  });
 }
 
 /**
@@ -208,9 +139,4 @@ export async function freePort(): Promise<number> {
     await once(server, "close");
     return port;
   }
-}
-
-function withoutSettings(environment: NodeJS.ProcessEnv): Record<string, string> {
-  const kept = Object.entries(environment).filter(([name]) => !name.startsWith("TIDINGS_"));
-  return Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""]));
 }

@@ -1,30 +1,18 @@
 // Several cores and edges on one Kafka, each a process that a test can kill, stop, put to sleep and start again.
-import type { ChildProcess } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../eventually.ts";
 import { call } from "../servers/http.ts";
-import { endTier, forkTier, freePort, type HubUnderTest, readyTier, SHORT_TIMES, type Tier } from "./hub.ts";
+import { freePort, type HubUnderTest, SHORT_TIMES } from "./hub.ts";
 import { CORE_KEY, EDGE_KEY, EDGES } from "../keys.ts";
+import { createTierProcess, type Tier, type TierProcess } from "./tier-process.ts";
 
-export interface TierProcess {
-  readonly url: string;
-  readonly runs: boolean;
-  readonly pid: number | undefined;
-  start(): Promise<void>;
-  /** Ends it with SIGKILL. */
-  kill(): Promise<void>;
-  /** Ends it with SIGTERM; resolves to the exit code. */
-  stop(): Promise<number | null>;
-  /** Puts it to sleep (SIGSTOP); its connections stay open. */
-  sleep(): void;
-  /** Wakes it (SIGCONT). */
-  wake(): void;
+export interface OwnTier extends TierProcess {
   output(): string;
 }
 
-export interface CoreProcess extends TierProcess {
+export interface CoreProcess extends OwnTier {
   /** A figure of its /metrics, summed over labels; undefined if it does not answer. */
   metric(name: string): Promise<number | undefined>;
   /** How many shards it owns. */
@@ -34,9 +22,9 @@ export interface CoreProcess extends TierProcess {
 export interface ManyCores extends AsyncDisposable {
   readonly cores: readonly CoreProcess[];
   /** The hub at each edge. */
-  readonly edges: readonly (HubUnderTest & { readonly process: TierProcess })[];
+  readonly edges: readonly (HubUnderTest & { readonly process: OwnTier })[];
   /** A second process with a core's settings and directory, on another port. */
-  twinOf(core: number): TierProcess;
+  twinOf(core: number): OwnTier;
   /** Resolves when the running cores share all shards evenly, within one. */
   shared(deadlineMs?: number): Promise<void>;
 }
@@ -76,7 +64,7 @@ export async function openManyCores(options: ManyCoresOptions): Promise<ManyCore
   const cores = corePorts.map((port, index) =>
     createCore(createTier("core", `http://127.0.0.1:${port}`, settingsOf(index)))
   );
-  const edges: (HubUnderTest & { readonly process: TierProcess })[] = [];
+  const edges: (HubUnderTest & { readonly process: OwnTier })[] = [];
   for (const known of options.edges) {
     const listen = `127.0.0.1:${await freePort()}`;
     const base = `http://${listen}`;
@@ -125,48 +113,19 @@ export async function openManyCores(options: ManyCoresOptions): Promise<ManyCore
   }
 }
 
-function createTier(tier: Tier, url: string, settings: Readonly<Record<string, string>>): TierProcess {
-  let child: ChildProcess | undefined;
-  let output = "";
-  const end = async (signal: NodeJS.Signals) => child === undefined ? null : await endTier(child, signal);
-  return {
-    url,
-    get runs() {
-      return child !== undefined;
-    },
-    get pid() {
-      return child?.pid;
-    },
-    async start() {
-      if (child !== undefined) throw new Error(`The ${tier} at ${url} runs already`);
-      const started = child = forkTier(tier, settings, (part) => void (output = (output + part).slice(-20_000)));
-      started.once("exit", () => child = undefined);
-      await readyTier(tier, started, () => output);
-    },
-    kill: async () => void await end("SIGKILL"),
-    stop: () => end("SIGTERM"),
-    sleep: () => void child?.kill("SIGSTOP"),
-    wake: () => void child?.kill("SIGCONT"),
-    output: () => output,
-  };
+function createTier(tier: Tier, url: string, settings: Readonly<Record<string, string>>): OwnTier {
+  let written = "";
+  const note = (part: string) => void (written = (written + part).slice(-20_000));
+  const output = () => written;
+  return Object.assign(createTierProcess(tier, { name: `${tier} at ${url}`, url, settings, note, output }), { output });
 }
 
-function createCore(tier: TierProcess): CoreProcess {
+function createCore(tier: OwnTier): CoreProcess {
   const metric = async (name: string) => {
     const reply = await call(`${tier.url}/metrics`).catch(() => undefined);
     if (reply?.status !== 200) return undefined;
     const lines = reply.text.split("\n").filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
     return lines.length === 0 ? undefined : lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
   };
-  return {
-    ...tier,
-    get runs() {
-      return tier.runs;
-    },
-    get pid() {
-      return tier.pid;
-    },
-    metric,
-    shards: async () => await metric("tidings_shards") ?? 0,
-  };
+  return Object.assign(tier, { metric, shards: async () => await metric("tidings_shards") ?? 0 });
 }

@@ -1,6 +1,10 @@
-// One tier's process, run as in production. A test can kill, stop and start it again on its port and data.
-import type { ChildProcess } from "node:child_process";
-import { endTier, forkTier, readyTier, type Tier } from "./hub.ts";
+// One tier's process, run as in production. A test can kill, stop, put to sleep and start it again on its port and data.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../../shared/runtime/node-flags.ts";
+
+export type Tier = "core" | "edge";
 
 export interface TierProcess {
   /** Its name in errors: `core`, `edge-2`. */
@@ -8,6 +12,7 @@ export interface TierProcess {
   readonly tier: Tier;
   /** Its origin, `http://127.0.0.1:port`, which never changes. */
   readonly url: string;
+  readonly runs: boolean;
   readonly pid: number | undefined;
   /** Starts it; resolves when it is ready. @throws {Error} with its output if it ends or is not ready in time */
   start(): Promise<void>;
@@ -15,6 +20,10 @@ export interface TierProcess {
   stop(): Promise<number | null>;
   /** Ends it with SIGKILL. */
   kill(): Promise<void>;
+  /** Puts it to sleep (SIGSTOP); its connections stay open. */
+  sleep(): void;
+  /** Wakes it (SIGCONT). */
+  wake(): void;
 }
 
 export interface TierOptions {
@@ -26,11 +35,19 @@ export interface TierOptions {
   /** Called with all its output. */
   readonly note: (text: string) => void;
   /** How long it may take to be ready; default 30 s. */
-  readonly readyWithinMs?: number;
+  readonly readyWithinMs?: number | undefined;
   /** The recent output of it and the others, for error messages. */
   readonly output: () => string;
 }
 
+const MAIN: Record<Tier, string> = {
+  core: fileURLToPath(new URL("../../../core/main.ts", import.meta.url)),
+  edge: fileURLToPath(new URL("../../../edge/main.ts", import.meta.url)),
+};
+const READY_DEADLINE_MS = 30_000;
+const STOP_DEADLINE_MS = 20_000;
+
+/** A tier that does not run yet. */
 export function createTierProcess(tier: Tier, options: TierOptions): TierProcess {
   const { name = tier, url, settings, note, output, readyWithinMs } = options;
   let running: ChildProcess | undefined;
@@ -40,6 +57,9 @@ export function createTierProcess(tier: Tier, options: TierOptions): TierProcess
     name,
     tier,
     url,
+    get runs() {
+      return running !== undefined;
+    },
     get pid() {
       return running?.pid;
     },
@@ -51,5 +71,62 @@ export function createTierProcess(tier: Tier, options: TierOptions): TierProcess
     },
     stop: () => end("SIGTERM"),
     kill: async () => void await end("SIGKILL"),
+    sleep: () => void running?.kill("SIGSTOP"),
+    wake: () => void running?.kill("SIGCONT"),
   };
+}
+
+/** Starts a tier's process; `note` gets its output. */
+function forkTier(
+  tier: Tier,
+  settings: Readonly<Record<string, string>>,
+  note: (part: string) => void,
+): ChildProcess {
+  const child = fork(MAIN[tier], {
+    env: { ...NODE_ENVIRONMENT, ...withoutSettings(process.env), ...settings },
+    execArgv: [...NODE_FLAGS],
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
+  });
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => note(part.toString()));
+  return child;
+}
+
+/** Sends a signal, waits for the end, and resolves to the exit code. */
+async function endTier(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+  const exited = once(child, "exit");
+  child.kill(signal);
+  const late = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
+  const [code] = await exited as [number | null];
+  clearTimeout(late);
+  return code;
+}
+
+/** Resolves when the tier is ready. @throws {Error} with its output if it ends first, or is not ready in time, default 30 s */
+function readyTier(
+  name: string,
+  child: ChildProcess,
+  output: () => string,
+  withinMs: number = READY_DEADLINE_MS,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (what: string) => {
+      child.kill("SIGKILL");
+      reject(new Error(`The ${name} ${what}; its output:\n${output()}`));
+    };
+    const late = setTimeout(() => fail(`was not ready within ${withinMs} ms`), withinMs);
+    child.once("close", (code) => {
+      clearTimeout(late);
+      fail(`ended with ${code} before it was ready`);
+    });
+    child.on("message", (message) => {
+      if (typeof message !== "object" || !("ready" in message)) return;
+      clearTimeout(late);
+      resolve();
+    });
+  });
+}
+
+function withoutSettings(environment: NodeJS.ProcessEnv): Record<string, string> {
+  const kept = Object.entries(environment).filter(([name]) => !name.startsWith("TIDINGS_"));
+  return Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""]));
 }
