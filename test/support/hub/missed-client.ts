@@ -1,4 +1,4 @@
-// What a subscriber does about what it missed (WIRE §5), as calls: pages, events, dead letters, and signing for them.
+// Calls that a subscriber makes about its missed messages (WIRE §5): pages, events, dead letters, and the signatures for them.
 
 import assert from "node:assert/strict";
 import { createHash, createHmac } from "node:crypto";
