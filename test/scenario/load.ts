@@ -5,7 +5,7 @@ import type { Book } from "../support/load/book.ts";
 import { publishAlong } from "../support/load/publisher.ts";
 import { Random } from "../support/load/random.ts";
 import { DEAD_LETTER_ATTEMPTS, openSession, type Session } from "../support/load/session.ts";
-import { begin, finish, subscribe } from "../support/load/wishes.ts";
+import { begin, finish, isOpen, subscribe } from "../support/load/wishes.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import type { KafkaCluster } from "../support/kafka/cluster.ts";
 import { areInSync } from "../support/kafka/topics.ts";
@@ -116,7 +116,7 @@ async function renewAlong(session: Session, random: Random, running: () => boole
     await pause(random.integer(...RENEW_MS));
     const pair = random.pick(session.book.pairs);
     // A pair whose wish waits for its yes makes no other.
-    if (running() && (pair.wishes.at(-1)?.answeredAt.length ?? 0) > 0) await subscribe(session, pair);
+    if (running() && !isOpen(pair)) await subscribe(session, pair);
   }
 }
 
