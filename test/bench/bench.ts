@@ -1,6 +1,7 @@
 // `npm run bench [-- NAME…] [--kafka [--cores N]] [--runs N]`: measures a hub of two processes or more, with one sink and one
 // publisher on this machine, and prints Markdown. Without a name it runs throughput, unloaded and ingest. No test asserts these figures.
 import { parseArgs } from "node:util";
+import { KAFKA_VERSION } from "../support/kafka/jars.ts";
 import { startKafka } from "../support/kafka/kafka.ts";
 import { day } from "./day.ts";
 import { failover } from "./failover.ts";
@@ -113,9 +114,7 @@ async function onOneHub(
 
 async function introduce(): Promise<void> {
   console.log(`- machine: ${machine()}; hub, sink, publisher${kafka === undefined ? "" : " and broker"} on it`);
-  const log = kafka === undefined
-    ? `@libsql/client ${await versionOf("@libsql/client")}`
-    : `kafkajs ${await versionOf("kafkajs")}`;
+  const log = kafka === undefined ? `@libsql/client ${await versionOf("@libsql/client")}` : `Kafka ${KAFKA_VERSION}`;
   const [undici, bun] = [await versionOf("undici"), await versionOf("bun")];
   console.log(`- versions: Node ${process.versions.node}, undici ${undici}, ${log}, Bun ${bun} (sink)`);
   console.log(

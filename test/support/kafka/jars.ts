@@ -6,7 +6,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-const KAFKA_VERSION = "4.1.0";
+export const KAFKA_VERSION = "4.1.0";
 const LOG4J_VERSION = "2.24.3";
 const HOW = "Debian: apt-get install openjdk-17-jre-headless maven";
 
