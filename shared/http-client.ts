@@ -53,7 +53,7 @@ export interface HttpClient {
 
 export const MAX_REPLY_BYTES = 16 * 1024 * 1024;
 
-/** The client for runtimes that have only `fetch` (Bun, workerd). */
+/** The client for runtimes that have only `fetch` (workerd). */
 export function createFetchClient(fetchFunction: typeof fetch = fetch): HttpClient {
   const stop = new AbortController();
   async function fetchAnswer(

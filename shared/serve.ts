@@ -1,6 +1,6 @@
-// The serving port: one fetch handler behind a listening socket. The adapters are in shared/runtime/serve*.ts.
+// The serving port: one fetch handler behind a listening socket. The adapter of Node, Deno and Bun is shared/runtime/serve.ts.
 
-/** What a runtime tells about a request beside the Request itself: Node all of it, Deno and Bun the address. */
+/** What a runtime tells about a request beside the Request itself. A Worker knows at most the address. */
 export interface Exchange {
   /** The peer's address, as its socket says. */
   readonly address?: string | undefined;
@@ -41,7 +41,7 @@ export interface ServeOptions {
    * How long the answer to a GET may stand still, ms: its client takes nothing, or nothing comes for it. Default 60 s.
    */
   readonly stallTimeoutMs?: number;
-  /** Called for each request that the server itself refuses. Node only. */
+  /** Called for each request that the server itself refuses. */
   readonly onRefused?: (limit: ServerLimit) => void;
   /** How long an idle connection stays open, ms. Default 65 s: longer than clients and proxies keep theirs. */
   readonly keepAliveTimeoutMs?: number;

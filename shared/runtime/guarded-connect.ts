@@ -1,14 +1,14 @@
 // Connects under the guard (WIRE §7): the address that was checked is the address that is dialled, because the check is in the
-// lookup of that very dial. For undici on Node and Deno; deliveries and the outbound client share it.
+// lookup of that very dial. For undici; deliveries and the outbound client share it.
 
 import { constants } from "node:crypto";
 import { lookup as systemLookup } from "node:dns";
 import type { LookupAddress, LookupOptions } from "node:dns";
 import type { Socket } from "node:net";
-import { buildConnector } from "undici";
 import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { OutboundGuard } from "../outbound/guard.ts";
 import { skipContinue } from "./skip-continue.ts";
+import { buildConnector } from "../undici.ts";
 
 /** Resolves a name to all its addresses: `dns.lookup` with `all: true`, or a test's own. */
 export type ResolveAll = (

@@ -1,11 +1,9 @@
-// The client between the tiers on Node and Deno: undici pools, dispatched without streams, since `fetch` on Node costs
-// 8 to 12 times as much a request. On Bun its own `fetch`.
+// The client between the tiers on Node, Deno and Bun: undici pools, dispatched without streams, since `fetch` on Node costs
+// 8 to 12 times as much a request.
 
-import { Pool } from "undici";
-import type { Dispatcher } from "undici";
-import { createFetchClient, HttpClientError, MAX_REPLY_BYTES } from "../http-client.ts";
+import { HttpClientError, MAX_REPLY_BYTES } from "../http-client.ts";
 import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../http-client.ts";
-import { runtime } from "./process.ts";
+import { type Dispatcher, Pool } from "../undici.ts";
 
 export interface HttpClientOptions {
   /** Connections to each origin. Default 128; more calls wait their turn. */
@@ -20,19 +18,8 @@ export interface TlsHttpClient extends HttpClient {
 }
 
 /** A keep-alive client; opens connections as calls come. */
-export function createHttpClient(options: HttpClientOptions = {}): TlsHttpClient {
-  if (runtime() !== "bun") return createUndiciClient(options);
-  let { tls } = options;
-  // Bun's own option of fetch.
-  const client = createFetchClient(
-    ((url: string, init: RequestInit) =>
-      fetch(url, (tls === undefined ? init : { ...init, tls }) as RequestInit)) as typeof fetch,
-  );
-  return { ...client, useTls: (next) => void (tls = next) };
-}
-
-function createUndiciClient(
-  { connections = 128, connectTimeoutMs = 3_000, tls = {} }: HttpClientOptions,
+export function createHttpClient(
+  { connections = 128, connectTimeoutMs = 3_000, tls = {} }: HttpClientOptions = {},
 ): TlsHttpClient {
   let connect = { timeout: connectTimeoutMs, ...defined(tls) };
   const pools = new Map<string, Pool>();

@@ -1,7 +1,8 @@
 // `npm start`: the two tiers as processes, the core first. They live and end together; of several cores, all but one may end.
-import { type ChildProcess, fork } from "node:child_process";
-import { NODE_ENVIRONMENT, NODE_FLAGS } from "./node-flags.ts";
-import { complain, onStop, runtime } from "./process.ts";
+import { type ChildProcess, spawn } from "node:child_process";
+import { NODE_ENVIRONMENT } from "./node-flags.ts";
+import { complain, onStop, signal } from "./process.ts";
+import { tierCommand } from "./tier-command.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -39,7 +40,7 @@ export async function launch(options: Launch): Promise<number> {
   const tiers: Tier[] = [];
   const stop = new Promise<"stop">((resolve) => {
     // A second signal means that there is no time: the tiers are killed.
-    onStop(() => resolve("stop"), () => tiers.forEach((tier) => tier.child.kill("SIGKILL")));
+    onStop(() => resolve("stop"), () => tiers.forEach((tier) => signal(tier.child, "SIGKILL")));
   });
 
   const cores = own.map((extra, index) =>
@@ -89,10 +90,11 @@ function startTier(
   script: URL,
   environment: Environment,
 ): Tier {
-  const child = fork(script, {
+  // Not `fork`, which gives the child every permission on Deno.
+  const [command, ...args] = tierCommand(script, environment);
+  const child = spawn(command, args, {
     env: { ...NODE_ENVIRONMENT, ...environment },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
-    ...(runtime() === "node" ? { execArgv: [...NODE_FLAGS] } : {}),
   });
   const ended = new Promise<Ending>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
@@ -124,8 +126,8 @@ async function stopAll(tiers: readonly Tier[]): Promise<number> {
 
 async function stopTier({ name, child, ended }: Tier): Promise<number> {
   if (child.exitCode !== null || child.signalCode !== null) return 0;
-  child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
+  signal(child, "SIGTERM");
+  const timer = setTimeout(() => signal(child, "SIGKILL"), STOP_DEADLINE_MS);
   const ending = await ended;
   clearTimeout(timer);
   // SIGTERM ends a tier that does not handle it yet: such a tier has nothing to stop.

@@ -1,8 +1,6 @@
-// The outbound port on Node (and Deno): undici under the guard. Own connection limits, no redirect unless asked and each
+// The outbound port on Node, Deno and Bun: undici under the guard. Own connection limits, no redirect unless asked and each
 // hop guarded, body capped before and after decompression, one deadline over everything (WIRE §7).
 
-import { Agent } from "undici";
-import type { Dispatcher } from "undici";
 import type { IncomingHttpHeaders } from "node:http";
 import type { NoteBlocked } from "../outbound/blocked-calls.ts";
 import { parseHttpUrl, UrlError } from "../http-url.ts";
@@ -13,7 +11,7 @@ import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound/outb
 import { decompress } from "./decompress.ts";
 import { createGuardedConnector } from "./guarded-connect.ts";
 import type { GuardedConnectOptions } from "./guarded-connect.ts";
-import { runtime } from "./process.ts";
+import { Agent, type Dispatcher } from "../undici.ts";
 
 export interface OutboundOptions extends GuardedConnectOptions {
   readonly userAgent: string;
@@ -42,11 +40,6 @@ const MOST_EARLY = 100;
 
 /** Opens nothing yet; connections are made per origin when called, and closed 4 s after their last use. */
 export function createOutbound(options: OutboundOptions): Outbound {
-  // Bun replaces undici by a shim without a connector that could be guarded, so nothing is called.
-  if (runtime() === "bun") {
-    const call = async (request: OutboundRequest) => blocked(request, options, "unpinned", "", UNPINNED);
-    return { supports: { pinning: false }, call, close: async () => {} };
-  }
   const agent = new Agent({
     connect: createGuardedConnector(options),
     connections: options.connectionsPerOrigin ?? 64,
@@ -80,8 +73,6 @@ export function createOutbound(options: OutboundOptions): Outbound {
 
   return { supports: { pinning: true }, call, close: () => agent.destroy() };
 }
-
-const UNPINNED = "this runtime cannot connect under the guard";
 
 /** Notes a call that is not made. */
 function blocked(

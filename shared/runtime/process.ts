@@ -1,15 +1,22 @@
-// This process: its runtime, arguments, environment and end. The only place that says `process`, for Node, Deno and Bun.
+// This process: its arguments, environment and end. The only place that says `process`, for Node, Deno and Bun.
 import { resolve } from "node:path";
 import process from "node:process";
 
-export const environment: Readonly<Record<string, string | undefined>> = process.env;
+type Environment = Readonly<Record<string, string | undefined>>;
 
-type Runtime = "node" | "deno" | "bun";
+export const environment: Environment = readable(process.env);
 
-/** Which runtime this is: Deno and Bun have a global of their name, Node has neither. */
-export function runtime(): Runtime {
-  if ("Deno" in globalThis) return "deno";
-  return "Bun" in globalThis ? "bun" : "node";
+/**
+ * Deno lists no names where it may read only some of them (`--allow-env=TIDINGS_*`). Names are then asked for one by one, so an
+ * unknown setting is not noticed.
+ */
+function readable(all: Environment): Environment {
+  try {
+    Object.keys(all);
+    return all;
+  } catch {
+    return new Proxy({}, { get: (_, name) => all[String(name)] });
+  }
 }
 
 /** The arguments after the script's name. */
@@ -30,6 +37,21 @@ export function complain(line: string): void {
 /** Ends this process now. */
 export function exit(code: number): never {
   process.exit(code);
+}
+
+/**
+ * Signals a child process by its id. Deno takes a child that it signalled through its handle for killed by that signal, however
+ * the child ended. Deno may not signal by id without permission to run everything; then the handle has to do.
+ */
+export function signal(
+  child: { readonly pid?: number | undefined; kill(signal: NodeJS.Signals): boolean },
+  name: NodeJS.Signals,
+): void {
+  try {
+    if (child.pid !== undefined) process.kill(child.pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") child.kill(name);
+  }
 }
 
 /** An absolute path, seen from where the process was started. */

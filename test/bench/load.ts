@@ -1,6 +1,6 @@
 // A bare loop of undici's dispatch: as many requests in flight as connections, and the least work per request. The publisher
 // and the ceiling use it. Unlike support/load's publishers it keeps no books: it measures.
-import { type Dispatcher, Pool } from "undici";
+import { type Dispatcher, Pool } from "../../shared/undici.ts";
 
 export interface Load {
   readonly origin: string;

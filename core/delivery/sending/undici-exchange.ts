@@ -1,5 +1,5 @@
 // One POST by undici's dispatch, and its answer. Thousands of exchanges share two lists of deadlines and one interval.
-import type { Dispatcher } from "undici";
+import type { Dispatcher } from "../../../shared/undici.ts";
 import type { NoteBlocked } from "../../../shared/outbound/blocked-calls.ts";
 import { ForbiddenAddressError } from "../../../shared/outbound/guard.ts";
 import { DeadlineList, type Timed } from "./timers.ts";

@@ -1,5 +1,5 @@
-// The delivery transport by undici's dispatch, on Node (`fetch` is 8 to 12 times slower there): one pool for each origin.
-import { type buildConnector, Pool } from "undici";
+// The delivery transport by undici's dispatch (`fetch` is 8 to 12 times slower on Node): one pool for each origin.
+import { type buildConnector, Pool } from "../../../shared/undici.ts";
 import type { NoteBlocked } from "../../../shared/outbound/blocked-calls.ts";
 import type { Post, Transport } from "./transport.ts";
 import { Exchange, ExchangeDeadlines } from "./undici-exchange.ts";

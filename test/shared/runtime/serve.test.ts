@@ -3,7 +3,7 @@ import { after, describe, it } from "node:test";
 import { readBody } from "../../../shared/request-body.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { serve } from "../../../shared/runtime/serve.ts";
-import { runtime } from "../../../shared/runtime/process.ts";
+import { runtime } from "../../../shared/runtime/which.ts";
 import type { Served, ServeOptions } from "../../../shared/serve.ts";
 import { eventually, pause } from "../../support/eventually.ts";
 import { call } from "../../support/servers/http.ts";

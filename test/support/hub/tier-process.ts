@@ -1,8 +1,11 @@
 // One tier's process, run as in production. A test can kill, stop, put to sleep and start it again on its port and data.
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../../shared/runtime/node-flags.ts";
+import { NODE_ENVIRONMENT } from "../../../shared/runtime/node-flags.ts";
+import { signal } from "../../../shared/runtime/process.ts";
+import { tierCommand } from "../../../shared/runtime/tier-command.ts";
+import type { Runtime } from "../../../shared/runtime/which.ts";
 
 export type Tier = "core" | "edge";
 
@@ -40,10 +43,26 @@ export interface TierOptions {
   readonly output: () => string;
 }
 
-const MAIN: Record<Tier, string> = {
-  core: fileURLToPath(new URL("../../../core/main.ts", import.meta.url)),
-  edge: fileURLToPath(new URL("../../../edge/main.ts", import.meta.url)),
+const MAIN: Record<Tier, URL> = {
+  core: new URL("../../../core/main.ts", import.meta.url),
+  edge: new URL("../../../edge/main.ts", import.meta.url),
 };
+const EXECUTABLES: Record<Runtime, string> = {
+  node: executable("node/bin/node"),
+  deno: executable("deno/deno"),
+  bun: executable("bun/bin/bun.exe"),
+};
+
+function executable(path: string): string {
+  return fileURLToPath(new URL(`../../../node_modules/${path}`, import.meta.url));
+}
+
+/** What runs a tier under test: TIDINGS_TEST_CORE_RUNTIME and TIDINGS_TEST_EDGE_RUNTIME, default Node. */
+export function runtimeOf(tier: Tier): Runtime {
+  const name = process.env[`TIDINGS_TEST_${tier.toUpperCase()}_RUNTIME`] ?? "node";
+  if (name === "node" || name === "deno" || name === "bun") return name;
+  throw new Error(`TIDINGS_TEST_${tier.toUpperCase()}_RUNTIME is "${name}": it must be node, deno or bun`);
+}
 const READY_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 20_000;
 
@@ -82,9 +101,10 @@ function forkTier(
   settings: Readonly<Record<string, string>>,
   note: (part: string) => void,
 ): ChildProcess {
-  const child = fork(MAIN[tier], {
+  const on = runtimeOf(tier);
+  const [command, ...args] = tierCommand(MAIN[tier], settings, { on, executable: EXECUTABLES[on] });
+  const child = spawn(command, args, {
     env: { ...NODE_ENVIRONMENT, ...withoutSettings(process.env), ...settings },
-    execArgv: [...NODE_FLAGS],
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => note(part.toString()));
@@ -92,10 +112,10 @@ function forkTier(
 }
 
 /** Sends a signal, waits for the end, and resolves to the exit code. */
-async function endTier(child: ChildProcess, signal: NodeJS.Signals): Promise<number | null> {
+async function endTier(child: ChildProcess, name: NodeJS.Signals): Promise<number | null> {
   const exited = once(child, "exit");
-  child.kill(signal);
-  const late = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
+  signal(child, name);
+  const late = setTimeout(() => signal(child, "SIGKILL"), STOP_DEADLINE_MS);
   const [code] = await exited as [number | null];
   clearTimeout(late);
   return code;
