@@ -50,6 +50,8 @@ export interface IntentOperation extends OperationHead {
   readonly client?: ClientIdentity;
   /** The edge's policy marks this very request as verified (WIRE §2): it counts where `AUTO_VERIFY` and the fold say so. */
   readonly marked?: true;
+  /** The edge cannot pin addresses, so it will not verify this: the owner does so at once (A3.6). */
+  readonly unpinned?: true;
 }
 /** What came of verifying an intent. */
 export interface ResultOperation extends OperationHead {

@@ -150,6 +150,14 @@ describe("the rule on cycles", () => {
   });
 });
 
+describe("the rule on undici", () => {
+  it("lets one file import it, and that by its file's name", () => {
+    assert.deepEqual(judge("undici", { "shared/undici.ts": `import { Pool } from "undici/index.js";` }), []);
+    assert.equal(judge("undici", { "core/a.ts": `import { Pool } from "undici";` }).length, 1);
+    assert.equal(judge("undici", { "shared/undici.ts": `import { Pool } from "undici";` }).length, 1);
+  });
+});
+
 describe("the rule on runtime names", () => {
   for (
     const source of [

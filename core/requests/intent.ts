@@ -97,7 +97,7 @@ export function createIntent(options: IntentOptions): Intent {
     const pending = (await replica.subscription(subscriptionId))?.pending ?? [];
     const repeated = pending.find(({ id }) => id === operation.id);
     if (repeated !== undefined) {
-      return { kind: "intent", offset: repeated.offset, verify: repeated.marked === undefined };
+      return { kind: "intent", offset: repeated.offset, verify: isForEdge(repeated) };
     }
     if (pending.length >= MOST_PENDING) {
       throw new Refusal("too_many", "This topic and callback have 4 requests waiting to be verified; wait for them");
@@ -111,9 +111,16 @@ export function createIntent(options: IntentOptions): Intent {
     const marked = options.autoVerify && operation.marked === true && denied === undefined;
     const event = eventOf(operation, { time: clock(), end, start, denied, marked });
     const { offset } = await append(event, topic, subscriptionId);
-    // The fold decides whether a mark counts. If it does not, the owner sends the challenge at once (WIRE §2).
-    return { kind: "intent", offset, verify: denied === undefined && !marked };
+    return { kind: "intent", offset, verify: denied === undefined && isForEdge(event) };
   };
+}
+
+/**
+ * Whether the edge is to verify the intent. The fold decides whether a mark counts; if it does not, the owner sends the challenge
+ * at once (WIRE §2), as it does for an edge that cannot pin addresses (A3.6).
+ */
+function isForEdge({ marked, unpinned }: Pick<IntentEvent, "marked" | "unpinned">): boolean {
+  return marked === undefined && unpinned === undefined;
 }
 
 /** A secret that is sealed for another subscription, or to a key of another hub, never gets into the log. @throws {Refusal} */
@@ -129,7 +136,7 @@ function examineSecret(secrets: IntentOptions["secrets"], sealed: string, subscr
 }
 
 function eventOf(operation: IntentOperation, { time, end, start, denied, marked }: Additions): IntentEvent {
-  const { id, mode, topic, callback, leaseMs, secret, verifyToken, concurrency, client } = operation;
+  const { id, mode, topic, callback, leaseMs, secret, verifyToken, concurrency, client, unpinned } = operation;
   return {
     type: "intent",
     id,
@@ -145,6 +152,7 @@ function eventOf(operation: IntentOperation, { time, end, start, denied, marked 
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(client === undefined ? {} : { client }),
     ...(marked ? { marked } : {}),
+    ...(unpinned === undefined ? {} : { unpinned }),
     ...(denied === undefined ? {} : { denied }),
   };
 }

@@ -34,6 +34,7 @@ const OPERATION = v.variant("kind", [
     start: v.exactOptional(SHORT_TEXT),
     client: v.exactOptional(CLIENT),
     marked: v.exactOptional(v.literal(true)),
+    unpinned: v.exactOptional(v.literal(true)),
   }),
   v.object({
     kind: v.literal("result"),

@@ -126,7 +126,10 @@ export class OwedEffects {
     });
   }
 
-  /** Whether the owner is to verify the intent: no edge brought a result in time, or no edge asks, as its mark did not count (WIRE §2). */
-  readonly #isOverdue = ({ time, marked }: PendingIntent): boolean =>
-    marked === true || time + TAKEOVER_MS <= this.#options.clock();
+  /**
+   * Whether the owner is to verify the intent: no edge brought a result in time, or no edge asks, as its mark did not count
+   * (WIRE §2), or it cannot pin addresses (A3.6).
+   */
+  readonly #isOverdue = ({ time, marked, unpinned }: PendingIntent): boolean =>
+    marked === true || unpinned === true || time + TAKEOVER_MS <= this.#options.clock();
 }

@@ -43,6 +43,8 @@ export interface IntentEvent extends EventHead {
   readonly client?: ClientIdentity;
   /** A policy marked it as verified, and AUTO_VERIFY lets that count: the fold decides (A3.6). */
   readonly marked?: true;
+  /** Its edge cannot verify it: the owner does so at once (A3.6). */
+  readonly unpinned?: true;
   /** The subscribe was refused by validation (§5.2): nothing is verified, a denied notice is owed. */
   readonly denied?: string;
 }
@@ -149,6 +151,7 @@ const EVENT = v.variant("type", [
     concurrency: v.exactOptional(CONCURRENCY),
     client: v.exactOptional(CLIENT),
     marked: v.exactOptional(v.literal(true)),
+    unpinned: v.exactOptional(v.literal(true)),
     denied: v.exactOptional(REASON),
   }),
   v.object({

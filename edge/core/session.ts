@@ -159,7 +159,9 @@ class CoreSessions implements Sessions {
     const hmac = this.#digests.hmac(key);
     const clock = this.#clock;
     let numbers = 0;
-    return async ({ method, path, headers, body }) => {
+    return async ({ method, path, headers: own, body }) => {
+      // The MAC covers Accept, and `fetch` adds one of its own where there is none.
+      const headers: Record<string, string> = { accept: "application/json", ...own };
       const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body ?? new Uint8Array(0);
       const time = String(clock());
       const number = String(++numbers);

@@ -98,6 +98,7 @@ export class HubActions {
         ...intent,
         ...(client === undefined ? {} : { client: identityOfClient(client) }),
         ...(marked ? { marked } : {}),
+        ...(verifier.canVerify ? {} : { unpinned: true }),
       });
       // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
       if (answer.kind === "intent" && answer.verify) {

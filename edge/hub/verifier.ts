@@ -10,6 +10,8 @@ import type { CoreClient } from "../core/core-client.ts";
 import { type AcceptedIntent, type Pair, VerificationQueue } from "./verification-queue.ts";
 
 export interface Verifier {
+  /** Whether it can verify at all. If not, the core is told so with the intent, and verifies at once (A3.6). */
+  readonly canVerify: boolean;
   /** Queues an intent to be verified soon. Never throws and never waits. */
   enqueue(intent: AcceptedIntent): void;
   /** Starts nothing more. Verifications in flight may end until `deadlineMs`; then they are cut. */
@@ -48,9 +50,12 @@ class BackgroundVerifier implements Verifier {
   readonly #stop = new AbortController();
   #closed = false;
 
+  readonly canVerify: boolean;
+
   constructor(options: VerifierOptions) {
     const { metrics, maxConcurrent = 256, maxPerOrigin = 32, maxWaiting = 10_000 } = options;
     this.#options = options;
+    this.canVerify = options.outbound.supports.pinning;
     this.#maxConcurrent = maxConcurrent;
     this.#maxWaiting = maxWaiting;
     this.#queue = new VerificationQueue(maxPerOrigin);
@@ -65,7 +70,7 @@ class BackgroundVerifier implements Verifier {
 
   enqueue(intent: AcceptedIntent): void {
     // A3.6: where addresses cannot be pinned, the core verifies.
-    if (this.#closed || this.#queue.waiting >= this.#maxWaiting || !this.#options.outbound.supports.pinning) {
+    if (this.#closed || this.#queue.waiting >= this.#maxWaiting || !this.canVerify) {
       this.#outcomes.inc({ outcome: "left" });
       return;
     }

@@ -68,8 +68,10 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   client: ["client"],
 };
 /** The files that run something; only they inject the runtime's adapters. */
-const ENTRIES = new Set(["edge/main.ts", "core/main.ts", "client/listen.ts"]);
+const ENTRIES = new Set(["edge/main.ts", "edge/worker.ts", "core/main.ts", "client/listen.ts"]);
 const RUNTIME = "shared/runtime/";
+/** The only file that imports undici: on Bun the bare name is a shim that is not guarded. */
+const UNDICI = "shared/undici.ts";
 const LOG_ADAPTER = /^core\/log\/(?:libsql|kafka)(?:[-/.]|$)/;
 const RUNTIME_NAMES = new Set(["process", "Deno", "Bun"]);
 const GLOBAL_OBJECTS = new Set(["globalThis", "global", "self"]);
@@ -220,6 +222,12 @@ export const RULES = {
         .map((specifier) => `${module.path} imports ${specifier}: only ${RUNTIME} may name a runtime`),
     ]),
 
+  undici: (tree) =>
+    [...tree.values()].flatMap(({ path, imports }) =>
+      imports.filter((name) => packageOf(name) === "undici" && (path !== UNDICI || name === "undici"))
+        .map((name) => `${path} imports ${name}: only ${UNDICI} may import it, by the name of its file`)
+    ),
+
   edgePath: (tree) => {
     const found: string[] = [];
     const seen = new Map<string, readonly string[]>();
@@ -250,7 +258,9 @@ export const RULES = {
     [...tree.values()].flatMap(({ path, reexports }) => [
       ...path.split("/").filter((part) => EMPTY_NAMES.has(part.replace(/\.ts$/, "")))
         .map((part) => `${path}: "${part}" says nothing, name the idea`),
-      ...(reexports ? [`${path} exports from another file: no barrels, import the file that owns the name`] : []),
+      ...(reexports && path !== UNDICI
+        ? [`${path} exports from another file: no barrels, import the file that owns the name`]
+        : []),
     ]),
 } satisfies Record<string, Rule>;
 

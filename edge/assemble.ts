@@ -1,0 +1,121 @@
+// The edge, put together from its settings and from what its runtime gives it: the same for a process and for a Worker.
+
+import type { Digests } from "../shared/digests.ts";
+import type { HttpClient } from "../shared/http-client.ts";
+import { parseHttpUrl } from "../shared/http-url.ts";
+import type { EdgeKey } from "../shared/jwks.ts";
+import type { Metrics } from "../shared/metrics.ts";
+import { type NoteBlocked, notingGuard } from "../shared/outbound/blocked-calls.ts";
+import type { OutboundGuard } from "../shared/outbound/guard.ts";
+import type { Outbound } from "../shared/outbound/outbound.ts";
+import { pause } from "../shared/pause.ts";
+import { createChallenge } from "../shared/random.ts";
+import type { Settings } from "../shared/settings/settings.ts";
+import { type Access, openAccess, publicAccess, tokenAccess } from "./auth/access.ts";
+import { createTokenAccess } from "./auth/identity-provider.ts";
+import { type CoreClient, createCoreClient } from "./core/core-client.ts";
+import { createSessions } from "./core/session.ts";
+import { createEdge, type Edge, type EdgeOptions } from "./edge.ts";
+import { createAutoVerify } from "./hub/auto-verify.ts";
+import { createVerifier, type Verifier } from "./hub/verifier.ts";
+import { createLimits, type Limits } from "./limits/limits.ts";
+
+export interface EdgeParts {
+  readonly settings: Settings;
+  readonly metrics: Metrics;
+  /** The client of the cores and of identity providers. */
+  readonly http: HttpClient;
+  readonly key: EdgeKey;
+  readonly digests: Digests;
+  readonly outbound: Outbound;
+  readonly guard: OutboundGuard;
+  readonly noteBlocked: NoteBlocked;
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** ms since 1970. */
+  readonly clock: () => number;
+  /** How long this process itself has been late in all, ms. Default always 0. */
+  readonly busyMs?: () => number;
+}
+
+export interface AssembledEdge {
+  readonly edge: Edge;
+  readonly limits: Limits;
+}
+
+/** Puts an edge together. Nothing is opened, and nothing is called yet. */
+export function assembleEdge(parts: EdgeParts): AssembledEdge {
+  const { settings, metrics, now, guard, noteBlocked, busyMs } = parts;
+  const core = coreOf(parts);
+  const limits = createLimits(settings, metrics, { now, ...(busyMs === undefined ? {} : { busyMs }) });
+  const edge = createEdge({
+    core,
+    verifier: verifierOf(parts, core, limits),
+    access: accessOf(parts),
+    limits,
+    ...autoVerifyOf(settings),
+    metrics,
+    rules: { ...settings, guard: notingGuard(guard, noteBlocked) },
+    messageMaxBytes: settings.messageMaxBytes,
+    compactJson: settings.compactJson,
+    hubUrl: settings.hubUrl,
+    now,
+  });
+  return { edge, limits };
+}
+
+function coreOf({ settings, metrics, http, key, digests, clock, now }: EdgeParts): CoreClient {
+  const retries = metrics.counter("tidings_core_retries_total", "Requests to the core that were repeated");
+  return createCoreClient({
+    http,
+    sessions: createSessions({ http, key, digests, clock }),
+    origins: settings.coreUrl,
+    clock,
+    now,
+    pause,
+    random: () => Math.random(),
+    onRetry: () => retries.inc(),
+  });
+}
+
+function verifierOf(
+  { settings, metrics, outbound, clock, now }: EdgeParts,
+  core: CoreClient,
+  limits: Limits,
+): Verifier {
+  return createVerifier({
+    core,
+    outbound,
+    metrics,
+    now,
+    challenge: createChallenge,
+    pause,
+    method: settings.verification === "ping"
+      ? { by: "ping", signature: settings.signature, clock }
+      : { by: "challenge" },
+    onVerified: ({ callback }) => limits.verifications.giveBack(parseHttpUrl(callback).host),
+  });
+}
+
+function accessOf({ settings, metrics, http, clock, now }: EdgeParts): Access {
+  switch (settings.access) {
+    case "open":
+      return openAccess;
+    case "public":
+      return publicAccess;
+    case "token":
+      return tokenAccess(createTokenAccess({ settings, http, metrics, clock, now }));
+  }
+}
+
+function autoVerifyOf(settings: Settings): Pick<EdgeOptions, "autoVerify" | "onSubscription" | "onUnsubscription"> {
+  // While it is off, every mark would be an error.
+  if (settings.autoVerify === "off") return { autoVerify: false };
+  // An origin without an issuer belongs to the only one: the settings refuse it where there are several.
+  const origins = settings.autoVerifyOrigins.map(({ issuer = settings.issuer[0]!, ...client }) => ({
+    issuer,
+    ...client,
+  }));
+  const autoVerify = createAutoVerify(origins);
+  return { autoVerify: true, onSubscription: autoVerify, onUnsubscription: autoVerify };
+}
