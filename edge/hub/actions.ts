@@ -89,7 +89,7 @@ export class HubActions {
       limits.count("verifications");
       throw new HubError("too_many", "hub.callback's host has too many unconfirmed requests; wait a minute.");
     }
-    let toVerify = false;
+    let isAsked = false;
     try {
       const hook = kind === "subscribe" ? onSubscription : onUnsubscription;
       const marked = await isMarked(verifiable(intent, client), hook, autoVerify === true);
@@ -102,11 +102,13 @@ export class HubActions {
       });
       // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
       if (answer.kind === "intent" && answer.verify) {
-        toVerify = true;
+        isAsked = true;
         verifier.enqueue({ ...intent, id, offset: answer.offset, acceptedAt: now() });
       }
+      // The owner asks the callback then, and this edge never learns of a yes: the place comes back with time.
+      if (!verifier.canVerify && !marked) isAsked = true;
     } finally {
-      if (!toVerify) limits.verifications.giveBack(host);
+      if (!isAsked) limits.verifications.giveBack(host);
     }
     return accepted(202);
   }

@@ -1,4 +1,4 @@
-// Which runtime this is. What the runtimes do differently is in capabilities.ts.
+// Which runtime this is. The rest of the code reads capabilities, never this.
 
 export type Runtime = "node" | "deno" | "bun";
 

@@ -7,6 +7,17 @@ import { eventually, never } from "../../support/eventually.ts";
 import { events, onSharedCore, pair, stateOf, withCore } from "../../support/rigs/shared-core.ts";
 import { resultOf } from "../../support/rigs/test-core.ts";
 
+/** The answer of a callback that confirms what it is asked (§5.3). */
+function confirming({ url }: { readonly url: string }) {
+  return {
+    kind: "answer" as const,
+    status: 200,
+    headers: {},
+    body: Buffer.from(parameterOf(url.slice(url.indexOf("?") + 1), "hub.challenge") ?? ""),
+    url,
+  };
+}
+
 describe("subscribing", { timeout: 60_000 }, () => {
   onSharedCore({}, (core) => {
     it("§5.3 an intent is durable and waits for verification; nothing is delivered before a good result", async () => {
@@ -120,16 +131,38 @@ describe("subscribing", { timeout: 60_000 }, () => {
       }
     });
 
+    it("A3.6 the core verifies at once what its edge cannot, also if the operation comes twice", async () => {
+      await withCore({}, async (own) => {
+        const { topic, callback } = pair();
+        const held = Promise.withResolvers<void>();
+        own.onCall = async (request) => {
+          await held.promise;
+          return confirming(request);
+        };
+        const id = operationId();
+        const intent = {
+          kind: "intent",
+          id,
+          mode: "subscribe",
+          topic,
+          callback,
+          leaseMs: 600_000,
+          unpinned: true,
+        } as const;
+        const { answer } = await own.operate(intent);
+        assert.ok(answer.kind === "intent" && !answer.verify, "nothing is left for the edge to do");
+        await eventually("the challenge", () => own.calls.length === 1);
+        assert.deepEqual((await own.operate(intent)).answer, answer);
+        held.resolve();
+        await eventually("the subscription", async () => await stateOf(own, topic, callback) === "active");
+        assert.equal(own.calls.length, 1, "once");
+      });
+    });
+
     it("A3.6 the core verifies an intent that has no result after a minute", async () => {
       await withCore({ clock: createClock() }, async (own) => {
         const { topic, callback } = pair();
-        own.onCall = ({ url }) => ({
-          kind: "answer",
-          status: 200,
-          headers: {},
-          body: Buffer.from(parameterOf(url.slice(url.indexOf("?") + 1), "hub.challenge") ?? ""),
-          url,
-        });
+        own.onCall = confirming;
         await own.operate({ kind: "intent", mode: "subscribe", topic, callback, leaseMs: 600_000 });
         await stateOf(own, topic, callback);
         own.clock.advance(61_000);

@@ -194,6 +194,23 @@ describe("limits", () => {
     }
   });
 
+  it("H70 an edge that cannot verify keeps the places of what it accepted, as the owner asks the callback", async () => {
+    const verifier = { canVerify: false, enqueue: () => assert.fail("it verifies"), close: async () => {} };
+    await using edge = await openEdge([core.origin], { limits: { verificationsPerHost: 2 }, verifier });
+    core.onOperation = ({ kind }) =>
+      kind === "intent" ? { status: 200, body: { kind, offset: 1, verify: false } } : null;
+    const statuses = [];
+    for (let n = 0; n < 4; n++) {
+      statuses.push((await subscribe(edge, "http://127.0.0.1:9998/unasked", `unpinned ${n}`)).status);
+    }
+    core.onOperation = () => null;
+    assert.deepEqual(statuses, [202, 202, 429, 429]);
+    const told = core.operations.filter((operation) =>
+      operation.kind === "intent" && operation.topic.startsWith("unpinned")
+    );
+    assert.deepEqual(told.map((operation) => operation.kind === "intent" && operation.unpinned), [true, true]);
+  });
+
   it("an intent that the core refuses gives its place back", async () => {
     await using edge = await openEdge([core.origin], { limits: { verificationsPerHost: 1 } });
     core.onOperation = () => ({ status: 429, body: { code: "too_many", message: "no" } });

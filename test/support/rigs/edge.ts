@@ -1,4 +1,4 @@
-// An edge in this process in front of a fake core. It is built as in edge/main.ts; a test may replace clock, core and network.
+// An edge in this process in front of a fake core. It is built as in edge/assemble.ts; a test may replace clock, core and network.
 
 import { openAccess } from "../../../edge/auth/access.ts";
 import { createCoreClient } from "../../../edge/core/core-client.ts";
