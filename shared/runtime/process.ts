@@ -1,22 +1,33 @@
 // This process: its arguments, environment and end. The only place that says `process`, for Node, Deno and Bun.
 import { resolve } from "node:path";
 import process from "node:process";
+import type { Capabilities } from "../capabilities.ts";
+import { CAPABILITIES } from "./capabilities.ts";
+import { runtime } from "./which.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-export const environment: Environment = readable(process.env);
+const listsEnvironment = canList(process.env);
 
-/**
- * Deno lists no names where it may read only some of them (`--allow-env=TIDINGS_*`). Names are then asked for one by one, so an
- * unknown setting is not noticed.
- */
-function readable(all: Environment): Environment {
+/** Where names cannot be listed, each is asked for by itself: an unknown setting is not noticed. */
+export const environment: Environment = listsEnvironment
+  ? process.env
+  : new Proxy({}, { get: (_, name) => process.env[String(name)] });
+
+/** Deno lists no names where it may read only some of them (`--allow-env=TIDINGS_*`). */
+function canList(all: Environment): boolean {
   try {
     Object.keys(all);
-    return all;
+    return true;
   } catch {
-    return new Proxy({}, { get: (_, name) => all[String(name)] });
+    return false;
   }
+}
+
+/** What the runtime of this process can do. */
+export function capabilities(): Capabilities {
+  const name = runtime();
+  return { ...CAPABILITIES[name], version: process.versions[name] ?? "", listsEnvironment };
 }
 
 /** The arguments after the script's name. */
