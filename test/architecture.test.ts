@@ -34,8 +34,8 @@ describe("the rule on arrows", () => {
       ["what is shared imports neither tier", "shared/a.ts", "core/b.ts"],
       ["nothing but tests imports tests", "core/a.ts", "test/support/b.ts"],
       ["only entries import the runtime's adapters", "core/a.ts", "shared/runtime/b.ts"],
-      ["only core/main.ts imports a log adapter", "core/shards/a.ts", "core/log/libsql.ts"],
-      ["only core/main.ts imports the Kafka adapter", "core/log/log.ts", "core/log/kafka/open.ts"],
+      ["only core/open.ts imports a log adapter", "core/shards/a.ts", "core/log/libsql.ts"],
+      ["only core/open.ts imports the Kafka adapter", "core/log/log.ts", "core/log/kafka/open.ts"],
     ] as const
   ) {
     it(title, () => {
@@ -51,7 +51,7 @@ describe("the rule on arrows", () => {
     const allowed = {
       "edge/main.ts": `import "./a.ts"; import "../shared/a.ts"; import "../shared/runtime/a.ts";`,
       "edge/a.ts": `import "../shared/a.ts";`,
-      "core/main.ts": `import "./log/libsql.ts"; import "./log/kafka/open.ts"; import "../shared/runtime/a.ts";`,
+      "core/open.ts": `import "./log/libsql.ts"; import "./log/kafka/open.ts"; import "../shared/runtime/a.ts";`,
       "core/log/kafka/open.ts": `import "./reader.ts"; import "../log.ts";`,
       "core/log/kafka/reader.ts": "",
       "core/log/libsql.ts": "",

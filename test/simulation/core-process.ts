@@ -157,7 +157,7 @@ export class CoreProcess {
     this.#options.machine.wake(this.process, this.#options.random.chance(0.5));
   }
 
-  /** SIGTERM: ends as core/main.ts does. */
+  /** SIGTERM: ends as core/main.ts and core/open.ts do. */
   leave(ended: () => void): void {
     const { machine } = this.#options;
     this.leaving = true;

@@ -68,7 +68,14 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   client: ["client"],
 };
 /** The files that run something; only they inject the runtime's adapters. */
-const ENTRIES = new Set(["edge/main.ts", "edge/worker.ts", "core/main.ts", "client/listen.ts"]);
+const ENTRIES = new Set([
+  "edge/main.ts",
+  "edge/open.ts",
+  "edge/worker.ts",
+  "core/main.ts",
+  "core/open.ts",
+  "client/listen.ts",
+]);
 const RUNTIME = "shared/runtime/";
 /** The only file that imports undici: on Bun the bare name is a shim that is not guarded. */
 const UNDICI = "shared/undici.ts";
@@ -158,9 +165,9 @@ export const RULES = {
       if (to.startsWith(RUNTIME) && allowed !== undefined && !from.startsWith(RUNTIME) && !ENTRIES.has(from)) {
         return [`${from} imports ${to}: the runtime's adapters are injected by an entry (${[...ENTRIES].join(", ")})`];
       }
-      const chooses = from === "core/main.ts" || folder(from) === "test" || LOG_ADAPTER.test(from);
+      const chooses = from === "core/open.ts" || folder(from) === "test" || LOG_ADAPTER.test(from);
       if (LOG_ADAPTER.test(to) && !chooses) {
-        return [`${from} imports ${to}: only core/main.ts chooses the log's adapter`];
+        return [`${from} imports ${to}: only core/open.ts chooses the log's adapter`];
       }
       return [];
     }),

@@ -1,0 +1,139 @@
+// A core on Node, Deno or Bun with its log, ready to be served: by main.ts, or by a server of your own.
+import { join } from "node:path";
+import type { Metrics } from "../shared/metrics.ts";
+import { createNoteBlocked } from "../shared/outbound/blocked-calls.ts";
+import { createOutboundGuard } from "../shared/outbound/guard.ts";
+import { USER_AGENT } from "../shared/product.ts";
+import { createGuardedConnector } from "../shared/runtime/guarded-connect.ts";
+import { coreKeys, knownEdges } from "../shared/runtime/keys.ts";
+import { createMetrics } from "../shared/runtime/metrics.ts";
+import { createOutbound } from "../shared/runtime/outbound.ts";
+import { readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
+import type { ServeOptions } from "../shared/serve.ts";
+import type { Settings } from "../shared/settings/settings.ts";
+import { startCore } from "./core.ts";
+import { PER_ORIGIN } from "./delivery/sending/limits.ts";
+import { createUndiciTransport } from "./delivery/sending/undici-transport.ts";
+import { createOAuthTokens } from "./log/kafka/cluster/oauth-token.ts";
+import type { KafkaSasl, KafkaTls } from "./log/kafka/cluster/security.ts";
+import { openKafkaLog } from "./log/kafka/kafka-log.ts";
+import { openLibsqlLog } from "./log/libsql/libsql-log.ts";
+import type { Log } from "./log/log.ts";
+import { bePatient } from "./log/patient.ts";
+import { countAppends } from "./observe.ts";
+import { makeDirectory } from "./sqlite/data-directory.ts";
+import { holdLock } from "./sqlite/database.ts";
+
+export interface OpenCoreOptions {
+  /**
+   * Called when the core must not go on: a writer is in an unknown state, or a client is broken. The process has to end; the next
+   * start recovers.
+   */
+  readonly onFatal: (error: Error) => void;
+  /** Default: a registry of its own. */
+  readonly metrics?: Metrics;
+  /** Aborts an opening that waits for Kafka. */
+  readonly signal?: AbortSignal;
+}
+
+export interface OpenCore {
+  /** Answers edges and operators; never rejects. */
+  readonly fetch: ServeOptions["fetch"];
+  /** Ends the streams of missed messages, which would otherwise keep their requests open. */
+  endStreams(): void;
+  /** Called after the last request: lets deliveries in flight end, for 10 s at most, checkpoints, and closes the log. */
+  close(): Promise<void>;
+}
+
+/** Of the 15 s that a tier has to stop (shared/runtime/tier.ts). */
+const DELIVERIES_DEADLINE_MS = 10_000;
+
+/**
+ * Opens a core: its data directory, keys and log. Resolves when it delivers. CORE_LISTEN and CORE_TLS_… are the server's, whoever
+ * serves; a head may have CORE_MAX_HEADER_BYTES (shared/core-api.ts).
+ * @throws {Error} a sentence for people, if something cannot be opened
+ */
+export async function openCore(settings: Settings, options: OpenCoreOptions): Promise<OpenCore> {
+  const { onFatal, metrics = createMetrics({ tier: "core" }), signal = new AbortController().signal } = options;
+  await makeDataDirectory(settings.dataDir);
+  const [keys, edges] = [await coreKeys(settings), await knownEdges(settings)];
+  const { log, started } = bePatient(countAppends(await openLog(settings, signal, onFatal), metrics), signal);
+  const guard = createOutboundGuard(settings.outboundAllow);
+  const onBlocked = createNoteBlocked(metrics, () => performance.now());
+  // Twice the largest document, since an answer in small chunks is half framing.
+  const maxAnswerBytes = 2 * settings.messageMaxBytes + 512 * 1024;
+  const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked, maxAnswerBytes });
+  const transport = createUndiciTransport({
+    connect: createGuardedConnector({ guard, connectTimeoutMs: Math.min(10_000, settings.deliveryTimeoutMs) }),
+    timeoutMs: settings.deliveryTimeoutMs,
+    connectionsPerOrigin: PER_ORIGIN,
+    onBlocked,
+  });
+  const core = await startCore({
+    settings,
+    keys,
+    edges,
+    log,
+    transport,
+    outbound,
+    metrics,
+    clock: () => Date.now(),
+    random: () => Math.random(),
+    signal,
+    onFatal,
+  });
+  started();
+  return {
+    fetch: core.fetch,
+    endStreams: () => core.endStreams(),
+    close: async () => {
+      await core.stop(DELIVERIES_DEADLINE_MS);
+      await Promise.all([transport.close(), outbound.close(), log.close()]);
+    },
+  };
+}
+
+async function openLog(settings: Settings, signal: AbortSignal, onFatal: (error: Error) => void): Promise<Log> {
+  const { dataDir: directory, retentionMs, messageMaxBytes: maxMessageBytes } = settings;
+  if (settings.kafkaBrokers.length === 0) {
+    return await openLibsqlLog({ directory, retentionMs, maxMessageBytes, onFatal });
+  }
+  // Two processes that write one replica would spoil it for each other.
+  const unlock = await holdLock(join(directory, "lock.db"));
+  const log = await openKafkaLog({
+    brokers: settings.kafkaBrokers,
+    prefix: settings.kafkaPrefix,
+    replication: settings.kafkaReplication,
+    clientId: `${settings.kafkaPrefix}-core`,
+    security: { tls: await kafkaTls(settings), sasl: kafkaSasl(settings) },
+    retentionMs,
+    maxMessageBytes,
+    signal,
+  });
+  return { ...log, close: () => log.close().finally(() => void unlock()) };
+}
+
+async function kafkaTls({ kafkaTlsCa, kafkaTlsCert, kafkaTlsKey }: Settings): Promise<KafkaTls | undefined> {
+  if (kafkaTlsCa === undefined) return undefined;
+  const ca = kafkaTlsCa === "system" ? {} : { ca: await readPem("Kafka's authorities", kafkaTlsCa) };
+  const files = tlsFilesOf(kafkaTlsCert, kafkaTlsKey);
+  return files === undefined ? ca : { ...ca, ...await readTls(files) };
+}
+
+function kafkaSasl(settings: Settings): KafkaSasl | undefined {
+  const { kafkaSaslMechanism: mechanism, kafkaSaslTokenUrl: tokenUrl, kafkaSaslScope: scope } = settings;
+  const { kafkaSaslUsername: username = "", kafkaSaslPassword: password = "" } = settings;
+  if (mechanism !== "oauthbearer") return mechanism === undefined ? undefined : { mechanism, username, password };
+  const client = { tokenUrl: tokenUrl ?? "", clientId: username, clientSecret: password, scope };
+  return { mechanism, token: createOAuthTokens({ ...client, clock: Date.now }) };
+}
+
+async function makeDataDirectory(path: string): Promise<void> {
+  try {
+    await makeDirectory(path);
+  } catch (error) {
+    throw new Error(
+      `Cannot make the data directory ${path}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}

@@ -1,0 +1,87 @@
+// An edge on Node, Deno or Bun, ready to be served: by main.ts, or by a server of your own.
+
+import { createNoteBlocked } from "../shared/outbound/blocked-calls.ts";
+import { createOutboundGuard } from "../shared/outbound/guard.ts";
+import type { Metrics } from "../shared/metrics.ts";
+import { USER_AGENT } from "../shared/product.ts";
+import { watchBusy } from "../shared/runtime/busy.ts";
+import { NODE_DIGESTS } from "../shared/runtime/digests.ts";
+import { createHttpClient, type TlsHttpClient } from "../shared/runtime/http-client.ts";
+import { edgeKey } from "../shared/runtime/keys.ts";
+import { createMetrics } from "../shared/runtime/metrics.ts";
+import { createOutbound } from "../shared/runtime/outbound.ts";
+import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
+import type { ServeOptions } from "../shared/serve.ts";
+import type { Settings } from "../shared/settings/settings.ts";
+import { assembleEdge } from "./assemble.ts";
+
+export interface OpenEdge {
+  /** Answers a request; never rejects. The second argument is what the server knows of its connection. */
+  readonly fetch: ServeOptions["fetch"];
+  /** Counts what the server itself refuses. */
+  readonly onRefused: NonNullable<ServeOptions["onRefused"]>;
+  /** Ends the streams of missed messages, which would otherwise keep their requests open. */
+  endStreams(): void;
+  /** Called after the last request: lets verifications in flight end, for 3 s at most, and closes the clients. */
+  close(): Promise<void>;
+}
+
+/** Of the 15 s that a tier has to stop (shared/runtime/tier.ts). */
+const VERIFICATIONS_DEADLINE_MS = 3_000;
+
+/**
+ * Opens an edge. The cores are not called before the first request. EDGE_LISTEN, EDGE_TLS_… and the limits of connections and
+ * headers are the server's, whoever serves. `metrics`: default a registry of its own.
+ * @throws {Error} a sentence for people, if a key or a certificate cannot be read
+ */
+export async function openEdge(
+  settings: Settings,
+  { metrics = createMetrics({ tier: "edge" }) }: { readonly metrics?: Metrics } = {},
+): Promise<OpenEdge> {
+  const now = () => performance.now();
+  const guard = createOutboundGuard(settings.outboundAllow);
+  const noteBlocked = createNoteBlocked(metrics, now);
+  const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked: noteBlocked });
+  const key = await edgeKey(settings);
+  const { http, unfollow } = await openHttp(settings);
+  const busy = watchBusy(now);
+  const { edge, limits } = assembleEdge({
+    settings,
+    metrics,
+    http,
+    key,
+    digests: NODE_DIGESTS,
+    outbound,
+    guard,
+    noteBlocked,
+    now,
+    clock: () => Date.now(),
+    busyMs: busy.ms,
+  });
+  return {
+    fetch: edge.fetch,
+    onRefused: limits.count,
+    endStreams: () => edge.endStreams(),
+    close: async () => {
+      busy.stop();
+      unfollow();
+      await edge.close(VERIFICATIONS_DEADLINE_MS);
+      await Promise.all([outbound.close(), http.close()]);
+    },
+  };
+}
+
+/**
+ * The client of the cores and of identity providers. It trusts the authorities of CORE_CA, and shows the certificate of
+ * CORE_TLS_CERT if it is asked for one. A new certificate is taken when the files change.
+ */
+async function openHttp(
+  { coreCa, coreTlsCert, coreTlsKey }: Settings,
+): Promise<{ readonly http: TlsHttpClient; readonly unfollow: () => void }> {
+  const trusted = coreCa === undefined ? {} : { ca: await readPem("the core's authorities", coreCa) };
+  const files = tlsFilesOf(coreTlsCert, coreTlsKey);
+  if (files === undefined) return { http: createHttpClient({ tls: trusted }), unfollow: () => {} };
+  const own = await readTls(files);
+  const http = createHttpClient({ tls: { ...trusted, ...own } });
+  return { http, unfollow: followTls(files, own, { useTls: (next) => http.useTls({ ...trusted, ...next }) }) };
+}
