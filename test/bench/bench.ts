@@ -1,5 +1,6 @@
-// `npm run bench [-- NAME…] [--kafka [--cores N]] [--runs N]`: measures a hub of two processes or more, with one sink and one
-// publisher on this machine, and prints Markdown. Without a name it runs throughput, unloaded and ingest. No test asserts these figures.
+// `npm run bench [-- NAME…] [--runtime R] [--kafka [--cores N]] [--runs N]`: measures a hub of two processes or more, with one sink
+// and one publisher on this machine, and prints Markdown. Without a name it runs throughput, unloaded and ingest. No test asserts
+// these figures.
 import { parseArgs } from "node:util";
 import { KAFKA_VERSION } from "../support/kafka/jars.ts";
 import { startKafka } from "../support/kafka/kafka.ts";
@@ -11,6 +12,7 @@ import { isolation } from "./isolation.ts";
 import { million } from "./million.ts";
 import { outage } from "./outage.ts";
 import { overload } from "./overload.ts";
+import { pairingOf, PAIRINGS, versionsOf } from "./pairings.ts";
 import { type Bench, openRig, type OtherRig, reportMemory } from "./rig.ts";
 import { sparse } from "./sparse.ts";
 import { loadAverage, machine, versionOf } from "../support/process-usage.ts";
@@ -24,6 +26,8 @@ const DEADLINE_MS = 20 * 60_000;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    /** What runs the hub. */
+    runtime: { type: "string", default: "node" },
     kafka: { type: "boolean", default: false },
     runs: { type: "string", default: "5" },
     /** For `outage`: how many messages the subscribers miss, and how long the bench watches their backlog. */
@@ -43,6 +47,7 @@ const { values, positionals } = parseArgs({
 });
 const runs = Number(values.runs);
 const cores = Number(values.cores);
+const pairing = pairingOf(values.runtime);
 /** These share a hub; each of the others has its own. */
 const SHARED: readonly Bench[] = [...FAN_OUTS, unloaded, ingest];
 const OWN: readonly Bench[] = [
@@ -61,13 +66,24 @@ const THROUGHPUT = ["1000x10", "200x100", "20x1000"];
 const names = new Set(positionals.flatMap((name) => name === "throughput" ? THROUGHPUT : [name]));
 const known = ["throughput", ...[...SHARED, ...OWN].map(({ name }) => name)];
 const unknown = positionals.find((name) => !known.includes(name));
-if (unknown !== undefined || !(runs >= 1) || !(cores >= 1) || (cores > 1 && !values.kafka)) {
+if (
+  unknown !== undefined || pairing === undefined || !(runs >= 1) || !(cores >= 1) || (cores > 1 && !values.kafka)
+) {
   console.error(
-    `Usage: npm run bench [-- NAME…] [--kafka [--cores N]] [--runs N] [--profile], NAME one of ${known.join(", ")}
+    `Usage: npm run bench [-- NAME…] [--runtime R] [--kafka [--cores N]] [--runs N] [--profile]
+NAME is one of ${known.join(", ")}
+R is one of ${Object.keys(PAIRINGS).join(", ")}
 outage takes [--messages N] [--drain-seconds N], million [--subscriptions N] [--wide N],\nday [--minutes N], failover --kafka [--cores N] [--kills N]`,
   );
   process.exit(1);
 }
+if (values.profile && pairing.runtimes.core !== "node") {
+  console.error(
+    `--profile reads the core's profile as Node writes it, so it does not go with --runtime ${values.runtime}`,
+  );
+  process.exit(1);
+}
+const { runtimes } = pairing;
 const wanted = ({ name }: Bench) => names.has(name);
 
 setTimeout(() => {
@@ -93,6 +109,7 @@ async function onOneHub(
 ): Promise<void> {
   const options = {
     runs,
+    runtimes,
     cores,
     profile: values.profile,
     settings: { ...settings, ...(kafka === undefined ? {} : { TIDINGS_KAFKA_BROKERS: kafka.address }) },
@@ -116,7 +133,8 @@ async function introduce(): Promise<void> {
   console.log(`- machine: ${machine()}; hub, sink, publisher${kafka === undefined ? "" : " and broker"} on it`);
   const log = kafka === undefined ? `@libsql/client ${await versionOf("@libsql/client")}` : `Kafka ${KAFKA_VERSION}`;
   const [undici, bun] = [await versionOf("undici"), await versionOf("bun")];
-  console.log(`- versions: Node ${process.versions.node}, undici ${undici}, ${log}, Bun ${bun} (sink)`);
+  console.log(`- the hub runs on ${await versionsOf(runtimes)}`);
+  console.log(`- versions: undici ${undici}, ${log}; Node ${process.versions.node} (publisher), Bun ${bun} (sink)`);
   console.log(
     kafka === undefined
       ? "- log: embedded libSQL; durable means synced to disk before the answer (WAL, synchronous=FULL)"

@@ -35,6 +35,7 @@ export function failover({ cores, kills }: FailoverOptions): Bench {
       const fleet = await openFleet({
         cores,
         edges: 2,
+        runtimes: rig.runtimes,
         dataDir,
         settings: {
           ...PRODUCTION_TIMES,

@@ -4,14 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openFleet } from "../support/hub/fleet.ts";
 import type { OwnHub } from "../support/hub/hub.ts";
+import type { TierRuntimes } from "../support/hub/tier-process.ts";
 
 /** Starts an edge and this many cores. A call for "the core" goes to all of them. */
 export async function openHubOfMany(
   cores: number,
   settings: Readonly<Record<string, string>>,
+  runtimes?: TierRuntimes,
 ): Promise<{ readonly hub: OwnHub; readonly corePids: () => number[] }> {
   const dataDir = await mkdtemp(join(tmpdir(), "tidings-bench-"));
-  const fleet = await openFleet({ cores, edges: 1, settings, dataDir });
+  const fleet = await openFleet({ cores, edges: 1, settings, dataDir, runtimes });
   const membersOf = (tier: "core" | "edge") => tier === "core" ? fleet.cores : fleet.edges;
   const all = async <T>(tier: "core" | "edge", what: (member: (typeof fleet.members)[number]) => Promise<T>) =>
     await Promise.all(membersOf(tier).map(what));

@@ -1,7 +1,7 @@
 // What a bench runs on: a hub of two or more processes, a sink, and figures of both.
 import type { Log } from "../../core/log/log.ts";
 import { openOwnHub, type OwnHub } from "../support/hub/hub.ts";
-import type { Tier } from "../support/hub/tier-process.ts";
+import type { Tier, TierRuntimes } from "../support/hub/tier-process.ts";
 import { median } from "./clock.ts";
 import { openHubOfMany } from "./hub-of-many.ts";
 import { openSink, type Sink } from "./parts.ts";
@@ -14,6 +14,7 @@ export interface Rig extends AsyncDisposable {
   readonly kind: Log["kind"];
   /** Kafka's addresses, if the hub's log is there; else none. */
   readonly brokers: readonly string[];
+  readonly runtimes: TierRuntimes;
   readonly hub: OwnHub;
   readonly sink: Sink;
   /** How often the bench takes each figure; the median counts. */
@@ -63,8 +64,9 @@ export const PRODUCTION_TIMES = {
 
 /** Starts a hub and a sink. */
 export async function openRig(
-  { runs, settings, profile, cores = 1, dataDir, sink: given, readyWithinMs }: OtherRig & {
+  { runs, runtimes = {}, settings, profile, cores = 1, dataDir, sink: given, readyWithinMs }: OtherRig & {
     readonly runs: number;
+    readonly runtimes?: TierRuntimes;
     /** How many share the shards; default 1. */
     readonly cores?: number;
     readonly settings: Readonly<Record<string, string>>;
@@ -79,9 +81,10 @@ export async function openRig(
   const inspected = profile ? INSPECTED : {};
   const all = { ...PRODUCTION_TIMES, ...inspected, ...settings };
   const openHub = async () => {
-    if (cores > 1) return await openHubOfMany(cores, all);
+    if (cores > 1) return await openHubOfMany(cores, all, runtimes);
     const hub = await openOwnHub({
       settings: all,
+      runtimes,
       ...(dataDir === undefined ? {} : { dataDir }),
       ...(readyWithinMs === undefined ? {} : { readyWithinMs }),
     });
@@ -101,6 +104,7 @@ export async function openRig(
   return {
     kind: settings["TIDINGS_KAFKA_BROKERS"] === undefined ? "libsql" : "kafka",
     brokers: settings["TIDINGS_KAFKA_BROKERS"]?.split(",") ?? [],
+    runtimes,
     hub,
     sink,
     runs,

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { freePort, type HubUnderTest, SHORT_TIMES } from "./hub.ts";
 import { CORE_KEY, EDGE_KEY, EDGES } from "../keys.ts";
-import { createTierProcess, type Tier, type TierProcess } from "./tier-process.ts";
+import { createTierProcess, type Tier, type TierProcess, type TierRuntimes } from "./tier-process.ts";
 
 export interface Fleet {
   readonly cores: readonly Member[];
@@ -27,6 +27,7 @@ export interface FleetOptions {
   readonly edges: number;
   /** Whether each tier has one more member, which does not run at first. Default false. */
   readonly spares?: boolean;
+  readonly runtimes?: TierRuntimes | undefined;
   readonly settings: Readonly<Record<string, string>>;
   /** Each core has its own directory in it; a single core uses it itself. */
   readonly dataDir: string;
@@ -35,7 +36,9 @@ export interface FleetOptions {
 const OUTPUT_CHARACTERS = 200_000;
 
 /** Starts all but the spares. @throws {Error} with their output if one ends or is not ready in 30 s */
-export async function openFleet({ cores, edges, spares = false, settings, dataDir }: FleetOptions): Promise<Fleet> {
+export async function openFleet(
+  { cores, edges, spares = false, runtimes = {}, settings, dataDir }: FleetOptions,
+): Promise<Fleet> {
   let output = "";
   const more = spares ? 1 : 0;
   const coreUrls = await freeUrls(cores + more);
@@ -54,7 +57,8 @@ export async function openFleet({ cores, edges, spares = false, settings, dataDi
       TIDINGS_HUB_URL: `${edgeUrls[0]}/hub`,
     };
     const settingsOf = { ...common, ...own, ...settings };
-    const created = createTierProcess(tier, { name, url, settings: settingsOf, note, output: () => output });
+    const runtime = runtimes[tier];
+    const created = createTierProcess(tier, { name, url, runtime, settings: settingsOf, note, output: () => output });
     return Object.assign(created, { spare });
   };
   const ofCores = coreUrls.map((url, index) =>

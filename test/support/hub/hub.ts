@@ -6,7 +6,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createTierProcess, type Tier } from "./tier-process.ts";
+import { createTierProcess, type Tier, type TierRuntimes } from "./tier-process.ts";
 
 /** A hub that tests can call: ours, or any other by its URL. */
 export interface HubUnderTest {
@@ -38,6 +38,7 @@ export interface OwnHub extends HubUnderTest {
 export interface OwnHubOptions {
   /** Whether the settings give both tiers certificates. */
   readonly tls?: boolean;
+  readonly runtimes?: TierRuntimes | undefined;
   /** Called with all output of both tiers, part by part. */
   readonly onOutput?: (text: string) => void;
   /** Settings that are added or replaced, by full name (TIDINGS_…). */
@@ -83,9 +84,9 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
     output = (output + part).slice(-20_000);
     options.onOutput?.(part);
   };
-  const { readyWithinMs } = options;
-  const tierAt = (tier: Tier, url: string) =>
-    createTierProcess(tier, { url, settings: environment, note, output: () => output, readyWithinMs });
+  const { readyWithinMs, runtimes = {} } = options;
+  const common = { settings: environment, note, output: () => output, readyWithinMs };
+  const tierAt = (tier: Tier, url: string) => createTierProcess(tier, { url, runtime: runtimes[tier], ...common });
   const tiers = { core: tierAt("core", coreUrl), edge: tierAt("edge", base) };
 
   const close = async () => {

@@ -9,6 +9,12 @@ import type { Runtime } from "../../../shared/runtime/which.ts";
 
 export type Tier = "core" | "edge";
 
+/** What runs a tier under test. */
+export type TierRuntime = Runtime;
+
+/** What runs each tier; default what the environment says (`runtimeOf`). */
+export type TierRuntimes = Readonly<Partial<Record<Tier, TierRuntime>>>;
+
 export interface TierProcess {
   /** Its name in errors: `core`, `edge-2`. */
   readonly name: string;
@@ -33,6 +39,8 @@ export interface TierOptions {
   /** Default the tier's name. */
   readonly name?: string;
   readonly url: string;
+  /** Default what the environment says (`runtimeOf`). */
+  readonly runtime?: TierRuntime | undefined;
   /** Settings, full names, TIDINGS_…. */
   readonly settings: Readonly<Record<string, string>>;
   /** Called with all its output. */
@@ -47,7 +55,7 @@ const MAIN: Record<Tier, URL> = {
   core: new URL("../../../core/main.ts", import.meta.url),
   edge: new URL("../../../edge/main.ts", import.meta.url),
 };
-const EXECUTABLES: Record<Runtime, string> = {
+const EXECUTABLES: Record<TierRuntime, string> = {
   node: executable("node/bin/node"),
   deno: executable("deno/deno"),
   bun: executable("bun/bin/bun.exe"),
@@ -58,7 +66,7 @@ function executable(path: string): string {
 }
 
 /** What runs a tier under test: TIDINGS_TEST_CORE_RUNTIME and TIDINGS_TEST_EDGE_RUNTIME, default Node. */
-export function runtimeOf(tier: Tier): Runtime {
+export function runtimeOf(tier: Tier): TierRuntime {
   const name = process.env[`TIDINGS_TEST_${tier.toUpperCase()}_RUNTIME`] ?? "node";
   if (name === "node" || name === "deno" || name === "bun") return name;
   throw new Error(`TIDINGS_TEST_${tier.toUpperCase()}_RUNTIME is "${name}": it must be node, deno or bun`);
@@ -68,7 +76,7 @@ const STOP_DEADLINE_MS = 20_000;
 
 /** A tier that does not run yet. */
 export function createTierProcess(tier: Tier, options: TierOptions): TierProcess {
-  const { name = tier, url, settings, note, output, readyWithinMs } = options;
+  const { name = tier, url, runtime = runtimeOf(tier), settings, note, output, readyWithinMs } = options;
   let running: ChildProcess | undefined;
 
   const end = async (signal: NodeJS.Signals) => running === undefined ? null : await endTier(running, signal);
@@ -84,7 +92,7 @@ export function createTierProcess(tier: Tier, options: TierOptions): TierProcess
     },
     async start() {
       if (running !== undefined) throw new Error(`The ${name} runs already`);
-      const child = running = forkTier(tier, settings, note);
+      const child = running = forkTier(tier, runtime, settings, note);
       child.once("exit", () => running = undefined);
       await readyTier(name, child, output, readyWithinMs);
     },
@@ -98,10 +106,10 @@ export function createTierProcess(tier: Tier, options: TierOptions): TierProcess
 /** Starts a tier's process; `note` gets its output. */
 function forkTier(
   tier: Tier,
+  on: TierRuntime,
   settings: Readonly<Record<string, string>>,
   note: (part: string) => void,
 ): ChildProcess {
-  const on = runtimeOf(tier);
   const [command, ...args] = tierCommand(MAIN[tier], settings, { on, executable: EXECUTABLES[on] });
   const child = spawn(command, args, {
     env: { ...NODE_ENVIRONMENT, ...withoutSettings(process.env), ...settings },
