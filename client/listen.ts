@@ -1,8 +1,9 @@
-// `npm run listen -- TOPIC`: subscribes, prints what comes, unsubscribes on Ctrl-C.
+// The command `listen`: subscribes, prints what comes, unsubscribes on Ctrl-C.
 
 import { parseArgs } from "node:util";
 import { hexOf } from "../shared/encoding.ts";
-import { commandLine, complain, exit, onFatal, onStop, say } from "../shared/runtime/process.ts";
+import { invocationOf } from "../shared/runtime/installation.ts";
+import { complain, onStop, say } from "../shared/runtime/process.ts";
 import { serve } from "../shared/runtime/serve.ts";
 import type { Served } from "../shared/serve.ts";
 import { describeDelivery, describeLease, printable } from "./description.ts";
@@ -12,7 +13,7 @@ const DEFAULT_HUB = "http://127.0.0.1:9191/hub";
 const VERIFY_DEADLINE_MS = 20_000;
 const UNSUBSCRIBE_DEADLINE_MS = 8_000;
 
-const USAGE = `Usage: npm run listen -- [options] TOPIC
+const USAGE = `Usage: ${invocationOf("listen", "[options] TOPIC")}
 Subscribes to TOPIC, prints what is delivered, and unsubscribes on Ctrl-C.
 
   --hub URL        the hub's URL (default ${DEFAULT_HUB})
@@ -21,14 +22,6 @@ Subscribes to TOPIC, prints what is delivered, and unsubscribes on Ctrl-C.
   --callback URL   where the hub reaches this listener (default http://HOST:PORT/)
   --secret TEXT    the subscription's secret, under 200 bytes (default a random one)
   --lease SECONDS  the lease to ask for (default the hub's)`;
-
-onFatal((error, origin) => complain(`listen: ${origin}: ${error instanceof Error ? error.stack : String(error)}`));
-try {
-  exit(await main());
-} catch (error) {
-  complain(`listen: ${error instanceof Error ? error.message : String(error)}`);
-  exit(1);
-}
 
 interface Command {
   readonly topic: string;
@@ -41,17 +34,18 @@ interface Command {
   readonly leaseSeconds: number | undefined;
 }
 
-async function main(): Promise<number> {
-  const command = parseCommand();
-  if (command !== undefined) return await listen(command);
+/** Resolves to the exit code once it has unsubscribed. @throws {Error} a sentence for people */
+export async function listen(args: readonly string[]): Promise<number> {
+  const command = parseCommand(args);
+  if (command !== undefined) return await run(command);
   say(USAGE);
   return 0;
 }
 
 /** What the command line asks for; undefined: help. @throws {Error} a sentence for people */
-function parseCommand(): Command | undefined {
+function parseCommand(args: readonly string[]): Command | undefined {
   const { values, positionals } = parseArgs({
-    args: commandLine(),
+    args: [...args],
     allowPositionals: true,
     options: {
       hub: { type: "string", default: DEFAULT_HUB },
@@ -79,7 +73,7 @@ function parseCommand(): Command | undefined {
 }
 
 /** Subscribes, prints what comes, and unsubscribes on Ctrl-C; resolves to the exit code. */
-async function listen({ topic, hub, host, port, secret, leaseSeconds, ...command }: Command): Promise<number> {
+async function run({ topic, hub, host, port, secret, leaseSeconds, ...command }: Command): Promise<number> {
   const ending = Promise.withResolvers<number>();
   // The port is open before the hub is asked, since the hub asks back at once; the callback may depend on the port.
   let answer: (request: Request) => Promise<Response> = async () => new Response(null, { status: 503 });
@@ -112,9 +106,12 @@ async function listen({ topic, hub, host, port, secret, leaseSeconds, ...command
   } catch (error) {
     await close(served);
     if (!(error instanceof ListenerError)) throw error;
-    throw new Error(printable(error.message) + (error.code === "unreachable" ? "; is it running? (npm start)" : ""), {
-      cause: error,
-    });
+    throw new Error(
+      printable(error.message) + (error.code === "unreachable" ? `; is it running? (${invocationOf("start")})` : ""),
+      {
+        cause: error,
+      },
+    );
   }
   const code = await ending.promise;
   await close(served);

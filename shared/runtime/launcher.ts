@@ -85,6 +85,27 @@ export async function launch(options: Launch): Promise<number> {
   }
 }
 
+export interface LaunchOne {
+  readonly name: "core" | "edge";
+  readonly script: URL;
+  readonly environment: Environment;
+  readonly ready: (url: string) => void;
+}
+
+/** Runs one tier alone until it ends or a stop is asked for; resolves to its exit code. */
+export async function launchOne({ name, script, environment, ready }: LaunchOne): Promise<number> {
+  let kill = () => {};
+  const stop = new Promise<"stop">((resolve) => onStop(() => resolve("stop"), () => kill()));
+  const tier = startTier(name, script, environment);
+  kill = () => signal(tier.child, "SIGKILL");
+  void tier.ready.then(({ url }) => ready(url));
+  const ending = await Promise.race([tier.ended, stop]);
+  if (ending === "stop") return await stopTier(tier);
+  // A tier that ends with 1 has said why itself.
+  if (ending.code === null) complain(`tidings: ${sentence({ name, ...ending })}`);
+  return ending.code ?? 1;
+}
+
 function startTier(
   name: string,
   script: URL,

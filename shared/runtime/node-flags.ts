@@ -1,5 +1,6 @@
 // How the tiers' processes are run on Node. `start:edge` and `start:core` in package.json say the same.
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { nodeModules } from "./installation.ts";
 
 /**
  * The young generation is small: a message's garbage dies at once, and by default 100 MB of it pile up first (a core under
@@ -12,5 +13,5 @@ export const NODE_FLAGS: readonly string[] = ["--max-semi-space-size=4", "--disa
  * each process 30 MB less, as the parser of types is not even loaded.
  */
 export const NODE_ENVIRONMENT: Readonly<Record<string, string>> = {
-  NODE_COMPILE_CACHE: fileURLToPath(new URL("../../node_modules/.cache/tidings", import.meta.url)),
+  NODE_COMPILE_CACHE: join(nodeModules(), ".cache", "tidings"),
 };

@@ -1,32 +1,25 @@
-// Entry of `npm start`.
+// The command `start`: the whole hub, a process for each tier.
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings/settings.ts";
 import type { Listen } from "../settings/values.ts";
+import { invocationOf, mainOf } from "./installation.ts";
 import { rotateCoreKeys, sharedKeys } from "./keys.ts";
 import { launch } from "./launcher.ts";
-import { absolutePath, commandLine, complain, environment, exit, onFatal, say } from "./process.ts";
+import { absolutePath, complain, environment, say } from "./process.ts";
 
 /** As many as there are shards: another core would have nothing to do. */
 const MOST_CORES = 16;
 
-const USAGE = `Usage: npm start [-- [--cores N] [--rotate-keys] [--print-config]]
+const USAGE = `Usage: ${invocationOf("start", "[--cores N] [--rotate-keys] [--print-config]")}
 Runs the hub's two processes; with --cores, N cores that share the work, on Kafka; with --rotate-keys, secrets are sealed to a
 new key from then on. Settings are environment variables, see docs/settings.md.`;
 
-onFatal((error, origin) => complain(`tidings: ${origin}: ${error instanceof Error ? error.stack : String(error)}`));
-try {
-  exit(await main());
-} catch (error) {
-  if (!(error instanceof SettingsError) && !isUsageError(error)) throw error;
-  complain(`tidings: ${error.message}`);
-  exit(1);
-}
-
-async function main(): Promise<number> {
+/** Resolves to the exit code when all has ended. @throws {SettingsError} or an error of parseArgs, a sentence for people */
+export async function start(args: readonly string[]): Promise<number> {
   const { values } = parseArgs({
-    args: commandLine(),
+    args: [...args],
     options: {
       cores: { type: "string" },
       "print-config": { type: "boolean" },
@@ -56,8 +49,8 @@ async function main(): Promise<number> {
     return 1;
   }
   return await launch({
-    core: new URL("../../core/main.ts", import.meta.url),
-    edge: new URL("../../edge/main.ts", import.meta.url),
+    core: mainOf("core"),
+    edge: mainOf("edge"),
     environment: { ...chosen, ...keys },
     cores,
     ready: ({ edge }) => greeting(settings, edge).forEach(say),
@@ -120,7 +113,7 @@ function freePort(host: string): Promise<number> {
 function greeting(settings: Settings, edge: string): string[] {
   const topic = "https://example.com/news";
   const hub = `${edge.replace(/\/$/, "")}/hub`;
-  const at = hub === "http://127.0.0.1:9191/hub" ? "" : ` --hub ${hub}`;
+  const at = hub === "http://127.0.0.1:9191/hub" ? "" : `--hub ${hub} `;
   const data = absolutePath(settings.dataDir);
   const head = [
     `The hub is at ${settings.hubUrl}`,
@@ -136,7 +129,7 @@ function greeting(settings: Settings, edge: string): string[] {
     `Paste these four lines into a second terminal, in ${absolutePath(".")}:`,
     "",
     `  curl -d hub.mode=register -d hub.topic=${topic} ${hub}`,
-    `  npm run -s listen --${at} ${topic} & sleep 2`,
+    `  ${invocationOf("listen", at + topic)} & sleep 2`,
     `  curl -H 'Content-Type: application/json' -d '{"hello":"world"}' '${hub}?hub.mode=publish&hub.topic=${topic}'`,
     `  curl '${edge.replace(/\/$/, "")}/subscriptions?topic=${topic}&callback=http://127.0.0.1:9393/'`,
     "",
@@ -154,8 +147,4 @@ function accessSentence({ access, policy, issuer, introspectionUrl }: Settings):
 
 function written({ host, port }: Listen): string {
   return `${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
-function isUsageError(error: unknown): error is Error {
-  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
 }

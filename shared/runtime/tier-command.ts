@@ -1,6 +1,7 @@
 // The command line of a tier's process on this runtime, or on another one (for tests): its flags, and what Deno lets it do.
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { libsqlBinaries } from "./installation.ts";
 import { NODE_FLAGS } from "./node-flags.ts";
 import { type Runtime, runtime } from "./which.ts";
 
@@ -36,8 +37,8 @@ function denoPermissions(script: string, environment: Environment): string[] {
   const files = Object.entries(environment).flatMap(([name, value]) =>
     READ.test(name) && value !== undefined && !value.trimStart().startsWith("{") && value !== "system" ? [value] : []
   );
-  const native = script.includes("/core/")
-    ? ["--allow-ffi=node_modules/@libsql", "--allow-sys=cpus,networkInterfaces,hostname"]
+  const native = /\/core\/main\.[jt]s$/.test(script)
+    ? [`--allow-ffi=${libsqlBinaries()}`, "--allow-sys=cpus,networkInterfaces,hostname"]
     : [];
   return [
     "--allow-net",

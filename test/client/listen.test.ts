@@ -1,19 +1,24 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { describe, it } from "node:test";
-import { runChild } from "../support/hub/child.ts";
+import { type Child, runChild } from "../support/hub/child.ts";
 import { parameterOf } from "../support/form.ts";
 import { call } from "../support/servers/http.ts";
 import { freePort } from "../support/hub/hub.ts";
 import { openStandInHub } from "../support/hub/stand-in-hub.ts";
 
-const LISTEN = new URL("../../client/listen.ts", import.meta.url);
+const TIDINGS = new URL("../../cli/tidings.ts", import.meta.url);
+
+/** Runs `listen` with these arguments. */
+function runListen(...args: readonly string[]): Child {
+  return runChild(TIDINGS, { args: ["listen", ...args] });
+}
 
 describe("npm run listen", () => {
   it("subscribes, prints what comes, and unsubscribes on Ctrl-C", async () => {
     await using hub = await openStandInHub();
     const port = String(await freePort());
-    await using listen = runChild(LISTEN, { args: ["--hub", hub.url, "--port", port, "--lease", "7200", "a topic"] });
+    await using listen = runListen("--hub", hub.url, "--port", port, "--lease", "7200", "a topic");
     await listen.says(/^Subscribed to a topic for 2 hours; the callback is http:\/\/127\.0\.0\.1:\d+\/$/m);
     const callback = `http://127.0.0.1:${port}/`;
     const secret = parameterOf(hub.requests[0]?.body.toString() ?? "", "hub.secret") ?? "";
@@ -54,7 +59,7 @@ describe("npm run listen", () => {
       [["--nonsense", "t"], /^listen: Unknown option '--nonsense'/],
     ];
     await Promise.all(cases.map(async ([args, sentence]) => {
-      await using listen = runChild(LISTEN, { args });
+      await using listen = runListen(...args);
       const { code } = await listen.ended;
       assert.match(listen.stderr(), sentence);
       assert.equal(code, 1);
@@ -63,7 +68,7 @@ describe("npm run listen", () => {
 
   it("ends with 1 when the hub denies the subscription later", async () => {
     await using hub = await openStandInHub();
-    await using listen = runChild(LISTEN, { args: ["--hub", hub.url, "--port", "0", "t"] });
+    await using listen = runListen("--hub", hub.url, "--port", "0", "t");
     const [, callback = ""] = await listen.says(/the callback is (\S+)/);
     await hub.challenge(callback, { "hub.mode": "denied", "hub.topic": "t", "hub.reason": "deregistered" });
     assert.equal((await listen.ended).code, 1);

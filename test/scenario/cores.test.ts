@@ -26,7 +26,7 @@ import { allMissed, deadLettersOf, openEvents } from "../support/hub/missed-clie
 const kafka = await kafkaForTests();
 afterAll(() => kafka.close());
 
-const MAIN = new URL("../../shared/runtime/start.ts", import.meta.url);
+const MAIN = new URL("../../cli/tidings.ts", import.meta.url);
 
 /** ARCHITECTURE §3: counted from the moment when the first core hears of a rebalance. */
 const MOVED_WITHIN_MS = 2_000;
@@ -196,7 +196,7 @@ describe("ARCHITECTURE §3 many cores", { skip: kafka.skip, timeout: 200_000 }, 
     const dataDir = await mkdtemp(join(tmpdir(), "tidings-start-"));
     try {
       await using start = runChild(MAIN, {
-        args: ["--cores", "2"],
+        args: ["start", "--cores", "2"],
         settings: {
           TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
           TIDINGS_CORE_LISTEN: "127.0.0.1:0",

@@ -34,6 +34,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   edge: ["edge", "shared"],
   core: ["core", "shared"],
   client: ["client", "shared"],
+  cli: ["cli", "client", "shared"],
   shared: ["shared"],
 };
 /**
@@ -66,9 +67,12 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   edge: ["edge", "edge/hub", "edge/subscriber", "edge/limits", "edge/auth", "edge/syntax", "edge/answers", "edge/core"],
   shared: ["shared/runtime", "shared/settings", "shared/outbound", "shared"],
   client: ["client"],
+  cli: ["cli"],
 };
 /** The files that run something; only they inject the runtime's adapters. */
 const ENTRIES = new Set([
+  "cli/commands.ts",
+  "cli/tidings.ts",
   "edge/main.ts",
   "edge/open.ts",
   "edge/worker.ts",
@@ -130,7 +134,7 @@ export function parseModule(path: string, source: string): Module {
 /** Reads every file of the repository's code. */
 export async function readTree(): Promise<Tree> {
   const tree = new Map<string, Module>();
-  for (const top of ["edge", "core", "shared", "client", "test"]) {
+  for (const top of ["cli", "edge", "core", "shared", "client", "test"]) {
     const names = await readdir(new URL(top, ROOT), { recursive: true });
     for (const name of names.filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))) {
       const path = `${top}/${name.replaceAll("\\", "/")}`;

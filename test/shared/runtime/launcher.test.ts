@@ -5,7 +5,7 @@ import { eventually, pause } from "../../support/eventually.ts";
 import type { Behaviour } from "./tiers/play.ts";
 
 const LAUNCH = new URL("./tiers/launch.ts", import.meta.url);
-const MAIN = new URL("../../../shared/runtime/start.ts", import.meta.url);
+const MAIN = new URL("../../../cli/tidings.ts", import.meta.url);
 
 interface Launched {
   readonly core?: Behaviour;
@@ -177,7 +177,7 @@ describe("the launcher", { concurrency: 4 }, () => {
 
 describe("npm start", () => {
   it("prints what is in force, and starts nothing", async () => {
-    await using start = runChild(MAIN, { args: ["--print-config"], settings: { TIDINGS_RETRY_MIN: "2s" } });
+    await using start = runChild(MAIN, { args: ["start", "--print-config"], settings: { TIDINGS_RETRY_MIN: "2s" } });
     assert.equal((await start.ended).code, 0);
     assert.match(start.stdout(), /^TIDINGS_EDGE_LISTEN=127\.0\.0\.1:9191\n[^]*TIDINGS_RETRY_MIN=2s\n/);
   });
@@ -203,7 +203,7 @@ describe("npm start", () => {
     ] as const
   ) {
     it(`refuses ${title} in one line`, async () => {
-      await using start = runChild(MAIN, { args, settings });
+      await using start = runChild(MAIN, { args: ["start", ...args], settings });
       assert.equal((await start.ended).code, 1);
       assert.match(start.stderr(), sentence);
       assert.equal(start.stdout(), "");

@@ -21,6 +21,14 @@ export interface Project {
 
 /** Not ours: only what they are told of ours is looked at. */
 const PROGRAMS = new Set(["curl", "deno"]);
+/** The program that is installed with the package, and the file that parses what follows each of its commands. */
+const PROGRAM = "cli/tidings.ts";
+const COMMANDS: Readonly<Record<string, string>> = {
+  start: "shared/runtime/start.ts",
+  core: "cli/commands.ts",
+  edge: "cli/commands.ts",
+  listen: "client/listen.ts",
+};
 /** The shell's own: nothing of ours runs. */
 const SHELL = new Set(["export", "sleep"]);
 
@@ -74,6 +82,9 @@ export function wrongInCommand(command: readonly string[], project: Project): st
       return [...found, ...wrongNpm(given, project)];
     case "node":
       return [...found, ...wrongNode(given, project)];
+    case "npx":
+    case "bunx":
+      return [...found, ...wrongInstalled(given.filter((word) => word !== "--bun"), project)];
     default:
       return PROGRAMS.has(program) || SHELL.has(program)
         ? found
@@ -87,7 +98,7 @@ export function wrongInSpan(span: string, project: Project): string[] {
 }
 
 function commandsInSpan(span: string): string[][] {
-  return /^(?:TIDINGS_\S+ )*(?:npm|node) /.test(span) ? commandsIn(span) : [];
+  return /^(?:TIDINGS_\S+ )*(?:npm|node|npx|bunx) /.test(span) ? commandsIn(span) : [];
 }
 
 /**
@@ -133,9 +144,22 @@ function wrongNpm(given: readonly string[], project: Project): string[] {
   const script = verb === "run" ? name : verb;
   const text = script === undefined ? undefined : project.scripts[script];
   if (text === undefined) return [`there is no script "${script}" in package.json`];
-  const entry = /(\S+\.ts)(?!.*\.ts)/.exec(text)?.[1];
+  const [, entry, command] = /(\S+\.ts)(?: (\S+))?(?!.*\.ts)/.exec(text) ?? [];
   const words = [...(verb === "run" ? more : name === undefined ? [] : [name]), ...rest];
-  return entry === undefined ? [] : wrongArguments(entry, words, project);
+  if (entry === undefined) return [];
+  return entry === PROGRAM ? wrongTidings(command, words, project) : wrongArguments(entry, words, project);
+}
+
+/** Only our own program is run from where it is installed. */
+function wrongInstalled([program, command, ...given]: readonly string[], project: Project): string[] {
+  return program === "tidings" ? wrongTidings(command, given, project) : [`"${program}" is not our program`];
+}
+
+/** A command of our own program, as its script or its user gives it. */
+function wrongTidings(command: string | undefined, given: readonly string[], project: Project): string[] {
+  if (command === "--help" || command === "--version") return [];
+  const entry = command === undefined ? undefined : COMMANDS[command];
+  return entry === undefined ? [`tidings has no command "${command ?? ""}"`] : wrongArguments(entry, given, project);
 }
 
 function wrongNode(given: readonly string[], project: Project): string[] {

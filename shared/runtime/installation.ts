@@ -1,0 +1,36 @@
+// Where this code stands: in a checkout, as TypeScript, or compiled to JavaScript in an installed package.
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runtime } from "./which.ts";
+
+/** Compiled files keep their places and change only their endings. */
+const ENDING = import.meta.url.slice(import.meta.url.lastIndexOf("."));
+const INSTALLED = ENDING === ".js";
+
+/** The main file of a tier. */
+export function mainOf(tier: "core" | "edge"): URL {
+  return new URL(`../../${tier}/main${ENDING}`, import.meta.url);
+}
+
+/** The nearest `node_modules`: the one that an installed package is in, or a checkout's own. */
+export function nodeModules(): string {
+  const around = /^.*\/node_modules\//.exec(import.meta.url)?.[0] ?? new URL("../../node_modules/", import.meta.url);
+  return fileURLToPath(around);
+}
+
+/** The directory of libSQL's native code: it stands beside libSQL, wherever the package manager has put that. */
+export function libsqlBinaries(): string {
+  const client = createRequire(import.meta.url).resolve("@libsql/client/sqlite3");
+  return join(dirname(dirname(createRequire(client).resolve("libsql"))), "@libsql");
+}
+
+/** How people run a command of ours from where they are. */
+export function invocationOf(command: "start" | "listen", args = ""): string {
+  if (INSTALLED) return [PROGRAM[runtime()], command, args].join(" ").trim();
+  const script = { start: "npm start", listen: "npm run -s listen" }[command];
+  return args === "" ? script : `${script} -- ${args}`;
+}
+
+/** How each runtime runs the program of an installed package. */
+const PROGRAM = { node: "npx tidings", deno: "deno run -A npm:tidings", bun: "bunx --bun tidings" };
