@@ -2,11 +2,16 @@
 
 import { createServer } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
 export interface HostileManner {
   readonly name: string;
   readonly act: (socket: Socket) => void;
+  /** What a fetch yields: a status, or the code of its failure. */
+  readonly fetch: "network" | "timeout" | "too_large" | 200;
+  /** What a delivery yields. `either`: a reset may take bytes with it that have arrived already. */
+  readonly delivery: "failed" | "either" | 200;
 }
 
 /** A server that treats every request like this; `bytes` yields how much it has written. */
@@ -66,10 +71,17 @@ export async function openHostileServer(
 const OK = "HTTP/1.1 200 OK\r\n";
 const write = (bytes: string | Buffer) => (socket: Socket) => void socket.write(bytes, "latin1");
 
+/** A connection under TLS has no reset of its own. */
+function reset(socket: Socket): void {
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
+}
+
 /** Writes for as long as the other side reads. */
 function flood(head: string, block: string | Buffer): HostileManner["act"] {
   return (socket) => {
-    socket.write(head, "latin1");
+    // On Deno (2.9) an empty write under TLS holds back a long one that follows it.
+    if (head !== "") socket.write(head, "latin1");
     const more = () => {
       while (!socket.destroyed && socket.write(block, "latin1"));
     };
@@ -81,7 +93,7 @@ function flood(head: string, block: string | Buffer): HostileManner["act"] {
 /** Writes a piece every few ms. */
 function drip(head: string, piece: string, everyMs: number): HostileManner["act"] {
   return (socket) => {
-    socket.write(head, "latin1");
+    if (head !== "") socket.write(head, "latin1");
     const timer = setInterval(() => socket.write(piece, "latin1"), everyMs);
     socket.on("close", () => clearInterval(timer));
   };
@@ -94,55 +106,96 @@ const bomb = (encoding: string, bytes: Buffer) =>
   `${OK}content-encoding: ${encoding}\r\ncontent-length: ${bytes.length}\r\n\r\n${bytes.toString("latin1")}`;
 const ZEROS = Buffer.alloc(50_000_000);
 
+const manner = (
+  name: string,
+  fetch: HostileManner["fetch"],
+  delivery: HostileManner["delivery"],
+  act: HostileManner["act"],
+): HostileManner => ({ name, fetch, delivery, act });
+
 /** Broken or endless answers. */
 export const HOSTILE_MANNERS: readonly HostileManner[] = [
-  { name: "an endless body, chunked", act: flood(`${OK}transfer-encoding: chunked\r\n\r\n`, CHUNK) },
-  { name: "an endless body until close", act: flood(`${OK}\r\n`, BLOCK) },
-  { name: "100 MB, as its length says", act: flood(`${OK}content-length: 100000000\r\n\r\n`, BLOCK) },
-  { name: "a length of 2^63", act: write(`${OK}content-length: 9223372036854775808\r\n\r\nx`) },
-  { name: "a negative length", act: write(`${OK}content-length: -1\r\n\r\nx`) },
-  { name: "a length that is no number", act: write(`${OK}content-length: 1e3\r\n\r\nx`) },
-  { name: "two lengths", act: write(`${OK}content-length: 1\r\ncontent-length: 2\r\n\r\nxy`) },
-  { name: "a length and chunks", act: write(`${OK}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`) },
-  { name: "less than its length, then silence", act: write(`${OK}content-length: 100\r\n\r\nshort`) },
-  { name: "less than its length, then the end", act: (socket) => socket.end(`${OK}content-length: 9\r\n\r\nshort`) },
-  {
-    name: "less than its length, then a reset",
-    act: (socket) => {
-      socket.write(`${OK}content-length: 9\r\n\r\nshort`, () => socket.resetAndDestroy());
-    },
-  },
-  { name: "a byte at a time", act: drip(`${OK}content-length: 1000000\r\n\r\n`, "x", 25) },
-  { name: "a head a byte at a time", act: drip(`${OK}x-slow: `, "x", 25) },
-  { name: "a head without an end", act: flood(OK, "x-filler: 0123456789\r\n".repeat(3_000)) },
-  { name: "one header of a megabyte", act: write(`${OK}x: ${"y".repeat(1_000_000)}\r\n\r\n`) },
-  { name: "100,000 headers", act: write(`${OK}${"x: y\r\n".repeat(100_000)}\r\n`) },
-  {
-    name: "trailers without an end",
-    act: flood(`${OK}transfer-encoding: chunked\r\n\r\n0\r\n`, "x: y\r\n".repeat(9_000)),
-  },
-  { name: "a chunk extension without an end", act: flood(`${OK}transfer-encoding: chunked\r\n\r\n1;x=`, BLOCK) },
-  { name: "a chunk of 2^64 bytes", act: write(`${OK}transfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nx`) },
-  { name: "chunks that lie", act: write(`${OK}transfer-encoding: chunked\r\n\r\n2\r\nxxxxx\r\n0\r\n\r\n`) },
-  { name: "a flood of early answers", act: flood("", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(2_000)) },
-  { name: "early answers, slowly", act: drip("", "HTTP/1.1 102 Processing\r\n\r\n", 25) },
-  { name: "a switch of protocols", act: write("HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\n\r\n") },
-  { name: "a status of 999,999", act: write("HTTP/1.1 999999 X\r\n\r\n") },
-  { name: "a status line without an end", act: flood("HTTP/1.1 200 ", BLOCK) },
-  { name: "HTTP/0.9", act: (socket) => socket.end("<html>hello</html>") },
-  { name: "HTTP/2", act: write("\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x80\0\x04\0\x01\0\0\0\x05\0\xff\xff\xff") },
-  { name: "noise", act: write(Buffer.from(Array.from({ length: 5_000 }, (_, index) => (index * 7_919) % 256))) },
-  { name: "NUL in a header", act: write(`${OK}x: a\0b\r\ncontent-length: 0\r\n\r\n`) },
-  { name: "a folded header", act: write(`${OK}x: a\r\n b\r\ncontent-length: 1\r\n\r\nx`) },
-  { name: "bare line feeds", act: write("HTTP/1.1 200 OK\ncontent-length: 1\n\nx") },
-  { name: "nothing at all", act: () => {} },
-  { name: "the end at once", act: (socket) => socket.end() },
-  { name: "a reset at once", act: (socket) => socket.resetAndDestroy() },
-  { name: "a gzip bomb", act: write(bomb("gzip", gzipSync(ZEROS))) },
-  { name: "a gzip bomb in gzip", act: write(bomb("gzip, gzip", gzipSync(gzipSync(ZEROS)))) },
-  { name: "a brotli bomb", act: write(bomb("br", brotliCompressSync(ZEROS))) },
-  { name: "gzip that is none", act: write(bomb("gzip", Buffer.from("hello"))) },
-  { name: "gzip that breaks off", act: write(bomb("gzip", gzipSync(ZEROS).subarray(0, 500))) },
-  { name: "a hundred codings", act: write(bomb(Array(100).fill("gzip").join(", "), Buffer.from("x"))) },
-  { name: "two answers to one request", act: write(`${OK}content-length: 1\r\n\r\nx`.repeat(2)) },
+  manner("an endless body, chunked", "too_large", 200, flood(`${OK}transfer-encoding: chunked\r\n\r\n`, CHUNK)),
+  manner("an endless body until close", "too_large", 200, flood(`${OK}\r\n`, BLOCK)),
+  manner("100 MB, as its length says", "too_large", 200, flood(`${OK}content-length: 100000000\r\n\r\n`, BLOCK)),
+  manner("a length of 2^63", "timeout", 200, write(`${OK}content-length: 9223372036854775808\r\n\r\nx`)),
+  manner("a negative length", "network", "failed", write(`${OK}content-length: -1\r\n\r\nx`)),
+  manner("a length that is no number", "network", "failed", write(`${OK}content-length: 1e3\r\n\r\nx`)),
+  manner("two lengths", "network", "failed", write(`${OK}content-length: 1\r\ncontent-length: 2\r\n\r\nxy`)),
+  manner(
+    "a length and chunks",
+    "network",
+    "failed",
+    write(`${OK}content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n`),
+  ),
+  manner("less than its length, then silence", "timeout", 200, write(`${OK}content-length: 100\r\n\r\nshort`)),
+  manner(
+    "less than its length, then the end",
+    "network",
+    200,
+    (socket) => socket.end(`${OK}content-length: 9\r\n\r\nshort`),
+  ),
+  manner("less than its length, then a reset", "network", "either", (socket) => {
+    socket.write(`${OK}content-length: 9\r\n\r\nshort`, () => reset(socket));
+  }),
+  manner("a byte at a time", "timeout", 200, drip(`${OK}content-length: 1000000\r\n\r\n`, "x", 25)),
+  manner("a head a byte at a time", "timeout", "failed", drip(`${OK}x-slow: `, "x", 25)),
+  manner("a head without an end", "network", "failed", flood(OK, "x-filler: 0123456789\r\n".repeat(3_000))),
+  manner("one header of a megabyte", "network", "failed", write(`${OK}x: ${"y".repeat(1_000_000)}\r\n\r\n`)),
+  manner("100,000 headers", "network", "failed", write(`${OK}${"x: y\r\n".repeat(100_000)}\r\n`)),
+  manner(
+    "trailers without an end",
+    "network",
+    200,
+    flood(`${OK}transfer-encoding: chunked\r\n\r\n0\r\n`, "x: y\r\n".repeat(9_000)),
+  ),
+  manner(
+    "a chunk extension without an end",
+    "network",
+    200,
+    flood(`${OK}transfer-encoding: chunked\r\n\r\n1;x=`, BLOCK),
+  ),
+  manner(
+    "a chunk of 2^64 bytes",
+    "network",
+    200,
+    write(`${OK}transfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nx`),
+  ),
+  manner("chunks that lie", "network", 200, write(`${OK}transfer-encoding: chunked\r\n\r\n2\r\nxxxxx\r\n0\r\n\r\n`)),
+  manner("a flood of early answers", "network", "failed", flood("", "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(2_000))),
+  manner("early answers, slowly", "timeout", "failed", drip("", "HTTP/1.1 102 Processing\r\n\r\n", 25)),
+  manner(
+    "a switch of protocols",
+    "network",
+    "failed",
+    write("HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\n\r\n"),
+  ),
+  manner("a status of 999,999", "network", "failed", write("HTTP/1.1 999999 X\r\n\r\n")),
+  manner("a status line without an end", "network", "failed", flood("HTTP/1.1 200 ", BLOCK)),
+  manner("HTTP/0.9", "network", "failed", (socket) => socket.end("<html>hello</html>")),
+  manner(
+    "HTTP/2",
+    "network",
+    "failed",
+    write("\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x80\0\x04\0\x01\0\0\0\x05\0\xff\xff\xff"),
+  ),
+  manner(
+    "noise",
+    "network",
+    "failed",
+    write(Buffer.from(Array.from({ length: 5_000 }, (_, index) => (index * 7_919) % 256))),
+  ),
+  manner("NUL in a header", "network", "failed", write(`${OK}x: a\0b\r\ncontent-length: 0\r\n\r\n`)),
+  manner("a folded header", "network", "failed", write(`${OK}x: a\r\n b\r\ncontent-length: 1\r\n\r\nx`)),
+  manner("bare line feeds", "network", "failed", write("HTTP/1.1 200 OK\ncontent-length: 1\n\nx")),
+  manner("nothing at all", "timeout", "failed", () => {}),
+  manner("the end at once", "network", "failed", (socket) => socket.end()),
+  manner("a reset at once", "network", "failed", reset),
+  manner("a gzip bomb", "too_large", 200, write(bomb("gzip", gzipSync(ZEROS)))),
+  manner("a gzip bomb in gzip", "too_large", 200, write(bomb("gzip, gzip", gzipSync(gzipSync(ZEROS))))),
+  manner("a brotli bomb", "too_large", 200, write(bomb("br", brotliCompressSync(ZEROS)))),
+  manner("gzip that is none", "network", 200, write(bomb("gzip", Buffer.from("hello")))),
+  manner("gzip that breaks off", "too_large", 200, write(bomb("gzip", gzipSync(ZEROS).subarray(0, 500)))),
+  manner("a hundred codings", "network", 200, write(bomb(Array(100).fill("gzip").join(", "), Buffer.from("x")))),
+  manner("two answers to one request", 200, 200, write(`${OK}content-length: 1\r\n\r\nx`.repeat(2))),
 ];
