@@ -14,6 +14,7 @@ import { outage } from "./outage.ts";
 import { overload } from "./overload.ts";
 import { pairingOf, PAIRINGS, versionsOf } from "./pairings.ts";
 import { type Bench, openRig, type OtherRig, reportMemory } from "./rig.ts";
+import { compareRuntimes, FULL, SHORT } from "./runtimes.ts";
 import { sparse } from "./sparse.ts";
 import { loadAverage, machine, versionOf } from "../support/process-usage.ts";
 import { table } from "./table.ts";
@@ -41,6 +42,8 @@ const { values, positionals } = parseArgs({
     /** For `million`: how many subscriptions in all, and how many of its one wide topic. */
     subscriptions: { type: "string", default: "1000000" },
     wide: { type: "string", default: "100000" },
+    /** For `runtimes`: a little of everything, to see that it works. */
+    short: { type: "boolean", default: false },
     /** Prints where the core spent its time. */
     profile: { type: "boolean", default: false },
   },
@@ -64,7 +67,9 @@ const OWN: readonly Bench[] = [
 const THROUGHPUT = ["1000x10", "200x100", "20x1000"];
 
 const names = new Set(positionals.flatMap((name) => name === "throughput" ? THROUGHPUT : [name]));
-const known = ["throughput", ...[...SHARED, ...OWN].map(({ name }) => name)];
+/** It opens its own hubs, one on each runtime. */
+const RUNTIMES = "runtimes";
+const known = ["throughput", ...[...SHARED, ...OWN].map(({ name }) => name), RUNTIMES];
 const unknown = positionals.find((name) => !known.includes(name));
 if (
   unknown !== undefined || pairing === undefined || !(runs >= 1) || !(cores >= 1) || (cores > 1 && !values.kafka)
@@ -73,7 +78,7 @@ if (
     `Usage: npm run bench [-- NAME…] [--runtime R] [--kafka [--cores N]] [--runs N] [--profile]
 NAME is one of ${known.join(", ")}
 R is one of ${Object.keys(PAIRINGS).join(", ")}
-outage takes [--messages N] [--drain-seconds N], million [--subscriptions N] [--wide N],\nday [--minutes N], failover --kafka [--cores N] [--kills N]`,
+outage takes [--messages N] [--drain-seconds N], million [--subscriptions N] [--wide N],\nday [--minutes N], failover --kafka [--cores N] [--kills N], runtimes [--short]`,
   );
   process.exit(1);
 }
@@ -81,6 +86,10 @@ if (values.profile && pairing.runtimes.core !== "node") {
   console.error(
     `--profile reads the core's profile as Node writes it, so it does not go with --runtime ${values.runtime}`,
   );
+  process.exit(1);
+}
+if (values.kafka && names.has(RUNTIMES)) {
+  console.error(`${RUNTIMES} measures hubs on the embedded log, so it does not go with --kafka`);
   process.exit(1);
 }
 const { runtimes } = pairing;
@@ -93,6 +102,10 @@ setTimeout(() => {
 
 const kafka = values.kafka ? await startKafka() : undefined;
 try {
+  if (names.delete(RUNTIMES)) {
+    await compareRuntimes(values.short ? SHORT : FULL);
+    if (names.size === 0) process.exit();
+  }
   await introduce();
   const shared = names.size === 0 ? SHARED : SHARED.filter(wanted);
   if (shared.length > 0) await onOneHub(shared, {}, cores);

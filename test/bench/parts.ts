@@ -65,6 +65,8 @@ export async function openSink({ port: wanted = 0 }: { readonly port?: number } 
 export interface Publishing {
   readonly hub: string;
   readonly topic: string;
+  /** The access token that the hub wants, if any. */
+  readonly token?: string | undefined;
   readonly messages: number;
   readonly connections: number;
   readonly rate?: number;
@@ -81,7 +83,7 @@ export async function publish(publishing: Publishing, deadlineMs = RUN_DEADLINE_
 
 /** Publishes messages; the report counts refusals. */
 export async function offer(publishing: Publishing, deadlineMs = RUN_DEADLINE_MS): Promise<PublisherReport> {
-  return await run<PublisherReport>("publisher.ts", { ...publishing }, deadlineMs);
+  return await run<PublisherReport>("publisher.ts", publishing, deadlineMs);
 }
 
 /** Sends the sink what a hub would send. */
@@ -89,12 +91,9 @@ export async function ceiling(sink: Sink, messages: number, connections: number)
   return await run<CeilingReport>("ceiling.ts", { sink: sink.port, messages, connections }, RUN_DEADLINE_MS);
 }
 
-async function run<T>(
-  name: string,
-  options: Readonly<Record<string, string | number>>,
-  deadlineMs: number,
-): Promise<T> {
-  const args = Object.entries(options).flatMap(([option, value]) => [`--${option}`, String(value)]);
+async function run<T>(name: string, options: object, deadlineMs: number): Promise<T> {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  const args = given.flatMap(([option, value]) => [`--${option}`, String(value)]);
   const child = spawn(process.execPath, [script(name), ...args], { stdio: ["ignore", "pipe", "inherit"] });
   const late = setTimeout(() => child.kill("SIGKILL"), deadlineMs);
   let output = "";

@@ -26,19 +26,22 @@ const { values } = parseArgs({
     connections: { type: "string", default: "32" },
     rate: { type: "string" },
     bytes: { type: "string", default: "1024" },
+    token: { type: "string" },
   },
 });
 
 const hub = new URL(values.hub);
 const path = `${hub.pathname}?hub.mode=publish&hub.topic=${encodeURIComponent(values.topic)}`;
 const bytes = Number(values.bytes);
+const headers = ["content-type", "application/json"];
+if (values.token !== undefined) headers.push("authorization", `Bearer ${values.token}`);
 const startedAt = clock();
 const result = await runLoad({
   origin: hub.origin,
   connections: Number(values.connections),
   count: Number(values.messages),
   ...(values.rate === undefined ? {} : { rate: Number(values.rate) }),
-  request: () => ({ path, headers: ["content-type", "application/json"], body: stampedBody(bytes) }),
+  request: () => ({ path, headers, body: stampedBody(bytes) }),
 });
 const report: PublisherReport = {
   published: result.answered2xx,

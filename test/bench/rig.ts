@@ -7,6 +7,7 @@ import { openHubOfMany } from "./hub-of-many.ts";
 import { openSink, type Sink } from "./parts.ts";
 import { INSPECTED, NO_PROFILER, openProfiler, type Profiler } from "./profile.ts";
 import { cpuSeconds, loadAverage, megabytes, resetPeak } from "../support/process-usage.ts";
+import type { OpenedHub } from "./subscribe.ts";
 import { row, table } from "./table.ts";
 
 export interface Rig extends AsyncDisposable {
@@ -15,7 +16,7 @@ export interface Rig extends AsyncDisposable {
   /** Kafka's addresses, if the hub's log is there; else none. */
   readonly brokers: readonly string[];
   readonly runtimes: TierRuntimes;
-  readonly hub: OwnHub;
+  readonly hub: OwnHub & OpenedHub;
   readonly sink: Sink;
   /** How often the bench takes each figure; the median counts. */
   readonly runs: number;

@@ -3,11 +3,14 @@ import { eventually } from "../support/eventually.ts";
 import type { HubUnderTest } from "../support/hub/hub.ts";
 import type { Sink } from "./parts.ts";
 
+/** A hub, and the access token that it wants, if any. */
+export type OpenedHub = Pick<HubUnderTest, "url" | "base"> & { readonly token?: string | undefined };
+
 const AT_A_TIME = 16;
 
 /** Subscribes this many callbacks of a sink's group, each with a secret. Waits until all are active, and resolves to their URLs. */
 export async function subscribeAll(
-  hub: HubUnderTest,
+  hub: OpenedHub,
   sink: Sink,
   topic: string,
   count: number,
@@ -26,7 +29,7 @@ export async function subscribeAll(
       "hub.start": start,
       "hub.secret": `secret of ${callback.slice(-40)}`,
     });
-    const answer = await fetch(hub.url, { method: "POST", body });
+    const answer = await fetch(hub.url, { method: "POST", body, headers: authorization(hub) });
     if (answer.status !== 202) throw new Error(`Cannot subscribe ${callback}: ${answer.status} ${await answer.text()}`);
     await answer.body?.cancel();
   });
@@ -39,7 +42,7 @@ export async function subscribeAll(
 }
 
 /** Waits until these callbacks have got all messages. */
-export async function caughtUp(hub: HubUnderTest, topic: string, callbacks: readonly string[]): Promise<void> {
+export async function caughtUp(hub: OpenedHub, topic: string, callbacks: readonly string[]): Promise<void> {
   await eachOf(callbacks, async (callback) => {
     await eventually(`${callback} to have everything`, async () => {
       return (await statusOf(hub, topic, callback))?.lag === 0;
@@ -52,10 +55,16 @@ interface Status {
   readonly lag: number;
 }
 
-async function statusOf(hub: HubUnderTest, topic: string, callback: string): Promise<Status | undefined> {
-  const answer = await fetch(`${hub.base}/subscriptions?${new URLSearchParams({ topic, callback })}`);
+async function statusOf(hub: OpenedHub, topic: string, callback: string): Promise<Status | undefined> {
+  const answer = await fetch(`${hub.base}/subscriptions?${new URLSearchParams({ topic, callback })}`, {
+    headers: authorization(hub),
+  });
   const status = await answer.json().catch(() => undefined) as Status | undefined;
   return answer.status === 200 ? status : undefined;
+}
+
+function authorization({ token }: OpenedHub): Record<string, string> {
+  return token === undefined ? {} : { authorization: `Bearer ${token}` };
 }
 
 async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {

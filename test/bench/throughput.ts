@@ -71,6 +71,7 @@ export async function saturate(
   await sink.reset();
   const { published, seconds, startedAt } = await publish({
     hub: hub.url,
+    token: hub.token,
     topic,
     messages,
     connections: PUBLISH_CONNECTIONS,

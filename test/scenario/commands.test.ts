@@ -48,8 +48,20 @@ describe("npm run", { timeout: 220_000 }, () => {
     assert.match(await outputOf("bench", ["unloaded", "--runs", "1"]), /^\| 200 messages \| [\d.]+ \|/m);
     const unknown = run("bench", ["nothing"]);
     assert.equal(await unknown.ended, 1);
-    for (const name of ["throughput", "isolation", "growth", "outage", "overload", "failover", "million"]) {
+    for (const name of ["throughput", "isolation", "growth", "outage", "overload", "failover", "million", "runtimes"]) {
       assert.ok(unknown.errors().includes(name), name);
+    }
+  });
+
+  it("bench runtimes has every figure of every runtime", async () => {
+    const rows = (await outputOf("bench", ["runtimes", "--short"])).split("\n").filter((line) => line.startsWith("| "))
+      .map((line) => line.split("|").slice(1, -1).map((cell) => cell.trim()));
+    const [[, ...runtimes] = [], , ...measured] = rows;
+    assert.deepEqual(runtimes.slice(0, 3), ["Node", "Deno", "Bun"]);
+    assert.equal(measured.length, 18);
+    for (const [name = "", ...figures] of measured) {
+      assert.equal(figures.length, runtimes.length, name);
+      for (const figure of figures) assert.match(figure, /^[\d,.]+$/, name);
     }
   });
 
