@@ -16,14 +16,14 @@ export function createWebDigests(): Digests {
   const algorithm = { name: "HMAC", hash: "SHA-256" };
   return {
     hmac(key) {
-      let imported: Promise<CryptoKey> | undefined;
+      let imported: CryptoKey | undefined;
       return async (text, body) => {
-        imported ??= crypto.subtle.importKey("raw", key as BufferSource, algorithm, false, ["sign"]);
+        imported ??= await crypto.subtle.importKey("raw", key as BufferSource, algorithm, false, ["sign"]);
         const head = encoder.encode(text);
         const signed = new Uint8Array(head.length + body.length);
         signed.set(head);
         signed.set(body, head.length);
-        const mac = new Uint8Array(await crypto.subtle.sign("HMAC", await imported, signed));
+        const mac = new Uint8Array(await crypto.subtle.sign("HMAC", imported, signed));
         return base64UrlOf(mac);
       };
     },

@@ -1,6 +1,7 @@
 // From a token to its client: a JWT is verified by its signature, any other token by asking its issuer. The result is kept for
 // a while, and requests that carry the same token at the same time share one verification.
 
+import { Flights, type FlightsOptions } from "../../shared/flights.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { type AudienceRules, checkAudience } from "./audience.ts";
@@ -18,6 +19,8 @@ export interface AccessTokenOptions extends AudienceRules {
   /** ms since 1970. */
   readonly clock: () => number;
   readonly metrics: Metrics;
+  /** How requests with the same token share one verification. */
+  readonly flights?: FlightsOptions | undefined;
 }
 
 /** @throws {HubError} "invalid_token", "unavailable" */
@@ -33,7 +36,7 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
   const { verifyJwt, introspect, rolesClaim, clock, metrics } = options;
   const verified = createTokenCache<Client>(clock);
   const refused = createTokenCache<HubError>(clock, 1_024 * 1_024);
-  const pending = new Map<string, Promise<Client>>();
+  const pending = new Flights<Client>(options.flights);
   const outcomes = metrics.counter("tidings_tokens_total", "Access tokens by what came of them", ["outcome"]);
 
   async function verify(token: string): Promise<Client> {
@@ -67,12 +70,7 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
     try {
       const before = refused.get(token);
       if (before !== undefined) throw before;
-      let answer = pending.get(token);
-      if (answer === undefined) {
-        answer = verify(token).finally(() => pending.delete(token));
-        pending.set(token, answer);
-      }
-      const client = await answer;
+      const client = await pending.join(token, () => verify(token));
       outcomes.inc({ outcome: "verified" });
       return client;
     } catch (error) {

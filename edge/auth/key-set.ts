@@ -4,6 +4,7 @@
 import { getLogger } from "@logtape/logtape";
 import { createLocalJWKSet, errors } from "jose";
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
+import { Flights, type FlightsOptions } from "../../shared/flights.ts";
 import { HubError } from "../answers/hub-error.ts";
 
 export interface KeySetOptions {
@@ -16,6 +17,8 @@ export interface KeySetOptions {
   readonly maxAgeMs?: number;
   /** The least time between two fetches, ms. Default 10 s. */
   readonly cooldownMs?: number;
+  /** How those who wait for the keys share one fetch. */
+  readonly flights?: FlightsOptions | undefined;
 }
 
 /** The least time between two fetches while none has succeeded, ms. */
@@ -29,7 +32,7 @@ export function createKeySet(options: KeySetOptions): JWTVerifyGetKey {
   let loadedAt = -Infinity;
   let triedAt = -Infinity;
   let away = false;
-  let loading: Promise<void> | undefined;
+  const loading = new Flights<void>(options.flights);
 
   async function fetchKeys(): Promise<void> {
     triedAt = now();
@@ -40,15 +43,12 @@ export function createKeySet(options: KeySetOptions): JWTVerifyGetKey {
     } catch (error) {
       away = true;
       logger.warn("The keys of issuer {issuer} could not be fetched: {error}", { issuer, error });
-    } finally {
-      loading = undefined;
     }
   }
 
   /** Fetches, or waits for the fetch in flight; not within the cooldown. */
   async function refresh(cooldown: number): Promise<void> {
-    if (loading === undefined && now() - triedAt >= cooldown) loading = fetchKeys();
-    await loading;
+    if (loading.has(issuer) || now() - triedAt >= cooldown) await loading.join(issuer, fetchKeys);
   }
 
   const unavailable = () =>

@@ -6,6 +6,7 @@ import { importJWK, SignJWT } from "jose";
 import { CORE_PATHS } from "../../shared/core-api.ts";
 import { createWebDigests, type Digests } from "../../shared/digests.ts";
 import { bytesOfBase64Url } from "../../shared/encoding.ts";
+import { Flights, type FlightsOptions } from "../../shared/flights.ts";
 import type { HttpClient } from "../../shared/http-client.ts";
 import { type EdgeKey, parseSealingKeys } from "../../shared/jwks.ts";
 import { randomToken } from "../../shared/random.ts";
@@ -57,13 +58,14 @@ export interface SessionsOptions {
   readonly digests?: Digests;
   /** ms since 1970. */
   readonly clock: () => number;
+  /** How requests share one opening. */
+  readonly flights?: FlightsOptions | undefined;
 }
 
 interface Entry {
-  readonly opening: Promise<Session>;
-  session: Session | undefined;
+  readonly session: Session;
   /** ms since 1970. */
-  endsAt: number;
+  readonly endsAt: number;
 }
 
 interface Opened {
@@ -86,40 +88,40 @@ class CoreSessions implements Sessions {
   readonly #logger = getLogger(["tidings", "edge", "session"]);
   /** Sessions by the core's origin. */
   readonly #entries = new Map<string, Entry>();
+  readonly #openings: Flights<Session>;
   /** Why the last opening failed, by origin. */
   readonly #failures = new Map<string, string>();
-  #privateKey: ReturnType<typeof importJWK> | undefined;
+  #privateKey: Awaited<ReturnType<typeof importJWK>> | undefined;
 
-  constructor({ http, key, digests = createWebDigests(), clock }: SessionsOptions) {
+  constructor({ http, key, digests = createWebDigests(), clock, flights }: SessionsOptions) {
     this.#http = http;
     this.#key = key;
     this.#digests = digests;
     this.#clock = clock;
+    this.#openings = new Flights(flights);
   }
 
   async with(origin: string, timeoutMs: number): Promise<Session> {
     const known = this.#entries.get(origin);
-    if (known !== undefined && known.endsAt > this.#clock()) return await known.opening;
-    const opening = this.#open(origin, timeoutMs);
-    const entry: Entry = { opening: opening.then(({ session }) => session), session: undefined, endsAt: Infinity };
-    this.#entries.set(origin, entry);
-    // A failure reaches the callers that wait for it; often there is only the caller below.
-    entry.opening.catch(() => {});
-    try {
-      const { session, expiresInMs } = await opening;
-      entry.session = session;
-      entry.endsAt = this.#clock() + expiresInMs - Math.min(BEFORE_END_MS, expiresInMs / 2);
-      this.#failures.delete(origin);
-      return session;
-    } catch (error) {
-      if (this.#entries.get(origin) === entry) this.#entries.delete(origin);
-      this.#complain(origin, error);
-      throw error;
-    }
+    if (known !== undefined && known.endsAt > this.#clock()) return known.session;
+    return await this.#openings.join(origin, () => this.#replace(origin, timeoutMs));
   }
 
   forget(origin: string, session: Session): void {
     if (this.#entries.get(origin)?.session === session) this.#entries.delete(origin);
+  }
+
+  async #replace(origin: string, timeoutMs: number): Promise<Session> {
+    try {
+      const { session, expiresInMs } = await this.#open(origin, timeoutMs);
+      const endsAt = this.#clock() + expiresInMs - Math.min(BEFORE_END_MS, expiresInMs / 2);
+      this.#entries.set(origin, { session, endsAt });
+      this.#failures.delete(origin);
+      return session;
+    } catch (error) {
+      this.#complain(origin, error);
+      throw error;
+    }
   }
 
   async #open(origin: string, timeoutMs: number): Promise<Opened> {
@@ -146,13 +148,13 @@ class CoreSessions implements Sessions {
   }
 
   async #token(): Promise<string> {
-    this.#privateKey ??= importJWK(this.#key, SESSION_ALGORITHM);
+    this.#privateKey ??= await importJWK(this.#key, SESSION_ALGORITHM);
     return await new SignJWT()
       .setProtectedHeader({ alg: SESSION_ALGORITHM, kid: this.#key.kid })
       .setAudience(SESSION_AUDIENCE)
       .setIssuedAt(Math.floor(this.#clock() / 1_000))
       .setJti(randomToken(16))
-      .sign(await this.#privateKey);
+      .sign(this.#privateKey);
   }
 
   #signing(session: string, key: Uint8Array): Session["sign"] {

@@ -1,0 +1,74 @@
+// Work that several requests need at the same time: one of them does it, and those that come meanwhile wait for what comes of it.
+// A Worker's runtime may drop a request's work when its client has left, so there nobody waits for another's work without end.
+
+import { waitAtMost } from "./pause.ts";
+
+export interface FlightsOptions {
+  /** Asks the runtime to let work go on when the request that began it is over. Default: it goes on by itself. */
+  readonly keep?: (work: Promise<unknown>) => void;
+  /** One that has waited so long for another's work does it too, ms. Default: it waits until that work has ended. */
+  readonly patienceMs?: number;
+}
+
+type Outcome<T> = { readonly value: T } | { readonly error: unknown };
+
+interface Flight<T> {
+  /** Resolves when there is an outcome; of a request that was dropped it may reject, or never settle. */
+  ended: Promise<void>;
+  outcome: Outcome<T> | undefined;
+}
+
+/** The work in flight, by its key. */
+export class Flights<T> {
+  readonly #flights = new Map<string, Flight<T>>();
+  readonly #keep: (work: Promise<unknown>) => void;
+  readonly #patienceMs: number;
+
+  constructor({ keep = () => {}, patienceMs = Infinity }: FlightsOptions = {}) {
+    this.#keep = keep;
+    this.#patienceMs = patienceMs;
+  }
+
+  has(key: string): boolean {
+    return this.#flights.has(key);
+  }
+
+  /** What comes of the work in flight under this key, or of `work` if there is none. */
+  async join(key: string, work: () => Promise<T>): Promise<T> {
+    for (let other = this.#flights.get(key); other !== undefined; other = this.#flights.get(key)) {
+      await this.#await(other);
+      if (other.outcome !== undefined) return resultOf(other.outcome);
+      if (this.#flights.get(key) === other) this.#flights.delete(key);
+    }
+    const flight: Flight<T> = { ended: Promise.resolve(), outcome: undefined };
+    this.#flights.set(key, flight);
+    flight.ended = this.#run(key, flight, work);
+    this.#keep(flight.ended);
+    await flight.ended;
+    return resultOf(flight.outcome!);
+  }
+
+  /** Never rejects. */
+  async #await({ ended }: Flight<T>): Promise<void> {
+    try {
+      if (this.#patienceMs === Infinity) await ended;
+      else await waitAtMost(this.#patienceMs, ended);
+    } catch {
+      // The runtime says that the request has ended without its work.
+    }
+  }
+
+  async #run(key: string, flight: Flight<T>, work: () => Promise<T>): Promise<void> {
+    try {
+      flight.outcome = { value: await work() };
+    } catch (error) {
+      flight.outcome = { error };
+    }
+    if (this.#flights.get(key) === flight) this.#flights.delete(key);
+  }
+}
+
+function resultOf<T>(outcome: Outcome<T>): T {
+  if ("error" in outcome) throw outcome.error;
+  return outcome.value;
+}
