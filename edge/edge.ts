@@ -8,6 +8,7 @@ import { guidePage, prefersHtml } from "./hub/guide.ts";
 import { createHubEndpoint } from "./hub/endpoint.ts";
 import type { HubEndpointOptions } from "./hub/endpoint.ts";
 import { createMoveEndpoints } from "./subscriber/moves.ts";
+import { OpenStreams } from "./subscriber/open-streams.ts";
 import { createReadEndpoints, type ReadOptions } from "./subscriber/reads.ts";
 import type { Exchange } from "../shared/serve.ts";
 import { createOperating } from "./operating.ts";
@@ -34,12 +35,12 @@ const ALLOW = { allow: "POST, OPTIONS" };
 
 export function createEdge(options: EdgeOptions): Edge {
   const logger = getLogger(["tidings", "edge", "http"]);
-  const closing = new AbortController();
+  const streams = new OpenStreams();
   const handlers: Readonly<Record<HandlerName, Handler>> = {
     hub: createHubEndpoint(options),
     options: () => new Response(null, { status: 204, headers: ALLOW }),
     guide: (request) => guide(request, options.hubUrl),
-    ...createReadEndpoints(options, closing.signal),
+    ...createReadEndpoints(options, streams),
     ...createMoveEndpoints(options),
     ...createOperating(options.core, options.metrics),
   };
@@ -63,7 +64,7 @@ export function createEdge(options: EdgeOptions): Edge {
   return {
     fetch: (request, exchange = {}) => options.limits.refusal(request, exchange) ?? app.fetch(request, exchange),
     routes: app.routes,
-    endStreams: () => closing.abort(),
+    endStreams: () => streams.end(),
     close: (deadlineMs) => options.verifier.close(deadlineMs),
   };
 }

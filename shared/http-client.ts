@@ -1,6 +1,8 @@
 // The client port for hosts that the operator named, cores and identity providers: few hosts, many small requests, connections
 // kept open. Calls to addresses that a stranger named go through shared/outbound/outbound.ts.
 
+import { readParts } from "./request-body.ts";
+
 export interface HttpCall {
   readonly method: "GET" | "POST";
   /** scheme://host:port */
@@ -53,44 +55,40 @@ export interface HttpClient {
 
 export const MAX_REPLY_BYTES = 16 * 1024 * 1024;
 
-/** The client for runtimes that have only `fetch` (workerd). */
+/**
+ * The client for runtimes that have only `fetch` (workerd). Each call has its own signal: a Worker's requests may not share one. The
+ * connections are the runtime's, so there is nothing to close.
+ */
 export function createFetchClient(fetchFunction: typeof fetch = fetch): HttpClient {
-  const stop = new AbortController();
-  async function fetchAnswer(
-    { method, origin, path, headers, body }: HttpCall,
-    signal: AbortSignal,
-  ): Promise<Response> {
-    return await fetchFunction(origin + path, {
-      method,
-      headers,
-      ...(body === undefined ? {} : { body: body as BodyInit }),
-      redirect: "manual",
-      signal: AbortSignal.any([stop.signal, signal]),
-    });
+  /** Calls, and gives up the call if `read` has not ended in time. */
+  async function inTime<T>(call: HttpCall, read: (response: Response) => Promise<T>): Promise<T> {
+    const { method, origin, path, headers, body, timeoutMs } = call;
+    const over = new AbortController();
+    const timer = setTimeout(() => over.abort(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
+    const sent = body === undefined ? {} : { body: body as BodyInit };
+    try {
+      return await read(
+        await fetchFunction(origin + path, { method, headers, ...sent, redirect: "manual", signal: over.signal }),
+      );
+    } catch (error) {
+      // An answer that is too long ends here.
+      over.abort(error);
+      throw new HttpClientError(`${method} ${origin}: ${(error as Error).message}`, { cause: error });
+    } finally {
+      clearTimeout(timer);
+    }
   }
-  const failed = ({ method, origin }: HttpCall, error: unknown) =>
-    new HttpClientError(`${method} ${origin}: ${(error as Error).message}`, { cause: error });
+
   return {
-    async send(call) {
-      try {
-        const response = await fetchAnswer(call, AbortSignal.timeout(call.timeoutMs));
-        return { status: response.status, body: new Uint8Array(await response.arrayBuffer()) };
-      } catch (error) {
-        throw failed(call, error);
-      }
-    },
-    async stream(call) {
-      const late = new AbortController();
-      const timer = setTimeout(() => late.abort(new Error(`no answer in ${call.timeoutMs} ms`)), call.timeoutMs);
-      try {
-        const { status, headers, body } = await fetchAnswer(call, late.signal);
+    send: (call) =>
+      inTime(call, async ({ status, body }) => {
+        const bytes = body === null ? new Uint8Array(0) : await readParts(body.getReader(), MAX_REPLY_BYTES);
+        return { status, body: bytes };
+      }),
+    stream: (call) =>
+      inTime(call, async ({ status, headers, body }) => {
         return { status, contentType: headers.get("content-type") ?? "", body: body ?? new Blob([]).stream() };
-      } catch (error) {
-        throw failed(call, error);
-      } finally {
-        clearTimeout(timer);
-      }
-    },
-    close: async () => stop.abort(new Error("the client is closed")),
+      }),
+    close: async () => {},
   };
 }

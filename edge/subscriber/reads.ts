@@ -9,6 +9,7 @@ import type { ClientRoute } from "../limits/limits.ts";
 import { parseQuery, rawQueryOf } from "../syntax/form.ts";
 import { parseSubscriptionPair } from "../syntax/subscription-pair.ts";
 import { type AdmissionPorts, admit, answering, type Endpoint } from "./admission.ts";
+import type { OpenStreams } from "./open-streams.ts";
 
 export interface ReadOptions extends AdmissionPorts {
   readonly core: Pick<CoreClient, "ask" | "read">;
@@ -34,8 +35,7 @@ interface Asked extends Question {
 const EVENTS = "text/event-stream";
 const NO_BODY = new Uint8Array(0);
 
-/** `closing` cuts every stream that is open. */
-export function createReadEndpoints(options: ReadOptions, closing: AbortSignal): ReadEndpoints {
+export function createReadEndpoints(options: ReadOptions, streams: OpenStreams): ReadEndpoints {
   const { core } = options;
   return {
     subscriptions: answering(async (request, exchange) => {
@@ -49,7 +49,7 @@ export function createReadEndpoints(options: ReadOptions, closing: AbortSignal):
     messages: answering(async (request, exchange) => {
       const route = isForEvents(request) ? "client_events" : "client_reads";
       const asked = await askedOf(options, request, exchange, ["after", "since", "limit"], route);
-      return await messages(asked, request, exchange.breakOff, options, closing);
+      return await messages(asked, request, exchange.breakOff, options, streams);
     }),
   };
 }
@@ -77,7 +77,7 @@ async function messages(
   request: Request,
   breakOff: (() => void) | undefined,
   { core, stallMs = 30_000, silenceMs = 45_000, clock = Date.now }: ReadOptions,
-  closing: AbortSignal,
+  streams: OpenStreams,
 ): Promise<Response> {
   const events = isForEvents(request);
   const last = events ? request.headers.get("last-event-id") : null;
@@ -89,6 +89,7 @@ async function messages(
     return new Response(null, { headers: { "content-type": contentType, ...UNSTORED } });
   }
   const ends = new AbortController();
+  streams.add(ends);
   // WIRE §6: events end when the token does; a timer cannot wait for Infinity.
   const leftMs = Math.ceil(Math.min(LONGEST_TIMER_MS, Math.max(0, expiresAt - clock())));
   const end = events && expiresAt !== Infinity ? setTimeout(() => ends.abort(), leftMs) : undefined;
@@ -97,8 +98,11 @@ async function messages(
     silenceMs,
     cutShort: events ? "ends" : "breaks",
     breakOff,
-    signal: AbortSignal.any([closing, ends.signal]),
-    onEnd: () => clearTimeout(end),
+    signal: ends.signal,
+    onEnd: () => {
+      clearTimeout(end);
+      streams.remove(ends);
+    },
   });
   // Proxies such as nginx would hold events back.
   const headers = { "content-type": contentType, ...UNSTORED, ...(events ? { "x-accel-buffering": "no" } : {}) };

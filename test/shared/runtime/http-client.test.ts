@@ -128,4 +128,20 @@ for (const [name, create] of [["undici", () => createHttpClient()], ["fetch", ()
       assert.equal(await new Response(body).text(), "late");
     });
   });
+
+  it(`an answer by ${name} that is longer than 16 MiB is an error, and no more of it is read`, async () => {
+    const client = create();
+    let closed = false;
+    const origin = await open((_request, response) => {
+      response.on("close", () => closed = true);
+      const write = () => {
+        while (!closed && response.write(Buffer.alloc(65_536)));
+      };
+      response.on("drain", write);
+      write();
+    });
+    await assert.rejects(client.send(get(origin)), failure);
+    await eventually("the end of it", () => closed);
+    await client.close();
+  });
 }
