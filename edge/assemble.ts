@@ -1,6 +1,7 @@
 // The edge, put together from its settings and from what its runtime gives it: the same for a process and for a Worker.
 
 import type { Digests } from "../shared/digests.ts";
+import type { FlightsOptions } from "../shared/flights.ts";
 import type { HttpClient } from "../shared/http-client.ts";
 import { parseHttpUrl } from "../shared/http-url.ts";
 import type { EdgeKey } from "../shared/jwks.ts";
@@ -19,12 +20,14 @@ import { createEdge, type Edge, type EdgeOptions } from "./edge.ts";
 import { createAutoVerify } from "./hub/auto-verify.ts";
 import { createVerifier, type Verifier } from "./hub/verifier.ts";
 import { createLimits, type Limits } from "./limits/limits.ts";
+import { type MemoryBounds, PROCESS_MEMORY } from "./limits/memory.ts";
 
 export interface EdgeParts {
   readonly settings: Settings;
   readonly metrics: Metrics;
-  /** The client of the cores and of identity providers. */
+  /** The client of the cores, and of identity providers if `issuerHttp` is not given. */
   readonly http: HttpClient;
+  readonly issuerHttp?: HttpClient;
   readonly key: EdgeKey;
   readonly digests: Digests;
   readonly outbound: Outbound;
@@ -36,6 +39,10 @@ export interface EdgeParts {
   readonly clock: () => number;
   /** How long this process itself has been late in all, ms. Default always 0. */
   readonly busyMs?: () => number;
+  /** What it keeps in memory at most. Default a process's. */
+  readonly memory?: MemoryBounds;
+  /** How requests share work. */
+  readonly flights?: FlightsOptions;
 }
 
 export interface AssembledEdge {
@@ -45,9 +52,9 @@ export interface AssembledEdge {
 
 /** Puts an edge together. Nothing is opened, and nothing is called yet. */
 export function assembleEdge(parts: EdgeParts): AssembledEdge {
-  const { settings, metrics, now, guard, noteBlocked, busyMs } = parts;
+  const { settings, metrics, now, guard, noteBlocked, busyMs, memory = PROCESS_MEMORY } = parts;
   const core = coreOf(parts);
-  const limits = createLimits(settings, metrics, { now, ...(busyMs === undefined ? {} : { busyMs }) });
+  const limits = createLimits(settings, metrics, { now, busyMs, memory });
   const edge = createEdge({
     core,
     verifier: verifierOf(parts, core, limits),
@@ -55,6 +62,7 @@ export function assembleEdge(parts: EdgeParts): AssembledEdge {
     limits,
     ...autoVerifyOf(settings),
     metrics,
+    memory,
     rules: { ...settings, guard: notingGuard(guard, noteBlocked) },
     messageMaxBytes: settings.messageMaxBytes,
     compactJson: settings.compactJson,
@@ -64,11 +72,11 @@ export function assembleEdge(parts: EdgeParts): AssembledEdge {
   return { edge, limits };
 }
 
-function coreOf({ settings, metrics, http, key, digests, clock, now }: EdgeParts): CoreClient {
+function coreOf({ settings, metrics, http, key, digests, clock, now, flights }: EdgeParts): CoreClient {
   const retries = metrics.counter("tidings_core_retries_total", "Requests to the core that were repeated");
   return createCoreClient({
     http,
-    sessions: createSessions({ http, key, digests, clock }),
+    sessions: createSessions({ http, key, digests, clock, flights }),
     origins: settings.coreUrl,
     clock,
     now,
@@ -97,14 +105,15 @@ function verifierOf(
   });
 }
 
-function accessOf({ settings, metrics, http, clock, now }: EdgeParts): Access {
+function accessOf(parts: EdgeParts): Access {
+  const { settings, metrics, http, issuerHttp = http, clock, now, memory = PROCESS_MEMORY, flights } = parts;
   switch (settings.access) {
     case "open":
       return openAccess;
     case "public":
       return publicAccess;
     case "token":
-      return tokenAccess(createTokenAccess({ settings, http, metrics, clock, now }));
+      return tokenAccess(createTokenAccess({ settings, http: issuerHttp, metrics, clock, now, memory, flights }));
   }
 }
 

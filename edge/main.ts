@@ -9,6 +9,9 @@ import { openEdge } from "./open.ts";
 const REQUESTS_DEADLINE_MS = 8_000;
 
 await runTier("edge", async ({ settings, metrics }) => {
+  if (settings.addressHeader !== undefined && settings.trustedProxies.length === 0) {
+    throw new Error("TIDINGS_ADDRESS_HEADER is set, so TIDINGS_TRUSTED_PROXIES must say which proxies are believed");
+  }
   const files = tlsFilesOf(settings.edgeTlsCert, settings.edgeTlsKey);
   const tls = files === undefined ? undefined : await readTls(files);
   const edge = await openEdge(settings, { metrics });

@@ -10,6 +10,12 @@ import type { Introspect } from "./introspection.ts";
 import { isJwt, type VerifyJwt } from "./jwt.ts";
 import { createTokenCache } from "./token-cache.ts";
 
+/** What is remembered of tokens at most, bytes. */
+export interface TokenMemory {
+  readonly tokenBytes: number;
+  readonly refusedTokenBytes: number;
+}
+
 export interface AccessTokenOptions extends AudienceRules {
   /** Undefined where no issuer is configured. */
   readonly verifyJwt?: VerifyJwt;
@@ -19,6 +25,7 @@ export interface AccessTokenOptions extends AudienceRules {
   /** ms since 1970. */
   readonly clock: () => number;
   readonly metrics: Metrics;
+  readonly memory: TokenMemory;
   /** How requests with the same token share one verification. */
   readonly flights?: FlightsOptions | undefined;
 }
@@ -33,9 +40,9 @@ const INTROSPECTED_KEPT_MS = 60_000;
 const REFUSED_KEPT_MS = 10_000;
 
 export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAccessToken {
-  const { verifyJwt, introspect, rolesClaim, clock, metrics } = options;
-  const verified = createTokenCache<Client>(clock);
-  const refused = createTokenCache<HubError>(clock, 1_024 * 1_024);
+  const { verifyJwt, introspect, rolesClaim, clock, metrics, memory } = options;
+  const verified = createTokenCache<Client>(clock, memory.tokenBytes);
+  const refused = createTokenCache<HubError>(clock, memory.refusedTokenBytes);
   const pending = new Flights<Client>(options.flights);
   const outcomes = metrics.counter("tidings_tokens_total", "Access tokens by what came of them", ["outcome"]);
 

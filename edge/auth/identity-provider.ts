@@ -2,11 +2,12 @@
 
 import { getLogger } from "@logtape/logtape";
 import type { JSONWebKeySet } from "jose";
+import type { FlightsOptions } from "../../shared/flights.ts";
 import type { HttpClient } from "../../shared/http-client.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Settings } from "../../shared/settings/settings.ts";
 import type { TokenAccess } from "./access.ts";
-import { createVerifyAccessToken } from "./access-token.ts";
+import { createVerifyAccessToken, type TokenMemory } from "./access-token.ts";
 import { createIntrospect } from "./introspection.ts";
 import { type AskIssuer, createAskIssuer } from "./issuer-client.ts";
 import { createVerifyJwt } from "./jwt.ts";
@@ -32,10 +33,16 @@ export interface ProviderOptions {
   readonly clock: () => number;
   /** Monotonic ms. */
   readonly now: () => number;
+  /** What it remembers of tokens at most. */
+  readonly memory: TokenMemory;
+  /** How requests share what is asked of an issuer. */
+  readonly flights?: FlightsOptions | undefined;
 }
 
 /** Nothing is fetched before the first token comes: the hub can start while its identity provider is down. */
-export function createTokenAccess({ settings, http, metrics, clock, now }: ProviderOptions): TokenAccess {
+export function createTokenAccess(
+  { settings, http, metrics, clock, now, memory, flights }: ProviderOptions,
+): TokenAccess {
   const { issuer: issuers, introspectionUrl: url, introspectionClientId, introspectionClientSecret } = settings;
   const ask = createAskIssuer(http);
   if (settings.audience.includes("*")) {
@@ -46,7 +53,7 @@ export function createTokenAccess({ settings, http, metrics, clock, now }: Provi
   }
   const keySets = issuers.map((issuer, index) => {
     const load = createLoad(issuer, settings.jwksUrl[index], ask);
-    return [issuer, createKeySet({ issuer, load, now })] as const;
+    return [issuer, createKeySet({ issuer, load, now, flights })] as const;
   });
   const introspection = url === undefined ? {} : {
     introspect: createIntrospect({
@@ -65,6 +72,8 @@ export function createTokenAccess({ settings, http, metrics, clock, now }: Provi
     rolesClaim: settings.rolesClaim,
     clock,
     metrics,
+    memory,
+    flights,
   });
   return { verify, policy: POLICIES[settings.policy] };
 }

@@ -8,27 +8,30 @@ export interface TokenCache<T> {
   readonly size: number;
 }
 
-/** The length of all tokens together, which callers cannot raise (ARCHITECTURE §6.7). */
-const MOST_CHARACTERS = 16 * 1_024 * 1_024;
+/** What an entry takes beside its token's characters, bytes: anyone can make up short tokens. */
+export const ENTRY_BYTES = 512;
 
-/** Beyond so many characters of tokens it forgets the least recently used ones. `clock` is ms since 1970. */
-export function createTokenCache<T>(clock: () => number, mostCharacters = MOST_CHARACTERS): TokenCache<T> {
+/**
+ * Beyond `mostBytes` it forgets the least recently used tokens; callers cannot raise that (ARCHITECTURE §6.7). `clock` is ms since
+ * 1970.
+ */
+export function createTokenCache<T>(clock: () => number, mostBytes: number): TokenCache<T> {
   const entries = new Map<string, { readonly value: T; readonly until: number }>();
-  let characters = 0;
+  let bytes = 0;
 
   function forget(token: string): void {
-    if (entries.delete(token)) characters -= token.length;
+    if (entries.delete(token)) bytes -= token.length + ENTRY_BYTES;
   }
 
   return {
     get(token) {
       const entry = entries.get(token);
       if (entry === undefined) return undefined;
-      entries.delete(token);
       if (entry.until <= clock()) {
-        characters -= token.length;
+        forget(token);
         return undefined;
       }
+      entries.delete(token);
       // Used last, forgotten last.
       entries.set(token, entry);
       return entry.value;
@@ -37,9 +40,9 @@ export function createTokenCache<T>(clock: () => number, mostCharacters = MOST_C
       forget(token);
       if (until <= clock()) return;
       entries.set(token, { value, until });
-      characters += token.length;
+      bytes += token.length + ENTRY_BYTES;
       for (const oldest of entries.keys()) {
-        if (characters <= mostCharacters) break;
+        if (bytes <= mostBytes) break;
         forget(oldest);
       }
     },

@@ -8,6 +8,7 @@ import { type Access, identityOfClient } from "../auth/access.ts";
 import { createBodyBudget } from "../limits/body-budget.ts";
 import { OVERLOADED } from "../limits/limits.ts";
 import type { Limits } from "../limits/limits.ts";
+import { type MemoryBounds, PROCESS_MEMORY } from "../limits/memory.ts";
 import { FORM_MAX_BYTES, rawQueryOf } from "../syntax/form.ts";
 import { parseHubRequest } from "../syntax/hub-request.ts";
 import type { HubRequest } from "../syntax/hub-request.ts";
@@ -22,17 +23,16 @@ export interface HubEndpointOptions extends HubActionsOptions {
   readonly metrics: Metrics;
   readonly rules: SubscribeRules;
   readonly messageMaxBytes: number;
+  /** Default a process's. */
+  readonly memory?: MemoryBounds | undefined;
 }
-
-/** The most bytes of all bodies that are being read or on their way to the core; at least four of the longest bodies. */
-const BODIES_MAX_BYTES = 128 * 1_024 * 1_024;
 
 /** The handler of the hub endpoint. Rejects only on defects of our own. */
 export function createHubEndpoint(options: HubEndpointOptions): (request: Request) => Promise<Response> {
-  const { access, limits } = options;
+  const { access, limits, memory = PROCESS_MEMORY } = options;
   const actions = new HubActions(options);
   const readLimit = Math.max(options.messageMaxBytes, FORM_MAX_BYTES);
-  const budget = createBodyBudget(Math.max(BODIES_MAX_BYTES, 4 * readLimit));
+  const budget = createBodyBudget(Math.max(memory.bodiesBytes, 4 * readLimit), memory.uncountedBytes);
   const requests = options.metrics.counter(
     "tidings_requests_total",
     "Requests to the hub endpoint by what they ask for and the status of the answer",

@@ -3,9 +3,6 @@
 
 import { HubError } from "../answers/hub-error.ts";
 
-/** Bodies up to this size are not counted; the server's limit on connections bounds them. */
-const FREE_BYTES = 4_096;
-
 export interface BodyBudget {
   /**
    * Reserves room for a request's body: its Content-Length, or `maxBytes` if it has none. The result gives the room back.
@@ -14,14 +11,15 @@ export interface BodyBudget {
   reserve(request: Request, maxBytes: number): () => void;
 }
 
-export function createBodyBudget(totalBytes: number): BodyBudget {
+/** Counts bodies that are longer than `uncountedBytes`. */
+export function createBodyBudget(totalBytes: number, uncountedBytes: number): BodyBudget {
   let reserved = 0;
   const nothing = () => {};
   return {
     reserve: (request, maxBytes) => {
       const declared = request.headers.get("content-length");
       const bytes = Math.min(maxBytes, declared === null ? maxBytes : Number(declared));
-      if (!(bytes > FREE_BYTES)) return nothing;
+      if (!(bytes > uncountedBytes)) return nothing;
       if (reserved + bytes > totalBytes) {
         throw new HubError("overloaded", "Too many long request bodies at once; send it again a little later.");
       }

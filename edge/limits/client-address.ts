@@ -1,5 +1,6 @@
-// The address of the client that sent a request (TRUSTED_PROXIES): the last hop that is not one of our own proxies. Earlier
-// entries of X-Forwarded-For are that hop's claims and are not used.
+// The address of the client that sent a request: the last hop of X-Forwarded-For that is not one of our own proxies
+// (TRUSTED_PROXIES), or what the platform in front says in a header of its own (ADDRESS_HEADER). Earlier entries of X-Forwarded-For
+// are that hop's claims and are not used.
 
 import ipaddr from "ipaddr.js";
 
@@ -30,6 +31,17 @@ export function clientAddress(
     client = hop;
   }
   return keyOf(client);
+}
+
+/**
+ * The key of an address that a header of the platform names; undefined if it names none. Where sockets tell their peer, only a proxy
+ * of ours is believed.
+ */
+export function namedAddress(peer: string | undefined, named: string | null, trusted: Networks): string | undefined {
+  const at = parse(peer ?? "");
+  if (at !== undefined && !isIn(at, trusted)) return keyOf(at);
+  const client = parse(withoutPort(named?.trim() ?? "")) ?? at;
+  return client === undefined ? undefined : keyOf(client);
 }
 
 /** Whether a peer is one of our own proxies. */

@@ -16,8 +16,8 @@ export interface HostBudgetOptions {
   readonly now: () => number;
   /** Default 60 s. */
   readonly refillMs?: number;
-  /** Hosts remembered at most. Default 100,000; above it, the one known longest begins anew. */
-  readonly mostHosts?: number;
+  /** Hosts remembered at most; above it, the one known longest begins anew. */
+  readonly mostHosts: number;
 }
 
 interface Account {
@@ -26,7 +26,7 @@ interface Account {
 }
 
 export function createHostBudget(
-  { places, now, refillMs = 60_000, mostHosts = 100_000 }: HostBudgetOptions,
+  { places, now, refillMs = 60_000, mostHosts }: HostBudgetOptions,
 ): HostBudget {
   if (places === 0) return { take: () => true, giveBack: () => {} };
   const accounts = new Map<string, Account>();

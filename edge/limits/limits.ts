@@ -6,9 +6,10 @@ import type { Exchange, ServerLimit } from "../../shared/serve.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import { sentence } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
-import { clientAddress, isTrusted, parseNetworks } from "./client-address.ts";
+import { clientAddress, isTrusted, namedAddress, parseNetworks } from "./client-address.ts";
 import { createHostBudget } from "./host-budget.ts";
 import type { HostBudget } from "./host-budget.ts";
+import { type MemoryBounds, PROCESS_MEMORY } from "./memory.ts";
 import { createPressure } from "./pressure.ts";
 import type { Pressure } from "./pressure.ts";
 import { createRateLimit } from "./rate-limit.ts";
@@ -16,6 +17,8 @@ import { createRateLimit } from "./rate-limit.ts";
 export interface LimitSettings {
   /** CIDRs. */
   readonly trustedProxies: readonly string[];
+  /** The header in which the platform in front names the client's address. */
+  readonly addressHeader?: string | undefined;
   /** Requests a second; 0: no limit. */
   readonly requestsPerAddress: number;
   readonly requestsPerClient: number;
@@ -52,15 +55,24 @@ export const OVERLOADED = "The hub has more to do than it can in time; send it a
 /** A refused connection rests so long, ms: clients that repeat at once must not take the time of accepted requests. */
 const REST_MS = 1_000;
 
-/** `busyMs`: how long this process itself has been late in all, ms. */
+export interface LimitsOptions {
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** How long this process itself has been late in all, ms. Default always 0. */
+  readonly busyMs?: (() => number) | undefined;
+  /** Default a process's. */
+  readonly memory?: MemoryBounds | undefined;
+}
+
 export function createLimits(
   settings: LimitSettings,
   metrics: Metrics,
-  { now, busyMs = () => 0 }: { readonly now: () => number; readonly busyMs?: () => number },
+  { now, busyMs = () => 0, memory = PROCESS_MEMORY }: LimitsOptions,
 ): Limits {
+  const { addressHeader } = settings;
   const trusted = parseNetworks(settings.trustedProxies);
-  const perAddress = createRateLimit({ perSecond: settings.requestsPerAddress, now });
-  const perClient = createRateLimit({ perSecond: settings.requestsPerClient, now });
+  const perAddress = createRateLimit({ perSecond: settings.requestsPerAddress, now, mostKeys: memory.keys });
+  const perClient = createRateLimit({ perSecond: settings.requestsPerClient, now, mostKeys: memory.keys });
   const pressure = createPressure({ targetMs: settings.overloadAfterMs, now, busyMs });
   const limited = metrics.counter("tidings_limited_total", "Requests that a limit refused, by limit", ["limit"]);
   metrics.gauge(
@@ -83,7 +95,7 @@ export function createLimits(
   };
 
   return {
-    verifications: createHostBudget({ places: settings.verificationsPerHost, now }),
+    verifications: createHostBudget({ places: settings.verificationsPerHost, now, mostHosts: memory.keys }),
     pressure,
     count,
     admitClient: ({ issuer, userId }, route) => {
@@ -107,7 +119,9 @@ export function createLimits(
         return sentence(503, OVERLOADED, { "retry-after": "5" });
       }
       if (settings.requestsPerAddress === 0 || OPERATING.has(path)) return null;
-      const key = clientAddress(address, request.headers.get("x-forwarded-for"), trusted);
+      const key = addressHeader === undefined
+        ? clientAddress(address, request.headers.get("x-forwarded-for"), trusted)
+        : namedAddress(address, request.headers.get(addressHeader), trusted);
       const waitS = key === undefined ? 0 : perAddress.take(key);
       if (waitS === 0) return null;
       count("address");

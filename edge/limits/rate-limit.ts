@@ -11,8 +11,8 @@ export interface RateLimitOptions {
   readonly perSecond: number;
   /** Monotonic ms. */
   readonly now: () => number;
-  /** Keys remembered at most; the longest unseen are forgotten first, and begin anew. Default 100,000. */
-  readonly mostKeys?: number;
+  /** Keys remembered at most; the longest unseen are forgotten first, and begin anew. */
+  readonly mostKeys: number;
 }
 
 /** How many seconds' worth of requests may come at once. */
@@ -23,7 +23,7 @@ interface Bucket {
   at: number;
 }
 
-export function createRateLimit({ perSecond, now, mostKeys = 100_000 }: RateLimitOptions): RateLimit {
+export function createRateLimit({ perSecond, now, mostKeys }: RateLimitOptions): RateLimit {
   if (perSecond === 0) return { take: () => 0 };
   const burst = perSecond * BURST_S;
   // Two generations instead of an order of use: a key that was not used since the last change goes with the older generation.

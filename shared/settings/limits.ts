@@ -1,6 +1,6 @@
 // Settings of what one client, one host and the edge as a whole may take.
 import { row } from "./row.ts";
-import { cidrs, duration, integer } from "./values.ts";
+import { cidrs, duration, integer, text } from "./values.ts";
 
 export const LIMIT_ROWS = {
   trustedProxies: row<readonly string[]>({
@@ -11,6 +11,15 @@ export const LIMIT_ROWS = {
       "Your own proxies, a list of CIDRs. A client's address is the last hop of `X-Forwarded-For` that is not one of them.",
     change: "Whenever a proxy is in front. Otherwise all clients are one address.",
     value: cidrs,
+  }),
+  addressHeader: row<string | undefined>({
+    name: "ADDRESS_HEADER",
+    default: null,
+    what:
+      "Header in which the platform in front names the client's address, such as `CF-Connecting-IP`, instead of `X-Forwarded-For`. It is believed from `TIDINGS_TRUSTED_PROXIES`; on a Worker, which has no sockets, always.",
+    change:
+      "On Cloudflare, or behind another platform that overwrites such a header. Otherwise anyone could name any address.",
+    value: text("a header's name", /^[A-Za-z0-9-]{1,64}$/),
   }),
   requestsPerAddress: row({
     name: "REQUESTS_PER_ADDRESS",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { clientAddress, isTrusted, parseNetworks } from "../../../edge/limits/client-address.ts";
+import { clientAddress, isTrusted, namedAddress, parseNetworks } from "../../../edge/limits/client-address.ts";
 
 const NONE = parseNetworks([]);
 const PROXIES = parseNetworks(["10.0.0.0/8", "fd00::/8"]);
@@ -39,6 +39,19 @@ describe("the client's address", () => {
       assert.equal(clientAddress(peer, forwarded, NONE), clientAddress(peer, null, NONE));
     }
   });
+
+  const NAMED: readonly [what: string, peer: string | undefined, named: string | null, client: string | undefined][] = [
+    ["a Worker, which has no sockets", undefined, "203.0.113.7", "203.0.113.7"],
+    ["a Worker, an IPv6 client: its /64", undefined, "2001:db8:1:2:3::4", "2001:db8:1:2::/64"],
+    ["a Worker without the header", undefined, null, undefined],
+    ["a Worker, garbage", undefined, "<script>, 203.0.113.7", undefined],
+    ["a trusted proxy", "10.0.0.1", " 203.0.113.7 ", "203.0.113.7"],
+    ["a trusted proxy that names nobody", "10.0.0.1", null, "10.0.0.1"],
+    ["a stranger who sends the header himself", "198.51.100.1", "203.0.113.7", "198.51.100.1"],
+  ];
+  for (const [what, peer, named, client] of NAMED) {
+    it(`that a platform's header names, by ${what}`, () => assert.equal(namedAddress(peer, named, PROXIES), client));
+  }
 
   it("tells a proxy's connection from a client's own", () => {
     for (const peer of ["10.0.0.1", "::ffff:10.0.0.1", "fd00::1"]) assert.ok(isTrusted(peer, PROXIES), peer);

@@ -244,6 +244,7 @@ describe("settings", () => {
       autoVerifyOrigins: [],
       outboundAllow: ["127.0.0.0/8", "::1/128"],
       trustedProxies: [],
+      addressHeader: undefined,
       requestsPerAddress: 0,
       requestsPerClient: 5_000,
       subscriptionsPerClient: 100_000,

@@ -2,6 +2,7 @@
 
 import { createTokenAccess } from "../../../edge/auth/identity-provider.ts";
 import type { TokenAccess } from "../../../edge/auth/access.ts";
+import { PROCESS_MEMORY } from "../../../edge/limits/memory.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { createMetrics } from "../../../shared/runtime/metrics.ts";
 import { parseSettings } from "../../../shared/settings/settings.ts";
@@ -26,6 +27,7 @@ export function openTokenAccess(
     ),
     http,
     metrics,
+    memory: PROCESS_MEMORY,
     clock,
     now: () => performance.now(),
   });

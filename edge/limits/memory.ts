@@ -1,0 +1,39 @@
+// What an edge keeps in memory at most (ARCHITECTURE §6.7), where it is a process of its own and where it is a Worker.
+
+export interface MemoryBounds {
+  /** All bodies that are being read or on their way to the core, bytes; at least four of the longest. */
+  readonly bodiesBytes: number;
+  /** A body up to this size is not counted, bytes. */
+  readonly uncountedBytes: number;
+  /** Keys of each rate limit, and hosts of the budget for verifications. */
+  readonly keys: number;
+  /** Tokens that were verified, with what they say. */
+  readonly tokenBytes: number;
+  /** Tokens that were refused. */
+  readonly refusedTokenBytes: number;
+}
+
+/** A process: the server's limit on connections bounds the bodies that are not counted. */
+export const PROCESS_MEMORY: MemoryBounds = {
+  bodiesBytes: 128 * 1_024 * 1_024,
+  uncountedBytes: 4_096,
+  keys: 100_000,
+  tokenBytes: 16 * 1_024 * 1_024,
+  refusedTokenBytes: 1_024 * 1_024,
+};
+
+/**
+ * A Worker's isolate has 128 MB in all, and nothing bounds its connections. A body is held up to four times while it goes to the core
+ * (as read, framed, under its MAC, by fetch), which makes 64 MiB. The three tables of keys take up to 12 MB with the longest names, the
+ * tokens 10 MB, the code and the engine about 15 MB.
+ */
+export const WORKER_MEMORY: MemoryBounds = {
+  bodiesBytes: 16 * 1_024 * 1_024,
+  uncountedBytes: 0,
+  keys: 8_192,
+  tokenBytes: 4 * 1_024 * 1_024,
+  refusedTokenBytes: 256 * 1_024,
+};
+
+/** The longest body that four of fit into a Worker's bound, bytes. */
+export const WORKER_MESSAGE_MAX_BYTES = WORKER_MEMORY.bodiesBytes / 4;
