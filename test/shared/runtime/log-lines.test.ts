@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { LogRecord } from "@logtape/logtape";
-import { formatterFor } from "../../../shared/runtime/logging.ts";
+import { formatterFor } from "../../../shared/runtime/log-lines.ts";
 
 const HOSTILE = [
   "a\nWARN tidings: forged",
