@@ -1,0 +1,90 @@
+// A Worker's settings: its text bindings, read by the parser that reads a process's environment. A setting that a Worker cannot obey is
+// refused, since an operator would rely on it.
+import { isLoopback } from "../../settings/values.ts";
+import { parseSettings, PREFIX, type Settings, SettingsError } from "../../settings/settings.ts";
+import { type EdgeKey, KeyError, parseEdgeKey } from "../../jwks.ts";
+
+/** What a Worker is given: text, secrets, and services. */
+export type Bindings = Readonly<Record<string, unknown>>;
+
+export interface Fetcher {
+  readonly fetch: typeof fetch;
+}
+
+export interface WorkerSettings {
+  readonly settings: Settings;
+  readonly key: EdgeKey;
+  /** How the core is reached; undefined: by the internet. */
+  readonly core: Fetcher | undefined;
+}
+
+/** Anyone can call a Worker, so what must be said off loopback must be said here. */
+const FROM_ANYWHERE = { [`${PREFIX}EDGE_LISTEN`]: "0.0.0.0:443" };
+
+/** Why a setting has no place on a Worker. */
+const REFUSED: Readonly<Record<string, string>> = {
+  EDGE_TLS_CERT: "Cloudflare ends TLS in front of it",
+  EDGE_TLS_KEY: "Cloudflare ends TLS in front of it",
+  CORE_TLS_CERT: "it has no files; bind an mTLS certificate as CORE",
+  CORE_TLS_KEY: "it has no files; bind an mTLS certificate as CORE",
+  CORE_CA: "it trusts public authorities only; reach the core by a tunnel or by a service that is bound as CORE",
+  TRUSTED_PROXIES: "it does not see who its peer is; name the platform's header in TIDINGS_ADDRESS_HEADER",
+};
+
+/**
+ * Reads what is bound. `longestBody` is what its memory allows, bytes.
+ * @throws {SettingsError} a sentence that names the binding, and no secret
+ */
+export function parseBindings(bindings: Bindings, longestBody: number): WorkerSettings {
+  const environment: Record<string, string> = {};
+  for (const [name, value] of Object.entries(bindings)) {
+    if (!name.startsWith(PREFIX)) continue;
+    if (typeof value !== "string") throw new SettingsError(`${name} must be bound as text, a var or a secret`);
+    const reason = REFUSED[name.slice(PREFIX.length)];
+    if (reason !== undefined) throw new SettingsError(`${name} has no effect on a Worker: ${reason}`);
+    environment[name] = value;
+  }
+  const settings = parseSettings({ ...FROM_ANYWHERE, ...environment });
+  if (settings.messageMaxBytes > longestBody) {
+    throw new SettingsError(
+      `${PREFIX}MESSAGE_MAX_BYTES is ${settings.messageMaxBytes}; a Worker's memory has room for ${longestBody} at most`,
+    );
+  }
+  const core = fetcherOf(bindings["CORE"]);
+  if (core === undefined && environment[`${PREFIX}CORE_URL`] === undefined) {
+    throw new SettingsError(
+      `${PREFIX}CORE_URL is not bound: it says where the core is, unless a service is bound as CORE`,
+    );
+  }
+  return { settings, key: keyOf(settings.edgeKey), core };
+}
+
+function keyOf(written: string | undefined): EdgeKey {
+  const name = `${PREFIX}EDGE_KEY`;
+  if (written === undefined) {
+    throw new SettingsError(`${name} is not bound: a Worker has no data directory, so its key must be a secret`);
+  }
+  try {
+    return parseEdgeKey(written);
+  } catch (error) {
+    if (error instanceof KeyError) throw new SettingsError(`${name} ${error.message}`);
+    throw error;
+  }
+}
+
+function fetcherOf(bound: unknown): Fetcher | undefined {
+  if (bound === undefined) return undefined;
+  const isFetcher = typeof bound === "object" && bound !== null && "fetch" in bound &&
+    typeof bound.fetch === "function";
+  if (!isFetcher) throw new SettingsError("CORE must be bound to a service or to an mTLS certificate");
+  return bound as Fetcher;
+}
+
+/**
+ * Whether anyone could do anything: ACCESS is open because EDGE_LISTEN says that only this machine can call, and this request was
+ * sent to another name.
+ */
+export function isOpenToAll({ access, edgeListen }: Settings, url: string): boolean {
+  if (access !== "open" || !isLoopback(edgeListen.host)) return false;
+  return !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ""));
+}
