@@ -8,7 +8,7 @@ export interface Pairing {
   readonly runtimes: { readonly edge: TierRuntime; readonly core: TierRuntime };
 }
 
-const TITLES: Readonly<Record<TierRuntime, string>> = { node: "Node", deno: "Deno", bun: "Bun" };
+const TITLES: Readonly<Record<TierRuntime, string>> = { node: "Node", deno: "Deno", bun: "Bun", workerd: "workerd" };
 
 /** By their names on the command line. */
 export const PAIRINGS = {

@@ -1,16 +1,18 @@
 // One tier's process, run as in production. A test can kill, stop, put to sleep and start it again on its port and data.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { NODE_ENVIRONMENT } from "../../../shared/runtime/node-flags.ts";
 import { signal } from "../../../shared/runtime/process.ts";
 import { tierCommand } from "../../../shared/runtime/tier-command.ts";
 import type { Runtime } from "../../../shared/runtime/which.ts";
+import { workerdAnswers, workerdCommand } from "./workerd.ts";
 
 export type Tier = "core" | "edge";
 
-/** What runs a tier under test. */
-export type TierRuntime = Runtime;
+/** What runs a tier under test; workerd runs edges only. */
+export type TierRuntime = Runtime | "workerd";
 
 /** What runs each tier; default what the environment says (`runtimeOf`). */
 export type TierRuntimes = Readonly<Partial<Record<Tier, TierRuntime>>>;
@@ -55,7 +57,7 @@ const MAIN: Record<Tier, URL> = {
   core: new URL("../../../core/main.ts", import.meta.url),
   edge: new URL("../../../edge/main.ts", import.meta.url),
 };
-const EXECUTABLES: Record<TierRuntime, string> = {
+const EXECUTABLES: Record<Runtime, string> = {
   node: executable("node/bin/node"),
   deno: executable("deno/deno"),
   bun: executable("bun/bin/bun.exe"),
@@ -68,8 +70,9 @@ function executable(path: string): string {
 /** What runs a tier under test: TIDINGS_TEST_CORE_RUNTIME and TIDINGS_TEST_EDGE_RUNTIME, default Node. */
 export function runtimeOf(tier: Tier): TierRuntime {
   const name = process.env[`TIDINGS_TEST_${tier.toUpperCase()}_RUNTIME`] ?? "node";
-  if (name === "node" || name === "deno" || name === "bun") return name;
-  throw new Error(`TIDINGS_TEST_${tier.toUpperCase()}_RUNTIME is "${name}": it must be node, deno or bun`);
+  if (name === "node" || name === "deno" || name === "bun" || (name === "workerd" && tier === "edge")) return name;
+  const allowed = tier === "edge" ? "node, deno, bun or workerd" : "node, deno or bun";
+  throw new Error(`TIDINGS_TEST_${tier.toUpperCase()}_RUNTIME is "${name}": it must be ${allowed}`);
 }
 const READY_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 20_000;
@@ -92,9 +95,12 @@ export function createTierProcess(tier: Tier, options: TierOptions): TierProcess
     },
     async start() {
       if (running !== undefined) throw new Error(`The ${name} runs already`);
-      const child = running = forkTier(tier, runtime, settings, note);
+      const child = running = runtime === "workerd"
+        ? startWorkerd(settings, note)
+        : forkTier(tier, runtime, settings, note);
       child.once("exit", () => running = undefined);
-      await readyTier(name, child, output, readyWithinMs);
+      const ready = runtime === "workerd" ? workerdAnswers(url, () => child.exitCode === null) : announcedReady(child);
+      await readyTier(name, child, ready, output, readyWithinMs);
     },
     stop: () => end("SIGTERM"),
     kill: async () => void await end("SIGKILL"),
@@ -106,7 +112,7 @@ export function createTierProcess(tier: Tier, options: TierOptions): TierProcess
 /** Starts a tier's process; `note` gets its output. */
 function forkTier(
   tier: Tier,
-  on: TierRuntime,
+  on: Runtime,
   settings: Readonly<Record<string, string>>,
   note: (part: string) => void,
 ): ChildProcess {
@@ -116,6 +122,15 @@ function forkTier(
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => note(part.toString()));
+  return child;
+}
+
+/** Starts an edge on workerd; `note` gets its output. */
+function startWorkerd(settings: Readonly<Record<string, string>>, note: (part: string) => void): ChildProcess {
+  const { command, args, directory } = workerdCommand(settings);
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => note(part.toString()));
+  child.once("close", () => rmSync(directory, { recursive: true, force: true }));
   return child;
 }
 
@@ -129,10 +144,20 @@ async function endTier(child: ChildProcess, name: NodeJS.Signals): Promise<numbe
   return code;
 }
 
+/** Resolves when the tier has said that it is ready. */
+function announcedReady(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    child.on("message", (message) => {
+      if (typeof message === "object" && "ready" in message) resolve();
+    });
+  });
+}
+
 /** Resolves when the tier is ready. @throws {Error} with its output if it ends first, or is not ready in time, default 30 s */
 function readyTier(
   name: string,
   child: ChildProcess,
+  ready: Promise<void>,
   output: () => string,
   withinMs: number = READY_DEADLINE_MS,
 ): Promise<void> {
@@ -146,10 +171,12 @@ function readyTier(
       clearTimeout(late);
       fail(`ended with ${code} before it was ready`);
     });
-    child.on("message", (message) => {
-      if (typeof message !== "object" || !("ready" in message)) return;
+    ready.then(() => {
       clearTimeout(late);
       resolve();
+    }, (error: Error) => {
+      clearTimeout(late);
+      fail(error.message);
     });
   });
 }
