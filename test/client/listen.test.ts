@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { type Child, runChild } from "../support/hub/child.ts";
 import { parameterOf } from "../support/form.ts";
 import { call } from "../support/servers/http.ts";
-import { freePort } from "../support/hub/hub.ts";
+import { freePort } from "../support/free-port.ts";
 import { openStandInHub } from "../support/hub/stand-in-hub.ts";
 
 const TIDINGS = new URL("../../cli/tidings.ts", import.meta.url);

@@ -7,7 +7,7 @@ import { serve } from "../../shared/runtime/serve.ts";
 import type { Served } from "../../shared/serve.ts";
 import { eventually } from "../support/eventually.ts";
 import { call } from "../support/servers/http.ts";
-import { freePort } from "../support/hub/hub.ts";
+import { freePort } from "../support/free-port.ts";
 import { parameterOf } from "../support/form.ts";
 import { openStandInHub } from "../support/hub/stand-in-hub.ts";
 import type { StandInHub } from "../support/hub/stand-in-hub.ts";

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { answer } from "../support/servers/answers.ts";
 import { eventually } from "../support/eventually.ts";
 import { parameterOf } from "../support/form.ts";
-import { freePort } from "../support/hub/hub.ts";
+import { freePort } from "../support/free-port.ts";
 import { ping, post, request, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
 import { openNpmClient } from "../support/servers/npm-client.ts";
 import { bodies, quiet, row, update } from "./rig.ts";

@@ -7,7 +7,7 @@ import { never } from "../support/eventually.ts";
 import { encodeForm, parameterOf } from "../support/form.ts";
 import { call } from "../support/servers/http.ts";
 import type { Reply } from "../support/servers/http.ts";
-import { freePort } from "../support/hub/hub.ts";
+import { freePort } from "../support/free-port.ts";
 import { post, postRaw, request, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
 import { quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";

@@ -6,7 +6,7 @@ import type { BlockedCall } from "../../shared/outbound/blocked-calls.ts";
 import { createOutboundGuard, type OutboundGuard } from "../../shared/outbound/guard.ts";
 import type { Outbound, OutboundAnswer, OutboundPath, OutboundRequest } from "../../shared/outbound/outbound.ts";
 import { answer, cut, endless, hang } from "../support/servers/answers.ts";
-import { freePort } from "../support/hub/hub.ts";
+import { freePort } from "../support/free-port.ts";
 import { openRecordingServer } from "../support/servers/recording-server.ts";
 import type { Recorded, RecordingServer, Responder } from "../support/servers/recording-server.ts";
 

@@ -6,7 +6,7 @@ import type { Listener } from "../../client/listener.ts";
 import { serve } from "../../shared/runtime/serve.ts";
 import type { Served } from "../../shared/serve.ts";
 import { eventually } from "../support/eventually.ts";
-import { freePort } from "../support/hub/hub.ts";
+import { freePort } from "../support/free-port.ts";
 import { openNpmClient } from "../support/servers/npm-client.ts";
 import type { Arrival } from "./promises.ts";
 

@@ -10,7 +10,7 @@ import { exchangeRaw } from "../support/servers/raw-http.ts";
 import { eventually } from "../support/eventually.ts";
 import { decodeForm, encodeForm } from "../support/form.ts";
 import type { Parameters } from "../support/form.ts";
-import { freePort } from "../support/hub/hub.ts";
+import { freePort } from "../support/free-port.ts";
 import { call } from "../support/servers/http.ts";
 import type { CallOptions, Reply } from "../support/servers/http.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { type Command, runCommand, signalCommand } from "../support/hub/command.ts";
-import { freePort } from "../support/hub/hub.ts";
+import { freePort } from "../support/free-port.ts";
 
 describe("npm run", { timeout: 220_000 }, () => {
   const commands: Command[] = [];

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { type Command, runCommand, signalCommand as signal } from "../support/hub/command.ts";
-import { freePort } from "../support/hub/hub.ts";
+import { freePort } from "../support/free-port.ts";
 
 const README = new URL("../../README.md", import.meta.url);
 

@@ -14,7 +14,7 @@ import type { HttpCall, HttpReply } from "../../../shared/http-client.ts";
 import type { Sessions } from "../../../edge/core/session.ts";
 import { openFakeCore, refusal } from "../../support/rigs/fake-core.ts";
 import { openCoreClient } from "../../support/rigs/edge.ts";
-import { freePort } from "../../support/hub/hub.ts";
+import { freePort } from "../../support/free-port.ts";
 
 const CONTENT = {
   topic: "t",

@@ -1,7 +1,8 @@
 // Several cores and edges as one hub, each a process of its own. Every edge knows every core. A test may kill, stop and start any
 // of them and put it to sleep. On the embedded log there is one core.
 import { join } from "node:path";
-import { freePort, type HubUnderTest, SHORT_TIMES } from "./hub.ts";
+import { freePort } from "../free-port.ts";
+import { type HubUnderTest, SHORT_TIMES } from "./hub.ts";
 import { CORE_KEY, EDGE_KEY, EDGES } from "../keys.ts";
 import { createTierProcess, type Tier, type TierProcess, type TierRuntimes } from "./tier-process.ts";
 

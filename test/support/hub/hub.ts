@@ -1,11 +1,10 @@
 // A hub of our own under test: the two processes of `npm start` on free ports in a temporary directory, with short times. A test
 // may kill one tier and start it again on the same port and data.
 
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../free-port.ts";
 import { createTierProcess, type Tier, type TierRuntimes } from "./tier-process.ts";
 
 /** A hub that tests can call: ours, or any other by its URL. */
@@ -59,9 +58,6 @@ export const SHORT_TIMES = {
   TIDINGS_DELIVERY_TIMEOUT: "2s",
   TIDINGS_LOG_LEVEL: "warning",
 } as const;
-
-const LOWEST_PORT = 12_000;
-const PORTS = 20_000;
 
 /** Starts a hub of our own. @throws {Error} with the tier's output if it ends or is not ready in 30 s */
 export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
@@ -120,24 +116,4 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
 /** Any running hub, by its URL; closing it does not stop it. */
 export function foreignHub(url: string): HubUnderTest {
   return { url, base: new URL(url).origin, ours: false, output: () => "", close: () => Promise.resolve() };
-}
-
-/**
- * A port that was free a moment ago. It is below the ports that the kernel gives to outgoing connections: such a connection
- * could take a port before a tier binds it, or while the tier is down.
- */
-export async function freePort(): Promise<number> {
-  while (true) {
-    const port = LOWEST_PORT + Math.floor(Math.random() * PORTS);
-    const server = createServer();
-    server.listen(port, "127.0.0.1");
-    try {
-      await once(server, "listening");
-    } catch {
-      continue;
-    }
-    server.close();
-    await once(server, "close");
-    return port;
-  }
 }

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "../eventually.ts";
 import { call } from "../servers/http.ts";
-import { freePort, type HubUnderTest, SHORT_TIMES } from "./hub.ts";
+import { freePort } from "../free-port.ts";
+import { type HubUnderTest, SHORT_TIMES } from "./hub.ts";
 import { CORE_KEY, EDGE_KEY, EDGES } from "../keys.ts";
 import { createTierProcess, type Tier, type TierProcess } from "./tier-process.ts";
 

@@ -1,6 +1,6 @@
 // Three real Kafka brokers for tests. Each is broker and controller, so that one may die and the others go on. They never outlive the
 // process that started them.
-import { freePort } from "../hub/hub.ts";
+import { freePort } from "../free-port.ts";
 import { type Kafka, newClusterId, prepareKafkaNode } from "./node.ts";
 import { type KafkaPorts, kafkaProperties } from "./properties.ts";
 

@@ -1,7 +1,7 @@
 // A broker that demands TLS and authentication of its clients.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { freePort } from "../hub/hub.ts";
+import { freePort } from "../free-port.ts";
 import type { KafkaPorts } from "./properties.ts";
 
 /** What a broker demands of clients: TLS, and SASL with any of its mechanisms. */

@@ -1,6 +1,6 @@
 // A real Apache Kafka broker for tests: KRaft, one node, on free ports of 127.0.0.1, in a temporary directory. It can be
 // stopped, killed, paused and started again on the same port and data. It never outlives the process that started it.
-import { freePort } from "../hub/hub.ts";
+import { freePort } from "../free-port.ts";
 import { demandingListener, type KafkaDemands, scramUsers } from "./demands.ts";
 import { kafkaMissing } from "./jars.ts";
 import { type Kafka, newClusterId, prepareKafkaNode } from "./node.ts";

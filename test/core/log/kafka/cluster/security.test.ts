@@ -14,7 +14,7 @@ import type { KafkaSasl, KafkaSecurity, KafkaTls } from "../../../../../core/log
 import { type Log, LogError } from "../../../../../core/log/log.ts";
 import { type Certificate, type Certificates, openCertificates } from "../../../../support/servers/certificates.ts";
 import { eventually, pause } from "../../../../support/eventually.ts";
-import { freePort } from "../../../../support/hub/hub.ts";
+import { freePort } from "../../../../support/free-port.ts";
 import { runChild } from "../../../../support/hub/child.ts";
 import { startKafka, whyNoKafka } from "../../../../support/kafka/kafka.ts";
 import type { Kafka } from "../../../../support/kafka/node.ts";
