@@ -1,23 +1,10 @@
 // What the delivery half drops can be collected: a bound in bytes means nothing while an emptied place still refers to a message
-// (§6.7). Node's own collector is asked, so this file runs on Node only.
+// (§6.7). The runtime's own collector is asked.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { Ring, RING_BYTES } from "../../../../core/messages/ring.ts";
 import { laneOf, messageAt } from "../../../support/rigs/lanes.ts";
-import { pause } from "../../../support/eventually.ts";
-
-setFlagsFromString("--expose-gc");
-const collect = runInNewContext("gc") as () => void;
-
-/** How many of these are still referred to from somewhere. */
-async function alive(references: readonly WeakRef<object>[]): Promise<number> {
-  // A reference that was looked at lives until the turn ends.
-  await pause(1);
-  collect();
-  return references.filter((reference) => reference.deref() !== undefined).length;
-}
+import { alive } from "../../../support/garbage.ts";
 
 describe("memory of the delivery half", () => {
   it("§6.7 the ring refers to nothing beyond its bound", async () => {

@@ -1,17 +1,13 @@
-// undici's transport keeps the contract of the delivery transport. Node's own collector is asked what it holds.
+// undici's transport keeps the contract of the delivery transport. The runtime's own collector is asked what it holds.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { createUndiciTransport } from "../../../../core/delivery/sending/undici-transport.ts";
 import { createOutboundGuard } from "../../../../shared/outbound/guard.ts";
 import { createGuardedConnector } from "../../../../shared/runtime/guarded-connect.ts";
 import { transportContract, type TransportSetting } from "../../../contract/transport.ts";
 import { pause } from "../../../support/eventually.ts";
+import { alive } from "../../../support/garbage.ts";
 import { RawServer, sendPost } from "../../../support/rigs/transport-rig.ts";
-
-setFlagsFromString("--expose-gc");
-const collect = runInNewContext("gc") as () => void;
 
 const open: TransportSetting["open"] = ({ guard, timeoutMs, connectionsPerOrigin }) => {
   const connect = createGuardedConnector({ guard, connectTimeoutMs: timeoutMs });
@@ -32,8 +28,7 @@ describe("undici: the memory of the delivery transport", () => {
       await sendPost(transport, server.url, { body });
     }
     await pause(20);
-    collect();
-    const held = references.filter((reference) => reference.deref() !== undefined).length;
+    const held = await alive(references);
     assert.ok(held <= 4, `${held} bodies are still held`);
     await transport.close();
     await server.close();

@@ -1,15 +1,10 @@
-// What the embedded log keeps of its newest records is bounded by what they take in memory (§6.7). Node's own collector is asked,
-// so this file runs on Node only.
+// What the embedded log keeps of its newest records is bounded by what they take in memory (§6.7). The runtime's own
+// collector is asked.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { RecentRecords } from "../../../../core/log/libsql/recent-records.ts";
 import type { LogRecord } from "../../../../core/log/log.ts";
-import { pause } from "../../../support/eventually.ts";
-
-setFlagsFromString("--expose-gc");
-const collect = runInNewContext("gc") as () => void;
+import { alive } from "../../../support/garbage.ts";
 
 function recordAt(offset: number, bytes: number): LogRecord {
   return { partition: 0, offset, key: "k".repeat(43), value: Buffer.alloc(bytes), headers: { topic: "t" }, time: 0 };
@@ -24,10 +19,7 @@ describe("the newest records of the embedded log", () => {
       references.push(new WeakRef(record));
       recent.add([record]);
     }
-    // A reference that was looked at lives until the turn ends.
-    await pause(1);
-    collect();
-    assert.ok(references.filter((reference) => reference.deref() !== undefined).length <= 10);
+    assert.ok(await alive(references) <= 10);
     assert.equal(recent.since(399, 1)?.length, 1);
   });
 
