@@ -1,10 +1,12 @@
 // A child process under test: its output and its end. It never outlives its test.
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { signal } from "../../../shared/runtime/process.ts";
 import { eventually } from "../eventually.ts";
 
 export interface Child extends AsyncDisposable {
   readonly process: ChildProcess;
+  readonly signal: (name: NodeJS.Signals) => void;
   /** Everything that it has written so far. */
   readonly stdout: () => string;
   readonly stderr: () => string;
@@ -32,6 +34,7 @@ export function runChild(
   });
   return {
     process: child,
+    signal: (name) => signal(child, name),
     stdout: () => stdout,
     stderr: () => stderr,
     says: (pattern) => eventually(String(pattern), () => stdout.match(pattern), { seen: () => stdout + stderr }),

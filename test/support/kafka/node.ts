@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { signal as sendSignal } from "../../../shared/runtime/process.ts";
 import { kafkaClassPath } from "./jars.ts";
 import type { Door } from "./properties.ts";
 
@@ -147,7 +148,7 @@ async function startJava(args: readonly string[], directory: string): Promise<Ru
     signal(signal) {
       // While its end is awaited, the process must stay alive.
       child.ref();
-      child.kill(signal);
+      sendSignal(child, signal);
       if (signal === "SIGSTOP" || signal === "SIGCONT") child.unref();
     },
   };
@@ -167,7 +168,10 @@ function watch(pid: number, directory: string): ChildProcess {
 /** A test process must not wait for something that ends only when it ends itself. */
 function unref(child: ChildProcess): void {
   child.unref();
-  for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket | null)?.unref();
+  for (const stream of [child.stdin, child.stdout, child.stderr]) {
+    // Pipes are sockets on Node and Deno; on Bun they are plain streams, which keep no process alive.
+    if (stream !== null && "unref" in stream) (stream as Socket).unref();
+  }
 }
 
 const LOGGING = [

@@ -17,6 +17,7 @@ import { eventually, never } from "../../../support/eventually.ts";
 import type { LogRecipe } from "../../../support/rigs/log-recipe.ts";
 
 const APPENDER = fileURLToPath(new URL("../../../support/rigs/append-until-killed.ts", import.meta.url));
+const CLOSER = fileURLToPath(new URL("../../../support/rigs/close-while-deleting.ts", import.meta.url));
 const DAY_MS = 86_400_000;
 const CALLBACK = "http://127.0.0.1:9/callback";
 
@@ -226,21 +227,7 @@ describe("A2.5 retention", { timeout: 60_000 }, () => {
   it("A2.5 a log that is closed in the middle of deleting ends, and leaves the rest for the next", async () => {
     await withDirectory(async (directory) => {
       // In a process of its own, which ends only when nothing runs any more.
-      const url = new URL("../../../../core/log/libsql/libsql-log.ts", import.meta.url).href;
-      const script = `
-        const { openLibsqlLog } = await import(${JSON.stringify(url)});
-        let time = 1_700_000_000_000;
-        const log = await openLibsqlLog({ directory: ${JSON.stringify(directory)}, retentionMs: 1_000,
-          maxMessageBytes: 1_000, onFatal: (error) => { throw error; }, clock: () => time, sweepMs: 1 });
-        const value = Buffer.alloc(10);
-        await Promise.all(Array.from({ length: 20_000 }, () => log.append("messages", { key: "k", value })));
-        time += 10_000;
-        while (await log.start("messages", 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
-        await log.close();
-      `;
-      const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
-        stdio: ["ignore", "ignore", "pipe"],
-      });
+      const child = spawn(process.execPath, [CLOSER, directory], { stdio: ["ignore", "ignore", "pipe"] });
       let errors = "";
       child.stderr.on("data", (part: Buffer) => void (errors += part.toString()));
       const late = setTimeout(() => child.kill("SIGKILL"), 15_000);
