@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { NODE_ENVIRONMENT } from "../../../shared/runtime/node-flags.ts";
 import { signal } from "../../../shared/runtime/process.ts";
 import { tierCommand } from "../../../shared/runtime/tier-command.ts";
 import type { Runtime } from "../../../shared/runtime/which.ts";
+import { executableOf } from "../runtimes.ts";
 import { workerdAnswers, workerdCommand } from "./workerd.ts";
 
 export type Tier = "core" | "edge";
@@ -57,16 +57,6 @@ const MAIN: Record<Tier, URL> = {
   core: new URL("../../../core/main.ts", import.meta.url),
   edge: new URL("../../../edge/main.ts", import.meta.url),
 };
-const EXECUTABLES: Record<Runtime, string> = {
-  node: executable("node/bin/node"),
-  deno: executable("deno/deno"),
-  bun: executable("bun/bin/bun.exe"),
-};
-
-function executable(path: string): string {
-  return fileURLToPath(new URL(`../../../node_modules/${path}`, import.meta.url));
-}
-
 /** What runs a tier under test: TIDINGS_TEST_CORE_RUNTIME and TIDINGS_TEST_EDGE_RUNTIME, default Node. */
 export function runtimeOf(tier: Tier): TierRuntime {
   const name = process.env[`TIDINGS_TEST_${tier.toUpperCase()}_RUNTIME`] ?? "node";
@@ -116,7 +106,7 @@ function forkTier(
   settings: Readonly<Record<string, string>>,
   note: (part: string) => void,
 ): ChildProcess {
-  const [command, ...args] = tierCommand(MAIN[tier], settings, { on, executable: EXECUTABLES[on] });
+  const [command, ...args] = tierCommand(MAIN[tier], settings, { on, executable: executableOf(on) });
   const child = spawn(command, args, {
     env: { ...NODE_ENVIRONMENT, ...withoutSettings(process.env), ...settings },
     stdio: ["ignore", "pipe", "pipe", "ipc"],

@@ -1,0 +1,14 @@
+// The runtimes that the tests bring with them, of node_modules.
+import { fileURLToPath } from "node:url";
+import type { Runtime } from "../../shared/runtime/which.ts";
+
+const PROGRAMS: Readonly<Record<Runtime, string>> = {
+  node: "node/bin/node",
+  deno: "deno/deno",
+  bun: "bun/bin/bun.exe",
+};
+
+/** The program of a runtime. */
+export function executableOf(runtime: Runtime): string {
+  return fileURLToPath(new URL(`../../node_modules/${PROGRAMS[runtime]}`, import.meta.url));
+}
