@@ -1,11 +1,13 @@
 // A core on Node, Deno or Bun with its log, ready to be served: by main.ts, or by a server of your own.
 import { join } from "node:path";
+import type { HttpClient } from "../shared/http-client.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { createNoteBlocked } from "../shared/outbound/blocked-calls.ts";
 import { createOutboundGuard } from "../shared/outbound/guard.ts";
 import { USER_AGENT } from "../shared/product.ts";
 import { createGuardedConnector } from "../shared/runtime/guarded-connect.ts";
 import { coreKeys, knownEdges } from "../shared/runtime/keys.ts";
+import { createHttpClient } from "../shared/runtime/http-client.ts";
 import { createMetrics } from "../shared/runtime/metrics.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
@@ -100,17 +102,18 @@ async function openLog(settings: Settings, signal: AbortSignal, onFatal: (error:
   }
   // Two processes that write one replica would spoil it for each other.
   const unlock = await holdLock(join(directory, "lock.db"));
+  const http = createHttpClient({ connections: 1 });
   const log = await openKafkaLog({
     brokers: settings.kafkaBrokers,
     prefix: settings.kafkaPrefix,
     replication: settings.kafkaReplication,
     clientId: `${settings.kafkaPrefix}-core`,
-    security: { tls: await kafkaTls(settings), sasl: kafkaSasl(settings) },
+    security: { tls: await kafkaTls(settings), sasl: kafkaSasl(settings, http) },
     retentionMs,
     maxMessageBytes,
     signal,
   });
-  return { ...log, close: () => log.close().finally(() => void unlock()) };
+  return { ...log, close: () => log.close().finally(() => http.close()).finally(() => void unlock()) };
 }
 
 async function kafkaTls({ kafkaTlsCa, kafkaTlsCert, kafkaTlsKey }: Settings): Promise<KafkaTls | undefined> {
@@ -120,11 +123,11 @@ async function kafkaTls({ kafkaTlsCa, kafkaTlsCert, kafkaTlsKey }: Settings): Pr
   return files === undefined ? ca : { ...ca, ...await readTls(files) };
 }
 
-function kafkaSasl(settings: Settings): KafkaSasl | undefined {
+function kafkaSasl(settings: Settings, http: HttpClient): KafkaSasl | undefined {
   const { kafkaSaslMechanism: mechanism, kafkaSaslTokenUrl: tokenUrl, kafkaSaslScope: scope } = settings;
   const { kafkaSaslUsername: username = "", kafkaSaslPassword: password = "" } = settings;
   if (mechanism !== "oauthbearer") return mechanism === undefined ? undefined : { mechanism, username, password };
-  const client = { tokenUrl: tokenUrl ?? "", clientId: username, clientSecret: password, scope };
+  const client = { http, tokenUrl: tokenUrl ?? "", clientId: username, clientSecret: password, scope };
   return { mechanism, token: createOAuthTokens({ ...client, clock: Date.now }) };
 }
 

@@ -11,6 +11,8 @@ export interface Module {
   readonly imports: readonly string[];
   /** Runtime names in the file's code; names of properties and words in comments do not count. */
   readonly runtimeNames: readonly string[];
+  /** Whether it calls the global `fetch`. */
+  readonly callsFetch: boolean;
   readonly reexports: boolean;
   readonly functions: readonly CodeFunction[];
 }
@@ -114,9 +116,14 @@ export function parseModule(path: string, source: string): Module {
     imports.push(source.slice(moduleRequest.start, moduleRequest.end).replace(/^(["'])(.*)\1$/, "$2"));
   }
   const runtimeNames = new Set<string>();
+  const ownFetch = module.staticImports.some(({ entries }) =>
+    entries.some((entry) => entry.localName.value === "fetch")
+  );
+  let callsFetch = false;
   walk(program, (node) => {
     if (node.type === "TSImportType") imports.push(String(record(node["source"])?.["value"]));
     if (node.type === "Identifier" && RUNTIME_NAMES.has(String(node["name"]))) runtimeNames.add(String(node["name"]));
+    if (node.type === "CallExpression" && record(node["callee"])?.["name"] === "fetch") callsFetch = !ownFetch;
     if (node.type !== "MemberExpression" || !GLOBAL_OBJECTS.has(String(record(node["object"])?.["name"]))) return;
     const property = record(node["property"]);
     const name = String(property?.["name"] ?? property?.["value"]);
@@ -126,6 +133,7 @@ export function parseModule(path: string, source: string): Module {
     path,
     imports: [...new Set(imports)],
     runtimeNames: [...runtimeNames],
+    callsFetch,
     reexports,
     functions: functionsIn(program, source),
   };
@@ -238,6 +246,11 @@ export const RULES = {
       imports.filter((name) => packageOf(name) === "undici" && (path !== UNDICI || name === "undici"))
         .map((name) => `${path} imports ${name}: only ${UNDICI} may import it, by the name of its file`)
     ),
+
+  // A proxy that the environment names would get the call on Deno and Bun, so the hub's clients are undici's.
+  fetch: (tree) =>
+    [...tree.values()].filter(({ path, callsFetch }) => callsFetch && folder(path) in ARROWS)
+      .map(({ path }) => `${path} calls fetch: calls go through HttpClient (shared/http-client.ts) or Outbound`),
 
   edgePath: (tree) => {
     const found: string[] = [];

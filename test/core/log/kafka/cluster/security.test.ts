@@ -11,6 +11,7 @@ import { metadata } from "../../../../../core/log/kafka/protocol/cluster-request
 import { openKafkaLog } from "../../../../../core/log/kafka/kafka-log.ts";
 import { createOAuthTokens } from "../../../../../core/log/kafka/cluster/oauth-token.ts";
 import type { KafkaSasl, KafkaSecurity, KafkaTls } from "../../../../../core/log/kafka/cluster/security.ts";
+import { createHttpClient } from "../../../../../shared/runtime/http-client.ts";
 import { type Log, LogError } from "../../../../../core/log/log.ts";
 import { type Certificate, type Certificates, openCertificates } from "../../../../support/servers/certificates.ts";
 import { eventually, pause } from "../../../../support/eventually.ts";
@@ -86,10 +87,13 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
 
   describe("with oauthbearer", () => {
     const asked: string[] = [];
+    const forms: string[] = [];
     const statuses: number[] = [];
+    const http = createHttpClient({ connections: 1 });
     const part = (json: object) => Buffer.from(JSON.stringify(json)).toString("base64url");
     const issuer = createServer((request, response) => {
       asked.push(request.headers.authorization ?? "");
+      request.on("data", (part: Buffer) => void forms.push(`${request.headers["content-type"]}: ${part}`));
       const now = Math.floor(Date.now() / 1_000);
       const token = `${part({ alg: "none" })}.${part({ sub: "alice", iat: now, exp: now + 600 })}.`;
       response.writeHead(statuses.shift() ?? 200, { "content-type": "application/json" });
@@ -99,11 +103,14 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
       issuer.listen(0, "127.0.0.1");
       await once(issuer, "listening");
     });
-    after(() => issuer.close());
+    after(async () => {
+      await http.close();
+      issuer.close();
+    });
     const openByToken = (...answers: readonly number[]) => {
-      asked.length = 0;
+      asked.length = forms.length = 0;
       statuses.splice(0, Infinity, ...answers);
-      const client = { clientId: "alice", clientSecret: "p:ä", scope: undefined, clock: Date.now };
+      const client = { http, clientId: "alice", clientSecret: "p:ä", scope: undefined, clock: Date.now };
       const tokenUrl = `http://127.0.0.1:${(issuer.address() as AddressInfo).port}/token`;
       return open({ tls, sasl: { mechanism: "oauthbearer", token: createOAuthTokens({ ...client, tokenUrl }) } });
     };
@@ -113,6 +120,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
       try {
         await use(log);
         assert.equal(asked.length, 1, "one token for all connections");
+        assert.deepEqual(forms, ["application/x-www-form-urlencoded: grant_type=client_credentials"]);
         assert.equal(asked[0], `Basic ${Buffer.from("alice:p%3A%C3%A4").toString("base64")}`);
       } finally {
         await log.close();
@@ -123,7 +131,10 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
       const log = await openByToken(503, 500);
       await log.close();
       assert.equal(asked.length, 3);
-      await assert.rejects(openByToken(401), { code: "misconfigured", message: /no token from .*401/ });
+      for (const status of [401, 302]) {
+        const message = new RegExp(`no token from .*${status}`);
+        await assert.rejects(openByToken(status), { code: "misconfigured", message });
+      }
     });
   });
 
