@@ -34,6 +34,8 @@ export interface OpenCoreOptions {
   readonly onFatal: (error: Error) => void;
   /** Default: a registry of its own. */
   readonly metrics?: Metrics;
+  /** Default: the log that the settings name. It is closed with the core. */
+  readonly log?: Log;
   /** Aborts an opening that waits for Kafka. */
   readonly signal?: AbortSignal;
 }
@@ -59,7 +61,8 @@ export async function openCore(settings: Settings, options: OpenCoreOptions): Pr
   const { onFatal, metrics = createMetrics({ tier: "core" }), signal = new AbortController().signal } = options;
   await makeDataDirectory(settings.dataDir);
   const [keys, edges] = [await coreKeys(settings), await knownEdges(settings)];
-  const { log, started } = bePatient(countAppends(await openLog(settings, signal, onFatal), metrics), signal);
+  const own = options.log ?? await openLog(settings, signal, onFatal);
+  const { log, started } = bePatient(countAppends(own, metrics), signal);
   const guard = createOutboundGuard(settings.outboundAllow);
   const onBlocked = createNoteBlocked(metrics, () => performance.now());
   // Twice the largest document, since an answer in small chunks is half framing.

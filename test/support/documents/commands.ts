@@ -82,6 +82,8 @@ export function wrongInCommand(command: readonly string[], project: Project): st
       return [...found, ...wrongNpm(given, project)];
     case "node":
       return [...found, ...wrongNode(given, project)];
+    case "tidings":
+      return [...found, ...wrongInstalled(["tidings", ...given], project)];
     case "npx":
     case "bunx":
       return [...found, ...wrongInstalled(given.filter((word) => word !== "--bun"), project)];
@@ -98,7 +100,7 @@ export function wrongInSpan(span: string, project: Project): string[] {
 }
 
 function commandsInSpan(span: string): string[][] {
-  return /^(?:TIDINGS_\S+ )*(?:npm|node|npx|bunx) /.test(span) ? commandsIn(span) : [];
+  return /^(?:TIDINGS_\S+ )*(?:npm|node|npx|bunx|tidings) /.test(span) ? commandsIn(span) : [];
 }
 
 /**
@@ -140,7 +142,7 @@ function wrongNpm(given: readonly string[], project: Project): string[] {
   const end = given.indexOf("--");
   const [own, rest] = end < 0 ? [given, []] : [given.slice(0, end), given.slice(end + 1)];
   const [verb, name, ...more] = own.filter((word) => !word.startsWith("-"));
-  if (verb === "ci" || verb === "install") return [];
+  if (verb === "ci" || verb === "install" || verb === "pack") return [];
   const script = verb === "run" ? name : verb;
   const text = script === undefined ? undefined : project.scripts[script];
   if (text === undefined) return [`there is no script "${script}" in package.json`];

@@ -8,7 +8,7 @@ import { type Document, parseDocument } from "./markdown.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 /** What is installed, made, or not ours. */
-const LEFT_OUT = new Set(["node_modules", ".git", "data"]);
+const LEFT_OUT = new Set(["node_modules", ".git", "data", "dist"]);
 
 export interface Repository {
   /** All files and directories, from the root. */

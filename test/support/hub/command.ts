@@ -12,15 +12,16 @@ export interface Command {
   readonly ended: Promise<number | null>;
 }
 
-/** Runs it in the repository's root, without this process's own settings. */
+/** Runs it, by default in the repository's root, without this process's own settings. */
 export function runCommand(
   command: string,
   args: readonly string[],
   settings: Readonly<Record<string, string>> = {},
+  directory = ROOT,
 ): Command {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(?:TIDINGS_|npm_)/.test(name));
   const child = spawn(command, args, {
-    cwd: ROOT,
+    cwd: directory,
     env: { ...Object.fromEntries(inherited), ...settings },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
