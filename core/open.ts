@@ -116,7 +116,15 @@ async function openLog(settings: Settings, signal: AbortSignal, onFatal: (error:
     maxMessageBytes,
     signal,
   });
-  return { ...log, close: () => log.close().finally(() => http.close()).finally(() => void unlock()) };
+  const close = async () => {
+    try {
+      await log.close();
+    } finally {
+      await http.close();
+      await unlock();
+    }
+  };
+  return { ...log, close };
 }
 
 async function kafkaTls({ kafkaTlsCa, kafkaTlsCert, kafkaTlsKey }: Settings): Promise<KafkaTls | undefined> {

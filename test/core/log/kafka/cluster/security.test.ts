@@ -93,7 +93,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     const part = (json: object) => Buffer.from(JSON.stringify(json)).toString("base64url");
     const issuer = createServer((request, response) => {
       asked.push(request.headers.authorization ?? "");
-      request.on("data", (part: Buffer) => void forms.push(`${request.headers["content-type"]}: ${part}`));
+      request.on("data", (part: Buffer) => void forms.push(`${request.headers["content-type"]}: ${part.toString()}`));
       const now = Math.floor(Date.now() / 1_000);
       const token = `${part({ alg: "none" })}.${part({ sub: "alice", iat: now, exp: now + 600 })}.`;
       response.writeHead(statuses.shift() ?? 200, { "content-type": "application/json" });
