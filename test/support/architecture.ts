@@ -83,6 +83,7 @@ const ENTRIES = new Set([
   "client/listen.ts",
 ]);
 const RUNTIME = "shared/runtime/";
+const WORKER = "edge/worker.ts";
 /** The only file that imports undici: on Bun the bare name is a shim that is not guarded. */
 const UNDICI = "shared/undici.ts";
 const LOG_ADAPTER = /^core\/log\/(?:libsql|kafka)(?:[-/.]|$)/;
@@ -247,9 +248,9 @@ export const RULES = {
         .map((name) => `${path} imports ${name}: only ${UNDICI} may import it, by the name of its file`)
     ),
 
-  // A proxy that the environment names would get the call on Deno and Bun, so the hub's clients are undici's.
+  // A proxy that the environment names would get the call on Deno and Bun, so the hub's clients are undici's. A Worker has no other.
   fetch: (tree) =>
-    [...tree.values()].filter(({ path, callsFetch }) => callsFetch && folder(path) in ARROWS)
+    [...tree.values()].filter(({ path, callsFetch }) => callsFetch && folder(path) in ARROWS && path !== WORKER)
       .map(({ path }) => `${path} calls fetch: calls go through HttpClient (shared/http-client.ts) or Outbound`),
 
   edgePath: (tree) => {
