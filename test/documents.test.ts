@@ -35,6 +35,7 @@ const RUN_BY: Readonly<Record<string, { readonly path: string; readonly says: st
   "npm run -s listen": { path: "test/scenario/start.test.ts", says: "README.md" },
   "npm run listen": { path: "test/scenario/start.test.ts", says: "README.md" },
   "curl": { path: "test/scenario/start.test.ts", says: "README.md" },
+  "npm run build:binaries": { path: "test/scenario/binaries.test.ts", says: '"build:binaries"' },
   "npm pack": { path: "test/support/package/installed.ts", says: '"pack"' },
   "npx tidings start": { path: "test/scenario/package.test.ts", says: '"npx", "tidings"' },
   "bunx --bun tidings start": { path: "test/scenario/package.test.ts", says: '"bunx", "--bun", "tidings"' },

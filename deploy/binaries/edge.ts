@@ -1,0 +1,5 @@
+// The edge as a single file.
+import { readArguments } from "./arguments.ts";
+
+readArguments("edge");
+await import("../../edge/main.ts");
