@@ -1,8 +1,7 @@
 // `npm start`: the two tiers as processes, the core first. They live and end together; of several cores, all but one may end.
 import { type ChildProcess, spawn } from "node:child_process";
-import { NODE_ENVIRONMENT } from "./node-flags.ts";
 import { complain, onStop, signal } from "./process.ts";
-import { tierCommand } from "./tier-command.ts";
+import { TIER_ENVIRONMENT, tierCommand } from "./tier-command.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -114,7 +113,7 @@ function startTier(
   // Not `fork`, which gives the child every permission on Deno.
   const [command, ...args] = tierCommand(script, environment);
   const child = spawn(command, args, {
-    env: { ...NODE_ENVIRONMENT, ...environment },
+    env: { ...TIER_ENVIRONMENT, ...environment },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
   const ended = new Promise<Ending>((resolve) => {

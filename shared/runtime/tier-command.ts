@@ -2,7 +2,7 @@
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { libsqlBinaries } from "./installation.ts";
-import { NODE_FLAGS } from "./node-flags.ts";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "./node-flags.ts";
 import { type Runtime, runtime } from "./which.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -12,6 +12,14 @@ const NAMES_OF_PACKAGES = ["JEST_WORKER_ID", "UNDICI_NO_WASM_SIMD", "LIBSQL_JS_D
 
 /** Settings that name a file to read. A key's setting may also hold the key itself. */
 const READ = /^TIDINGS_(?:.*_(?:CA|CERT|KEY)|EDGE_KEYS?|CORE_KEYS)$/;
+
+/** What the environment of a tier's process says on any runtime, unless it says otherwise itself. */
+export const TIER_ENVIRONMENT: Readonly<Record<string, string>> = {
+  ...NODE_ENVIRONMENT,
+  // Deno asks its maker for a newer version at each start, and some systems' Bun sends reports of crashes. A hub calls nobody unasked.
+  DENO_NO_UPDATE_CHECK: "1",
+  DO_NOT_TRACK: "1",
+};
 
 /** How to run `script`, the main file of a tier, with these settings. `executable`: the runtime's program, default this one's. */
 export function tierCommand(

@@ -2,9 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { NODE_ENVIRONMENT } from "../../../shared/runtime/node-flags.ts";
 import { signal } from "../../../shared/runtime/process.ts";
-import { tierCommand } from "../../../shared/runtime/tier-command.ts";
+import { TIER_ENVIRONMENT, tierCommand } from "../../../shared/runtime/tier-command.ts";
 import type { Runtime } from "../../../shared/runtime/which.ts";
 import { executableOf } from "../runtimes.ts";
 import { workerdAnswers, workerdCommand } from "./workerd.ts";
@@ -108,7 +107,7 @@ function forkTier(
 ): ChildProcess {
   const [command, ...args] = tierCommand(MAIN[tier], settings, { on, executable: executableOf(on) });
   const child = spawn(command, args, {
-    env: { ...NODE_ENVIRONMENT, ...withoutSettings(process.env), ...settings },
+    env: { ...TIER_ENVIRONMENT, ...withoutSettings(process.env), ...settings },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => note(part.toString()));
