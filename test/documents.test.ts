@@ -21,8 +21,11 @@ const UNNAMED: Readonly<Record<string, string>> = {
 const RUN_BY: Readonly<Record<string, { readonly path: string; readonly says: string }>> = {
   "npm ci": { path: ".ci/run", says: "npm ci" },
   "npm ci --omit=dev": { path: ".ci/run", says: "npm ci" },
-  "npm run check": { path: "test/run.ts", says: '"--check"' },
+  "npm run check": { path: "test/run.ts", says: "check: {" },
   "npm test": { path: ".ci/run", says: "npm test" },
+  "npm run test:deno": { path: ".ci/run", says: "npm run test:deno" },
+  "npm run test:bun": { path: ".ci/run", says: "npm run test:bun" },
+  "npm run test:table": { path: ".ci/run", says: "test:table" },
   "npm run typecheck": { path: "package.json", says: "npm run --silent typecheck" },
   "npm run lint": { path: "package.json", says: "npm run --silent lint" },
   "npm start": { path: "test/scenario/start.test.ts", says: '"start"' },

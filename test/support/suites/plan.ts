@@ -1,0 +1,92 @@
+// Which test files run for a target, and how. By default every file runs for Node, Deno and Bun; the exceptions are named here.
+import { closure, type Tree } from "../architecture.ts";
+import type { Target } from "./targets.ts";
+
+/** A file that starts tiers runs on Node and starts them on the target; any other file runs in the target's own runtime. */
+export interface Plan {
+  readonly inside: readonly string[];
+  readonly against: readonly string[];
+}
+
+interface Exception {
+  /** The beginning of the files' paths. */
+  readonly at: string;
+  /** The targets that leave them out. */
+  readonly on: readonly Target[];
+  readonly why: string;
+  /** Whether they can run there, and do if they are named on the command line. */
+  readonly byHand?: boolean;
+}
+
+const OTHERS = ["deno", "bun"] as const;
+
+export const EXCEPTIONS: readonly Exception[] = [
+  { at: "test/architecture.test.ts", on: OTHERS, why: "It judges the tree, whatever runtime runs it." },
+  { at: "test/documents.test.ts", on: OTHERS, why: "It judges the documents, whatever runtime runs it." },
+  { at: "test/support/documents/", on: OTHERS, why: "It tests the rules on documents, whatever runtime runs them." },
+  { at: "test/support/suites/", on: OTHERS, why: "It tests this runner, which runs on Node." },
+  { at: "test/scenario/start.test.ts", on: OTHERS, why: "It tests `npm start` of each runtime itself." },
+  { at: "test/scenario/commands.test.ts", on: OTHERS, why: "It tests `npm run` of commands that run on Node." },
+  { at: "test/demo/demo.test.ts", on: OTHERS, why: "It tests `npm run demo`, which runs on Node." },
+  {
+    at: "test/conformance/kafka.test.ts",
+    on: OTHERS,
+    byHand: true,
+    why: "It takes a minute, and the log's contract on Kafka runs for each runtime.",
+  },
+];
+
+/** A Worker is an edge only: these show what an edge does with a core behind it. */
+const FOR_WORKER = ["test/conformance/embedded.test.ts", "test/conformance/token.test.ts"];
+
+const STARTS_TIERS = "test/support/hub/tier-process.ts";
+
+/** The tests of rules on the whole tree. */
+const ON_THE_TREE = /^test\/[^/]+\.test\.ts$/;
+/** Modules of Node that open no socket and start no process, and packages that do. */
+const HARMLESS = /^node:(?:test|assert|assert\/strict|crypto|buffer|path|url|fs|fs\/promises|util|events)$/;
+const OPENS = /^(?:undici|kafkajs|@libsql\/client|drizzle-orm|@hono\/node-server|oxc-parser|pubsubhubbub)(?:\/|$)/;
+
+/** Long files start first, so that the run does not end with one of them alone. */
+const LONG = ["test/conformance/", "test/scenario/", "test/core/log/", "test/simulation/", "test/core/shards/"];
+
+/** All test files at these paths, long ones first; all files if no path is given. */
+export function testFiles(tree: Tree, paths: readonly string[]): string[] {
+  return [...tree.keys()]
+    .filter((path) => path.startsWith("test/") && path.endsWith(".test.ts"))
+    .filter((path) => paths.length === 0 || paths.some((start) => path.startsWith(start)))
+    .toSorted((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+}
+
+/**
+ * What of these files runs for the target. `named`: the user named them, so those for the hand run too. `check`: only the rules on
+ * the tree, and the files that open nothing.
+ */
+export function planOf(
+  tree: Tree,
+  files: readonly string[],
+  target: Target,
+  { named = false, check = false }: { readonly named?: boolean; readonly check?: boolean },
+): Plan {
+  const wanted = files.filter((path) => !check || ON_THE_TREE.test(path) || opensNothing(tree, path))
+    .filter((path) => !EXCEPTIONS.some((one) => excepts(one, path, target) && !(named && one.byHand === true)))
+    .filter((path) => target !== "worker" || FOR_WORKER.includes(path));
+  const startsTiers = (path: string) => closure(tree, path).files.includes(STARTS_TIERS);
+  return { inside: wanted.filter((path) => !startsTiers(path)), against: wanted.filter(startsTiers) };
+}
+
+function excepts({ at, on }: Exception, path: string, target: Target): boolean {
+  return path.startsWith(at) && on.includes(target);
+}
+
+/** Whether a test file only computes: many of them run in one process, in seconds. It looks at what the file imports. */
+function opensNothing(tree: Tree, path: string): boolean {
+  return closure(tree, path).externals.every((name) =>
+    name.startsWith("node:") ? HARMLESS.test(name) : !OPENS.test(name)
+  );
+}
+
+function rank(path: string): number {
+  const at = LONG.findIndex((start) => path.startsWith(start));
+  return at < 0 ? LONG.length : at;
+}

@@ -1,0 +1,93 @@
+// Which files run for which target, what counts as skipped, and the table.
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { readTree } from "../architecture.ts";
+import { EXCEPTIONS, planOf, testFiles } from "./plan.ts";
+import { requiredButSkipped } from "./required.ts";
+import { table, tallyOf } from "./tally.ts";
+import { environmentOf } from "./targets.ts";
+
+describe("what runs for a target", async () => {
+  const tree = await readTree();
+  const files = testFiles(tree, []);
+
+  it("is every test file on Node, and on Deno and Bun every one that no exception names", () => {
+    assert.ok(files.length > 150);
+    for (const target of ["node", "deno", "bun"] as const) {
+      const { inside, against } = planOf(tree, files, target, {});
+      const left = files.filter((path) => EXCEPTIONS.some(({ at, on }) => path.startsWith(at) && on.includes(target)));
+      assert.deepEqual([...inside, ...against, ...left].toSorted(), files.toSorted(), target);
+      assert.ok(against.includes("test/conformance/embedded.test.ts"));
+      assert.ok(inside.includes("test/core/log/libsql.test.ts"));
+    }
+    assert.ok(!EXCEPTIONS.some(({ on }) => on.includes("node")));
+  });
+
+  it("is left out only where there is a file and a reason", () => {
+    for (const { at, why } of EXCEPTIONS) {
+      assert.ok(files.some((path) => path.startsWith(at)), at);
+      assert.ok(why.length > 20, at);
+    }
+  });
+
+  it("is more if the user names files that are for the hand", () => {
+    const { at } = EXCEPTIONS.find(({ byHand }) => byHand === true)!;
+    const named = testFiles(tree, [at]);
+    assert.deepEqual(planOf(tree, named, "deno", {}), { inside: [], against: [] });
+    assert.deepEqual(planOf(tree, named, "deno", { named: true }).against, named);
+  });
+
+  it("is the conformance suite where the edge is a Worker", () => {
+    const { inside, against } = planOf(tree, files, "worker", {});
+    assert.deepEqual(inside, []);
+    assert.deepEqual(against.toSorted(), ["test/conformance/embedded.test.ts", "test/conformance/token.test.ts"]);
+    const { TIDINGS_TEST_CORE_RUNTIME: core, TIDINGS_TEST_EDGE_RUNTIME: edge } = environmentOf("worker");
+    assert.deepEqual([core, edge], ["node", "workerd"]);
+  });
+
+  it("is only what opens nothing while one works, and the rules on the tree", () => {
+    const { inside, against } = planOf(tree, files, "node", { check: true });
+    assert.deepEqual(against, []);
+    for (const path of ["test/architecture.test.ts", "test/shared/trace.test.ts"]) {
+      assert.ok(inside.includes(path), path);
+    }
+    for (const path of ["test/core/log/libsql.test.ts", "test/edge/edge.test.ts"]) {
+      assert.ok(!inside.includes(path), path);
+    }
+  });
+});
+
+describe("a test that was skipped", () => {
+  const skipped = [
+    { test: "the log on Kafka, when its broker fails", why: "" },
+    { test: "a small disk", why: "it may not mount a small tmpfs" },
+    { test: "rows", why: "there is no workerd for this machine" },
+  ];
+
+  it("is a failure where what it lacks is required", () => {
+    assert.deepEqual(requiredButSkipped(skipped, {}), []);
+    assert.deepEqual(requiredButSkipped(skipped, { REQUIRE_KAFKA: "1" }), [
+      "the log on Kafka, when its broker fails was skipped, and REQUIRE_KAFKA=1",
+    ]);
+    assert.deepEqual(requiredButSkipped(skipped, { REQUIRE_KAFKA: "0", REQUIRE_RUNTIMES: "1" }), [
+      "rows was skipped (there is no workerd for this machine), and REQUIRE_RUNTIMES=1",
+    ]);
+  });
+});
+
+describe("the table of all runs", () => {
+  it("has a suite in each row and a target in each column", () => {
+    const node = tallyOf([
+      ["test/core/a.test.ts", { passed: 2, failed: 0, skipped: 1 }],
+      ["test/core/b/c.test.ts", { passed: 3, failed: 1, skipped: 0 }],
+      ["test/conformance/embedded.test.ts", { passed: 250, failed: 0, skipped: 0 }],
+    ]);
+    const bun = tallyOf([["test/conformance/embedded.test.ts", { passed: 249, failed: 1, skipped: 0 }]]);
+    assert.deepEqual(table(new Map([["node", node], ["bun", bun]])), [
+      "passed/failed/skipped         node      bun",
+      "conformance, embedded log  250/0/0  249/1/0",
+      "units of the core            5/1/1        –",
+      "all                        255/1/1  249/1/0",
+    ]);
+  });
+});

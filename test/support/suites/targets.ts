@@ -1,0 +1,24 @@
+// What the suites run on: a runtime of its own, or Node's core with an edge on workerd.
+import type { TierRuntime } from "../hub/tier-process.ts";
+
+export type Target = "node" | "deno" | "bun" | "worker";
+
+export const TARGETS: readonly Target[] = ["node", "deno", "bun", "worker"];
+
+/** What each tier runs on. */
+export const TIERS_OF: Readonly<Record<Target, { readonly core: TierRuntime; readonly edge: TierRuntime }>> = {
+  node: { core: "node", edge: "node" },
+  deno: { core: "deno", edge: "deno" },
+  bun: { core: "bun", edge: "bun" },
+  worker: { core: "node", edge: "workerd" },
+};
+
+export function isTarget(name: string): name is Target {
+  return (TARGETS as readonly string[]).includes(name);
+}
+
+/** The environment in which tests start the tiers of this target. */
+export function environmentOf(target: Target): Record<string, string> {
+  const { core, edge } = TIERS_OF[target];
+  return { TIDINGS_TEST_CORE_RUNTIME: core, TIDINGS_TEST_EDGE_RUNTIME: edge };
+}
