@@ -27,10 +27,15 @@ export function libsqlBinaries(): string {
 
 /** How people run a command of ours from where they are. */
 export function invocationOf(command: "start" | "listen", args = ""): string {
-  if (INSTALLED) return [PROGRAM[runtime()], command, args].join(" ").trim();
+  if (INSTALLED) return [PROGRAM[runtime()](command), command, args].join(" ").trim();
   const script = { start: "npm start", listen: "npm run -s listen" }[command];
   return args === "" ? script : `${script} -- ${args}`;
 }
 
-/** How each runtime runs the program of an installed package. */
-const PROGRAM = { node: "npx tidings", deno: "deno run -A npm:tidings", bun: "bunx --bun tidings" };
+/** How each runtime runs the program of an installed package. On Deno what starts others gives each only what it needs. */
+const PROGRAM = {
+  node: () => "npx tidings",
+  deno: (command: string) =>
+    `deno run --allow-net --allow-env${command === "listen" ? "" : " --allow-run=deno"} npm:tidings`,
+  bun: () => "bunx --bun tidings",
+};

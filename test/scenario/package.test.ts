@@ -1,11 +1,12 @@
 // The package as users have it (docs/package.md): packed, installed in an empty project, and used on every runtime that it promises.
 import assert from "node:assert/strict";
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { type Command, runCommand, signalCommand } from "../support/hub/command.ts";
 import { freePort } from "../support/free-port.ts";
+import { executableOf } from "../support/runtimes.ts";
 import { installPackage, outputOf, pathWith } from "../support/package/installed.ts";
 
 const read = (path: string) => readFile(new URL(`../../${path}`, import.meta.url), "utf8");
@@ -41,8 +42,11 @@ interface Runtime {
   readonly name: string;
   readonly version: RegExp;
   readonly path: string;
-  /** How it runs the installed program, and how a script. */
+  /** How it runs the installed program. */
   readonly program: readonly string[];
+  /** How the greeting says that the program is run, if it is not the same. */
+  readonly listener?: string;
+  /** How it runs a script. */
   readonly script: readonly string[];
 }
 
@@ -58,8 +62,10 @@ const RUNTIMES: readonly Runtime[] = [
   {
     name: "Deno",
     version: /\(Deno /,
-    path: pathWith(),
-    program: ["deno", "run", "-A", "npm:tidings"],
+    // npm's command of this name starts another program, which the permission does not name.
+    path: pathWith(dirname(executableOf("deno"))),
+    program: ["deno", "run", "--allow-net", "--allow-env", "--allow-run=deno", "npm:tidings"],
+    listener: "deno run --allow-net --allow-env npm:tidings",
     script: ["deno", "run", "-A"],
   },
   { name: "Bun", version: /\(Bun /, path: pathWith(), program: ["bunx", "--bun", "tidings"], script: ["bun"] },
@@ -73,8 +79,13 @@ describe("the package", { skip, timeout: 180_000 }, () => {
     await remove();
   });
 
-  function run([command = "", ...args]: readonly string[], path: string, settings: Record<string, string> = {}) {
-    const started = runCommand(command, args, { ...settings, PATH: path }, directory);
+  function run(
+    [command = "", ...args]: readonly string[],
+    path: string,
+    settings: Record<string, string> = {},
+    where = directory,
+  ): Command {
+    const started = runCommand(command, args, { ...settings, PATH: path }, where);
     commands.push(started);
     return started;
   }
@@ -144,7 +155,7 @@ describe("the package", { skip, timeout: 180_000 }, () => {
     });
   }
 
-  for (const { name, version, path, program, script } of RUNTIMES) {
+  for (const { name, version, path, program, listener: listening = program.join(" "), script } of RUNTIMES) {
     describe(`on ${name}`, () => {
       it("tells its version", async () => {
         const told = await outputOf(run([...program, "--version"], path));
@@ -175,7 +186,7 @@ describe("the package", { skip, timeout: 180_000 }, () => {
         const lines = hub.output().split("\n").filter((line) => line.startsWith("  ")).map((line) =>
           line.trim().replace(" listen ", ` listen --port ${port} `).replace(":9393", `:${port}`)
         );
-        assert.ok(lines[1]?.startsWith(`${program.join(" ")} listen --port`), lines[1]);
+        assert.ok(lines[1]?.startsWith(`${listening} listen --port`), lines[1]);
         // The second line listens in the background; the others wait until it does.
         const listener = run(["bash", "-c", lines.slice(0, 2).join("\n").replace(/& sleep 2$/, "")], path);
         const seen = () => listener.output() + listener.errors();
@@ -189,6 +200,20 @@ describe("the package", { skip, timeout: 180_000 }, () => {
         await eventually("the end", () => listener.output().includes("Unsubscribed."), { seen });
         await stop(hub);
         assert.equal(hub.errors(), "");
+      });
+
+      it("runs a core from any directory", async () => {
+        const file = join(directory, "node_modules/tidings/dist/package/cli/tidings.js");
+        const where = join(directory, `elsewhere of ${name}`);
+        await mkdir(where);
+        const core = run([...script, file, "core"], path, await settingsOf(name), where);
+        const seen = () => core.output() + core.errors();
+        await eventually("the core", () => core.output().includes("tidings core ready at "), {
+          deadlineMs: 30_000,
+          seen,
+        });
+        await stop(core);
+        assert.deepEqual(await readdir(where), [`data of ${name}`]);
       });
 
       it("runs the document's core, edge and subscriber", async () => {
