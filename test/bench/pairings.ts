@@ -15,6 +15,7 @@ export const PAIRINGS = {
   node: { title: "Node", runtimes: { edge: "node", core: "node" } },
   deno: { title: "Deno", runtimes: { edge: "deno", core: "deno" } },
   bun: { title: "Bun", runtimes: { edge: "bun", core: "bun" } },
+  workerd: { title: "workerd edge, Node core", runtimes: { edge: "workerd", core: "node" } },
 } as const satisfies Readonly<Record<string, Pairing>>;
 
 /** undefined if there is none of this name. */
