@@ -19,7 +19,7 @@ describe("tidings", { concurrency: 4 }, () => {
     assert.deepEqual(await told.ended, { code: 0, signal: null });
     assert.match(
       told.stdout(),
-      new RegExp(`^tidings ${VERSION.replaceAll(".", "\\.")} \\(Node \\d+\\.\\d+\\.\\d+\\)\n$`),
+      new RegExp(`^tidings ${VERSION.replaceAll(".", "\\.")} \\((?:Node|Deno|Bun) \\d+\\.\\d+\\.\\d+\\)\n$`),
     );
   });
 
@@ -70,7 +70,7 @@ describe("tidings", { concurrency: 4 }, () => {
           await using one = tidings([tier], { ...settings, ...own });
           const [, url = ""] = await one.says(new RegExp(`^tidings ${tier} ready at (\\S+)\n$`));
           assert.equal((await fetch(`${url}/healthz`)).status, 200);
-          one.process.kill(signal);
+          one.signal(signal);
           assert.deepEqual(await one.ended, { code: 0, signal: null });
           await assert.rejects(fetch(url), "the tier has ended as well");
         });
@@ -87,7 +87,7 @@ describe("tidings", { concurrency: 4 }, () => {
     it("leaves no tier behind when it is killed", async () => {
       await using one = tidings(["edge"], { ...settings, TIDINGS_LOG_LEVEL: "info" });
       const [, url = ""] = await one.says(/ready at (\S+)/);
-      one.process.kill("SIGKILL");
+      one.signal("SIGKILL");
       await one.ended;
       const answers = () => fetch(url).then(() => true, () => false);
       await eventually("the tier to end", async () => !lives(one.process.pid!) && !await answers());
