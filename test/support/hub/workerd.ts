@@ -19,6 +19,8 @@ export interface WorkerdCommand {
 }
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+/** Of wrangler.jsonc. */
+export const COMPATIBILITY_DATE = "2026-06-01";
 export const BUNDLE = `${ROOT}dist/worker.js`;
 /** What goes into the bundle. */
 const SOURCES = ["edge", "shared", "deploy/worker", "package-lock.json"];
@@ -108,7 +110,7 @@ const config :Workerd.Config = (
 );
 const edge :Workerd.Worker = (
   modules = [ ( name = "worker.js", esModule = embed ${text(BUNDLE)} ) ],
-  compatibilityDate = "2026-06-01",
+  compatibilityDate = ${text(COMPATIBILITY_DATE)},
   globalOutbound = "internet",
   bindings = [
     ${bindings.join(",\n    ")}

@@ -60,6 +60,8 @@ export interface FakeCore {
   /** Every question about a subscription in order; `onQuestion` answers it, and null means the default. */
   readonly questions: readonly AskedQuestion[];
   onQuestion: (question: AskedQuestion) => Response | CoreReply | null;
+  /** Called before a session is opened; it is opened when this has resolved. */
+  onSession: () => void | Promise<void>;
   ready: boolean;
   /** Resolves with the nth result (from 1). */
   result(nth?: number, deadlineMs?: number): Promise<ResultOperation>;
@@ -85,7 +87,10 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
 
   const answer = async (request: Request, target: string | undefined): Promise<CoreReply | Response> => {
     const { pathname, searchParams } = new URL(request.url);
-    if (pathname === CORE_PATHS.session) return { status: 200, body: await door.open(request) };
+    if (pathname === CORE_PATHS.session) {
+      await core.onSession();
+      return { status: 200, body: await door.open(request) };
+    }
     if (pathname === "/readyz") return { status: core.ready ? 200 : 503, body: {} };
     const body = Buffer.from(await door.admit(request, target, 64 * 1024 * 1024));
     const caller = request.headers.get(CALLER_HEADER);
@@ -142,6 +147,7 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
     contents,
     moves,
     questions,
+    onSession: () => {},
     onQuestion: () => null,
     onOperation: () => null,
     onContent: () => null,
