@@ -29,6 +29,8 @@ export function useVirtualTime(machine: Machine, busy: () => number): () => void
     clearImmediate: globalThis.clearImmediate,
   };
   const realNow = Date.now;
+  // Bun has it on the object itself, the others on its prototype.
+  const ownMonotonic = Object.getOwnPropertyDescriptor(performance, "now");
   const realMonotonic = performance.now.bind(performance);
 
   function timer(ms: number | undefined, what: string, run: () => void): SimTimer {
@@ -86,7 +88,8 @@ export function useVirtualTime(machine: Machine, busy: () => number): () => void
     subtle();
     Object.assign(globalThis, real);
     Date.now = realNow;
-    Reflect.deleteProperty(performance, "now");
+    if (ownMonotonic === undefined) Reflect.deleteProperty(performance, "now");
+    else Object.defineProperty(performance, "now", ownMonotonic);
   };
 }
 
