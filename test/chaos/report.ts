@@ -9,6 +9,8 @@ export interface TrialLine extends TrialResult {
   readonly log: "embedded" | "kafka";
   /** How many cores shared the shards; lines of early runs leave it out for one core. */
   readonly cores?: number;
+  /** What the tiers ran on, `bun`, or `node, edges on bun`; lines of early runs leave it out for Node. */
+  readonly runtime?: string;
   /** The hub's commit, with "+" if files differed from it. */
   readonly commit: string;
   readonly at: string;
@@ -40,6 +42,7 @@ export function total(lines: readonly TrialLine[]): string[] {
       `${new Set(lines.map(({ seed }) => seed)).size} seeds in ${lines.length} trials, ${failed(lines).length} failed`,
     ],
     ["log", [...new Set(lines.map(({ log, cores = 1 }) => cores === 1 ? log : `${log}, ${cores} cores`))].join(", ")],
+    ["tiers on", [...new Set(lines.map(({ runtime = "node" }) => runtime))].join(", ")],
     ["commits", [...new Set(lines.map(({ commit }) => commit))].join(", ")],
     [
       "faults",

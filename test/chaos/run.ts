@@ -3,6 +3,7 @@
 import { startKafka } from "../support/kafka/kafka.ts";
 import { statusOf } from "../support/hub/hub-client.ts";
 import type { TrialLine } from "./report.ts";
+import { runtimeOf } from "../support/hub/tier-process.ts";
 import { openSession, type Session } from "../support/load/session.ts";
 import { begin } from "../support/load/wishes.ts";
 import { createSoFar, runTrial } from "./trial.ts";
@@ -28,11 +29,20 @@ export interface ChaosOptions {
 
 const CHECKPOINT_AHEAD = new URL("checkpoint-ahead.ts", import.meta.url).href;
 
+/** What the tiers run on, as a report says it. */
+export function runtimeOfTiers(): string {
+  const [core, edge] = [runtimeOf("core"), runtimeOf("edge")];
+  return core === edge ? core : `${core}, edges on ${edge}`;
+}
+
 /** Runs the trials and resolves to what each found. A failed trial ends its session; the next trial begins on fresh data. */
 export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
   const { trials, from = 1, seed = 0, fresh = 25, commit = "", cores = 1, checkpointAhead = false, signal } = options;
   if (cores > 1 && options.kafka !== true) throw new Error("The embedded log has one core: several need --kafka");
   if (trials === 0) return [];
+  if (checkpointAhead && runtimeOfTiers() !== "node") {
+    throw new Error("The checkpoints are broken by a flag of Node only");
+  }
   const kafka = options.kafka === true ? await startKafka() : undefined;
   const lines: TrialLine[] = [];
   let session: Session | undefined;
@@ -56,6 +66,7 @@ export async function runChaos(options: ChaosOptions): Promise<TrialLine[]> {
       const line: TrialLine = {
         ...result,
         log: kafka === undefined ? "embedded" : "kafka",
+        runtime: runtimeOfTiers(),
         commit,
         cores,
         at: new Date().toISOString(),
