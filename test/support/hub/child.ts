@@ -10,8 +10,8 @@ export interface Child extends AsyncDisposable {
   /** Everything that it has written so far. */
   readonly stdout: () => string;
   readonly stderr: () => string;
-  /** Waits for a match in stdout and returns it. */
-  readonly says: (pattern: RegExp) => Promise<RegExpMatchArray>;
+  /** Waits for a match in stdout and returns it; default 10 s. */
+  readonly says: (pattern: RegExp, deadlineMs?: number) => Promise<RegExpMatchArray>;
   /** Resolves when it has ended and its whole output was read. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
 }
@@ -37,7 +37,8 @@ export function runChild(
     signal: (name) => signal(child, name),
     stdout: () => stdout,
     stderr: () => stderr,
-    says: (pattern) => eventually(String(pattern), () => stdout.match(pattern), { seen: () => stdout + stderr }),
+    says: (pattern, deadlineMs = 10_000) =>
+      eventually(String(pattern), () => stdout.match(pattern), { deadlineMs, seen: () => stdout + stderr }),
     ended,
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");

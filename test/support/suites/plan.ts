@@ -20,6 +20,14 @@ interface Exception {
 
 const OTHERS = ["deno", "bun"] as const;
 
+/** Scenarios on Kafka that take minutes each. `restart`, `trust` and the other short ones run for every runtime. */
+const LONG_SCENARIOS = ["brokers", "chaos", "cores", "silent-broker"].map((name): Exception => ({
+  at: `test/scenario/${name}`,
+  on: OTHERS,
+  byHand: true,
+  why: "It takes minutes; `npm run chaos` on the runtime shows more.",
+}));
+
 export const EXCEPTIONS: readonly Exception[] = [
   { at: "test/architecture.test.ts", on: OTHERS, why: "It judges the tree, whatever runtime runs it." },
   { at: "test/documents.test.ts", on: OTHERS, why: "It judges the documents, whatever runtime runs it." },
@@ -36,6 +44,13 @@ export const EXCEPTIONS: readonly Exception[] = [
     byHand: true,
     why: "It takes a minute, and the log's contract on Kafka runs for each runtime.",
   },
+  {
+    at: "test/simulation/",
+    on: OTHERS,
+    byHand: true,
+    why: "It takes minutes, and virtual time leaves little that a runtime could do differently.",
+  },
+  ...LONG_SCENARIOS,
 ];
 
 /** A Worker is an edge only: these show what an edge does with a core behind it. */

@@ -262,7 +262,8 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     assert.equal((await wrong.ended).code, 1);
     assert.match(wrong.stderr(), /^tidings core: Cannot open the log on Kafka: [^\n]*SCRAM[^\n]*\n$/);
     await using right = runChild(CORE, { settings });
-    await right.says(/ready at (\S+)/);
+    // As long as any tier under test may take.
+    await right.says(/ready at (\S+)/, 30_000);
   });
 
   const { GROUP, TRANSACTIONAL_ID, TOPIC } = kafkajs.AclResourceTypes;
