@@ -23,7 +23,7 @@ import { openLibsqlLog } from "./log/libsql/libsql-log.ts";
 import type { Log } from "./log/log.ts";
 import { bePatient } from "./log/patient.ts";
 import { countAppends } from "./observe.ts";
-import { makeDirectory } from "./sqlite/data-directory.ts";
+import { makeDirectory } from "../shared/directory.ts";
 import { holdLock } from "./sqlite/database.ts";
 
 export interface OpenCoreOptions {

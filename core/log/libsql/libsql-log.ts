@@ -1,6 +1,6 @@
 // The log in one libSQL file: the default, for one process (ARCHITECTURE §2, A2.5). It has one shard and one partition.
 import { join } from "node:path";
-import { makeDirectory } from "../../sqlite/data-directory.ts";
+import { makeDirectory } from "../../../shared/directory.ts";
 import { type Database, holdLock, isCode, LockedError, openDatabase } from "../../sqlite/database.ts";
 import { type AppendStream, checkValueSize, type Log, LogError, type ShardWriter } from "../log.ts";
 import { BatchWriter } from "./batch-writer.ts";

@@ -4,7 +4,7 @@ import { mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { makeDirectory } from "../../../core/sqlite/data-directory.ts";
+import { makeDirectory } from "../../shared/directory.ts";
 
 describe("the data directory", () => {
   let root = "";

@@ -1,4 +1,4 @@
-// The data directory, made if it is missing.
+// A directory, made if it is missing.
 import { mkdir, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
@@ -15,9 +15,19 @@ export async function makeDirectory(path: string): Promise<void> {
     const { code } = error as NodeJS.ErrnoException;
     const above = dirname(directory);
     if (code === "ENOENT" && above !== directory) {
-      await makeDirectory(above);
+      await makeAbove(directory, above);
       await mkdir(directory).catch((again: unknown) => mustBeThere(directory, again));
     } else await mustBeThere(directory, error);
+  }
+}
+
+/** Deno lets a process make only the directory that it was permitted, but then also what is missing above. */
+async function makeAbove(directory: string, above: string): Promise<void> {
+  try {
+    await makeDirectory(above);
+  } catch (error) {
+    if ((error as Error).name !== "NotCapable") throw error;
+    await mkdir(directory, { recursive: true });
   }
 }
 
