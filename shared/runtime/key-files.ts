@@ -1,20 +1,17 @@
 // Private keys in files (ARCHITECTURE §5): made at the first start, mode 0600, never overwritten; a file that others may read
 // is refused. A setting may hold the keys themselves instead.
 import { randomUUID } from "node:crypto";
-import { link, mkdir, open, readFile, rename, stat, unlink } from "node:fs/promises";
+import { link, open, readFile, rename, stat, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeDirectory } from "../directory.ts";
+import { isJson } from "../settings/values.ts";
 
 /** The text of a setting that is either JSON or the path of a file with it. @throws {Error} a sentence for people */
 export async function readKeySetting(value: string, kind: "private" | "public" = "private"): Promise<string> {
-  if (isKeyValue(value)) return value;
+  if (isJson(value)) return value;
   // Mounted secrets often belong to a group.
   if (kind === "private") await refuseLaxMode(value, 0o037);
   return await read(value);
-}
-
-/** Whether a setting holds keys, and not a path. */
-export function isKeyValue(value: string): boolean {
-  return value.trimStart().startsWith("{");
 }
 
 /**
@@ -23,7 +20,9 @@ export function isKeyValue(value: string): boolean {
  */
 export async function readOrMakeKeyFile(path: string, make: () => Promise<string>): Promise<string> {
   if (!await exists(path)) {
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path)).catch((error: unknown) => {
+      throw cannot("make", path, error);
+    });
     const whole = await writeTemporary(path, await make());
     try {
       // Unlike a rename, a link never replaces what another process has made meanwhile.

@@ -1,6 +1,6 @@
 // Settings of Kafka as the log, and which of its TLS and SASL go together.
 import { row, type ValuesOf } from "./row.ts";
-import { brokers, httpUrl, integer, isLoopback, oneOf, path, text } from "./values.ts";
+import { brokers, file, fileOr, httpUrl, integer, isLoopback, oneOf, text } from "./values.ts";
 
 export type SaslMechanism = "plain" | "scram-sha-256" | "scram-sha-512" | "oauthbearer";
 
@@ -35,21 +35,21 @@ export const KAFKA_ROWS = {
     what:
       "If it is set, the core speaks TLS with Kafka. PEM file of the authorities that certify its brokers, or `system` for the system's.",
     change: "If your brokers listen with TLS.",
-    value: path,
+    value: fileOr("system"),
   }),
   kafkaTlsCert: row<string | undefined>({
     name: "KAFKA_TLS_CERT",
     default: null,
     what: "PEM file of the certificate that the core shows to brokers which ask for one.",
     change: "If your brokers want client certificates (mTLS).",
-    value: path,
+    value: file,
   }),
   kafkaTlsKey: row<string | undefined>({
     name: "KAFKA_TLS_KEY",
     default: null,
     what: "PEM file of the private key of `TIDINGS_KAFKA_TLS_CERT`.",
     change: "Together with it.",
-    value: path,
+    value: file,
   }),
   kafkaSaslMechanism: row<SaslMechanism | undefined>({
     name: "KAFKA_SASL_MECHANISM",

@@ -1,6 +1,6 @@
 // Settings of where the tiers listen, how they are found, and where data is.
 import { row } from "./row.ts";
-import { httpOrigins, httpUrl, listen, path } from "./values.ts";
+import { directory, httpOrigins, httpUrl, listen } from "./values.ts";
 
 export const PLACE_ROWS = {
   edgeListen: row({
@@ -39,6 +39,6 @@ export const PLACE_ROWS = {
     what: "Directory of the embedded log, the replica, and the keys that the first start makes.",
     change:
       "To put the data on a disk of its own. Each core needs a directory of its own; a second process on one is refused.",
-    value: path,
+    value: directory,
   }),
 } as const;

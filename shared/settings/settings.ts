@@ -9,7 +9,7 @@ import { LIMIT_ROWS } from "./limits.ts";
 import { PLACE_ROWS } from "./places.ts";
 import { type Row, row, type ValuesOf } from "./row.ts";
 import { TRANSPORT_ROWS, transportProblem } from "./transport.ts";
-import { oneOf } from "./values.ts";
+import { oneOf, type Place } from "./values.ts";
 
 export const PREFIX = "TIDINGS_";
 
@@ -88,6 +88,15 @@ export function printSettings(environment: Environment): string[] {
     const written = writtenValue(row, environment);
     if (written === null) return `# ${PREFIX}${row.name} is not set`;
     return `${PREFIX}${row.name}=${row.secret ? "********" : written}`;
+  });
+}
+
+/** What the settings in force name on the disk. */
+export function namedPlaces(environment: Environment): { readonly path: string; readonly place: Place }[] {
+  return Object.values<Row<unknown>>(ROWS).flatMap((row) => {
+    const path = writtenValue(row, environment);
+    const place = path === null ? undefined : row.value.place?.(path);
+    return path === null || place === undefined ? [] : [{ path, place }];
   });
 }
 

@@ -1,7 +1,7 @@
 // Settings of keys and TLS: which go together, and what may not leave loopback without them (ARCHITECTURE §5).
 import type { PLACE_ROWS } from "./places.ts";
 import { row, type ValuesOf } from "./row.ts";
-import { isLoopback, path, text } from "./values.ts";
+import { file, isLoopback, keys } from "./values.ts";
 
 export const TRANSPORT_ROWS = {
   edgeKey: row<string | undefined>({
@@ -10,7 +10,7 @@ export const TRANSPORT_ROWS = {
     what:
       "The edge's private key: an Ed25519 JWK, or the path of a file with it. Unset: `edge-key.json` in the data directory, made at the first start. Never printed.",
     change: "For an edge that is started by itself; its public half stands in the cores' `TIDINGS_EDGE_KEYS`.",
-    value: text("a JWK or a path", /^[^\0]+$/),
+    value: keys("a JWK"),
     secret: true,
   }),
   edgeKeys: row<string | undefined>({
@@ -19,7 +19,7 @@ export const TRANSPORT_ROWS = {
     what:
       "The edges that the core answers: a JWKS of their public keys, or the path of a file with it. Unset: the one of this data directory.",
     change: "If edges run elsewhere, or there are several.",
-    value: text("a JWKS or a path", /^[^\0]+$/),
+    value: keys("a JWKS"),
   }),
   coreKeys: row<string | undefined>({
     name: "CORE_KEYS",
@@ -27,7 +27,7 @@ export const TRANSPORT_ROWS = {
     what:
       "The keys that secrets are sealed to: a JWKS of X25519 private keys, or the path of a file with it. The first key seals, every key opens. The same for all cores. Unset: `core-keys.json` in the data directory, made at the first start. Never printed.",
     change: "If several cores share the subscriptions, or your platform keeps secrets itself.",
-    value: text("a JWKS or a path", /^[^\0]+$/),
+    value: keys("a JWKS"),
     secret: true,
   }),
   coreTlsCert: row<string | undefined>({
@@ -36,21 +36,21 @@ export const TRANSPORT_ROWS = {
     what:
       "PEM file of this side's certificate between edge and core. The core serves with it, an edge shows it if the core asks. A new file is taken without a restart.",
     change: "If edge and core are on different machines: then TLS is a must.",
-    value: path,
+    value: file,
   }),
   coreTlsKey: row<string | undefined>({
     name: "CORE_TLS_KEY",
     default: null,
     what: "PEM file of the private key of `TIDINGS_CORE_TLS_CERT`.",
     change: "Together with it.",
-    value: path,
+    value: file,
   }),
   coreCa: row<string | undefined>({
     name: "CORE_CA",
     default: null,
     what: "PEM file of the authorities that the edge trusts to certify the core. Unset: the system's.",
     change: "If the core's certificate is from an authority of your own.",
-    value: path,
+    value: file,
   }),
   coreClientCa: row<string | undefined>({
     name: "CORE_CLIENT_CA",
@@ -58,21 +58,21 @@ export const TRANSPORT_ROWS = {
     what:
       "PEM file of the authorities that must have certified an edge for the core to answer. Unset: edges need no certificate.",
     change: "If the core's port is reachable for more than its edges.",
-    value: path,
+    value: file,
   }),
   edgeTlsCert: row<string | undefined>({
     name: "EDGE_TLS_CERT",
     default: null,
     what: "PEM file of the public edge's certificate. A new file is taken without a restart. Unset: plain HTTP.",
     change: "If no proxy in front of the edge ends TLS.",
-    value: path,
+    value: file,
   }),
   edgeTlsKey: row<string | undefined>({
     name: "EDGE_TLS_KEY",
     default: null,
     what: "PEM file of the private key of `TIDINGS_EDGE_TLS_CERT`.",
     change: "Together with it.",
-    value: path,
+    value: file,
   }),
 } as const;
 

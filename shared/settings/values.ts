@@ -15,7 +15,12 @@ export interface Value<T> {
   /** The words from which one is chosen; undefined if any other text is possible. */
   readonly words?: readonly string[];
   readonly schema: v.GenericSchema<string, T>;
+  /** What the text names on the disk; undefined if it names nothing there. A launcher lets a tier reach just that. */
+  readonly place?: (text: string) => Place | undefined;
 }
+
+/** A file to read, a file of keys to read and to replace, a directory to read and to write. */
+export type Place = "file" | "keys" | "directory";
 
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
@@ -50,7 +55,25 @@ export function text(allowed: string, pattern: RegExp): Value<string> {
   return { allowed, schema: v.pipe(v.string(), v.regex(pattern)) };
 }
 
-export const path: Value<string> = text("a path", /^[^\0]+$/);
+/** The path of a file to read. */
+export const file: Value<string> = { ...text("a path", /^[^\0]+$/), place: () => "file" };
+
+/** The path of a file to read, or one word instead. */
+export function fileOr(word: string): Value<string> {
+  return { ...file, place: (text) => text === word ? undefined : "file" };
+}
+
+export const directory: Value<string> = { ...file, place: () => "directory" };
+
+/** Keys as JSON, or the path of a file with them. */
+export function keys(allowed: string): Value<string> {
+  return { ...text(`${allowed} or a path`, /^[^\0]+$/), place: (text) => isJson(text) ? undefined : "keys" };
+}
+
+/** Whether a setting of keys holds them itself, and not a path. */
+export function isJson(text: string): boolean {
+  return text.trimStart().startsWith("{");
+}
 
 export const listen: Value<Listen> = {
   allowed: "host:port, an IPv6 host in brackets, for example 127.0.0.1:9191 or [::1]:9191",
