@@ -3,7 +3,6 @@ import { parseArgs } from "node:util";
 import { closest, distance } from "fastest-levenshtein";
 import { launchOne } from "../shared/runtime/launcher.ts";
 import { capabilities, complain, environment, say } from "../shared/runtime/process.ts";
-import { mainOf } from "../shared/runtime/installation.ts";
 import { SettingsError } from "../shared/settings/settings.ts";
 import { VERSION } from "../shared/product.ts";
 
@@ -80,7 +79,6 @@ function tierCommand(tier: "core" | "edge", does: string): Command {
       if (values.help === true) return told(`Usage: ${name}\n${does}, with its settings from the environment`);
       return await launchOne({
         name: tier,
-        script: mainOf(tier),
         environment,
         ready: (url) => say(`${name} ready at ${url}`),
       });

@@ -5,13 +5,10 @@ import { fileURLToPath } from "node:url";
 import { runtime } from "./which.ts";
 
 /** Compiled files keep their places and change only their endings. */
-const ENDING = import.meta.url.slice(import.meta.url.lastIndexOf("."));
-const INSTALLED = ENDING === ".js";
+const INSTALLED = import.meta.url.endsWith(".js");
 
-/** The main file of a tier. */
-export function mainOf(tier: "core" | "edge"): URL {
-  return new URL(`../../${tier}/main${ENDING}`, import.meta.url);
-}
+/** The file that runs a program of ours by its name, and says what is in its way. */
+export const RUN = new URL("../../cli/run.js", import.meta.url);
 
 /** The nearest `node_modules`: the one that an installed package is in, or a checkout's own. */
 export function nodeModules(): string {

@@ -12,7 +12,8 @@ import {
   parseEdgeKeys,
 } from "../jwks.ts";
 import { PREFIX, type Settings } from "../settings/settings.ts";
-import { changeKeyFile, isKeyValue, readKeySetting, readOrMakeKeyFile } from "./key-files.ts";
+import { isJson } from "../settings/values.ts";
+import { changeKeyFile, readKeySetting, readOrMakeKeyFile } from "./key-files.ts";
 
 type KeySettings = Pick<Settings, "dataDir" | "coreKeys" | "edgeKey" | "edgeKeys">;
 
@@ -47,7 +48,7 @@ export async function knownEdges(settings: KeySettings): Promise<readonly EdgePu
  */
 export async function rotateCoreKeys(settings: KeySettings): Promise<string> {
   const { coreKeys: setting, dataDir } = settings;
-  if (setting !== undefined && isKeyValue(setting)) {
+  if (setting !== undefined && isJson(setting)) {
     throw new Error(
       `Cannot rotate the keys in ${PREFIX}CORE_KEYS: it holds the keys themselves; put a new one first there`,
     );
@@ -60,13 +61,14 @@ export async function rotateCoreKeys(settings: KeySettings): Promise<string> {
   return key.kid;
 }
 
-/**
- * Makes the keys that this data directory lacks, and yields the settings by which processes with other directories share them.
- * @throws {Error} a sentence for people
- */
-export async function sharedKeys(settings: KeySettings): Promise<Readonly<Record<string, string>>> {
+/** Makes the keys that this data directory lacks. @throws {Error} a sentence for people */
+export async function makeKeys(settings: KeySettings): Promise<void> {
   await coreKeys(settings);
   await edgeKey(settings);
+}
+
+/** The settings by which processes with other directories share this directory's keys. */
+export function keySettings(settings: KeySettings): Readonly<Record<string, string>> {
   const { coreKeys: core = coreKeyFile(settings.dataDir), edgeKey: edge = edgeKeyFile(settings.dataDir) } = settings;
   return { [`${PREFIX}CORE_KEYS`]: core, [`${PREFIX}EDGE_KEY`]: edge };
 }

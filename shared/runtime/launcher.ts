@@ -1,22 +1,22 @@
 // `npm start`: the two tiers as processes, the core first. They live and end together; of several cores, all but one may end.
 import { type ChildProcess, spawn } from "node:child_process";
-import { complain, onStop, signal } from "./process.ts";
-import { TIER_ENVIRONMENT, tierCommand } from "./tier-command.ts";
+import { complain, onStop, STOP } from "./process.ts";
+import { type Program, tierCommand, tierEnvironment } from "./tier-command.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Launch {
-  readonly core: URL;
-  readonly edge: URL;
   /** The environment of the edge, and of each core beside its own. */
   readonly environment: Environment;
   /** What each core has of its own; default one core with nothing. */
   readonly cores?: readonly Environment[];
   /** Called once all can be used. */
   readonly ready: (urls: { readonly cores: readonly string[]; readonly edge: string }) => void;
+  /** Run instead of the tiers, for tests. */
+  readonly scripts?: Readonly<Record<"core" | "edge", URL>>;
 }
 
-/** How long a tier may take to end after SIGTERM, ms: more than it allows itself (tier.ts). */
+/** How long a tier may take to end once it is asked, ms: more than it allows itself (tier.ts). */
 const STOP_DEADLINE_MS = 17_000;
 
 interface Ending {
@@ -28,27 +28,29 @@ interface Tier {
   /** `core`, or `core 0` and so on where there are several; `edge`. */
   readonly name: string;
   readonly child: ChildProcess;
+  /** Asks it to stop: as soon as it listens, if it has only been started. */
+  readonly askToStop: () => void;
   readonly ready: Promise<{ readonly url: string }>;
   readonly ended: Promise<Ending>;
 }
 
 /** Runs all until the edge or the last core ends, or a stop is asked for; resolves to the exit code once all have ended. */
 export async function launch(options: Launch): Promise<number> {
-  const { environment, ready } = options;
+  const { environment, ready, scripts } = options;
   const own = options.cores ?? [{}];
   const tiers: Tier[] = [];
   const stop = new Promise<"stop">((resolve) => {
     // A second signal means that there is no time: the tiers are killed.
-    onStop(() => resolve("stop"), () => tiers.forEach((tier) => signal(tier.child, "SIGKILL")));
+    onStop(() => resolve("stop"), () => tiers.forEach(({ child }) => child.kill("SIGKILL")));
   });
 
   const cores = own.map((extra, index) =>
-    startTier(own.length === 1 ? "core" : `core ${index}`, options.core, { ...environment, ...extra })
+    startTier(own.length === 1 ? "core" : `core ${index}`, "core", { ...environment, ...extra }, scripts?.core)
   );
   tiers.push(...cores);
   const coreUrls = await started(cores);
   if (typeof coreUrls === "number") return coreUrls;
-  const edge = startTier("edge", options.edge, environment);
+  const edge = startTier("edge", "edge", environment, scripts?.edge);
   tiers.push(edge);
   const edgeUrls = await started([edge]);
   if (typeof edgeUrls === "number") return edgeUrls;
@@ -86,17 +88,16 @@ export async function launch(options: Launch): Promise<number> {
 
 export interface LaunchOne {
   readonly name: "core" | "edge";
-  readonly script: URL;
   readonly environment: Environment;
   readonly ready: (url: string) => void;
 }
 
 /** Runs one tier alone until it ends or a stop is asked for; resolves to its exit code. */
-export async function launchOne({ name, script, environment, ready }: LaunchOne): Promise<number> {
+export async function launchOne({ name, environment, ready }: LaunchOne): Promise<number> {
   let kill = () => {};
   const stop = new Promise<"stop">((resolve) => onStop(() => resolve("stop"), () => kill()));
-  const tier = startTier(name, script, environment);
-  kill = () => signal(tier.child, "SIGKILL");
+  const tier = startTier(name, name, environment);
+  kill = () => void tier.child.kill("SIGKILL");
   void tier.ready.then(({ url }) => ready(url));
   const ending = await Promise.race([tier.ended, stop]);
   if (ending === "stop") return await stopTier(tier);
@@ -105,29 +106,50 @@ export async function launchOne({ name, script, environment, ready }: LaunchOne)
   return ending.code ?? 1;
 }
 
-function startTier(
-  name: string,
-  script: URL,
-  environment: Environment,
-): Tier {
+/** Runs a program without a life of its own to its end; resolves to its exit code. */
+export async function runToEnd(program: Program, args: readonly string[], environment: Environment): Promise<number> {
+  const [command, ...flags] = tierCommand(program, environment);
+  const child = spawn(command, [...flags, ...args], {
+    env: tierEnvironment(environment),
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const { code } = await endOf(child);
+  return code ?? 1;
+}
+
+function startTier(name: string, program: Program, environment: Environment, script?: URL): Tier {
   // Not `fork`, which gives the child every permission on Deno.
-  const [command, ...args] = tierCommand(script, environment);
+  const [command, ...args] = tierCommand(program, environment, { script });
   const child = spawn(command, args, {
-    env: { ...TIER_ENVIRONMENT, ...environment },
+    env: tierEnvironment(environment),
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });
-  const ended = new Promise<Ending>((resolve) => {
-    child.once("exit", (code, signal) => resolve({ code, signal }));
-    child.once("error", () => resolve({ code: null, signal: null }));
-  });
+  const ended = endOf(child);
+  let asked = false;
+  const ask = () => {
+    // Not by a signal: with named permissions Deno sends a child only one, and then no longer tells how it ended.
+    if (child.connected) child.send(STOP, () => {});
+  };
   const ready = new Promise<{ url: string }>((resolve) => {
     child.on("message", (message) => {
+      if (asked) ask();
       if (typeof message === "object" && message !== null && "ready" in message) {
         resolve({ url: String(message.ready) });
       }
     });
   });
-  return { name, child, ready, ended };
+  const askToStop = () => {
+    asked = true;
+    ask();
+  };
+  return { name, child, askToStop, ready, ended };
+}
+
+function endOf(child: ChildProcess): Promise<Ending> {
+  return new Promise((resolve) => {
+    child.once("exit", (code, signal) => resolve({ code, signal }));
+    child.once("error", () => resolve({ code: null, signal: null }));
+  });
 }
 
 type Ended = Ending & { readonly name: string; readonly tier: Tier };
@@ -144,13 +166,13 @@ async function stopAll(tiers: readonly Tier[]): Promise<number> {
   return Math.max(0, ...codes);
 }
 
-async function stopTier({ name, child, ended }: Tier): Promise<number> {
+async function stopTier({ name, child, askToStop, ended }: Tier): Promise<number> {
   if (child.exitCode !== null || child.signalCode !== null) return 0;
-  signal(child, "SIGTERM");
-  const timer = setTimeout(() => signal(child, "SIGKILL"), STOP_DEADLINE_MS);
+  askToStop();
+  const timer = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
   const ending = await ended;
   clearTimeout(timer);
-  // SIGTERM ends a tier that does not handle it yet: such a tier has nothing to stop.
+  // SIGTERM from elsewhere ends a tier that does not handle it yet: such a tier has nothing to stop.
   if (ending.code === 0 || ending.signal === "SIGTERM") return 0;
   if (ending.signal !== null) complain(`tidings: ${sentence({ name, ...ending })} while stopping`);
   return 1;

@@ -50,21 +50,6 @@ export function exit(code: number): never {
   process.exit(code);
 }
 
-/**
- * Signals a child process by its id. Deno takes a child that it signalled through its handle for killed by that signal, however
- * the child ended. Deno may not signal by id without permission to run everything; then the handle has to do.
- */
-export function signal(
-  child: { readonly pid?: number | undefined; kill(signal: NodeJS.Signals): boolean },
-  name: NodeJS.Signals,
-): void {
-  try {
-    if (child.pid !== undefined) process.kill(child.pid, name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") child.kill(name);
-  }
-}
-
 /** An absolute path, seen from where the process was started. */
 export function absolutePath(path: string): string {
   return resolve(path);
@@ -81,15 +66,19 @@ export function announceReady({ url, name }: { readonly url: string; readonly na
   else say(`${name} ready at ${url}`);
 }
 
-type StopReason = "SIGINT" | "SIGTERM" | "SIGHUP" | "launcher gone";
+type StopReason = "SIGINT" | "SIGTERM" | "SIGHUP" | "launcher" | "launcher gone";
 
 /** Signals this close together are one request: on Ctrl-C the terminal sends one and npm forwards another. */
 const ONE_REQUEST_MS = 1000;
 
+/** What a launcher sends to a tier, and what a tier sends once it hears that. */
+export const STOP = { stop: true } as const;
+const LISTENING = { listening: true } as const;
+
 /**
- * Calls `stop` once, at the first SIGINT, SIGTERM or SIGHUP, or when the launcher is gone; at a later signal calls `kill`,
- * which by default ends the process. A launched process leaves SIGINT and SIGHUP to its launcher: a terminal sends them to
- * both, and the launcher stops its tiers in order.
+ * Calls `stop` once, at the first SIGINT, SIGTERM or SIGHUP, or when the launcher says so or is gone; at a later signal calls
+ * `kill`, which by default ends the process. A launched process leaves SIGINT and SIGHUP to its launcher: a terminal sends them
+ * to both, and the launcher stops its tiers in order.
  */
 export function onStop(stop: (reason: StopReason) => void, kill: () => void = () => process.exit(130)): void {
   let first: number | undefined;
@@ -97,7 +86,7 @@ export function onStop(stop: (reason: StopReason) => void, kill: () => void = ()
     if (first === undefined) {
       first = performance.now();
       stop(reason);
-    } else if (reason !== "launcher gone" && performance.now() - first > ONE_REQUEST_MS) kill();
+    } else if (!reason.startsWith("launcher") && performance.now() - first > ONE_REQUEST_MS) kill();
   };
   process.on("SIGTERM", () => request("SIGTERM"));
   for (const signal of ["SIGINT", "SIGHUP"] as const) {
@@ -105,14 +94,21 @@ export function onStop(stop: (reason: StopReason) => void, kill: () => void = ()
       if (!isLaunched()) request(signal);
     });
   }
-  if (isLaunched()) process.on("disconnect", () => request("launcher gone"));
+  if (!isLaunched()) return;
+  process.on("disconnect", () => request("launcher gone"));
+  process.on("message", (message) => {
+    if (typeof message === "object" && message !== null && "stop" in message) request("launcher");
+  });
+  process.send?.(LISTENING);
 }
 
 /** Calls `report` for what nobody caught, then ends the process with 1: it must never go on in an unknown state. */
 export function onFatal(report: (error: unknown, origin: string) => void): void {
   const end = (origin: string) => (error: unknown): void => {
     try {
-      report(error, origin);
+      if (error instanceof Error && error.name === "NotCapable") {
+        complain(`tidings: Deno was not given a permission: ${error.message}`);
+      } else report(error, origin);
     } finally {
       process.exit(1);
     }

@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings/settings.ts";
 import type { Listen } from "../settings/values.ts";
-import { invocationOf, mainOf } from "./installation.ts";
-import { rotateCoreKeys, sharedKeys } from "./keys.ts";
-import { launch } from "./launcher.ts";
-import { absolutePath, complain, environment, say } from "./process.ts";
+import { invocationOf } from "./installation.ts";
+import { keySettings } from "./keys.ts";
+import { launch, runToEnd } from "./launcher.ts";
+import { absolutePath, environment, say } from "./process.ts";
 
 /** As many as there are shards: another core would have nothing to do. */
 const MOST_CORES = 16;
@@ -37,21 +37,14 @@ export async function start(args: readonly string[]): Promise<number> {
   }
   const { chosen, cores } = await chooseCores(environment, parseCores(values.cores));
   const settings = parseSettings(chosen);
-  let keys: Environment = {};
-  try {
-    if (values["rotate-keys"] === true) {
-      const kid = await rotateCoreKeys(settings);
-      say(`Secrets are sealed to key ${kid} from now on; those sealed before follow in the background`);
-    }
-    if (cores.length > 1) keys = await sharedKeys(settings);
-  } catch (error) {
-    complain(`tidings: ${error instanceof Error ? error.message : String(error)}`);
-    return 1;
+  const rotate = values["rotate-keys"] === true;
+  const shared = cores.length > 1;
+  if (rotate || shared) {
+    const code = await runToEnd("keys", [...rotate ? ["--rotate"] : [], ...shared ? ["--shared"] : []], chosen);
+    if (code !== 0) return code;
   }
   return await launch({
-    core: mainOf("core"),
-    edge: mainOf("edge"),
-    environment: { ...chosen, ...keys },
+    environment: shared ? { ...chosen, ...keySettings(settings) } : chosen,
     cores,
     ready: ({ edge }) => greeting(settings, edge).forEach(say),
   });

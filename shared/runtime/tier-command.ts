@@ -1,58 +1,93 @@
 // The command line of a tier's process on this runtime, or on another one (for tests): its flags, and what Deno lets it do.
+import { dirname } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { libsqlBinaries } from "./installation.ts";
+import { namedPlaces, PREFIX } from "../settings/settings.ts";
+import { libsqlBinaries, RUN } from "./installation.ts";
 import { NODE_ENVIRONMENT, NODE_FLAGS } from "./node-flags.ts";
 import { type Runtime, runtime } from "./which.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Names that a tier's packages ask for: undici the first two, libSQL the third, kafkajs the rest. */
+/** What a launcher runs: the two tiers, and what makes keys before several cores start. */
+export type Program = "core" | "edge" | "keys";
+
+export interface CommandOptions {
+  /** Default this runtime. */
+  readonly on?: Runtime;
+  /** The runtime's program; default this process's. */
+  readonly executable?: string;
+  /** Run instead of the program itself, for tests. */
+  readonly script?: URL | undefined;
+}
+
+/** The longest head that HEADERS_MAX_BYTES allows; Bun's own limit is 16 KiB. */
+const BUN_HEADER_BYTES = 131_072;
+
+/** Names that packages ask for: undici the first two, libSQL the third, kafkajs the rest. */
 const NAMES_OF_PACKAGES = ["JEST_WORKER_ID", "UNDICI_NO_WASM_SIMD", "LIBSQL_JS_DEV", "KAFKAJS_*"];
 
-/** Settings that name a file to read. A key's setting may also hold the key itself. */
-const READ = /^TIDINGS_(?:.*_(?:CA|CERT|KEY)|EDGE_KEYS?|CORE_KEYS)$/;
+/** Nobody may be called there: machines of a cloud find their passwords at these addresses. The guard refuses them, too. */
+const NEVER_CALLED = "169.254.0.0/16";
 
 /** What the environment of a tier's process says on any runtime, unless it says otherwise itself. */
-export const TIER_ENVIRONMENT: Readonly<Record<string, string>> = {
+const TIER_ENVIRONMENT: Readonly<Record<string, string>> = {
   ...NODE_ENVIRONMENT,
   // Deno asks its maker for a newer version at each start, and some systems' Bun sends reports of crashes. A hub calls nobody unasked.
   DENO_NO_UPDATE_CHECK: "1",
   DO_NOT_TRACK: "1",
 };
 
-/** How to run `script`, the main file of a tier, with these settings. `executable`: the runtime's program, default this one's. */
+/** How to run a program with these settings. */
 export function tierCommand(
-  script: URL,
+  program: Program,
   environment: Environment,
-  { on = runtime(), executable = process.execPath }: { readonly on?: Runtime; readonly executable?: string } = {},
+  { on = runtime(), executable = process.execPath, script }: CommandOptions = {},
 ): readonly [command: string, ...args: string[]] {
-  const path = fileURLToPath(script);
+  const run = script === undefined ? [fileURLToPath(RUN), program] : [fileURLToPath(script)];
   switch (on) {
     case "node":
-      return [executable, ...NODE_FLAGS, path];
+      return [executable, ...NODE_FLAGS, ...run];
     case "bun":
-      // The longest head that HEADERS_MAX_BYTES allows; Bun's own limit is 16 KiB.
-      return [executable, "--max-http-header-size=131072", path];
+      return [executable, ...BUN_FLAGS, ...run];
     case "deno":
-      return [executable, "run", "--no-prompt", "--no-check", ...denoPermissions(path, environment), path];
+      return [executable, "run", "--no-prompt", "--no-check", ...denoPermissions(program, environment), ...run];
   }
 }
 
-/** Deno's permissions by name. Only the core has native code (libSQL), which asks what machine this is. */
-function denoPermissions(script: string, environment: Environment): string[] {
-  const data = environment["TIDINGS_DATA_DIR"] ?? "./data";
-  const files = Object.entries(environment).flatMap(([name, value]) =>
-    READ.test(name) && value !== undefined && !value.trimStart().startsWith("{") && value !== "system" ? [value] : []
-  );
-  const native = /\/core\/main\.[jt]s$/.test(script)
-    ? [`--allow-ffi=${libsqlBinaries()}`, "--allow-sys=cpus,networkInterfaces,hostname"]
-    : [];
-  return [
-    "--allow-net",
-    `--allow-env=TIDINGS_*,${NAMES_OF_PACKAGES.join()}`,
-    `--allow-read=${[data, ...files].join()}`,
-    `--allow-write=${data}`,
-    ...native,
+/**
+ * The environment of such a process. Deno does not hand on names of the dynamic linker to a program that is permitted by its
+ * path: it would refuse to start it.
+ */
+export function tierEnvironment(environment: Environment, on: Runtime = runtime()): Record<string, string | undefined> {
+  const whole = { ...TIER_ENVIRONMENT, ...environment };
+  return on === "deno"
+    ? Object.fromEntries(Object.entries(whole).filter(([name]) => !/^(?:LD|DYLD)_/.test(name)))
+    : whole;
+}
+
+/** Bun by itself reads settings from files named .env, and installs packages that are missing. */
+export const BUN_FLAGS = [`--max-http-header-size=${BUN_HEADER_BYTES}`, "--no-env-file", "--no-install"];
+
+/** Deno's permissions by name: the places that the settings name, and for the core its native code, which asks for its machine. */
+function denoPermissions(program: Program, environment: Environment): string[] {
+  const places = namedPlaces(environment);
+  const directories = places.filter(({ place }) => place === "directory").map(({ path }) => path);
+  const files = places.filter(({ place }) => place !== "directory").map(({ path }) => path);
+  // A key file is replaced by another one beside it.
+  const keys = places.filter(({ place }) => place === "keys" && program === "keys").map(({ path }) => dirname(path));
+  const common = [
+    `--allow-env=${PREFIX}*,${NAMES_OF_PACKAGES.join()}`,
+    `--allow-read=${list([...directories, ...files, ...keys])}`,
+    `--allow-write=${list([...directories, ...keys])}`,
   ];
+  if (program === "keys") return common;
+  const network = ["--allow-net", `--deny-net=${NEVER_CALLED}`];
+  const native = [`--allow-ffi=${list([libsqlBinaries()])}`, "--allow-sys=cpus,networkInterfaces,hostname"];
+  return [...common, ...network, ...(program === "core" ? native : [])];
+}
+
+/** Paths as Deno takes them: a comma within a path is written twice. */
+function list(paths: readonly string[]): string {
+  return paths.map((path) => path.replaceAll(",", ",,")).join();
 }

@@ -1,8 +1,9 @@
 // A child process under test: its output and its end. It never outlives its test.
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { signal } from "../../../shared/runtime/process.ts";
+import type { Runtime } from "../../../shared/runtime/which.ts";
 import { eventually } from "../eventually.ts";
+import { launcherCommand } from "./launcher-command.ts";
 
 export interface Child extends AsyncDisposable {
   readonly process: ChildProcess;
@@ -16,13 +17,19 @@ export interface Child extends AsyncDisposable {
   readonly ended: Promise<{ readonly code: number | null; readonly signal: string | null }>;
 }
 
-/** Runs a script on this runtime with only these settings; the rest of the environment stays. */
-export function runChild(
-  script: URL,
-  { args = [], settings = {} }: { readonly args?: readonly string[]; readonly settings?: Record<string, string> } = {},
-): Child {
+export interface ChildOptions {
+  readonly args?: readonly string[];
+  readonly settings?: Record<string, string>;
+  /** Run as a launcher on this runtime; default as a plain script on the one of the test. */
+  readonly launcherOn?: Runtime | undefined;
+}
+
+/** Runs a script with only these settings; the rest of the environment stays. */
+export function runChild(script: URL, { args = [], settings = {}, launcherOn }: ChildOptions = {}): Child {
+  const path = fileURLToPath(script);
+  const [command, ...flags] = launcherOn === undefined ? [process.execPath, path] : launcherCommand(launcherOn, path);
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("TIDINGS_"));
-  const child = spawn(process.execPath, [fileURLToPath(script), ...args], {
+  const child = spawn(command, [...flags, ...args], {
     env: { ...Object.fromEntries(inherited), ...settings },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -34,7 +41,7 @@ export function runChild(
   });
   return {
     process: child,
-    signal: (name) => signal(child, name),
+    signal: (name) => signalChild(child, name),
     stdout: () => stdout,
     stderr: () => stderr,
     says: (pattern, deadlineMs = 10_000) =>
@@ -54,5 +61,14 @@ export function lives(pid: number): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Signals a child by its id. Deno takes a child that it signalled through its handle for killed by that signal. */
+export function signalChild(child: { readonly pid?: number | undefined }, name: NodeJS.Signals): void {
+  try {
+    if (child.pid !== undefined) process.kill(child.pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
-import { signal } from "../../../shared/runtime/process.ts";
-import { TIER_ENVIRONMENT, tierCommand } from "../../../shared/runtime/tier-command.ts";
+import { tierCommand, tierEnvironment } from "../../../shared/runtime/tier-command.ts";
 import type { Runtime } from "../../../shared/runtime/which.ts";
 import { executableOf } from "../runtimes.ts";
+import { signalChild } from "./child.ts";
 import { workerdAnswers, workerdCommand } from "./workerd.ts";
 
 export type Tier = "core" | "edge";
@@ -52,10 +52,6 @@ export interface TierOptions {
   readonly output: () => string;
 }
 
-const MAIN: Record<Tier, URL> = {
-  core: new URL("../../../core/main.ts", import.meta.url),
-  edge: new URL("../../../edge/main.ts", import.meta.url),
-};
 /** What runs a tier under test: TIDINGS_TEST_CORE_RUNTIME and TIDINGS_TEST_EDGE_RUNTIME, default Node. */
 export function runtimeOf(tier: Tier): TierRuntime {
   const name = process.env[`TIDINGS_TEST_${tier.toUpperCase()}_RUNTIME`] ?? "node";
@@ -105,9 +101,9 @@ function forkTier(
   settings: Readonly<Record<string, string>>,
   note: (part: string) => void,
 ): ChildProcess {
-  const [command, ...args] = tierCommand(MAIN[tier], settings, { on, executable: executableOf(on) });
+  const [command, ...args] = tierCommand(tier, settings, { on, executable: executableOf(on) });
   const child = spawn(command, args, {
-    env: { ...TIER_ENVIRONMENT, ...withoutSettings(process.env), ...settings },
+    env: tierEnvironment({ ...withoutSettings(process.env), ...settings }, on),
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (part: Buffer) => note(part.toString()));
@@ -126,8 +122,8 @@ function startWorkerd(settings: Readonly<Record<string, string>>, note: (part: s
 /** Sends a signal, waits for the end, and resolves to the exit code. */
 async function endTier(child: ChildProcess, name: NodeJS.Signals): Promise<number | null> {
   const exited = once(child, "exit");
-  signal(child, name);
-  const late = setTimeout(() => signal(child, "SIGKILL"), STOP_DEADLINE_MS);
+  signalChild(child, name);
+  const late = setTimeout(() => signalChild(child, "SIGKILL"), STOP_DEADLINE_MS);
   const [code] = await exited as [number | null];
   clearTimeout(late);
   return code;

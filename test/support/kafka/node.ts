@@ -7,7 +7,7 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { signal as sendSignal } from "../../../shared/runtime/process.ts";
+import { signalChild } from "../hub/child.ts";
 import { kafkaClassPath } from "./jars.ts";
 import type { Door } from "./properties.ts";
 
@@ -148,7 +148,7 @@ async function startJava(args: readonly string[], directory: string): Promise<Ru
     signal(signal) {
       // While its end is awaited, the process must stay alive.
       child.ref();
-      sendSignal(child, signal);
+      signalChild(child, signal);
       if (signal === "SIGSTOP" || signal === "SIGCONT") child.unref();
     },
   };
