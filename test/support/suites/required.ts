@@ -5,6 +5,7 @@ import type { Skip } from "./junit.ts";
 const REQUIRED: Readonly<Record<string, RegExp>> = {
   REQUIRE_KAFKA: /kafka|broker|java|maven/i,
   REQUIRE_PACKAGE: /registry/,
+  REQUIRE_HADOLINT: /hadolint/,
   REQUIRE_RUNTIMES: /\b(?:node|deno|bun|workerd|worker)\b/i,
 };
 
