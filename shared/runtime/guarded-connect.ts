@@ -7,6 +7,7 @@ import type { LookupAddress, LookupOptions } from "node:dns";
 import type { Socket } from "node:net";
 import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { OutboundGuard } from "../outbound/guard.ts";
+import { CHECKED } from "./checked-tls.ts";
 import { skipContinue } from "./skip-continue.ts";
 import { buildConnector } from "../undici.ts";
 
@@ -67,7 +68,9 @@ export function createGuardedConnector(options: GuardedConnectOptions): buildCon
   const connect = buildConnector({
     timeout: options.connectTimeoutMs ?? 10_000,
     lookup: createGuardedLookup(options.guard, options.resolve),
-    // A server could ask for new handshakes until the deadline, which costs CPU. TLS 1.3 has no renegotiation.
+    ...CHECKED,
+    // A server could ask for new handshakes until the deadline, which costs CPU. TLS 1.3 has no renegotiation, and neither Deno nor
+    // Bun takes part in one.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(options.ca === undefined ? {} : { ca: options.ca }),
   });

@@ -3,6 +3,7 @@
 
 import { HttpClientError, MAX_REPLY_BYTES } from "../http-client.ts";
 import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../http-client.ts";
+import { CHECKED } from "./checked-tls.ts";
 import { type Dispatcher, Pool } from "../undici.ts";
 
 export interface HttpClientOptions {
@@ -21,7 +22,7 @@ export interface TlsHttpClient extends HttpClient {
 export function createHttpClient(
   { connections = 128, connectTimeoutMs = 3_000, tls = {} }: HttpClientOptions = {},
 ): TlsHttpClient {
-  let connect = { timeout: connectTimeoutMs, ...defined(tls) };
+  let connect = { timeout: connectTimeoutMs, ...CHECKED, ...defined(tls) };
   const pools = new Map<string, Pool>();
   /** Pools with an older certificate, until the calls on them have ended. */
   const leaving = new Set<Pool>();
@@ -40,7 +41,7 @@ export function createHttpClient(
     send: (call) => send(poolOf("calls", call.origin), call),
     stream: (call) => stream(poolOf("streams", call.origin), call),
     useTls: (next) => {
-      connect = { timeout: connectTimeoutMs, ...defined(next) };
+      connect = { timeout: connectTimeoutMs, ...CHECKED, ...defined(next) };
       for (const pool of pools.values()) {
         leaving.add(pool);
         void pool.close().catch(() => {}).finally(() => leaving.delete(pool));

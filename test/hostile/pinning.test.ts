@@ -11,12 +11,14 @@ import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
 import type { ResolveAll } from "../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
-import { createAuthority } from "../support/servers/certificates.ts";
+import { createAuthority, withChecksTurnedOff } from "../support/servers/certificates.ts";
 import { sendPost } from "../support/rigs/transport-rig.ts";
 import { openRecordingServer } from "../support/servers/recording-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
 const AUTHORITY = await createAuthority();
+/** The runtimes name the same fault differently: Deno does not say that a certificate is over. */
+const NOT_TRUSTED = /CERT_(?:SIGNATURE_FAILURE|HAS_EXPIRED|NOT_YET_VALID)|UNABLE_TO|ERR_TLS_CERT_ALTNAME_INVALID/;
 
 /** A name server under test control: the nth question gets the nth answer, and later questions get the last one. */
 function rebinding(...answers: readonly (readonly string[])[]): { resolve: ResolveAll; asked: () => number } {
@@ -114,10 +116,34 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
       const stranger = await serve(await (await createAuthority()).issue("right.example"));
       assert.match(
         String(await send(`https://right.example:${stranger}/`, resolve)),
-        /CERT_SIGNATURE_FAILURE|UNABLE_TO/,
+        NOT_TRUSTED,
       );
       await using plain = await openRecordingServer();
       assert.equal(typeof await send(`https://right.example:${plain.port}/`, resolve), "string");
+    });
+
+    it("H68 refuses it whatever the environment says of checks", async () => {
+      const stranger = await serve(await (await createAuthority()).issue("right.example"));
+      await withChecksTurnedOff(async () => {
+        for (const [host, at] of [["right.example", stranger], ["wrong.example", port]] as const) {
+          assert.match(String(await send(`https://${host}:${at}/`, resolve)), NOT_TRUSTED, host);
+        }
+      });
+    });
+
+    it("refuses a certificate that is over, or that has not begun", async () => {
+      for (const days of [-3, 3]) {
+        const at = await serve(await AUTHORITY.issueFrom(days, "right.example"));
+        assert.match(String(await send(`https://right.example:${at}/`, resolve)), NOT_TRUSTED, `${days}`);
+      }
+    });
+
+    it("speaks HTTP/1.1 where the server would rather speak HTTP/2, and refuses one that speaks nothing else", async () => {
+      const certificate = await AUTHORITY.issue("right.example");
+      const both = await serve({ ...certificate, ALPNProtocols: ["h2", "http/1.1"] });
+      assert.equal(await send(`https://right.example:${both}/`, resolve), 200);
+      const second = await serve({ ...certificate, ALPNProtocols: ["h2"] });
+      assert.match(String(await send(`https://right.example:${second}/`, resolve)), /NO_APPLICATION_PROTOCOL/);
     });
   });
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import type { RequestListener, Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { after, describe, it } from "node:test";
 import { createFetchClient, HttpClientError } from "../../../shared/http-client.ts";
 import type { HttpCall } from "../../../shared/http-client.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
+import { createAuthority, withChecksTurnedOff } from "../../support/servers/certificates.ts";
 import { eventually } from "../../support/eventually.ts";
 
 const opened: Server[] = [];
@@ -145,3 +147,26 @@ for (const [name, create] of [["undici", () => createHttpClient()], ["fetch", ()
     await client.close();
   });
 }
+
+describe("a client with TLS", () => {
+  it("H68 checks certificates whatever the environment says", async () => {
+    const [ours, theirs] = [await createAuthority(), await createAuthority()];
+    const server = createTlsServer(await ours.issue("127.0.0.1"), (_request, response) => response.end("hello"));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const trusting = (ca: string | undefined) => createHttpClient({ tls: { ca } });
+    const clients = [trusting(ours.ca), trusting(theirs.ca), trusting(undefined)] as const;
+    try {
+      await withChecksTurnedOff(async () => {
+        assert.equal((await clients[0].send(get(origin))).status, 200);
+        for (const client of clients.slice(1)) await assert.rejects(client.send(get(origin)), failure);
+        // A certificate that is taken into use later is no exception.
+        clients[1].useTls({});
+        await assert.rejects(clients[1].send(get(origin)), failure);
+      });
+    } finally {
+      for (const client of clients) await client.close();
+      server.close().closeAllConnections();
+    }
+  });
+});

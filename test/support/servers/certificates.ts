@@ -15,6 +15,8 @@ export interface Authority {
   readonly ca: string;
   /** A certificate as PEM texts, for servers and clients, for these names (DNS names or IPv4 addresses). */
   issue(...names: string[]): Promise<Certificate>;
+  /** The same, but valid for a day that begins in so many days. */
+  issueFrom(days: number, ...names: string[]): Promise<Certificate>;
 }
 
 export interface Certificates extends AsyncDisposable {
@@ -44,24 +46,40 @@ export async function createAuthority(): Promise<Authority> {
       { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
     ],
   });
+  const issue = async (names: readonly string[], valid: { notBeforeDate: Date; notAfterDate: Date }) => {
+    const altNames = names.map((name) =>
+      /^[\d.]+$/.test(name) ? { type: 7 as const, ip: name } : { type: 2 as const, value: name }
+    );
+    const made = await generate([{ name: "commonName", value: names[0] ?? "nobody" }], {
+      ...kind,
+      ...valid,
+      ca: { key: authority.private, cert: authority.cert },
+      extensions: [
+        { name: "basicConstraints", cA: false },
+        { name: "extKeyUsage", serverAuth: true, clientAuth: true },
+        { name: "subjectAltName", altNames },
+      ],
+    });
+    return { cert: made.cert, key: made.private };
+  };
   return {
     ca: authority.cert,
-    async issue(...names) {
-      const altNames = names.map((name) =>
-        /^[\d.]+$/.test(name) ? { type: 7 as const, ip: name } : { type: 2 as const, value: name }
-      );
-      const made = await generate([{ name: "commonName", value: names[0] ?? "nobody" }], {
-        ...kind,
-        ca: { key: authority.private, cert: authority.cert },
-        extensions: [
-          { name: "basicConstraints", cA: false },
-          { name: "extKeyUsage", serverAuth: true, clientAuth: true },
-          { name: "subjectAltName", altNames },
-        ],
-      });
-      return { cert: made.cert, key: made.private };
+    issue: (...names) => issue(names, kind),
+    issueFrom: (days, ...names) => {
+      const from = Date.now() + days * DAY_MS;
+      return issue(names, { notBeforeDate: new Date(from), notAfterDate: new Date(from + DAY_MS) });
     },
   };
+}
+
+/** Runs a test while the environment tells the runtime to check no certificates. */
+export async function withChecksTurnedOff<T>(act: () => Promise<T>): Promise<T> {
+  process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
+  try {
+    return await act();
+  } finally {
+    delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"];
+  }
 }
 
 export async function openCertificates(): Promise<Certificates> {

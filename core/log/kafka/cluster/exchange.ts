@@ -144,6 +144,8 @@ function dial({ host, port, tls }: ExchangeOptions): Socket {
 
 function tlsOptions({ ca, cert, key }: KafkaTls) {
   return {
+    // The environment's NODE_TLS_REJECT_UNAUTHORIZED does not turn the check off.
+    rejectUnauthorized: true,
     minVersion: "TLSv1.2" as const,
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),

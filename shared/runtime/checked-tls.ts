@@ -1,0 +1,7 @@
+// What every TLS client of the hub insists on.
+
+/**
+ * Certificates are checked (H68), and old versions are refused. NODE_TLS_REJECT_UNAUTHORIZED and NODE_OPTIONS in the environment
+ * change the defaults of a runtime, not what is said here.
+ */
+export const CHECKED = { rejectUnauthorized: true, minVersion: "TLSv1.2" } as const;
