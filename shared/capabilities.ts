@@ -2,8 +2,11 @@
 // says what follows from each. The values are in shared/runtime/capabilities.ts.
 import type { ServerLimit } from "./serve.ts";
 
-/** A group of figures about the process itself: CPU time, memory and heap, open files, lateness of the event loop, garbage collections. */
-export type ProcessFigure = "cpu" | "memory" | "files" | "lag" | "gc";
+/**
+ * A group of figures about the process itself: CPU time, resident memory and heap, virtual memory, open files, lateness of the event
+ * loop, garbage collections.
+ */
+export type ProcessFigure = "cpu" | "memory" | "virtual" | "files" | "lag" | "gc";
 
 export interface Capabilities {
   /** For people: `Node`, `Deno`, `Bun` or `Workers`. */

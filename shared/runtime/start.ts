@@ -7,7 +7,8 @@ import type { Listen } from "../settings/values.ts";
 import { invocationOf } from "./installation.ts";
 import { keySettings } from "./keys.ts";
 import { launch, runToEnd } from "./launcher.ts";
-import { absolutePath, environment, say } from "./process.ts";
+import { consequences } from "./capabilities.ts";
+import { absolutePath, capabilities, environment, say } from "./process.ts";
 
 /** As many as there are shards: another core would have nothing to do. */
 const MOST_CORES = 16;
@@ -34,6 +35,9 @@ export async function start(args: readonly string[]): Promise<number> {
   if (values["print-config"]) {
     printSettings(environment).forEach(say);
     return 0;
+  }
+  if (!capabilities().listsEnvironment) {
+    throw new SettingsError("A launcher hands the whole environment on, so Deno needs --allow-env, without names");
   }
   const { chosen, cores } = await chooseCores(environment, parseCores(values.cores));
   const settings = parseSettings(chosen);
@@ -113,6 +117,7 @@ function greeting(settings: Settings, edge: string): string[] {
     settings.kafkaBrokers.length > 0
       ? `Its log is on Kafka at ${settings.kafkaBrokers.join(", ")}, its replica in ${data}`
       : `Its data is in ${data}`,
+    ...runtimeSentence(),
   ];
   // The four lines work without a token.
   if (settings.access !== "open") return [...head, accessSentence(settings)];
@@ -128,6 +133,13 @@ function greeting(settings: Settings, edge: string): string[] {
     "",
     "There, fg and Ctrl-C end the listener; here, Ctrl-C ends the hub.",
   ];
+}
+
+/** What is different on this runtime, if anything is. */
+function runtimeSentence(): string[] {
+  const can = capabilities();
+  const lacks = consequences(can);
+  return lacks.length === 0 ? [] : [`On ${can.name} ${can.version}: ${lacks.join("; ")} (docs/runtimes.md)`];
 }
 
 function accessSentence({ access, policy, issuer, introspectionUrl }: Settings): string {

@@ -4,7 +4,8 @@ import type { Metrics } from "../metrics.ts";
 import { parseSettings, type Settings, SettingsError } from "../settings/settings.ts";
 import { configureLogging } from "./logging.ts";
 import { createMetrics } from "./metrics.ts";
-import { announceReady, complain, environment, exit, onFatal, onStop } from "./process.ts";
+import { consequences } from "./capabilities.ts";
+import { announceReady, capabilities, complain, environment, exit, onFatal, onStop } from "./process.ts";
 
 /** How long a tier may take to stop, ms; then the process ends with 1 all the same. */
 const STOP_DEADLINE_MS = 15_000;
@@ -45,6 +46,12 @@ export async function runTier(
   configureLogging(settings.logLevel);
   const logger = getLogger(["tidings", tier, "process"]);
   onFatal((error, origin) => logger.fatal("Ending after an {origin}: {error}", { origin, error: describe(error) }));
+  const can = capabilities();
+  logger.info("Running on {runtime} {version}: {consequences}", {
+    ...can,
+    runtime: can.name,
+    consequences: consequences(can).join("; ") || "it lacks nothing",
+  });
   const stopping = new AbortController();
   const stopped = new Promise<void>((resolve) => {
     onStop((reason) => {

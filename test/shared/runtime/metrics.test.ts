@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { capabilities } from "../../../shared/runtime/process.ts";
 import { createMetrics } from "../../../shared/runtime/metrics.ts";
 
 describe("metrics", () => {
@@ -37,11 +38,37 @@ describe("metrics", () => {
     assert.match((await metrics.render()).text, /^tidings_lag\{tier="core"\} 7$/m);
   });
 
-  it("tell of the process and of its event loop", async () => {
-    const { text } = await createMetrics({ tier: "core" }).render();
-    assert.match(text, /^tidings_process_cpu_seconds_total\{tier="core"\} /m);
-    assert.match(text, /^tidings_process_resident_memory_bytes\{tier="core"\} /m);
-    assert.match(text, /^tidings_nodejs_eventloop_lag_seconds\{tier="core"\} /m);
+  it("tell of the process what its runtime can tell, never 0 for what it cannot", async () => {
+    const metrics = createMetrics({ tier: "core" });
+    const valueIn = (text: string, name: string) => {
+      const found = new RegExp(`^${name}\\{[^}]*\\} (.*)$`, "m").exec(text)?.[1];
+      return found === undefined ? undefined : Number(found);
+    };
+    // Node's histogram begins with its first tick.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const late = Date.now() + 300;
+    while (Date.now() < late);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const { text } = await metrics.render();
+    const expected = {
+      cpu: "cpu_seconds_total",
+      memory: "resident_memory_bytes",
+      virtual: "heap_bytes",
+      files: "open_fds",
+    };
+    for (const [figure, name] of Object.entries(expected)) {
+      const value = valueIn(text, `tidings_process_${name}`);
+      const has = capabilities().processMetrics.some((one) => one === figure);
+      assert.equal(value !== undefined, has, name);
+      if (has) assert.ok(value! > 0, `${name} is ${value}`);
+    }
+    const rss = valueIn(text, "tidings_process_resident_memory_bytes")!;
+    assert.ok(Math.abs(rss - process.memoryUsage().rss) < rss / 2);
+    assert.ok(valueIn(text, "tidings_process_late_seconds_total")! > 0.25);
+    const longest = valueIn(text, "tidings_nodejs_eventloop_lag_max_seconds");
+    if (capabilities().processMetrics.includes("lag")) assert.ok(longest! > 0.25);
+    else assert.equal(longest, undefined);
+    assert.equal(text.includes("tidings_nodejs_gc_duration_seconds"), capabilities().processMetrics.includes("gc"));
   });
 
   it("of two registries are separate", async () => {
