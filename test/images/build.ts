@@ -95,7 +95,7 @@ export function createBuilder({ dockerfile, context, ignore, directory }: Build)
         else await share(path, join(image.root, within), flags["chown"] ?? flags["chmod"]);
       }
       // Only root can give files away; otherwise they are the user's who runs all of this.
-      if (flags["chown"] !== undefined && isRoot()) await tool(image, "chown", "-R", flags["chown"], destination);
+      if (isRoot()) await tool(image, "chown", "-R", flags["chown"] ?? "0:0", destination);
       if (flags["chmod"] !== undefined) await tool(image, "chmod", "-R", flags["chmod"], destination);
       return image;
     },
