@@ -48,6 +48,7 @@ const RUN_BY: Readonly<Record<string, { readonly path: string; readonly says: st
   "tidings edge": { path: "test/cli/tidings.test.ts", says: '"edge"' },
   "tidings listen": { path: "test/scenario/package.test.ts", says: "listen --port" },
   "npm run demo": { path: "test/demo/demo.test.ts", says: '"demo"' },
+  "npm run demo -- --runtime": { path: "test/demo/demo.test.ts", says: '"--runtime"' },
   "npm run demo -- --kafka": { path: "test/demo/demo.test.ts", says: '"--kafka"' },
   "npm run simulate": { path: "test/scenario/commands.test.ts", says: '"simulate"' },
   "npm run chaos": { path: "test/scenario/commands.test.ts", says: '"chaos"' },

@@ -12,7 +12,7 @@ import { isolation } from "./isolation.ts";
 import { million } from "./million.ts";
 import { outage } from "./outage.ts";
 import { overload } from "./overload.ts";
-import { pairingOf, PAIRINGS, versionsOf } from "./pairings.ts";
+import { pairingOf, PAIRINGS, versionsOf } from "../support/hub/pairings.ts";
 import { type Bench, openRig, type OtherRig, reportMemory } from "./rig.ts";
 import { compareRuntimes, FULL, SHORT } from "./runtimes.ts";
 import { sparse } from "./sparse.ts";

@@ -4,7 +4,7 @@ import { loadAverage, machine, versionOf } from "../support/process-usage.ts";
 import { openIssuer } from "../support/servers/issuer.ts";
 import { median } from "./clock.ts";
 import { ingested } from "./ingest.ts";
-import { type Pairing, PAIRINGS, versionsOf } from "./pairings.ts";
+import { type Pairing, PAIRINGS, versionsOf } from "../support/hub/pairings.ts";
 import { openSink, type Sink } from "./parts.ts";
 import { openRig, type Rig } from "./rig.ts";
 import { openStartable, START_UPS } from "./start-up.ts";

@@ -8,7 +8,7 @@ import { appendFile, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { describe, failed, total, type TrialLine } from "./report.ts";
-import { versionsOf } from "../bench/pairings.ts";
+import { versionsOf } from "../support/hub/pairings.ts";
 import { runtimeOf } from "../support/hub/tier-process.ts";
 import { runChaos, runtimeOfTiers } from "./run.ts";
 

@@ -18,5 +18,9 @@ async function keepsEveryPromise(...args: readonly string[]): Promise<void> {
 describe("npm run demo", { timeout: 220_000 }, () => {
   it("keeps every promise", () => keepsEveryPromise());
 
+  for (const runtime of ["deno", "bun", "workerd"]) {
+    it(`keeps every promise on ${runtime}`, () => keepsEveryPromise("--runtime", runtime));
+  }
+
   it("keeps every promise on a real broker that it starts", { skip }, () => keepsEveryPromise("--kafka"));
 });

@@ -1,4 +1,4 @@
-// `npm run demo [-- --kafka]`: real documents go to four subscribers, of which one goes away, through a core that is killed.
+// `npm run demo [-- --kafka] [--runtime R]`: real documents go to four subscribers, of which one goes away, through a core that is killed.
 // It ends with 1 if a promise is broken.
 
 import { parseArgs } from "node:util";
@@ -7,6 +7,7 @@ import { loadFixtures } from "../support/fixtures.ts";
 import { post } from "../support/hub/hub-client.ts";
 import { openOwnHub } from "../support/hub/hub.ts";
 import type { OwnHub } from "../support/hub/hub.ts";
+import { type Pairing, pairingOf, PAIRINGS, versionsOf } from "../support/hub/pairings.ts";
 import { startKafka } from "../support/kafka/kafka.ts";
 import { streamsOnKafka } from "../support/kafka/topics.ts";
 import { account, table } from "./promises.ts";
@@ -26,18 +27,27 @@ const ARRIVAL_DEADLINE_MS = 20_000;
 const SETTLE_MS = 700;
 
 const begun = performance.now();
-const { values } = parseArgs({ options: { kafka: { type: "boolean", default: false } } });
+const { values } = parseArgs({
+  options: { kafka: { type: "boolean", default: false }, runtime: { type: "string", default: "node" } },
+});
+const pairing = pairingOf(values.runtime);
+if (pairing === undefined) {
+  console.error(
+    `demo: --runtime must be one of ${Object.keys(PAIRINGS).join(", ")}, not ${JSON.stringify(values.runtime)}`,
+  );
+  process.exit(1);
+}
 await using open = new AsyncDisposableStack();
 process.once("SIGINT", () => void open.disposeAsync().finally(() => process.exit(130)));
 try {
-  process.exitCode = await demo(values.kafka);
+  process.exitCode = await demo(values.kafka, pairing);
 } catch (error) {
   console.error(`demo: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 }
 
-async function demo(withKafka: boolean): Promise<number> {
-  const hub = await startHub(withKafka);
+async function demo(withKafka: boolean, pairing: Pairing): Promise<number> {
+  const hub = await startHub(withKafka, pairing);
   const subscribers = [
     await openSubscriber("reader", hub.url, TOPIC, "a plain secret"),
     await openSubscriber("partner", hub.url, TOPIC, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
@@ -115,10 +125,11 @@ async function demo(withKafka: boolean): Promise<number> {
   return broken.length === 0 ? 0 : 1;
 }
 
-async function startHub(withKafka: boolean): Promise<OwnHub> {
+async function startHub(withKafka: boolean, { runtimes }: Pairing): Promise<OwnHub> {
+  say(`The hub runs on ${await versionsOf(runtimes)}`);
   const quietly = { TIDINGS_LOG_LEVEL: "error" };
   if (!withKafka) {
-    const hub = await openOwnHub({ settings: quietly });
+    const hub = await openOwnHub({ runtimes, settings: quietly });
     open.defer(() => hub.close());
     say(`The hub is at ${hub.url}, its log in ${hub.dataDir}`);
     return hub;
@@ -128,7 +139,7 @@ async function startHub(withKafka: boolean): Promise<OwnHub> {
   say(`Kafka runs at ${kafka.address}`);
   const prefix = "demo";
   const log = { TIDINGS_KAFKA_BROKERS: kafka.address, TIDINGS_KAFKA_PREFIX: prefix };
-  const hub = await openOwnHub({ settings: { ...quietly, ...log } });
+  const hub = await openOwnHub({ runtimes, settings: { ...quietly, ...log } });
   open.defer(() => hub.close());
   const streams = await streamsOnKafka([kafka.address], prefix);
   if (!streams.includes("messages")) throw new Error("The hub was told to keep its log on Kafka, and did not");

@@ -1,6 +1,6 @@
-// What runs the two tiers of a bench's hub.
-import { versionOf } from "../support/process-usage.ts";
-import type { TierRuntime } from "../support/hub/tier-process.ts";
+// What runs the two tiers of a hub: pairings of runtimes by the names that commands take.
+import { versionOf } from "../process-usage.ts";
+import type { TierRuntime } from "./tier-process.ts";
 
 export interface Pairing {
   /** In a table. */
