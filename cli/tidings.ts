@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // The program `tidings`, on Node, Deno and Bun: its first argument is a command, the rest belongs to that command.
 import { commandLine, complain, exit, onFatal } from "../shared/runtime/process.ts";
 import { runCommand } from "./commands.ts";

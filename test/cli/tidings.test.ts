@@ -13,7 +13,7 @@ function tidings(args: readonly string[], settings: Record<string, string> = {})
   return runChild(TIDINGS, { args: [...args], settings });
 }
 
-describe("tidings", { concurrency: 4 }, () => {
+describe("tidings", () => {
   it("tells its version and what it runs on", async () => {
     await using told = tidings(["--version"]);
     assert.deepEqual(await told.ended, { code: 0, signal: null });

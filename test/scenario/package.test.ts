@@ -25,6 +25,8 @@ const EXAMPLES = new Map(
 );
 const IMPORTS = Object.keys(manifest.exports).filter((name) => name !== "./package.json")
   .map((name) => name.replace(/^\./, "tidings"));
+/** What `tidings` runs. */
+const BIN = "node_modules/tidings/dist/package/cli/bin.js";
 const NOT_EXPORTED = [
   "tidings",
   "tidings/edge/edge",
@@ -129,6 +131,14 @@ describe("the package", { skip, timeout: 180_000 }, () => {
     assert.deepEqual(names.filter((name) => name in manifest.devDependencies), []);
   });
 
+  it("says in one sentence that Node is too old", async () => {
+    const older = 'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.1.0" } })';
+    const node = ["node", "--import", `data:text/javascript,${encodeURIComponent(older)}`];
+    const refused = run([...node, BIN, "start"], pathWith());
+    assert.equal(await refused.ended, 1);
+    assert.equal(refused.errors(), `tidings: Node 20.1.0 is too old: ${OLDEST_NODE} or newer is needed\n`);
+  });
+
   for (const resolution of ["nodenext", "bundler"]) {
     it(`has types that hold under the module resolution "${resolution}", with those of all that they name`, async () => {
       const text = [
@@ -203,10 +213,9 @@ describe("the package", { skip, timeout: 180_000 }, () => {
       });
 
       it("runs a core from any directory", async () => {
-        const file = join(directory, "node_modules/tidings/dist/package/cli/tidings.js");
         const where = join(directory, `elsewhere of ${name}`);
         await mkdir(where);
-        const core = run([...script, file, "core"], path, await settingsOf(name), where);
+        const core = run([...script, join(directory, BIN), "core"], path, await settingsOf(name), where);
         const seen = () => core.output() + core.errors();
         await eventually("the core", () => core.output().includes("tidings core ready at "), {
           deadlineMs: 30_000,
