@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { createServer } from "node:tls";
 import type { TlsOptions } from "node:tls";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createPlainServer } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { createUndiciTransport } from "../../core/delivery/sending/undici-transport.ts";
 import { createOutboundGuard } from "../../shared/outbound/guard.ts";
@@ -15,7 +15,7 @@ import { createAuthority, withChecksTurnedOff } from "../support/servers/certifi
 import { sendPost } from "../support/rigs/transport-rig.ts";
 import { openRecordingServer } from "../support/servers/recording-server.ts";
 
-const GUARD = createOutboundGuard(["127.0.0.0/8"]);
+const GUARD = createOutboundGuard(["127.0.0.0/8", "::1/128"]);
 const AUTHORITY = await createAuthority();
 /** The runtimes name the same fault differently: Deno does not say that a certificate is over. */
 const NOT_TRUSTED = /CERT_(?:SIGNATURE_FAILURE|HAS_EXPIRED|NOT_YET_VALID)|UNABLE_TO|ERR_TLS_CERT_ALTNAME_INVALID/;
@@ -63,6 +63,30 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
       const { resolve, asked } = rebinding(["127.0.0.1"], ["10.0.0.1"]);
       assert.equal(await send(`http://rebind.example:${server.port}/`, resolve), 200);
       assert.equal(asked(), 1);
+    });
+
+    it("the checked addresses are dialled in turn, and no other", async () => {
+      const reached: (string | undefined)[] = [];
+      const server = createPlainServer((socket) => {
+        reached.push(socket.localAddress);
+        socket.on("error", () => {});
+        socket.on("data", () => void socket.end("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+      });
+      await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+      const { port } = server.address() as AddressInfo;
+      // Nobody listens on ::1.
+      for (const answers of [["127.0.0.1"], ["::ffff:127.0.0.1"], ["::1", "127.0.0.1"], ["127.0.0.1", "::1"]]) {
+        const { resolve, asked } = rebinding(answers, ["10.0.0.1"]);
+        assert.equal(await send(`http://several.example:${port}/`, resolve), 200, answers.join());
+        assert.equal(asked(), 1);
+      }
+      assert.deepEqual(new Set(reached), new Set(["127.0.0.1"]));
+      const { resolve } = rebinding(["::1"]);
+      assert.match(
+        String(await send(`http://several.example:${port}/`, resolve)),
+        /ECONNREFUSED|connection refused|EADDRNOTAVAIL/,
+      );
+      server.close();
     });
 
     it("each new dial is checked anew", async () => {
