@@ -13,7 +13,15 @@ export function formatterFor(terminal: boolean): (record: LogRecord) => string {
     });
   }
   const format = getJsonLinesFormatter({ categorySeparator: ".", message: "rendered", properties: "flatten" });
-  return (record) => `${escaped(format(record).trimEnd())}\n`;
+  return (record) => `${escaped(format(withoutFields(record)).trimEnd())}\n`;
+}
+
+/** The fields of a JSON line. A property of such a name would take its place, and the text of the line has it already. */
+const FIELDS: ReadonlySet<string> = new Set(["@timestamp", "level", "message", "logger"]);
+
+function withoutFields(record: LogRecord): LogRecord {
+  const kept = Object.entries(record.properties).filter(([name]) => !FIELDS.has(name));
+  return { ...record, properties: Object.fromEntries(kept) };
 }
 
 // C0 and C1 controls steer terminals; line and direction marks fool readers. They are escaped as in JSON, so that inside JSON

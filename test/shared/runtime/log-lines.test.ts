@@ -27,6 +27,14 @@ function recordOf(value: string): LogRecord {
 }
 
 describe("a log line", () => {
+  it("keeps its text and level, though a property has the name of a field", () => {
+    const properties = { message: "why", level: "none", logger: "x", "@timestamp": "never", topic: "t" };
+    const line = formatterFor(false)({ ...recordOf("t"), properties });
+    const { message, level, logger, topic } = JSON.parse(line) as Record<string, unknown>;
+    assert.deepEqual([message, level, logger, topic], [`Topic "t" could not be fetched`, "WARN", "tidings.test", "t"]);
+    assert.doesNotMatch(line, /never/);
+  });
+
   for (const value of HOSTILE) {
     it(`is one line, and steers nothing, though it holds ${JSON.stringify(value)}`, () => {
       const json = formatterFor(false)(recordOf(value));
