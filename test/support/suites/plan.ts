@@ -39,6 +39,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   { at: "test/scenario/binaries.test.ts", on: OTHERS, why: "It runs files that have their runtime inside." },
   { at: "test/demo/demo.test.ts", on: OTHERS, why: "It tests `npm run demo`, which runs on Node." },
   { at: "test/images/", on: OTHERS, why: "It tests images, whose runtime is Node." },
+  { at: "test/edge/worker/", on: OTHERS, why: "It tests an edge on workerd, whatever runtime runs it." },
   {
     at: "test/conformance/kafka.test.ts",
     on: OTHERS,
@@ -54,8 +55,14 @@ export const EXCEPTIONS: readonly Exception[] = [
   ...LONG_SCENARIOS,
 ];
 
-/** A Worker is an edge only: these show what an edge does with a core behind it. */
-const FOR_WORKER = ["test/conformance/embedded.test.ts", "test/conformance/token.test.ts"];
+/** A Worker is an edge only: these paths show what an edge does with a core behind it. */
+const FOR_WORKER = [
+  "test/conformance/embedded.test.ts",
+  "test/conformance/token.test.ts",
+  "test/edge/worker/",
+  "test/hostile/hub.test.ts",
+  "test/hostile/fuzz.test.ts",
+];
 
 const STARTS_TIERS = "test/support/hub/tier-process.ts";
 
@@ -88,7 +95,7 @@ export function planOf(
 ): Plan {
   const wanted = files.filter((path) => !check || ON_THE_TREE.test(path) || opensNothing(tree, path))
     .filter((path) => !EXCEPTIONS.some((one) => excepts(one, path, target) && !(named && one.byHand === true)))
-    .filter((path) => target !== "worker" || FOR_WORKER.includes(path));
+    .filter((path) => target !== "worker" || FOR_WORKER.some((start) => path.startsWith(start)));
   const startsTiers = (path: string) => closure(tree, path).files.includes(STARTS_TIERS);
   return { inside: wanted.filter((path) => !startsTiers(path)), against: wanted.filter(startsTiers) };
 }

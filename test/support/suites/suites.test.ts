@@ -37,10 +37,15 @@ describe("what runs for a target", async () => {
     assert.deepEqual(planOf(tree, named, "deno", { named: true }).against, named);
   });
 
-  it("is the conformance suite where the edge is a Worker", () => {
+  it("is the conformance suite, the Worker's own and the hostile files where the edge is a Worker", () => {
     const { inside, against } = planOf(tree, files, "worker", {});
-    assert.deepEqual(inside, []);
-    assert.deepEqual(against.toSorted(), ["test/conformance/embedded.test.ts", "test/conformance/token.test.ts"]);
+    assert.ok(inside.every((path) => path.startsWith("test/edge/worker/")), inside.join());
+    for (
+      const path of ["test/conformance/embedded.test.ts", "test/conformance/token.test.ts", "test/hostile/hub.test.ts"]
+    ) {
+      assert.ok(against.includes(path), path);
+    }
+    assert.ok(against.every((path) => /^test\/(?:conformance|hostile|edge\/worker)\//.test(path)), against.join());
     const { TIDINGS_TEST_CORE_RUNTIME: core, TIDINGS_TEST_EDGE_RUNTIME: edge } = environmentOf("worker");
     assert.deepEqual([core, edge], ["node", "workerd"]);
   });
