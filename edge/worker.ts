@@ -7,12 +7,13 @@ import { createWebDigests } from "../shared/digests.ts";
 import { createFetchClient } from "../shared/http-client.ts";
 import { createNoteBlocked } from "../shared/outbound/blocked-calls.ts";
 import { createOutboundGuard } from "../shared/outbound/guard.ts";
+import { CAPABILITIES, consequences } from "../shared/runtime/capabilities.ts";
 import { createIsolateBusy } from "../shared/runtime/workerd/busy.ts";
 import { configureConsole } from "../shared/runtime/workerd/logging.ts";
 import { createIsolateMetrics } from "../shared/runtime/workerd/metrics.ts";
 import { NO_OUTBOUND } from "../shared/runtime/workerd/outbound.ts";
 import { type Bindings, isOpenToAll, parseBindings, type WorkerSettings } from "../shared/runtime/workerd/settings.ts";
-import { SettingsError } from "../shared/settings/settings.ts";
+import { type Settings, SettingsError } from "../shared/settings/settings.ts";
 import { sentence } from "./answers/answers.ts";
 import { assembleEdge } from "./assemble.ts";
 import { WORKER_MEMORY, WORKER_MESSAGE_MAX_BYTES } from "./limits/memory.ts";
@@ -58,6 +59,7 @@ function misconfigured({ url }: Request, message: string): Response {
 
 function running({ settings, key, core }: WorkerSettings): Answer {
   configureConsole(settings.logLevel);
+  sayWhatFollows(settings);
   const now = () => performance.now();
   const metrics = createIsolateMetrics({ tier: "edge" });
   const busy = createIsolateBusy(now);
@@ -84,4 +86,17 @@ function running({ settings, key, core }: WorkerSettings): Answer {
     }
     return await busy.during(Promise.resolve(edge.fetch(request)));
   };
+}
+
+/** What an operator must know of this runtime, once an isolate. */
+function sayWhatFollows({ requestsPerAddress, addressHeader }: Settings): void {
+  const logger = getLogger(["tidings", "edge", "process"]);
+  const can = CAPABILITIES.workerd;
+  logger.info("Running on {runtime}: {consequences}", {
+    runtime: can.name,
+    consequences: consequences({ ...can, version: "" }).join("; "),
+  });
+  if (requestsPerAddress > 0 && addressHeader === undefined) {
+    logger.warn("No limit holds by address: TIDINGS_ADDRESS_HEADER does not say which header tells a client's address");
+  }
 }

@@ -20,7 +20,7 @@ export interface Project {
 }
 
 /** Not ours: only what they are told of ours is looked at. */
-const PROGRAMS = new Set(["curl", "deno", "docker"]);
+const PROGRAMS = new Set(["curl", "deno", "docker", "wrangler"]);
 /** The program that is installed with the package, and the file that parses what follows each of its commands. */
 const PROGRAM = "cli/tidings.ts";
 const COMMANDS: Readonly<Record<string, string>> = {
