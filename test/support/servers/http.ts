@@ -20,11 +20,13 @@ export interface CallOptions {
   readonly deadlineMs?: number;
   /** The request line's target, byte for byte; default the URL's, as Node writes it. */
   readonly target?: string;
+  /** An authority (PEM) of the server's certificate. */
+  readonly ca?: string | undefined;
 }
 
 /** Makes one call on a connection of its own. @throws {Error} without a complete answer within the deadline (default 15 s) */
 export function call(url: string, options: CallOptions = {}): Promise<Reply> {
-  const { method = options.body === undefined ? "GET" : "POST", headers = {}, body, deadlineMs = 15_000, target } =
+  const { method = options.body === undefined ? "GET" : "POST", headers = {}, body, deadlineMs = 15_000, target, ca } =
     options;
   const begun = performance.now();
   return new Promise((resolve, reject) => {
@@ -37,6 +39,7 @@ export function call(url: string, options: CallOptions = {}): Promise<Reply> {
         agent: false,
         signal: AbortSignal.timeout(deadlineMs),
         ...(target === undefined ? {} : { path: target }),
+        ...(ca === undefined ? {} : { ca }),
       },
       (response) => {
         const parts: Buffer[] = [];

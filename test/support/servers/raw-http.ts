@@ -2,6 +2,7 @@
 
 import { connect } from "node:net";
 import type { Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 export interface RawAnswer {
   /** 0 if no answer came. */
@@ -12,14 +13,21 @@ export interface RawAnswer {
   readonly closed: boolean;
 }
 
+export interface RawOptions {
+  readonly deadlineMs?: number;
+  readonly untilClosed?: boolean;
+  /** With TLS, and an authority (PEM) of the server's certificate. */
+  readonly ca?: string | undefined;
+}
+
 /** Writes to a new connection and reads until the server closes it or an answer of Content-Length bytes is there. */
 export function exchangeRaw(
   port: number,
   write: string | Uint8Array | ((socket: Socket) => void | Promise<void>),
-  { deadlineMs = 10_000, untilClosed = false }: { readonly deadlineMs?: number; readonly untilClosed?: boolean } = {},
+  { deadlineMs = 10_000, untilClosed = false, ca }: RawOptions = {},
 ): Promise<RawAnswer> {
   return new Promise((resolve) => {
-    const socket = connect(port, "127.0.0.1");
+    const socket = ca === undefined ? connect(port, "127.0.0.1") : connectTls({ port, host: "127.0.0.1", ca });
     let received = "";
     const end = (closed: boolean) => {
       clearTimeout(timer);
@@ -33,7 +41,7 @@ export function exchangeRaw(
       received += part.toString("latin1");
       if (!untilClosed && isComplete(received)) end(false);
     });
-    socket.on("connect", () => {
+    socket.on(ca === undefined ? "connect" : "secureConnect", () => {
       if (typeof write !== "function") socket.write(write);
       else Promise.resolve(write(socket)).catch(() => {});
     });
