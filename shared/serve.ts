@@ -6,7 +6,7 @@ export interface Exchange {
   readonly address?: string | undefined;
   /** The target as it stood in the request's first line; `request.url` may be normalised. */
   readonly target?: string;
-  /** Reads nothing from this connection for so long after the answer, ms: a client that repeats at once has to wait. */
+  /** Begins no other request of this connection for so long, ms: a client that repeats at once has to wait. Rests add up. */
   readonly rest?: (ms: number) => void;
   /** Breaks the connection off, so that the client sees that the answer it has is not whole. */
   readonly breakOff?: () => void;
@@ -31,7 +31,7 @@ export interface ServeOptions {
   readonly tls?: ServeTls | undefined;
   /** More connections than this are closed at once. Default: no limit. */
   readonly maxConnections?: number;
-  /** Request line and headers together, bytes. Default 16 KiB; more is 431. */
+  /** Request line and headers together, bytes. Default 16 KiB; more is 431, and so are more than 100 headers. */
   readonly maxHeaderBytes?: number;
   /** Until the headers are complete, ms. Default 10 s; later is 408. */
   readonly headersTimeoutMs?: number;

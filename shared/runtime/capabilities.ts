@@ -22,12 +22,7 @@ const SERVER = {
 export const CAPABILITIES: Readonly<Record<Runtime | "workerd", Known>> = {
   node: { name: "Node", ...SERVER },
   deno: { name: "Deno", ...SERVER, processMetrics: ["cpu", "memory"], listsEnvironment: false },
-  bun: {
-    name: "Bun",
-    ...SERVER,
-    certificateReload: false,
-    processMetrics: FIGURES.filter((figure) => figure !== "gc"),
-  },
+  bun: { name: "Bun", ...SERVER, processMetrics: FIGURES.filter((figure) => figure !== "gc") },
   workerd: {
     name: "Workers",
     pinning: false,

@@ -131,6 +131,133 @@ describe("TLS", { timeout: 60_000 }, () => {
     }
   });
 
+  it("lets requests in flight go on over the certificate that they began with", async () => {
+    const release = Promise.withResolvers<void>();
+    let begun = false;
+    const served = await serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      tls: await readTls(ours),
+      fetch: async () => {
+        begun = true;
+        await release.promise;
+        return new Response("hello");
+      },
+    });
+    try {
+      const before = await serialOf(served, ca);
+      const slow = get(served, { ca });
+      await eventually("the request", () => begun);
+      served.useTls(await readTls(await certificates.issue("second")));
+      await eventually("the next certificate", async () => await serialOf(served, ca) !== before);
+      // And once more, while the first server still has something to answer.
+      const second = await serialOf(served, ca);
+      served.useTls(await readTls(await certificates.issue("third")));
+      await eventually("the one after it", async () => await serialOf(served, ca) !== second);
+      const closed = served.close(5_000);
+      release.resolve();
+      assert.equal(await slow, "hello");
+      await closed;
+      await assert.rejects(get(served, { ca }), HttpClientError);
+    } finally {
+      release.resolve();
+      await served.close(0);
+    }
+  });
+
+  it("cuts what is in flight over an old certificate when its deadline comes", async () => {
+    let begun = false;
+    const served = await serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      tls: await readTls(ours),
+      fetch: () => {
+        begun = true;
+        return new Promise(() => {});
+      },
+    });
+    const slow = get(served, { ca }).then(() => "answered", () => "cut");
+    await eventually("the request", () => begun);
+    served.useTls(await readTls(await certificates.issue("second")));
+    await served.close(100);
+    assert.equal(await slow, "cut");
+  });
+
+  it("can be mutual, also with authorities that were replaced", async () => {
+    await using others = await openCertificates();
+    const served = await open({ ...ours, clientCa: certificates.ca });
+    try {
+      const [mine, theirs] = [await certificates.issue("edge"), await others.issue("edge")];
+      assert.equal(await get(served, { ca, ...await readTls(mine) }), "hello");
+      served.useTls(await readTls({ ...ours, clientCa: others.ca }));
+      await eventually("the other authority", async () => {
+        return await get(served, { ca, ...await readTls(theirs) }).catch(() => "") === "hello";
+      });
+      await assert.rejects(get(served, { ca, ...await readTls(mine) }), HttpClientError);
+      await assert.rejects(get(served, { ca }), HttpClientError);
+    } finally {
+      await served.close(0);
+    }
+  });
+
+  for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+    it(`sees no request of a client without the right certificate (${version})`, async () => {
+      await using strangers = await openCertificates();
+      let asked = 0;
+      const served = await serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        tls: await readTls({ ...ours, clientCa: certificates.ca }),
+        fetch: () => new Response(String(++asked)),
+      });
+      const versions = { minVersion: version, maxVersion: version };
+      const ask = async (own: object) => {
+        const socket = connect({ host: "127.0.0.1", port: served.port, ca, ...versions, ...own });
+        let answer = "";
+        socket.on("data", (part) => void (answer += part.toString()));
+        socket.on("secureConnect", () => socket.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        await new Promise<void>((resolve) => socket.on("error", () => resolve()).on("close", () => resolve()));
+        return answer;
+      };
+      try {
+        assert.equal(await ask({}), "");
+        assert.equal(await ask(await readTls(await strangers.issue("edge"))), "");
+        assert.equal(asked, 0);
+        assert.match(await ask(await readTls(await certificates.issue("edge"))), /^HTTP\/1\.1 200 /);
+      } finally {
+        await served.close(0);
+      }
+    });
+  }
+
+  it("closes a connection whose handshake does not end in time, and keeps the limit on connections", async () => {
+    const refused: string[] = [];
+    const served = await serve({
+      fetch: () => new Response("hello"),
+      hostname: "127.0.0.1",
+      port: 0,
+      tls: await readTls(ours),
+      headersTimeoutMs: 400,
+      maxConnections: 1,
+      onRefused: (limit) => void refused.push(limit),
+    });
+    try {
+      const begun = performance.now();
+      const closed = new Promise<void>((resolve) => {
+        const socket = connectPlain(served.port, "127.0.0.1", () => socket.write("\x16\x03\x01"));
+        socket.on("error", () => {}).on("close", () => resolve()).resume();
+      });
+      await eventually("a connection too many", () => {
+        return get(served, { ca }).then(() => false, () => refused.includes("connections"));
+      });
+      await closed;
+      assert.ok(performance.now() - begun < 3_000);
+      await eventually("room for another", () => get(served, { ca }).then(() => true, () => false));
+    } finally {
+      await served.close(0);
+    }
+  });
+
   it("a client shows a certificate that was replaced, without a restart, and drops no call in flight", async () => {
     await using strangers = await openCertificates();
     const [old, next] = [await certificates.issue("edge"), await certificates.issue("edge, renewed")];

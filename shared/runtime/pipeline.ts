@@ -1,0 +1,54 @@
+// The requests of one connection. A client may send the next ones before it has the answer to the first, and each of them takes
+// memory while it waits, so only so many may wait. A connection that has to rest begins none meanwhile.
+import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+
+/** Far above what clients pipeline. */
+const MOST_UNANSWERED = 100;
+
+const pipelines = new WeakMap<object, Pipeline>();
+
+/** The same one for all requests of a connection. */
+export function pipelineOf(socket: Socket): Pipeline {
+  let pipeline = pipelines.get(socket);
+  if (pipeline === undefined) pipelines.set(socket, pipeline = new Pipeline(socket));
+  return pipeline;
+}
+
+export class Pipeline {
+  readonly #socket: Socket;
+  #unanswered = 0;
+  #latest: ServerResponse | undefined;
+  /** Monotonic ms; 0 for a connection that never had to rest. */
+  #restsUntil = 0;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  /** The answer to the latest request. */
+  get latest(): ServerResponse | undefined {
+    return this.#latest;
+  }
+
+  /** Takes one more request, whose answer this will be; false if too many wait already, and the connection must be closed. */
+  enter(answer: ServerResponse): boolean {
+    if (this.#unanswered >= MOST_UNANSWERED) return false;
+    this.#unanswered++;
+    this.#latest = answer;
+    answer.once("close", () => this.#unanswered--);
+    return true;
+  }
+
+  /** Begins no request of this connection for so long, ms. Rests add up, so a client gains nothing by pipelining. */
+  rest(ms: number): void {
+    this.#restsUntil = Math.max(this.#restsUntil, performance.now()) + ms;
+  }
+
+  /** Begins a request at once, or when the connection has rested. Never, if the client has gone by then. */
+  inTurn(begin: () => void): void {
+    const ms = this.#restsUntil === 0 ? 0 : this.#restsUntil - performance.now();
+    if (ms <= 0) return begin();
+    setTimeout(() => this.#socket.destroyed || this.inTurn(begin), ms).unref();
+  }
+}

@@ -1,0 +1,91 @@
+// Serving HTTP behind a TLS server of its own, for Bun: its HTTPS server cannot change its certificate, and neither ends nor counts the
+// connections whose handshake never ends. What an HTTP server does for connections that it accepted itself is done here: the
+// times for the head, the body and the next request, and the end of connections that are idle.
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { createServer, type Server as TlsServer, type TlsOptions, type TLSSocket } from "node:tls";
+
+export interface TlsFrontOptions {
+  readonly context: TlsOptions;
+  /** Until the handshake is complete, and until the headers are, ms. */
+  readonly headersTimeout: number;
+  readonly requestTimeout: number;
+  readonly keepAliveTimeout: number;
+  readonly connectionsCheckingInterval: number;
+}
+
+/** What listens, and the connections that it has handed to the HTTP server. */
+export interface TlsFront {
+  readonly server: TlsServer;
+  readonly closeIdle: () => void;
+  readonly closeAll: () => void;
+}
+
+interface Connection {
+  /** Requests that are not answered. */
+  open: number;
+  /** Between an answer and the first byte of the next request. */
+  idle: boolean;
+  /** Monotonic ms: the begin of the request, or of being idle. */
+  since: number;
+  request?: IncomingMessage;
+}
+
+export function createTlsFront(http: Server, options: TlsFrontOptions): TlsFront {
+  const connections = new Map<TLSSocket, Connection>();
+  const handshakeTimeout = options.headersTimeout;
+  const server = createServer({ ...options.context, ALPNProtocols: ["http/1.1"], handshakeTimeout }, (socket) => {
+    const connection: Connection = { open: 0, idle: false, since: performance.now() };
+    connections.set(socket, connection);
+    socket.once("close", () => connections.delete(socket));
+    http.emit("connection", socket);
+    socket.on("data", () => {
+      if (!connection.idle) return;
+      connection.idle = false;
+      connection.since = performance.now();
+    });
+  });
+  // A failed handshake has no HTTP to be answered in.
+  server.on("tlsClientError", (_error, socket) => socket.destroy());
+  http.prependListener("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const socket = incoming.socket as TLSSocket;
+    const connection = connections.get(socket);
+    if (connection === undefined) return;
+    connection.open++;
+    connection.request = incoming;
+    outgoing.once("close", () => {
+      connection.open--;
+      if (connection.open > 0 || !incoming.complete) return;
+      connection.idle = true;
+      connection.since = performance.now();
+    });
+  });
+
+  function check(): void {
+    for (const [socket, connection] of connections) {
+      const elapsed = performance.now() - connection.since;
+      if (connection.idle) {
+        if (elapsed >= options.keepAliveTimeout) socket.destroy();
+      } else if (elapsed >= timeoutOf(connection)) {
+        // Refused once.
+        connection.since = Infinity;
+        http.emit(
+          "clientError",
+          Object.assign(new Error("Request timeout"), { code: "ERR_HTTP_REQUEST_TIMEOUT" }),
+          socket,
+        );
+      }
+    }
+  }
+  function timeoutOf({ request, open }: Connection): number {
+    if (request?.complete === false) return options.requestTimeout;
+    return open > 0 ? Infinity : options.headersTimeout;
+  }
+  const checking = setInterval(check, options.connectionsCheckingInterval);
+  checking.unref();
+  server.once("close", () => clearInterval(checking));
+  return {
+    server,
+    closeIdle: () => connections.forEach(({ idle }, socket) => idle && socket.destroy()),
+    closeAll: () => connections.forEach((_, socket) => socket.destroy()),
+  };
+}

@@ -1,0 +1,315 @@
+// Each limit that the server keeps, on every runtime, and what a client is told that has reached one.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { after, describe, it } from "node:test";
+import { eventually, pause } from "../../support/eventually.ts";
+import { createServeRig, SCHEMES, type ServeRig } from "../../support/servers/serve-rig.ts";
+
+const get = "GET / HTTP/1.1\r\nHost: x\r\n";
+
+function limitsOnRequests({ open, raw }: ServeRig): void {
+  it("refuses headers over 16 KiB with 431 and a sentence", async () => {
+    const served = await open();
+    const bomb = await raw(served.port, `GET / HTTP/1.1\r\nHost: x\r\nA: ${"a".repeat(20_000)}\r\n\r\n`);
+    assert.equal(bomb.status, 431);
+    assert.match(bomb.body, /headers .*16384 bytes/);
+    const many = await raw(served.port, `GET / HTTP/1.1\r\nHost: x\r\n${"A: b\r\n".repeat(10_000)}\r\n`);
+    assert.equal(many.status, 431);
+    const line = await raw(served.port, `GET /${"a".repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    assert.equal(line.status, 431);
+  });
+
+  it("refuses more than 100 headers with 431 and the same sentence", async () => {
+    const served = await open();
+    assert.equal((await raw(served.port, `${get}${"A: b\r\n".repeat(99)}\r\n`)).status, 200);
+    for (const more of [100, 250, 1_500]) {
+      const answer = await raw(served.port, `${get}${"A: b\r\n".repeat(more)}\r\n`);
+      assert.equal(answer.status, 431, String(more));
+      assert.match(answer.body, /at most 100 headers/);
+    }
+  });
+
+  it("takes headers as long as it was told, or says at start what it needs for that", async () => {
+    const maxHeaderBytes = 64 * 1024;
+    const started = await open({ maxHeaderBytes }).catch((error: Error) => error);
+    if (started instanceof Error) {
+      assert.match(
+        started.message,
+        /^Cannot take headers of 65536 bytes: .*start it with --max-http-header-size=65536$/,
+      );
+      return;
+    }
+    const line = `A: ${"a".repeat(995)}\r\n`;
+    assert.equal((await raw(started.port, `${get}${line.repeat(60)}\r\n`)).status, 200);
+    assert.equal((await raw(started.port, `${get}${line.repeat(70)}\r\n`)).status, 431);
+  });
+
+  it("refuses headers and bodies that never end with 408 and a sentence", async () => {
+    const served = await open({ headersTimeoutMs: 200, requestTimeoutMs: 400 });
+    for (
+      const start of ["GET / HTTP/1.1\r\nHost: x\r\n", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"]
+    ) {
+      const answer = await raw(served.port, start, { untilClosed: true });
+      assert.equal(answer.status, 408);
+      assert.match(answer.body, /headers and its whole body/);
+      assert.ok(answer.closed);
+    }
+  });
+
+  it("refuses a client that sends a little now and then, when the time is over", async () => {
+    const served = await open({ headersTimeoutMs: 300 });
+    const begun = performance.now();
+    const answer = await raw(served.port, async (socket) => {
+      socket.write(get);
+      for (let n = 0; n < 50 && !socket.destroyed; n++) {
+        await pause(50);
+        socket.write("A: b\r\n");
+      }
+    }, { untilClosed: true });
+    assert.equal(answer.status, 408);
+    assert.ok(performance.now() - begun < 2_000);
+  });
+
+  it("reports each refusal of its own", async () => {
+    const refused: string[] = [];
+    const onRefused = (limit: string) => void refused.push(limit);
+    const served = await open({ headersTimeoutMs: 200, maxHeaderBytes: 8_192, onRefused });
+    await raw(served.port, `${get}A: ${"a".repeat(9_000)}\r\n\r\n`);
+    await raw(served.port, `GET /${"a".repeat(9_000)} HTTP/1.1\r\nHost: x\r\n\r\n`);
+    await raw(served.port, `${get}${"A: b\r\n".repeat(150)}\r\n`);
+    await raw(served.port, get, { untilClosed: true });
+    assert.deepEqual(refused, ["headers", "headers", "headers", "deadline"]);
+  });
+}
+
+function limitsOnConnections({ open, raw, call }: ServeRig): void {
+  it("takes no more connections than it was told", async () => {
+    const refused: string[] = [];
+    const served = await open({ maxConnections: 1, onRefused: (limit) => void refused.push(limit) });
+    const held = raw(served.port, "GET / HTTP/1.1\r\nHost: x\r\n", { deadlineMs: 400 });
+    const other = await raw(served.port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", { untilClosed: true });
+    assert.deepEqual([other.status, other.closed], [0, true]);
+    await held;
+    assert.deepEqual(refused, ["connections"]);
+    await eventually("room for another", () => call(served.url).then(({ status }) => status === 200, () => false));
+  });
+
+  it("closes a connection that is idle for too long, with or without a request before", async () => {
+    const served = await open({ keepAliveTimeoutMs: 100, headersTimeoutMs: 500 });
+    for (const text of [`${get}\r\n`, ""]) {
+      const begun = performance.now();
+      const answer = await raw(served.port, text === "" ? () => {} : text, { untilClosed: true, deadlineMs: 5_000 });
+      assert.deepEqual([answer.status, answer.closed], text === "" ? [408, true] : [200, true]);
+      // Clients are told a whole second less than the server waits.
+      assert.ok(performance.now() - begun < 3_000);
+    }
+  });
+
+  it("closes a connection with more than 100 requests that wait for their answers", async () => {
+    let asked = 0;
+    const served = await open({
+      fetch: () => {
+        asked++;
+        return new Promise(() => {});
+      },
+    });
+    const flood = Buffer.from(`${get}\r\n`.repeat(50_000));
+    assert.deepEqual(await raw(served.port, flood, { untilClosed: true }), {
+      status: 0,
+      head: "",
+      body: "",
+      closed: true,
+    });
+    assert.equal(asked, 100);
+  });
+
+  it("takes any number of requests on a connection that answers them", async () => {
+    const served = await open();
+    const answer = await raw(served.port, async (socket) => {
+      for (let n = 0; n < 5; n++) {
+        socket.write(`${get}\r\n`.repeat(50));
+        await pause(50);
+      }
+      socket.write(`${get}Connection: close\r\n\r\n`);
+    }, { untilClosed: true });
+    assert.equal(`${answer.head}${answer.body}`.match(/HTTP\/1\.1 200/g)?.length, 251);
+  });
+
+  it("lets a connection rest after its answer, if the handler says so", async () => {
+    let asked = 0;
+    const served = await open({
+      fetch: (_request, exchange) => {
+        asked++;
+        exchange?.rest?.(300);
+        return new Response("x");
+      },
+    });
+    const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    const begun = performance.now();
+    const twice = raw(served.port, async (socket) => {
+      socket.write(request);
+      await eventually("the first answer", () => asked === 1);
+      await pause(50);
+      socket.write(request);
+    }, { untilClosed: true, deadlineMs: 2_000 });
+    await eventually("the second answer", () => asked === 2);
+    assert.ok(performance.now() - begun >= 290);
+    await call(served.url);
+    await twice;
+  });
+
+  it("lets a connection that repeats rest as long, if it does not wait for its answers", async () => {
+    const at: number[] = [];
+    const served = await open({
+      fetch: (_request, exchange) => {
+        at.push(performance.now());
+        exchange?.rest?.(100);
+        return new Response("x");
+      },
+    });
+    const answer = raw(served.port, async (socket) => {
+      socket.write(`${get}\r\n`.repeat(5));
+      await eventually("the first answers", () => at.length === 5);
+      socket.write(`${get}Connection: close\r\n\r\n`);
+    }, { untilClosed: true });
+    await eventually("the last request", () => at.length === 6);
+    assert.ok(at[5]! - at[0]! >= 490, String(at[5]! - at[0]!));
+    assert.equal((await answer).closed, true);
+  });
+}
+
+/** Passes on what both sides send, and of what the server sends only so many bytes: the rest it does not read. */
+async function openRelay(port: number, mostBytes: number): Promise<{ readonly port: number } & AsyncDisposable> {
+  const relay = createServer((client) => {
+    const server = connect(port, "127.0.0.1");
+    let bytes = 0;
+    client.on("data", (part: Uint8Array) => server.write(part));
+    server.on("data", (part: Uint8Array) => {
+      client.write(part);
+      if ((bytes += part.length) > mostBytes) server.pause();
+    });
+    for (const [one, other] of [[client, server], [server, client]] as const) {
+      one.on("error", () => {}).on("close", () => other.destroy());
+    }
+  });
+  const sockets: Socket[] = [];
+  relay.on("connection", (socket) => sockets.push(socket));
+  relay.listen(0, "127.0.0.1");
+  await once(relay, "listening");
+  return {
+    port: (relay.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      relay.close();
+    },
+  };
+}
+
+function longAnswers({ open, raw, call }: ServeRig): void {
+  const text = new TextEncoder();
+  const stallTimeoutMs = 400;
+
+  it("goes on for as long as something comes", async () => {
+    let cancelled = false;
+    const served = await open({
+      stallTimeoutMs,
+      fetch: () =>
+        new Response(
+          new ReadableStream({
+            async start(output) {
+              for (let n = 0; n < 15 && !cancelled; n++) {
+                output.enqueue(text.encode(`part ${n}\n`));
+                await pause(100);
+              }
+              output.close();
+            },
+            cancel: () => void (cancelled = true),
+          }),
+        ),
+    });
+    assert.match((await call(served.url)).text, /^(?:part \d+\n){15}$/);
+  });
+
+  const bytes = 32_000_000;
+  const parts = () => {
+    let made = 0;
+    return new ReadableStream<Uint8Array>({
+      pull(output) {
+        if ((made += 100_000) > bytes) output.close();
+        else output.enqueue(new Uint8Array(100_000));
+      },
+    });
+  };
+  for (const [how, body] of [["in parts", parts], ["at once", () => new Uint8Array(bytes)]] as const) {
+    it(`goes on for as long as its client takes something, if it is written ${how}`, async () => {
+      const served = await open({ stallTimeoutMs: 1_000, fetch: () => new Response(body()) });
+      const answer = await raw(served.port, (socket) => {
+        socket.write(`${get}Connection: close\r\n\r\n`);
+        // 16 MB/s.
+        socket.on("data", (part: Uint8Array) => {
+          socket.pause();
+          setTimeout(() => socket.resume(), part.length / 16_000);
+        });
+      }, { untilClosed: true });
+      assert.ok(answer.body.length >= bytes, `${answer.body.length} bytes`);
+    });
+  }
+
+  it("is cut where nothing comes, and its handler learns of it", async () => {
+    let cancelled = false;
+    const served = await open({
+      stallTimeoutMs,
+      fetch: () =>
+        new Response(
+          new ReadableStream({
+            start: (output) => output.enqueue(text.encode("first")),
+            cancel: () => void (cancelled = true),
+          }),
+        ),
+    });
+    const begun = performance.now();
+    const answer = await raw(served.port, `${get}\r\n`, { untilClosed: true });
+    const elapsed = performance.now() - begun;
+    assert.match(answer.body, /first/);
+    assert.ok(answer.closed && elapsed >= stallTimeoutMs - 20 && elapsed < 3 * stallTimeoutMs, `${elapsed} ms`);
+    await eventually("the handler to be told", () => cancelled);
+  });
+
+  it("is cut where its client takes nothing, and its handler learns of it", async () => {
+    let cancelled = 0;
+    const served = await open({
+      stallTimeoutMs,
+      fetch: () =>
+        new Response(
+          new ReadableStream({
+            pull: (output) => output.enqueue(new Uint8Array(100_000)),
+            cancel: () => void (cancelled = performance.now()),
+          }),
+        ),
+    });
+    const begun = performance.now();
+    await using relay = await openRelay(served.port, 50_000);
+    void raw(relay.port, `${get}\r\n`, { untilClosed: true });
+    await eventually("the handler to be told", () => cancelled > 0);
+    assert.ok(cancelled - begun < 8 * stallTimeoutMs, `${cancelled - begun} ms`);
+  });
+
+  it("leaves its connection as long as any other idle one", async () => {
+    const served = await open({ stallTimeoutMs: 100, keepAliveTimeoutMs: 20_000 });
+    const answer = await raw(served.port, async (socket) => {
+      socket.write(`${get}\r\n`);
+      await pause(500);
+      socket.write(`${get}Connection: close\r\n\r\n`);
+    }, { untilClosed: true });
+    assert.equal(`${answer.head}${answer.body}`.match(/HTTP\/1\.1 200/g)?.length, 2);
+  });
+}
+
+for (const scheme of SCHEMES) {
+  const rig = await createServeRig(scheme);
+  after(() => rig.close());
+  describe(`a server's limits on a request over ${scheme}`, () => limitsOnRequests(rig));
+  describe(`a server's limits on connections over ${scheme}`, () => limitsOnConnections(rig));
+  describe(`an answer to GET that takes long, over ${scheme}`, () => longAnswers(rig));
+}
