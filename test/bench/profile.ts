@@ -5,11 +5,11 @@ export interface Profiler {
   /** Profiles the core while `work` runs; profiles with the same name add up. */
   readonly during: <T>(name: string, work: () => Promise<T>) => Promise<T>;
   /** Prints a table for each name: the functions with the most time of their own. */
-  readonly report: () => void;
+  readonly report: () => Promise<void>;
   readonly close: () => void;
 }
 
-interface Profile {
+export interface Profile {
   readonly nodes: readonly {
     readonly id: number;
     readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
@@ -21,7 +21,7 @@ interface Profile {
 
 /** Lets a process open an inspector on a free port and say so on stderr. */
 export const INSPECTED = { NODE_OPTIONS: "--inspect=127.0.0.1:0" } as const;
-export const NO_PROFILER: Profiler = { during: (_name, work) => work(), report() {}, close() {} };
+export const NO_PROFILER: Profiler = { during: (_name, work) => work(), report: () => Promise.resolve(), close() {} };
 
 const SAMPLING_US = 500;
 const MOST = 25;
@@ -63,7 +63,8 @@ export async function openProfiler(output: string): Promise<Profiler> {
       return result;
     },
     report() {
-      for (const [name, functions] of times) report(name, functions);
+      for (const [name, functions] of times) reportTimes(name, functions);
+      return Promise.resolve();
     },
     close: () => socket.close(),
   };
@@ -77,7 +78,8 @@ function addTo(times: Map<string, number>, { nodes, samples, timeDeltas }: Profi
   }
 }
 
-function report(name: string, times: ReadonlyMap<string, number>): void {
+/** Prints a table of the functions with the most time of their own. `times`: µs by function; what is idle is named so. */
+export function reportTimes(name: string, times: ReadonlyMap<string, number>): void {
   const all = [...times.values()].reduce((sum, time) => sum + time, 0);
   const busy = all - (times.get("(idle)") ?? 0);
   table([`core, ${name}: busy for ${Math.round(busy / all * 100)} % of ${(all / 1e6).toFixed(1)} s`, "% of that"]);
@@ -85,7 +87,8 @@ function report(name: string, times: ReadonlyMap<string, number>): void {
   for (const [known, time] of longest.slice(0, MOST)) row(known, time / busy * 100);
 }
 
-function nameOf({ functionName, url, lineNumber }: Profile["nodes"][number]["callFrame"]): string {
+/** A function with its place. */
+export function nameOf({ functionName, url, lineNumber }: Profile["nodes"][number]["callFrame"]): string {
   const name = functionName || "(anonymous)";
   if (url === "") return name;
   const place = url.replace(/^.*\/node_modules\//, "").replace(/^file:.*\/(core|edge|shared)\//, "$1/");

@@ -2,6 +2,7 @@
 import type { Log } from "../../core/log/log.ts";
 import { openOwnHub, type OwnHub } from "../support/hub/hub.ts";
 import type { Tier, TierRuntimes } from "../support/hub/tier-process.ts";
+import { prepareBunProfiling } from "./bun-profile.ts";
 import { median } from "./clock.ts";
 import { openHubOfMany } from "./hub-of-many.ts";
 import { openSink, type Sink } from "./parts.ts";
@@ -79,7 +80,8 @@ export async function openRig(
   const closeSink = async () => {
     if (given === undefined) await sink.close();
   };
-  const inspected = profile ? INSPECTED : {};
+  const onBun = profile && runtimes.core === "bun" ? await prepareBunProfiling() : undefined;
+  const inspected = profile ? onBun?.environment ?? INSPECTED : {};
   const all = { ...PRODUCTION_TIMES, ...inspected, ...settings };
   const openHub = async () => {
     if (cores > 1) return await openHubOfMany(cores, all, runtimes);
@@ -98,7 +100,8 @@ export async function openRig(
     await closeSink();
     throw error;
   });
-  const profiler = profile ? await openProfiler(hub.output()) : NO_PROFILER;
+  const profiler = onBun?.open(hub.pid("core") ?? missing("core"), () => hub.stop("core")) ??
+    (profile ? await openProfiler(hub.output()) : NO_PROFILER);
   const pids = (tier: Tier) => tier === "core" ? corePids() : [hub.pid("edge") ?? missing("edge")];
   const sum = async (tier: Tier, of: (pid: number) => Promise<number>) =>
     (await Promise.all(pids(tier).map(of))).reduce((all, one) => all + one, 0);
@@ -125,6 +128,7 @@ export async function openRig(
     async [Symbol.asyncDispose]() {
       profiler.close();
       await hub.close();
+      await onBun?.remove();
       await closeSink();
     },
   };
