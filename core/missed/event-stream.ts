@@ -46,18 +46,22 @@ export async function* eventStream(options: EventStreamOptions): AsyncGenerator<
     while (!signal.aborted) {
       const end = tail.next(topic.partition);
       if (next < end) {
-        using reservation = await budget.reserve(2 * PART_BYTES, signal);
+        const reservation = await budget.reserve(2 * PART_BYTES, signal);
         if (reservation === undefined) return;
-        const chunk = await read(topic, next, end, PART_BYTES);
-        if (signal.aborted) return;
-        next = chunk.next;
-        // In a log without an index the next message may be far away.
-        if (chunk.messages.length === 0 && heartbeatIn() > 0) continue;
-        const part = chunk.messages.length === 0 ? HEARTBEAT : Buffer.from(chunk.messages.map(eventOf).join(""));
-        reservation.resize(part.length);
-        // The generator goes on when the reader has taken the part.
-        yield part;
-        spokenAt = performance.now();
+        try {
+          const chunk = await read(topic, next, end, PART_BYTES);
+          if (signal.aborted) return;
+          next = chunk.next;
+          // In a log without an index the next message may be far away.
+          if (chunk.messages.length === 0 && heartbeatIn() > 0) continue;
+          const part = chunk.messages.length === 0 ? HEARTBEAT : Buffer.from(chunk.messages.map(eventOf).join(""));
+          reservation.resize(part.length);
+          // The generator goes on when the reader has taken the part.
+          yield part;
+          spokenAt = performance.now();
+        } finally {
+          reservation.release();
+        }
         continue;
       }
       heard = undefined;

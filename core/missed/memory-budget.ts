@@ -7,8 +7,8 @@ export interface MemoryBudget {
   readonly reserved: number;
 }
 
-/** `using` releases it. */
-export interface Reservation extends Disposable {
+/** Room that was found, until it is released. */
+export interface Reservation {
   /** Corrects the size, once it is known. */
   resize(bytes: number): void;
   /** Idempotent; the reservation is not resized after it. */
@@ -44,7 +44,7 @@ export function createMemoryBudget(totalBytes: number): MemoryBudget {
       serve();
     };
     const release = () => resize(0);
-    return { resize, release, [Symbol.dispose]: release };
+    return { resize, release };
   }
 
   return {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { eventually } from "../support/eventually.ts";
 import { type Command, runCommand, signalCommand } from "../support/hub/command.ts";
 import { freePort } from "../support/free-port.ts";
@@ -137,6 +138,15 @@ describe("the package", { skip, timeout: 180_000 }, () => {
     const refused = run([...node, BIN, "start"], pathWith());
     assert.equal(await refused.ended, 1);
     assert.equal(refused.errors(), `tidings: Node 20.1.0 is too old: ${OLDEST_NODE} or newer is needed\n`);
+  });
+
+  it("is not needed where there is a checkout: the oldest Node runs its TypeScript, too", async () => {
+    const file = fileURLToPath(new URL("../../cli/run.js", import.meta.url));
+    const hub = run(["node", file, "tidings", "start"], pathWith(oldestNode), await settingsOf("a checkout"));
+    const seen = () => hub.output() + hub.errors();
+    await eventually("the greeting", () => hub.output().includes("Ctrl-C"), { deadlineMs: 30_000, seen });
+    await stop(hub);
+    assert.equal(hub.errors(), "");
   });
 
   for (const resolution of ["nodenext", "bundler"]) {

@@ -57,14 +57,4 @@ describe("§6.7 the budget of what is read", () => {
     assert.equal(budget.reserved, 20);
     assert.equal(await budget.reserve(1, impatient.signal), undefined);
   });
-
-  it("is released at the end of a block", async () => {
-    const budget = createMemoryBudget(100);
-    {
-      using reservation = await budget.reserve(70, never);
-      assert.ok(reservation);
-      assert.equal(budget.reserved, 70);
-    }
-    assert.equal(budget.reserved, 0);
-  });
 });
