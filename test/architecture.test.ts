@@ -212,6 +212,19 @@ describe("the rule on the edge's path", () => {
     assert.equal(judge("edgePath", { "edge/a.ts": `import "undici";` }).length, 1);
   });
 
+  it("refuses a node: import of a Worker's adapters, too, and lets the Worker alone import workerd's own module", () => {
+    const tree = {
+      "edge/worker.ts": `import "cloudflare:workers"; import "../shared/runtime/workerd/a.ts";`,
+      "shared/runtime/workerd/a.ts": `import "../b.ts";`,
+      "shared/runtime/b.ts": `import "node:fs";`,
+      "edge/c.ts": `import "cloudflare:workers";`,
+    };
+    assert.deepEqual(judge("edgePath", tree), [
+      "edge/c.ts imports cloudflare:workers: not on the edge's path",
+      "edge/worker.ts → shared/runtime/workerd/a.ts → shared/runtime/b.ts imports node:fs: not on the edge's path",
+    ]);
+  });
+
   it("leaves main.ts, the runtime's adapters and the core alone", () => {
     const tree = {
       "edge/main.ts": `import "../shared/runtime/a.ts"; import "node:fs";`,

@@ -24,11 +24,11 @@ export const PROCESS_MEMORY: MemoryBounds = {
 
 /**
  * A Worker's isolate has 128 MB in all, and nothing bounds its connections. A body is held up to four times while it goes to the core
- * (as read, framed, under its MAC, by fetch), which makes 64 MiB. The three tables of keys take up to 12 MB with the longest names, the
+ * (as read, framed, under its MAC, by fetch), which makes 32 MiB, and as much again is waste that is not collected yet. The three tables of keys take up to 12 MB with the longest names, the
  * tokens 10 MB, the code and the engine about 15 MB.
  */
 export const WORKER_MEMORY: MemoryBounds = {
-  bodiesBytes: 16 * 1_024 * 1_024,
+  bodiesBytes: 8 * 1_024 * 1_024,
   uncountedBytes: 0,
   keys: 8_192,
   tokenBytes: 4 * 1_024 * 1_024,

@@ -257,9 +257,11 @@ export const RULES = {
     const found: string[] = [];
     const seen = new Map<string, readonly string[]>();
     const visit = (path: string, trail: readonly string[]): void => {
-      if (seen.has(path) || path.startsWith(RUNTIME)) return;
+      // The adapters of a process are its entry's matter; a Worker's may need no more than the edge itself.
+      if (seen.has(path) || (path.startsWith(RUNTIME) && trail[0] !== WORKER)) return;
       seen.set(path, trail);
       for (const specifier of tree.get(path)?.imports ?? []) {
+        if (specifier === "cloudflare:workers" && path === WORKER) continue;
         const isNode = specifier.startsWith("node:") || builtinModules.includes(specifier);
         const isUnknown = !specifier.startsWith(".") && !EDGE_PACKAGES.has(packageOf(specifier));
         if (!isNode && !isUnknown) continue;
@@ -268,6 +270,7 @@ export const RULES = {
       for (const to of targets(tree, path)) visit(to, [...trail, path]);
     };
     for (const path of tree.keys()) if (folder(path) === "edge" && !ENTRIES.has(path)) visit(path, []);
+    if (tree.has(WORKER)) visit(WORKER, []);
     return found;
   },
 

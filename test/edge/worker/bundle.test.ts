@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
 import { gzipSync } from "node:zlib";
 import { parseSync } from "oxc-parser";
+import { WORKER_MESSAGE_MAX_BYTES } from "../../../edge/limits/memory.ts";
 import { parseBindings } from "../../../shared/runtime/workerd/settings.ts";
 import { PREFIX, ROWS } from "../../../shared/settings/settings.ts";
 import { buildWorker, BUNDLE, COMPATIBILITY_DATE } from "../../support/hub/workerd.ts";
@@ -60,6 +61,6 @@ describe("wrangler.jsonc", () => {
     for (const row of Object.values(ROWS)) {
       if ("secret" in row && row.secret) assert.ok(!(PREFIX + row.name in vars), row.name);
     }
-    parseBindings({ ...vars, TIDINGS_EDGE_KEY: JSON.stringify(EDGE_KEY) }, 4_000_000);
+    parseBindings({ ...vars, TIDINGS_EDGE_KEY: JSON.stringify(EDGE_KEY) }, WORKER_MESSAGE_MAX_BYTES);
   });
 });

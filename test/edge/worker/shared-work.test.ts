@@ -94,7 +94,7 @@ describe("work that requests of a Worker share", { timeout: 60_000 }, () => {
 
   it("room for bodies comes back from clients that break off within them", async () => {
     await using edge = await openWorkerEdge();
-    // 16 MiB are for all bodies; these declare over 40 MB, in two lots.
+    // 8 MiB are for all bodies; these declare over 40 MB, in two lots.
     for (let lot = 0; lot < 2; lot++) {
       const leaves = await Promise.all(
         Array.from({ length: 22 }, () => edge.begin(head(1_000_000), new Uint8Array(100_000))),
