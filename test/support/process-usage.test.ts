@@ -3,7 +3,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { describe, it } from "node:test";
 import { cpuSeconds, megabytes } from "./process-usage.ts";
+import { executableOf } from "./runtimes.ts";
 
+/** /proc says of any process the same, whatever runtime runs this test. */
+const NODE = executableOf("node");
 const BUSY_S = 0.3;
 const HELD_BYTES = 150e6;
 /** By its own account it uses a little more than that: ticks are rounded. */
@@ -12,7 +15,7 @@ const WORK = `const held = Buffer.alloc(${HELD_BYTES}, 1); const used = () => pr
 
 describe("the usage of a process", { skip: process.platform !== "linux" && "it is read in /proc" }, () => {
   it("has the CPU and memory of what the process started, also where it only waits for it", async () => {
-    const wrapper = spawn(process.execPath, [
+    const wrapper = spawn(NODE, [
       "-e",
       "require('node:child_process').spawn(process.execPath, ['-e', process.argv[1]], { stdio: 'inherit' })",
       WORK,
@@ -30,7 +33,7 @@ describe("the usage of a process", { skip: process.platform !== "linux" && "it i
   });
 
   it("is an error once the process has ended", async () => {
-    const ended = spawn(process.execPath, ["-e", ""]);
+    const ended = spawn(NODE, ["-e", ""]);
     await once(ended, "exit");
     await assert.rejects(cpuSeconds(ended.pid!), /ENOENT/);
   });
