@@ -1,7 +1,8 @@
 // A child process under test: its output and its end. It never outlives its test.
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { Runtime } from "../../../shared/runtime/which.ts";
+import { BUN_FLAGS } from "../../../shared/runtime/tier-command.ts";
+import { type Runtime, runtime } from "../../../shared/runtime/which.ts";
 import { eventually } from "../eventually.ts";
 import { launcherCommand } from "./launcher-command.ts";
 
@@ -27,7 +28,7 @@ export interface ChildOptions {
 /** Runs a script with only these settings; the rest of the environment stays. */
 export function runChild(script: URL, { args = [], settings = {}, launcherOn }: ChildOptions = {}): Child {
   const path = fileURLToPath(script);
-  const [command, ...flags] = launcherOn === undefined ? [process.execPath, path] : launcherCommand(launcherOn, path);
+  const [command, ...flags] = launcherOn === undefined ? ownCommand(path) : launcherCommand(launcherOn, path);
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("TIDINGS_"));
   const child = spawn(command, [...flags, ...args], {
     env: { ...Object.fromEntries(inherited), ...settings },
@@ -52,6 +53,11 @@ export function runChild(script: URL, { args = [], settings = {}, launcherOn }: 
       await ended;
     },
   };
+}
+
+/** A script on the runtime of this test, with the flags that the hub's servers need there. */
+function ownCommand(path: string): [command: string, ...args: string[]] {
+  return [process.execPath, ...(runtime() === "bun" ? BUN_FLAGS : []), path];
 }
 
 /** Whether a process lives: signal 0 asks without sending anything. */

@@ -30,6 +30,7 @@ export function call(url: string, options: CallOptions = {}): Promise<Reply> {
     options;
   const begun = performance.now();
   return new Promise((resolve, reject) => {
+    let answered = false;
     const send = url.startsWith("https:") ? httpsRequest : httpRequest;
     const request = send(
       url,
@@ -42,6 +43,7 @@ export function call(url: string, options: CallOptions = {}): Promise<Reply> {
         ...(ca === undefined ? {} : { ca }),
       },
       (response) => {
+        answered = true;
         const parts: Buffer[] = [];
         response.on("data", (part: Buffer) => parts.push(part));
         response.on("error", reject);
@@ -57,7 +59,10 @@ export function call(url: string, options: CallOptions = {}): Promise<Reply> {
         });
       },
     );
-    request.on("error", reject);
+    request.on("error", (error: NodeJS.ErrnoException) => {
+      // The server may answer before it has read all. Deno says so before the answer has been read.
+      if (!answered || error.code !== "EPIPE") reject(error);
+    });
     if (body === undefined && method !== "GET" && method !== "HEAD") request.setHeader("content-length", "0");
     else if (body !== undefined) request.setHeader("content-length", String(Buffer.byteLength(body)));
     request.end(body);

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { BUN_FLAGS } from "../../../shared/runtime/tier-command.ts";
 import type { Runtime } from "../../../shared/runtime/which.ts";
 import { pause } from "../eventually.ts";
 import { executableOf } from "../runtimes.ts";
@@ -66,6 +67,7 @@ function commandOf(on: Runtime, path: string, report: string): readonly [program
     case "bun":
       return [
         program,
+        ...BUN_FLAGS,
         "test",
         `--timeout=${TEST_DEADLINE_MS}`,
         "--reporter=junit",
