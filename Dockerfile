@@ -26,11 +26,12 @@ COPY client ./client
 COPY core ./core
 COPY edge ./edge
 COPY shared ./shared
+COPY deploy/images ./deploy/images
 RUN install -d -m 777 .cache/compiled
 USER 65532:65532
 ENV NODE_COMPILE_CACHE=/app/.cache/compiled NODE_COMPILE_CACHE_PORTABLE=1
 ENV TIDINGS_DATA_DIR=/tmp/first TIDINGS_EDGE_LISTEN=127.0.0.1:0 TIDINGS_CORE_LISTEN=127.0.0.1:0
-RUN mkdir /tmp/data && node shared/runtime/compile-ahead.ts
+RUN mkdir /tmp/data && node deploy/images/compile-ahead.ts
 
 # What all images have. The base has glibc, libstdc++, certificates, and nobody but root and 65532.
 FROM gcr.io/distroless/cc-debian13:nonroot AS base

@@ -5,11 +5,11 @@ import { once } from "node:events";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { NODE_FLAGS } from "./node-flags.ts";
-import { complain, environment, exit } from "./process.ts";
+import { NODE_FLAGS } from "../../shared/runtime/node-flags.ts";
+import { complain, environment, exit } from "../../shared/runtime/process.ts";
 
 const HUB = "../../cli/tidings.ts";
-const HEALTH_CHECK = "./healthcheck.ts";
+const HEALTH_CHECK = "../../shared/runtime/healthcheck.ts";
 /** A hub that is not ready by then is killed. */
 const READY_WITHIN_MS = 60_000;
 
