@@ -50,7 +50,7 @@ function start(bindings: Bindings): Answer {
 }
 
 function misconfigured({ url }: Request, message: string): Response {
-  const isOperators = new URL(url).pathname === "/readyz";
+  const isOperators = /^https?:\/\/[^/?#]*\/readyz(?:[?#]|$)/.test(url);
   const text = isOperators
     ? `The edge cannot start: ${message}.`
     : "This hub is not set up yet; its operator finds why at /readyz.";

@@ -86,5 +86,6 @@ function fetcherOf(bound: unknown): Fetcher | undefined {
  */
 export function isOpenToAll({ access, edgeListen }: Settings, url: string): boolean {
   if (access !== "open" || !isLoopback(edgeListen.host)) return false;
-  return !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ""));
+  // A Host that is not one makes a URL that cannot be parsed; so it is no address of this machine.
+  return !URL.canParse(url) || !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ""));
 }

@@ -124,11 +124,28 @@ describe("an edge on workerd", { timeout: 60_000 }, () => {
     assert.match((await call(`${edge.url}/metrics`)).text, /^# These figures are of one isolate of a Worker/);
   });
 
+  it("answers a Host that is none as any other", async () => {
+    await using edge = await openWorkerEdge({ TIDINGS_ACCESS: "public" });
+    for (const host of ["[", "a b", "%"]) {
+      for (
+        const [line, status] of [["POST /hub", 400], ["GET /messages", 400], ["GET /", 405], ["GET /x", 404]] as const
+      ) {
+        const head = `${line} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`;
+        assert.equal((await exchangeRaw(edge.port, head)).status, status, `${line} at ${host}`);
+      }
+    }
+  });
+
   it("with ACCESS=open answers at loopback addresses only, since anyone can call a Worker", async () => {
     await using edge = await openWorkerEdge();
     const elsewhere = await publish(edge, { host: "hub.example.org" });
     assert.deepEqual([elsewhere.status, edge.core.contents.length], [503, 0]);
     assert.match(elsewhere.text, /TIDINGS_ACCESS is open/);
+    for (const host of ["[", "a b", "%", "127.0.0.1@hub.example"]) {
+      const head = `POST /hub HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`;
+      const { status } = await exchangeRaw(edge.port, head);
+      assert.ok(status === 503 || status === 400, `${status} with ${host}`);
+    }
     for (const host of ["localhost", "127.0.0.1:80", "[::1]"]) {
       assert.equal((await publish(edge, { host })).status, 200);
     }

@@ -89,7 +89,7 @@ describe("the bindings of a Worker", () => {
     for (const url of ["http://127.0.0.1/hub", "http://[::1]:80/", "http://localhost/"]) {
       assert.equal(isOpenToAll(settings, url), false, url);
     }
-    for (const url of ["https://hub.example/hub", "http://203.0.113.7/", "http://localhost.example/"]) {
+    for (const url of ["https://hub.example/hub", "http://203.0.113.7/", "http://localhost.example/", "http://[/hub"]) {
       assert.equal(isOpenToAll(settings, url), true, url);
     }
     assert.equal(isOpenToAll(parseBindings(GOOD, LONGEST).settings, "https://hub.example/hub"), false);
