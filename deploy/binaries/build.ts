@@ -6,6 +6,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { libsqlBinaries } from "../../shared/runtime/installation.ts";
+import { BUN_FLAGS } from "../../shared/runtime/tier-command.ts";
 
 /** The part of Bun's API that is used here: the plugins that its command line cannot run. */
 interface Bundler {
@@ -13,7 +14,7 @@ interface Bundler {
     readonly entrypoints: readonly string[];
     readonly target: "bun";
     readonly minify: { readonly whitespace: boolean; readonly syntax: boolean };
-    readonly compile: Readonly<Record<string, string | boolean>>;
+    readonly compile: Readonly<Record<string, string | boolean | readonly string[]>>;
     readonly plugins: readonly { readonly name: string; readonly setup: (build: Loading) => void }[];
   }): Promise<unknown>;
 }
@@ -33,6 +34,9 @@ const READ_NOTHING = {
   autoloadTsconfig: false,
 };
 
+/** Of the flags that a tier has on Bun, the one that is not about files: Bun has one limit of heads for the whole process. */
+const HEADER_LIMIT = "--max-http-header-size=";
+
 const { values } = parseArgs({ options: { to: { type: "string" } } });
 const directory = values.to ?? fileURLToPath(new URL("../../dist/binaries", import.meta.url));
 await buildAll(directory);
@@ -48,7 +52,7 @@ async function buildAll(directory: string): Promise<void> {
       target: "bun",
       // Names stay, so that errors tell where they come from.
       minify: { whitespace: true, syntax: true },
-      compile: { outfile, ...READ_NOTHING },
+      compile: { outfile, execArgv: BUN_FLAGS.filter((flag) => flag.startsWith(HEADER_LIMIT)), ...READ_NOTHING },
       plugins: [{ name: "static requires", setup: (build) => makeRequiresStatic(build, libsql) }],
     });
     console.log(`${outfile}: ${(await stat(outfile)).size} bytes`);

@@ -71,7 +71,13 @@ const RUNTIMES: readonly Runtime[] = [
     listener: "deno run --allow-net --allow-env npm:tidings",
     script: ["deno", "run", "-A"],
   },
-  { name: "Bun", version: /\(Bun /, path: pathWith(), program: ["bunx", "--bun", "tidings"], script: ["bun"] },
+  {
+    name: "Bun",
+    version: /\(Bun /,
+    path: pathWith(),
+    program: ["bunx", "--bun", "tidings"],
+    script: ["bun", "--max-http-header-size=131072"],
+  },
 ];
 
 describe("the package", { skip, timeout: 180_000 }, () => {
