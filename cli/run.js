@@ -12,7 +12,7 @@ const PROGRAMS = {
 };
 
 /** The oldest versions that run the hub; `engines` in package.json says the same. */
-const OLDEST = { node: [22, 18], deno: [2, 6], bun: [1, 3] };
+const OLDEST = { node: [22, 18], deno: [2, 8], bun: [1, 4] };
 
 const name = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
 const shownName = name[0].toUpperCase() + name.slice(1);
