@@ -1,45 +1,38 @@
-// Measures how long this isolate has been late in all (shared/runtime/busy.ts). A Worker has timers only inside a request, so one of
-// the requests in flight watches for all of them.
+// Measures how long this isolate has been late in all (shared/runtime/busy.ts). A Worker has timers only inside a request, so every
+// request in flight looks: one alone would leave the others unwatched when it ends.
 
 const TICK_MS = 50;
-/** A watcher that says nothing for so long may have been dropped: the next request watches in its place. */
-const LOST_AFTER_MS = 1_000;
 
 export interface IsolateBusy {
   /** How long so far, ms. */
   readonly ms: () => number;
-  /** Watches until this request is answered, unless another one watches already. Yields `answer`. */
+  /** Watches until this request is answered. Yields `answer`. */
   during<T>(answer: Promise<T>): Promise<T>;
-}
-
-interface Watcher {
-  /** When it last looked, monotonic ms. */
-  last: number;
 }
 
 export function createIsolateBusy(now: () => number): IsolateBusy {
   let total = 0;
-  let watcher: Watcher | undefined;
+  let inFlight = 0;
+  /** When a request last looked, monotonic ms. */
+  let last = now();
 
-  const lateness = ({ last }: Watcher) => Math.max(0, now() - last - TICK_MS);
+  const lateness = () => inFlight === 0 ? 0 : Math.max(0, now() - last - TICK_MS);
 
-  /** Adds what this watcher has seen since it last looked. */
-  function look(own: Watcher): void {
-    total += lateness(own);
-    own.last = now();
+  function look(): void {
+    total += lateness();
+    last = now();
   }
 
   return {
     // The current turn counts as soon as it is late.
-    ms: () => total + (watcher === undefined ? 0 : lateness(watcher)),
+    ms: () => total + lateness(),
     async during(answer) {
-      if (watcher !== undefined && lateness(watcher) < LOST_AFTER_MS) return await answer;
-      // Late or lost, which looks the same: in both cases the time so far is nothing that the core is to blame for.
-      if (watcher !== undefined) look(watcher);
-      const own = watcher = { last: now() };
+      // If the runtime has dropped a request, the time without any counts as late. That is nothing a core is blamed for.
+      look();
+      inFlight++;
       let timer: ReturnType<typeof setTimeout>;
       const tick = () => {
-        look(own);
+        look();
         timer = setTimeout(tick, TICK_MS);
       };
       timer = setTimeout(tick, TICK_MS);
@@ -47,10 +40,8 @@ export function createIsolateBusy(now: () => number): IsolateBusy {
         return await answer;
       } finally {
         clearTimeout(timer);
-        if (watcher === own) {
-          look(own);
-          watcher = undefined;
-        }
+        look();
+        inFlight--;
       }
     },
   };
