@@ -4,6 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import type { JSONWebKeySet } from "jose";
 import type { FlightsOptions } from "../../shared/flights.ts";
 import type { HttpClient } from "../../shared/http-client.ts";
+import type { PlacesOptions } from "../../shared/places.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Settings } from "../../shared/settings/settings.ts";
 import type { TokenAccess } from "./access.ts";
@@ -34,7 +35,7 @@ export interface ProviderOptions {
   /** Monotonic ms. */
   readonly now: () => number;
   /** What it remembers of tokens at most. */
-  readonly memory: TokenMemory;
+  readonly memory: TokenMemory & Pick<PlacesOptions, "lostAfterMs">;
   /** How requests share what is asked of an issuer. */
   readonly flights?: FlightsOptions | undefined;
 }
@@ -62,6 +63,7 @@ export function createTokenAccess(
       clientSecret: introspectionClientSecret ?? "",
       issuers,
       ask,
+      places: { now, lostAfterMs: memory.lostAfterMs },
     }),
   };
   const verify = createVerifyAccessToken({

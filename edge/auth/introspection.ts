@@ -1,6 +1,7 @@
 // Opaque tokens: their issuer is asked what they are (RFC 7662).
 
 import { getLogger } from "@logtape/logtape";
+import { Places, type PlacesOptions } from "../../shared/places.ts";
 import { HubError } from "../answers/hub-error.ts";
 import type { Claims } from "./client.ts";
 import type { AskIssuer } from "./issuer-client.ts";
@@ -12,20 +13,22 @@ export interface IntrospectionOptions {
   /** ISSUER: an answer that names another is refused. Empty: any. */
   readonly issuers: readonly string[];
   readonly ask: AskIssuer;
-  /** Questions in flight at once; more are answered "unavailable". Default 64. */
-  readonly maxConcurrent?: number;
+  /** Of the questions in flight. */
+  readonly places: Pick<PlacesOptions, "now" | "lostAfterMs">;
 }
 
 /** What an active token says. @throws {HubError} "invalid_token", "unavailable" */
 export type Introspect = (token: string) => Promise<{ readonly issuer: string; readonly claims: Claims }>;
 
+/** Questions in flight at once; more are answered "unavailable". */
+const AT_ONCE = 64;
 const WARN_EVERY_MS = 10_000;
 
 export function createIntrospect(options: IntrospectionOptions): Introspect {
-  const { url, clientId, clientSecret, issuers, ask, maxConcurrent = 64 } = options;
+  const { url, clientId, clientSecret, issuers, ask, places } = options;
   const logger = getLogger(["tidings", "edge", "auth"]);
   const authorization = basic(clientId, clientSecret);
-  let asking = 0;
+  const questions = new Places({ most: AT_ONCE, ...places });
   let warnedAt = -Infinity;
 
   /** At most one warning in 10 s, since anyone can send any number of tokens. */
@@ -37,8 +40,8 @@ export function createIntrospect(options: IntrospectionOptions): Introspect {
 
   async function answerTo(token: string): Promise<Claims> {
     // Anyone can make up tokens: the hub must not bring its identity provider down with them.
-    if (asking >= maxConcurrent) throw unavailable();
-    asking++;
+    const giveBack = questions.take();
+    if (giveBack === undefined) throw unavailable();
     try {
       const form = new URLSearchParams({ token, token_type_hint: "access_token" }).toString();
       return await ask({ url, headers: { authorization }, form });
@@ -46,7 +49,7 @@ export function createIntrospect(options: IntrospectionOptions): Introspect {
       warn(cause);
       throw unavailable(cause);
     } finally {
-      asking--;
+      giveBack();
     }
   }
 

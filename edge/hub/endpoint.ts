@@ -32,7 +32,11 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
   const { access, limits, memory = PROCESS_MEMORY } = options;
   const actions = new HubActions(options);
   const readLimit = Math.max(options.messageMaxBytes, FORM_MAX_BYTES);
-  const budget = createBodyBudget(Math.max(memory.bodiesBytes, 4 * readLimit), memory.uncountedBytes);
+  const budget = createBodyBudget({
+    ...memory,
+    most: Math.max(memory.bodiesBytes, 4 * readLimit),
+    now: options.now,
+  });
   const requests = options.metrics.counter(
     "tidings_requests_total",
     "Requests to the hub endpoint by what they ask for and the status of the answer",

@@ -73,7 +73,7 @@ export function createLimits(
   const trusted = parseNetworks(settings.trustedProxies);
   const perAddress = createRateLimit({ perSecond: settings.requestsPerAddress, now, mostKeys: memory.keys });
   const perClient = createRateLimit({ perSecond: settings.requestsPerClient, now, mostKeys: memory.keys });
-  const pressure = createPressure({ targetMs: settings.overloadAfterMs, now, busyMs });
+  const pressure = createPressure({ targetMs: settings.overloadAfterMs, now, busyMs, lostAfterMs: memory.lostAfterMs });
   const limited = metrics.counter("tidings_limited_total", "Requests that a limit refused, by limit", ["limit"]);
   metrics.gauge(
     "tidings_core_requests",

@@ -11,6 +11,8 @@ export interface MemoryBounds {
   readonly tokenBytes: number;
   /** Tokens that were refused. */
   readonly refusedTokenBytes: number;
+  /** What a request took of a limit is free again after so long, ms: the runtime has dropped the request. Infinity: it never does. */
+  readonly lostAfterMs: number;
 }
 
 /** A process: the server's limit on connections bounds the bodies that are not counted. */
@@ -20,12 +22,13 @@ export const PROCESS_MEMORY: MemoryBounds = {
   keys: 100_000,
   tokenBytes: 16 * 1_024 * 1_024,
   refusedTokenBytes: 1_024 * 1_024,
+  lostAfterMs: Infinity,
 };
 
 /**
  * A Worker's isolate has 128 MB in all, and nothing bounds its connections. A body is held up to four times while it goes to the core
- * (as read, framed, under its MAC, by fetch), which makes 32 MiB, and as much again is waste that is not collected yet. The three tables of keys take up to 12 MB with the longest names, the
- * tokens 10 MB, the code and the engine about 15 MB.
+ * (as read, framed, under its MAC, by fetch), which makes 32 MiB, and as much again is garbage that is not collected yet. The three
+ * tables of keys take up to 12 MB with the longest names, the tokens 10 MB, the code and the engine about 15 MB.
  */
 export const WORKER_MEMORY: MemoryBounds = {
   bodiesBytes: 8 * 1_024 * 1_024,
@@ -33,6 +36,8 @@ export const WORKER_MEMORY: MemoryBounds = {
   keys: 8_192,
   tokenBytes: 4 * 1_024 * 1_024,
   refusedTokenBytes: 256 * 1_024,
+  // Longer than a request waits for its core or its issuer, and than the 30 s that workerd lets it go on without its client.
+  lostAfterMs: 120_000,
 };
 
 /** The longest body that four of fit into a Worker's bound, bytes. */

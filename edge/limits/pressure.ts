@@ -18,6 +18,8 @@ export interface PressureOptions {
   readonly now: () => number;
   /** How long this process itself has been late in all, ms: that time says nothing about the core. Default always 0. */
   readonly busyMs?: () => number;
+  /** A request that is here for so long was dropped by the runtime, ms. Default never. */
+  readonly lostAfterMs?: number;
   /** The limit never falls below this, so that the edge notices when the core is back. Default 16. */
   readonly least?: number;
   /** The limit never rises above this. Default 1,024. */
@@ -25,7 +27,7 @@ export interface PressureOptions {
 }
 
 export function createPressure(
-  { targetMs, now, busyMs = () => 0, least = 16, most = 1_024 }: PressureOptions,
+  { targetMs, now, busyMs = () => 0, lostAfterMs = Infinity, least = 16, most = 1_024 }: PressureOptions,
 ): Pressure {
   /** Time in which the core could have answered. */
   const idle = () => now() - busyMs();
@@ -45,7 +47,11 @@ export function createPressure(
   function look(): void {
     if (begun.size < least) return;
     const time = idle();
-    for (const at of begun.values()) {
+    for (const [key, at] of begun) {
+      if (time - at > lostAfterMs) {
+        begun.delete(key);
+        continue;
+      }
       if (time - at > targetMs) late(time);
       break;
     }

@@ -18,6 +18,16 @@ function fill(pressure: Pressure): (() => void)[] {
 }
 
 describe("pressure on the core", () => {
+  it("counts a request no more that the runtime has dropped, and nothing of the core follows from it", () => {
+    const clock = { time: 0 };
+    const pressure = createPressure({ targetMs: TARGET_MS, now: () => clock.time, lostAfterMs: 120_000, most: 20 });
+    fill(pressure);
+    clock.time = 120_001;
+    assert.ok(!pressure.full);
+    assert.equal(pressure.inFlight, 0);
+    assert.equal(pressure.limit, 20, "no cut for a request that is lost");
+  });
+
   it("lets in up to its limit, and more as soon as one has left", () => {
     const { pressure } = started({ most: 20 });
     const leaves = fill(pressure);
