@@ -27,6 +27,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
   checkHeaderLimit(options);
   const listener = createListener(options, answering(options));
   const { server } = listener;
+  const connections = connectionsOf(server);
   limitConnections(server, options);
   await new Promise<void>((resolve, reject) => {
     const onError = (error: Error) => reject(listenError(error, hostname, port));
@@ -45,7 +46,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
       if (tls === undefined) throw new Error("This server was not started with TLS");
       (server as TlsServer).setSecureContext(contextOf(next));
     },
-    close: (deadlineMs) => closing ??= closeListener(listener, deadlineMs),
+    close: (deadlineMs) => closing ??= closeListener(listener, connections, deadlineMs),
   };
 }
 
@@ -60,11 +61,10 @@ function checkHeaderLimit({ maxHeaderBytes = 0 }: ServeOptions): void {
 
 type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
 
-/** A listening server, and the connections that it has accepted. */
+/** What listens, and how the connections that wait for no answer are closed. */
 interface Listener {
   readonly server: Server;
   readonly closeIdle: () => void;
-  readonly closeAll: () => void;
 }
 
 function createListener(options: ServeOptions, answer: Answer): Listener {
@@ -87,7 +87,17 @@ function createListener(options: ServeOptions, answer: Answer): Listener {
   server.on("checkExpectation", refuseExpectation);
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket, options));
   if (isFronted) return createTlsFront(server, { ...limits, context: contextOf(tls) });
-  return { server, closeIdle: () => server.closeIdleConnections(), closeAll: () => server.closeAllConnections() };
+  return { server, closeIdle: () => server.closeIdleConnections() };
+}
+
+/** The connections that a server has accepted. An HTTP server itself does not know those whose handshake has not ended. */
+function connectionsOf(server: Server): ReadonlySet<Socket> {
+  const open = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    open.add(socket);
+    socket.once("close", () => open.delete(socket));
+  });
+  return open;
 }
 
 /** Closes connections over the limit at once, and tells of each. */
@@ -169,11 +179,15 @@ function contextOf({ cert, key, clientCa }: ServeTls) {
   return { cert, key, minVersion: "TLSv1.2" as const, ...clients };
 }
 
-function closeListener({ server, closeIdle, closeAll }: Listener, deadlineMs: number): Promise<void> {
+function closeListener(
+  { server, closeIdle }: Listener,
+  connections: ReadonlySet<Socket>,
+  deadlineMs: number,
+): Promise<void> {
   return new Promise((resolve) => {
     // A connection that was busy when the server closed becomes idle later, and would hold the server for the keep-alive time.
     const idle = setInterval(closeIdle, 50);
-    const deadline = setTimeout(closeAll, deadlineMs);
+    const deadline = setTimeout(() => connections.forEach((socket) => socket.destroy()), deadlineMs);
     server.close(() => {
       clearInterval(idle);
       clearTimeout(deadline);

@@ -17,7 +17,6 @@ export interface TlsFrontOptions {
 export interface TlsFront {
   readonly server: TlsServer;
   readonly closeIdle: () => void;
-  readonly closeAll: () => void;
 }
 
 interface Connection {
@@ -86,6 +85,5 @@ export function createTlsFront(http: Server, options: TlsFrontOptions): TlsFront
   return {
     server,
     closeIdle: () => connections.forEach(({ idle }, socket) => idle && socket.destroy()),
-    closeAll: () => connections.forEach((_, socket) => socket.destroy()),
   };
 }

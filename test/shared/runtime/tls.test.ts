@@ -183,6 +183,20 @@ describe("TLS", { timeout: 60_000 }, () => {
     assert.equal(await slow, "cut");
   });
 
+  it("cuts a handshake that has not ended when its deadline comes", async () => {
+    const served = await open();
+    const closed = new Promise<void>((resolve) => {
+      const socket = connectPlain(served.port, "127.0.0.1", () => socket.write("\x16\x03\x01"));
+      socket.on("error", () => {}).on("close", () => resolve()).resume();
+    });
+    // The server takes connections in order.
+    assert.equal(await get(served, { ca }), "hello");
+    const begun = performance.now();
+    await served.close(100);
+    await closed;
+    assert.ok(performance.now() - begun < 3_000);
+  });
+
   it("can be mutual, also with authorities that were replaced", async () => {
     await using others = await openCertificates();
     const served = await open({ ...ours, clientCa: certificates.ca });
