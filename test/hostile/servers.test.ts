@@ -85,7 +85,7 @@ for (const [scheme, listen] of [["http", undefined], ["https", listenTls]] as co
           const next = await get(url);
           return next.kind === "answer" && next.status === 200 && Buffer.from(next.body).toString() === "good";
         });
-        await eventually("a good answer to a delivery", async () => await deliver(url) === 200);
+        await eventually("a good answer to a delivery", async () => await deliver(url, transport) === 200);
         await eventually("its connections to be let go of", () => server.open() <= 3);
       });
     }
