@@ -143,7 +143,7 @@ export function parseModule(path: string, source: string): Module {
 /** Reads every file of the repository's code. */
 export async function readTree(): Promise<Tree> {
   const tree = new Map<string, Module>();
-  for (const top of ["cli", "edge", "core", "shared", "client", "test"]) {
+  for (const top of ["cli", "edge", "core", "shared", "client", "deploy", "test"]) {
     const names = await readdir(new URL(top, ROOT), { recursive: true });
     for (const name of names.filter((name) => name.endsWith(".ts") && !name.endsWith(".d.ts"))) {
       const path = `${top}/${name.replaceAll("\\", "/")}`;
