@@ -74,11 +74,13 @@ export async function createAuthority(): Promise<Authority> {
 
 /** Runs a test while the environment tells the runtime to check no certificates. */
 export async function withChecksTurnedOff<T>(act: () => Promise<T>): Promise<T> {
+  const { NODE_TLS_REJECT_UNAUTHORIZED: before } = process.env;
   process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = "0";
   try {
     return await act();
   } finally {
-    delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"];
+    if (before === undefined) delete process.env["NODE_TLS_REJECT_UNAUTHORIZED"];
+    else process.env["NODE_TLS_REJECT_UNAUTHORIZED"] = before;
   }
 }
 
