@@ -1,5 +1,6 @@
 // All tests: `node test/run.ts [path…]` on Node, `--on deno`, `--on bun` or `--on worker` for another target. One Kafka broker serves
-// them all (test/support/kafka/kafka.ts). REQUIRE_KAFKA=1 and REQUIRE_RUNTIMES=1 make a test that was skipped for want of these a failure.
+// them all (test/support/kafka/kafka.ts). REQUIRE_…=1 makes a test that was skipped for want of something a failure
+// (test/support/suites/required.ts).
 // While working: `--check` runs the rules on the tree, and the tests that open nothing. `--table` prints the last run of each target.
 import { parseArgs } from "node:util";
 import { closure, readTree } from "./support/architecture.ts";

@@ -9,8 +9,7 @@ import { fileURLToPath } from "node:url";
 import { BUN_FLAGS, tierCommand, tierEnvironment } from "../../shared/runtime/tier-command.ts";
 import type { Runtime } from "../../shared/runtime/which.ts";
 import { readTree } from "../support/architecture.ts";
-import { RUNTIMES } from "../support/hub/launcher-command.ts";
-import { executableOf } from "../support/runtimes.ts";
+import { executableOf, RUNTIMES } from "../support/runtimes.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const FLAGS: Readonly<Record<Runtime, readonly string[]>> = { node: [], deno: ["run", "--no-prompt"], bun: BUN_FLAGS };

@@ -11,12 +11,13 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { CORE_PATHS } from "../../shared/core-api.ts";
 import { createOutboundGuard } from "../../shared/outbound/guard.ts";
+import type { Runtime } from "../../shared/runtime/which.ts";
 import { eventually } from "../support/eventually.ts";
 import { createCoreCaller } from "../support/hub/core-caller.ts";
 import { type HubUnderTest, openOwnHub, type OwnHub } from "../support/hub/hub.ts";
 import { ping, post, publish, request, subscribed } from "../support/hub/hub-client.ts";
 import { withDirectory } from "../support/rigs/core-rig.ts";
-import { executableOf } from "../support/runtimes.ts";
+import { executableOf, RUNTIMES } from "../support/runtimes.ts";
 import { answer } from "../support/servers/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { call } from "../support/servers/http.ts";
@@ -29,7 +30,7 @@ const RUN = { node: [], deno: ["run", "--no-check", "-A"], bun: [] } as const;
 /** An address of this machine that a strict hub may call; only Linux has it. */
 const ALLOWED = "127.77.77.77";
 
-for (const runtime of ["node", "deno", "bun"] as const) {
+for (const runtime of RUNTIMES) {
   const runtimes = { edge: runtime, core: runtime } as const;
 
   describe(`a hub on ${runtime} that may no longer call this machine`, { timeout: 120_000 }, () => {
@@ -191,7 +192,7 @@ function environmentWith(port: number): Record<string, string> {
 
 /** Has the runtime's own fetch call an origin; whether it succeeds does not matter. */
 async function fetchOnce(
-  runtime: "node" | "deno" | "bun",
+  runtime: Runtime,
   origin: string,
   named: Record<string, string>,
 ): Promise<void> {

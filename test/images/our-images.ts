@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { whyNoRegistry } from "../support/package/registry.ts";
 import { createBuilder, type Image } from "./build.ts";
 import { filesOf, makeReadOnly } from "./container.ts";
 import { type Dockerfile, parseDockerfile } from "./dockerfile.ts";
@@ -22,8 +23,6 @@ export interface OurImages {
 }
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url)).replace(/\/$/, "");
-/** What npm says where the registry does not answer. */
-const UNREACHABLE = /\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED)\b/;
 
 /** A file of the repository. */
 export function readRepositoryFile(path: string): Promise<string> {
@@ -51,7 +50,6 @@ export async function buildOurImages(): Promise<OurImages | { readonly whyNot: s
     return { dockerfile, images, remove };
   } catch (error) {
     await remove();
-    if (!UNREACHABLE.test(String(error))) throw error;
-    return { whyNot: "the package registry cannot be reached" };
+    return { whyNot: whyNoRegistry(error) };
   }
 }

@@ -6,10 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { eventually } from "../support/eventually.ts";
-import { RUNTIMES, startScript } from "../support/hub/launcher-command.ts";
+import { startScript } from "../support/hub/launcher-command.ts";
 import { type Command, runCommand, signalCommand as signal } from "../support/hub/command.ts";
 import { freePort } from "../support/free-port.ts";
-import { executableOf } from "../support/runtimes.ts";
+import { executableOf, RUNTIMES } from "../support/runtimes.ts";
 
 const README = new URL("../../README.md", import.meta.url);
 
@@ -22,7 +22,7 @@ function run(command: string, args: readonly string[], settings: Record<string, 
 }
 
 for (const runtime of RUNTIMES) {
-  describe(`npm run ${startScript(runtime)}`, { timeout: 240_000 }, () => {
+  describe(`npm run ${startScript(runtime)}`, { timeout: 120_000 }, () => {
     const start = runtime === "node" ? ["-s", "start"] : ["run", "-s", startScript(runtime)];
 
     let dataDir = "";

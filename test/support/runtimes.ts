@@ -1,6 +1,8 @@
-// The runtimes that the tests bring with them, of node_modules.
+// The runtimes that run both tiers. The tests bring them with them, in node_modules.
 import { fileURLToPath } from "node:url";
 import type { Runtime } from "../../shared/runtime/which.ts";
+
+export const RUNTIMES = ["node", "deno", "bun"] as const satisfies readonly Runtime[];
 
 const PROGRAMS: Readonly<Record<Runtime, string>> = {
   node: "node/bin/node",

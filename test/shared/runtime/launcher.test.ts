@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type Child, lives, runChild } from "../../support/hub/child.ts";
 import { eventually, pause } from "../../support/eventually.ts";
-import { RUNTIMES, startScript } from "../../support/hub/launcher-command.ts";
+import { startScript } from "../../support/hub/launcher-command.ts";
+import { RUNTIMES } from "../../support/runtimes.ts";
 import type { Runtime } from "../../../shared/runtime/which.ts";
 import type { Behaviour } from "./tiers/play.ts";
 

@@ -3,8 +3,6 @@ import { readFileSync } from "node:fs";
 import type { Runtime } from "../../../shared/runtime/which.ts";
 import { executableOf } from "../runtimes.ts";
 
-export const RUNTIMES: readonly Runtime[] = ["node", "deno", "bun"];
-
 /** The script of package.json that starts the hub on a runtime. */
 export function startScript(on: Runtime): string {
   return on === "node" ? "start" : `start:${on}`;

@@ -4,10 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Command, runCommand } from "../hub/command.ts";
+import { whyNoRegistry } from "./registry.ts";
 
 const BINARIES = fileURLToPath(new URL("../../../node_modules/.bin", import.meta.url));
-/** What npm says where the registry does not answer. */
-const UNREACHABLE = /\b(?:ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|ENOTCACHED)\b/;
 
 /** What `npm pack --json` says of a package. */
 export interface Packed {
@@ -42,8 +41,7 @@ export async function installPackage(oldest: string): Promise<InstalledPackage |
     return { packed, directory, oldestNode: join(node, "node_modules", "node", "bin"), remove };
   } catch (error) {
     await remove();
-    if (!UNREACHABLE.test(String(error))) throw error;
-    return { whyNot: "the package registry cannot be reached" };
+    return { whyNot: whyNoRegistry(error) };
   }
 }
 

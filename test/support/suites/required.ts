@@ -2,7 +2,7 @@
 import type { Skip } from "./junit.ts";
 
 /** By the variable that requires it when it is 1: how a test says that it lacks it. */
-const REQUIRED: Readonly<Record<string, RegExp>> = {
+export const REQUIRED: Readonly<Record<string, RegExp>> = {
   REQUIRE_KAFKA: /kafka|broker|java|maven/i,
   REQUIRE_PACKAGE: /registry/,
   REQUIRE_HADOLINT: /hadolint/,

@@ -1,9 +1,12 @@
 // Which files run for which target, what counts as skipped, and the table.
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { readTree } from "../architecture.ts";
+import { whyNoRegistry } from "../package/registry.ts";
+import { RUNTIMES } from "../runtimes.ts";
 import { EXCEPTIONS, planOf, testFiles } from "./plan.ts";
-import { requiredButSkipped } from "./required.ts";
+import { REQUIRED, requiredButSkipped } from "./required.ts";
 import { table, tallyOf } from "./tally.ts";
 import { environmentOf } from "./targets.ts";
 
@@ -13,7 +16,7 @@ describe("what runs for a target", async () => {
 
   it("is every test file on Node, and on Deno and Bun every one that no exception names", () => {
     assert.ok(files.length > 150);
-    for (const target of ["node", "deno", "bun"] as const) {
+    for (const target of RUNTIMES) {
       const { inside, against } = planOf(tree, files, target, {});
       const left = files.filter((path) => EXCEPTIONS.some(({ at, on }) => path.startsWith(at) && on.includes(target)));
       assert.deepEqual([...inside, ...against, ...left].toSorted(), files.toSorted(), target);
@@ -67,6 +70,8 @@ describe("a test that was skipped", () => {
     { test: "the log on Kafka, when its broker fails", why: "" },
     { test: "a small disk", why: "it may not mount a small tmpfs" },
     { test: "rows", why: "there is no workerd for this machine" },
+    { test: "the images", why: whyNoRegistry(new Error("npm error code ENOTFOUND")) },
+    { test: "has nothing that a linter complains of", why: "cannot get hadolint with python3 and pip" },
   ];
 
   it("is a failure where what it lacks is required", () => {
@@ -77,6 +82,14 @@ describe("a test that was skipped", () => {
     assert.deepEqual(requiredButSkipped(skipped, { REQUIRE_KAFKA: "0", REQUIRE_RUNTIMES: "1" }), [
       "rows was skipped (there is no workerd for this machine), and REQUIRE_RUNTIMES=1",
     ]);
+    const all = Object.fromEntries(Object.keys(REQUIRED).map((name) => [name, "1"]));
+    assert.equal(requiredButSkipped(skipped, all).length, skipped.length - 1, "all but the small disk");
+  });
+
+  it("is a failure in CI, whatever it lacks that may be required", async () => {
+    const text = await readFile(new URL("../../../.ci/run", import.meta.url), "utf8");
+    const names = Array.from(text.matchAll(/\b(REQUIRE_\w+)=1\b/g), ([, name]) => name);
+    assert.deepEqual(names.toSorted(), Object.keys(REQUIRED).toSorted());
   });
 });
 
