@@ -40,6 +40,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   { at: "test/scenario/binaries.test.ts", on: OTHERS, why: "It runs files that have their runtime inside." },
   { at: "test/demo/demo.test.ts", on: OTHERS, why: "It tests `npm run demo`, which runs on Node." },
   { at: "test/images/", on: OTHERS, why: "It tests images, whose runtime is Node." },
+  { at: "test/hostile/guarded-hub.test.ts", on: OTHERS, why: "It starts hubs on each runtime itself." },
   { at: "test/edge/worker/", on: OTHERS, why: "It tests an edge on workerd, whatever runtime runs it." },
   {
     at: "test/conformance/kafka.test.ts",
