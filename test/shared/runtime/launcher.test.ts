@@ -43,7 +43,7 @@ async function pidOf(hub: Child, tier: "core" | "edge"): Promise<number> {
 const gone = (pid: number) => eventually(`process ${pid} to end`, () => !lives(pid));
 
 for (const runtime of RUNTIMES) {
-  describe(`the launcher on ${runtime}`, { concurrency: 4 }, () => {
+  describe(`the launcher on ${runtime}`, { concurrency: 2 }, () => {
     const launched = (options?: Launched) => launchedOn(runtime, options);
 
     it("starts the core, then the edge, then says where both are", async () => {
