@@ -11,6 +11,7 @@ import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound/outb
 import { decompress } from "./decompress.ts";
 import { createGuardedConnector } from "./guarded-connect.ts";
 import type { GuardedConnectOptions } from "./guarded-connect.ts";
+import { capabilities } from "./process.ts";
 import { Agent, type Dispatcher } from "../undici.ts";
 
 export interface OutboundOptions extends GuardedConnectOptions {
@@ -71,7 +72,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
     }
   }
 
-  return { supports: { pinning: true }, call, close: () => agent.destroy() };
+  return { supports: { pinning: capabilities().pinning }, call, close: () => agent.destroy() };
 }
 
 /** Notes a call that is not made. */

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
+import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import { CAPABILITIES } from "../../../shared/runtime/capabilities.ts";
+import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { capabilities } from "../../../shared/runtime/process.ts";
+import { NO_OUTBOUND } from "../../../shared/runtime/workerd/outbound.ts";
 import { runtime } from "../../../shared/runtime/which.ts";
 
 const DOCUMENT = new URL("../../../docs/runtimes.md", import.meta.url);
@@ -26,6 +29,14 @@ describe("capabilities", () => {
     const { version, ...known } = capabilities();
     assert.deepEqual(known, { ...CAPABILITIES[runtime()], listsEnvironment: true });
     assert.match(version, /^\d+\.\d+\.\d+/);
+  });
+
+  it("say of pinning what the outbound port says, by which an edge verifies or leaves it (A3.6)", async () => {
+    const outbound = createOutbound({ guard: createOutboundGuard([]), userAgent: "test" });
+    assert.equal(outbound.supports.pinning, capabilities().pinning);
+    assert.equal(NO_OUTBOUND.supports.pinning, CAPABILITIES.workerd.pinning);
+    assert.equal(NO_OUTBOUND.supports.pinning, false);
+    await outbound.close();
   });
 
   it("stand in docs/runtimes.md as they are, each with what follows from it", async () => {
