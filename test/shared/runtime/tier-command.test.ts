@@ -89,17 +89,22 @@ describe("the permissions of a tier on Deno", () => {
   });
 
   it("hold an address that a name resolved to against the networks that are never called", async () => {
-    const dial = (address: string) =>
+    const dial = (address: string, family: 4 | 6) =>
       printed(`import { connect } from "node:net";
         const lookup = (_name, options, done) =>
-          options.all ? done(null, [{ address: "${address}", family: 4 }]) : done(null, "${address}", 4);
+          options.all ? done(null, [{ address: "${address}", family: ${family} }]) : done(null, "${address}", ${family});
         const show = (error) => { console.log(error.code ?? error.name, error.message); Deno.exit(); };
         process.on("uncaughtException", show);
         connect({ host: "metadata.example", port: 1, lookup }).on("error", show);`.replace(
         /^/,
         'import process from "node:process";\n',
       ));
-    assert.match(await dial("169.254.169.254"), /^NotCapable Requires net access to "169\.254\.169\.254:1"/);
-    assert.match(await dial("127.0.0.1"), /^ECONNREFUSED/);
+    const refused = /^NotCapable Requires net access to "169\.254\.169\.254:1"/;
+    assert.match(await dial("169.254.169.254", 4), refused);
+    assert.match(await dial("127.0.0.1", 4), /^ECONNREFUSED/);
+    // The same address, as IPv6 writes it.
+    assert.match(await dial("::ffff:169.254.169.254", 6), refused);
+    assert.match(await dial("::ffff:a9fe:a9fe", 6), refused);
+    assert.match(await dial("::ffff:127.0.0.1", 6), /^ECONNREFUSED/);
   });
 });
