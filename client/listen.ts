@@ -13,7 +13,8 @@ const DEFAULT_HUB = "http://127.0.0.1:9191/hub";
 const VERIFY_DEADLINE_MS = 20_000;
 const UNSUBSCRIBE_DEADLINE_MS = 8_000;
 
-const USAGE = `Usage: ${invocationOf("listen", "[options] TOPIC")}
+const usage = () =>
+  `Usage: ${invocationOf("listen", "[options] TOPIC")}
 Subscribes to TOPIC, prints what is delivered, and unsubscribes on Ctrl-C.
 
   --hub URL        the hub's URL (default ${DEFAULT_HUB})
@@ -38,7 +39,7 @@ interface Command {
 export async function listen(args: readonly string[]): Promise<number> {
   const command = parseCommand(args);
   if (command !== undefined) return await run(command);
-  say(USAGE);
+  say(usage());
   return 0;
 }
 
@@ -59,7 +60,7 @@ function parseCommand(args: readonly string[]): Command | undefined {
   });
   if (values.help) return undefined;
   const [topic, ...more] = positionals;
-  if (topic === undefined || more.length > 0) throw new Error(`Name one topic, not ${positionals.length}.\n${USAGE}`);
+  if (topic === undefined || more.length > 0) throw new Error(`Name one topic, not ${positionals.length}.\n${usage()}`);
   const port = numberOf("--port", values.port, 0, 65_535);
   const leaseSeconds = values.lease === undefined ? undefined : numberOf("--lease", values.lease, 1, 2 ** 31);
   if (values.secret === "") throw new Error("--secret must not be empty");

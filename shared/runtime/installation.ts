@@ -2,6 +2,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { capabilities, environment } from "./process.ts";
 import { runtime } from "./which.ts";
 
 /** Compiled files keep their places and change only their endings. */
@@ -22,17 +23,33 @@ export function libsqlBinaries(): string {
   return join(dirname(dirname(createRequire(client).resolve("libsql"))), "@libsql");
 }
 
-/** How people run a command of ours from where they are. */
-export function invocationOf(command: "start" | "listen", args = ""): string {
-  if (INSTALLED) return [PROGRAM[runtime()](command), command, args].join(" ").trim();
-  const script = { start: "npm start", listen: "npm run -s listen" }[command];
-  return args === "" ? script : `${script} -- ${args}`;
+/** How people run a command of ours from where they are, with the runtime and the package manager that they have. */
+export function invocationOf(command: Invoked, args = ""): string {
+  const on = runtime();
+  if (INSTALLED) return `${PROGRAM[on](command)} ${command} ${args}`.trim();
+  if (on !== "node" && !isUnderNpm()) return `${SCRIPT[on][command]} ${args}`.trim();
+  const script = on === "node" ? command : `${command}:${on}`;
+  const npm = script === "start" ? "npm" : command === "start" ? "npm run" : "npm run -s";
+  return args === "" ? `${npm} ${script}` : `${npm} ${script} -- ${args}`;
+}
+
+type Invoked = "start" | "listen";
+
+/** How each runtime runs a command of a checkout by itself. */
+const SCRIPT: Readonly<Record<"deno" | "bun", Readonly<Record<Invoked, string>>>> = {
+  deno: { start: "deno task start", listen: "deno task -q listen" },
+  bun: { start: "bun run start:bun", listen: "bun run --silent listen:bun" },
+};
+
+/** npm brings Deno and Bun along, so where it runs a script there may be no other. It says that it does. */
+function isUnderNpm(): boolean {
+  return capabilities().listsEnvironment && environment["npm_config_user_agent"]?.startsWith("npm/") === true;
 }
 
 /** How each runtime runs the program of an installed package. On Deno what starts others gives each only what it needs. */
 const PROGRAM = {
   node: () => "npx tidings",
-  deno: (command: string) =>
+  deno: (command: Invoked) =>
     `deno run --allow-net --allow-env${command === "listen" ? "" : " --allow-run=deno"} npm:tidings`,
   bun: () => "bunx --bun tidings",
 };

@@ -13,7 +13,8 @@ import { absolutePath, capabilities, environment, say } from "./process.ts";
 /** As many as there are shards: another core would have nothing to do. */
 const MOST_CORES = 16;
 
-const USAGE = `Usage: ${invocationOf("start", "[--cores N] [--rotate-keys] [--print-config]")}
+const usage = () =>
+  `Usage: ${invocationOf("start", "[--cores N] [--rotate-keys] [--print-config]")}
 Runs the hub's two processes; with --cores, N cores that share the work, on Kafka; with --rotate-keys, secrets are sealed to a
 new key from then on. Settings are environment variables, see docs/settings.md.`;
 
@@ -29,7 +30,7 @@ export async function start(args: readonly string[]): Promise<number> {
     },
   });
   if (values.help) {
-    say(USAGE);
+    say(usage());
     return 0;
   }
   if (values["print-config"]) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { describe, it } from "node:test";
+import { runtime } from "../../shared/runtime/which.ts";
 import { type Child, runChild } from "../support/hub/child.ts";
 import { parameterOf } from "../support/form.ts";
 import { call } from "../support/servers/http.ts";
@@ -11,8 +12,20 @@ const TIDINGS = new URL("../../cli/tidings.ts", import.meta.url);
 
 /** Runs `listen` with these arguments. */
 function runListen(...args: readonly string[]): Child {
-  return runChild(TIDINGS, { args: ["listen", ...args] });
+  return runListenUnder("npm/11.0.0 node/v24.0.0", ...args);
 }
+
+/** The same, run by this package manager. */
+function runListenUnder(manager: string, ...args: readonly string[]): Child {
+  return runChild(TIDINGS, { args: ["listen", ...args], settings: { npm_config_user_agent: manager } });
+}
+
+/** How a hub is started on the runtime of this test: by npm, and without it. */
+const START = {
+  node: { npm: "npm start", alone: "npm start" },
+  deno: { npm: "npm run start:deno", alone: "deno task start" },
+  bun: { npm: "npm run start:bun", alone: "bun run start:bun" },
+}[runtime()];
 
 describe("npm run listen", () => {
   it("subscribes, prints what comes, and unsubscribes on Ctrl-C", async () => {
@@ -46,7 +59,7 @@ describe("npm run listen", () => {
     const cases: [string[], RegExp][] = [
       [
         ["--hub", `http://127.0.0.1:${free}/hub`, "--port", "0", "t"],
-        /^listen: The hub at .* cannot be reached \(.*(?:ECONNREFUSED|Connection refused).*\); is it running\? \(npm start\)\n$/,
+        /^listen: The hub at .* cannot be reached \(.*(?:ECONNREFUSED|Connection refused).*\); is it running\? \(npm .*start.*\)\n$/,
       ],
       [
         ["--hub", hub.url, "--port", "0", "t"],
@@ -64,6 +77,15 @@ describe("npm run listen", () => {
       assert.match(listen.stderr(), sentence);
       assert.equal(code, 1);
     }));
+  });
+
+  it("says how to start a hub with what there is: this runtime, by npm or without it", async () => {
+    const hub = `http://127.0.0.1:${await freePort()}/hub`;
+    for (const [manager, start] of [["npm/11.0.0 node/v24.0.0", START.npm], ["", START.alone]] as const) {
+      await using listen = runListenUnder(manager, "--hub", hub, "--port", "0", "t");
+      await listen.ended;
+      assert.ok(listen.stderr().endsWith(`; is it running? (${start})\n`), listen.stderr());
+    }
   });
 
   it("ends with 1 when the hub denies the subscription later", async () => {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { startScript } from "../support/hub/launcher-command.ts";
@@ -53,15 +53,17 @@ for (const runtime of RUNTIMES) {
       assert.equal(lines.length, 4);
       // The README shows these lines for the default address, and one more, for a ping.
       const [origin] = /http:\/\/127\.0\.0\.1:\d+(?=\/hub\n)/.exec(hub.output())!;
-      const shown = lines.map((line) => line.replace(/ --hub \S+/, "").replaceAll(origin, "http://127.0.0.1:9191"));
+      const shown = lines.map((line) =>
+        line.replace(/ --hub \S+/, "").replace(/ listen:\S+/, " listen").replaceAll(origin, "http://127.0.0.1:9191")
+      );
       const readme = await readFile(README, "utf8");
       assert.ok(readme.includes(`\`\`\`sh\n${shown.join("\n")}\n\`\`\`\n`), `README.md lacks:\n${shown.join("\n")}`);
       const ping = /^curl -i -d hub\.mode=publish .*$/m.exec(readme)![0].replaceAll("http://127.0.0.1:9191", origin);
 
       // The listener runs on the same runtime.
       const listen = { node: "listen", deno: "listen:deno", bun: "listen:bun" }[runtime];
-      const pasted = [...lines, "wait"].join("\n").replace("npm run -s listen ", `npm run -s ${listen} `);
-      const terminal = run("bash", ["-c", pasted]);
+      assert.ok(lines[1]!.startsWith(`npm run -s ${listen} -- --hub ${origin}/hub `), lines[1]);
+      const terminal = run("bash", ["-c", [...lines, "wait"].join("\n")]);
       const seen = () => terminal.output() + terminal.errors();
       await eventually("the delivery", () => terminal.output().includes('{"hello":"world"}'), { seen });
       await eventually("the status", () => /"state":\s*"active"/.test(terminal.output()), { seen });
@@ -169,6 +171,59 @@ for (const runtime of RUNTIMES) {
       }
     });
   });
+}
+
+describe("where there is one runtime and no npm", { timeout: 120_000 }, () => {
+  let directory = "";
+  before(async () => void (directory = await mkdtemp(join(tmpdir(), "tidings-one-runtime-"))));
+  after(async () => {
+    for (const command of commands) signal(command, "SIGKILL");
+    await Promise.all(commands.map(({ ended }) => ended));
+    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+  });
+
+  for (
+    const [runtime, start, listen] of [
+      ["deno", ["deno", "task", "-q", "start"], "deno task -q listen"],
+      ["bun", ["bun", "run", "--silent", "start:bun"], "bun run --silent listen:bun"],
+    ] as const
+  ) {
+    it(`${start.join(" ")} prints four lines that work when they are pasted`, async () => {
+      const path = join(directory, runtime);
+      await mkdir(path);
+      await symlink(executableOf(runtime), join(path, runtime));
+      for (const tool of ["bash", "curl", "env", "sh", "sleep"]) await symlink(placeOf(tool), join(path, tool));
+      const settings = {
+        PATH: path,
+        TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+        TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+        TIDINGS_DATA_DIR: join(directory, `data of ${runtime}`),
+        TIDINGS_LOG_LEVEL: "warning",
+      };
+      const hub = run(join(path, start[0]), start.slice(1), settings);
+      await eventually("the greeting", () => hub.output().includes("Ctrl-C"), {
+        seen: () => hub.output() + hub.errors(),
+      });
+      const lines = hub.output().split("\n").filter((line) => line.startsWith("  ")).map((line) => line.trim());
+      assert.equal(lines.length, 4);
+      assert.ok(lines[1]!.startsWith(`${listen} --hub `), lines[1]);
+      const terminal = run("bash", ["-c", [...lines, "wait"].join("\n")], { PATH: path });
+      const seen = () => terminal.output() + terminal.errors();
+      await eventually("the delivery", () => terminal.output().includes('{"hello":"world"}'), { seen });
+      await eventually("the status", () => /"state":\s*"active"/.test(terminal.output()), { seen });
+      signal(terminal, "SIGTERM");
+      await terminal.ended;
+      signal(hub, "SIGINT");
+      assert.equal(await hub.ended, 0);
+      assert.equal(hub.errors(), "");
+    });
+  }
+});
+
+/** Where a tool of this machine is. */
+function placeOf(tool: string): string {
+  const places = (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, tool));
+  return places.find((place) => existsSync(place)) ?? tool;
 }
 
 describe("tasks and scripts of one tier", { timeout: 120_000 }, () => {
