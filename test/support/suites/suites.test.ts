@@ -88,7 +88,7 @@ describe("a test that was skipped", () => {
 
   it("is a failure in CI, whatever it lacks that may be required", async () => {
     const text = await readFile(new URL("../../../.ci/run", import.meta.url), "utf8");
-    const names = Array.from(text.matchAll(/\b(REQUIRE_\w+)=1\b/g), ([, name]) => name);
+    const names = Array.from(text.matchAll(/\b(REQUIRE_\w+)=1\b/g), ([, name]) => name!);
     assert.deepEqual(names.toSorted(), Object.keys(REQUIRED).toSorted());
   });
 });
