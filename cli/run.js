@@ -48,7 +48,14 @@ function sentenceOf(error) {
   if (error && error.name === "NotCapable") return `Deno was not given a permission: ${text}`;
   const isMissing = /^(?:ERR_)?MODULE_NOT_FOUND$/.test(error && error.code) || /node_modules/.test(text);
   if (!isMissing) return undefined;
-  return `A package is not installed, run npm ci in ${fileURLToPath(new URL("..", import.meta.url))}: ${text}`;
+  return `A package is not installed, ${remedy()}: ${text}`;
+}
+
+/** In a project that has this package, npm ci is the project's own; compiled files of a checkout are in dist/package. */
+function remedy() {
+  if (import.meta.url.includes("/node_modules/")) return "install tidings again";
+  const root = new URL(import.meta.url.includes("/dist/package/") ? "../../../" : "..", import.meta.url);
+  return `run npm ci in ${fileURLToPath(root)}`;
 }
 
 function end(sentence) {

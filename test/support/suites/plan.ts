@@ -38,6 +38,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   { at: "test/scenario/start.test.ts", on: OTHERS, why: "It tests `npm start` of each runtime itself." },
   { at: "test/scenario/commands.test.ts", on: OTHERS, why: "It tests `npm run` of commands that run on Node." },
   { at: "test/scenario/package.test.ts", on: OTHERS, why: "It runs the installed package on each runtime itself." },
+  { at: "test/cli/bin.test.ts", on: OTHERS, why: "It runs the compiled program on each runtime itself." },
   { at: "test/scenario/binaries.test.ts", on: OTHERS, why: "It runs files that have their runtime inside." },
   { at: "test/demo/demo.test.ts", on: OTHERS, why: "It tests `npm run demo`, which runs on Node." },
   { at: "test/images/", on: OTHERS, why: "It tests images, whose runtime is Node." },
