@@ -1,7 +1,8 @@
 // `npm start`: the two tiers as processes, the core first. They live and end together; of several cores, all but one may end.
 import { type ChildProcess, spawn } from "node:child_process";
-import { complain, onStop, STOP } from "./process.ts";
-import { type Program, tierCommand, tierEnvironment } from "./tier-command.ts";
+import { SettingsError } from "../settings/settings.ts";
+import { capabilities, complain, onStop, STOP } from "./process.ts";
+import { type Program, tierCommand, tierEnvironment, withheldNames } from "./tier-command.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -22,6 +23,8 @@ const STOP_DEADLINE_MS = 17_000;
 interface Ending {
   readonly code: number | null;
   readonly signal: string | null;
+  /** Why it could not be run at all. */
+  readonly reason?: string;
 }
 
 interface Tier {
@@ -39,6 +42,7 @@ export async function launch(options: Launch): Promise<number> {
   const { environment, ready, scripts } = options;
   const own = options.cores ?? [{}];
   const tiers: Tier[] = [];
+  reportWithheld(environment);
   const stop = new Promise<"stop">((resolve) => {
     // A second signal means that there is no time: the tiers are killed.
     onStop(() => resolve("stop"), () => tiers.forEach(({ child }) => child.kill("SIGKILL")));
@@ -80,7 +84,9 @@ export async function launch(options: Launch): Promise<number> {
     if (first === "stop") return await stopAll(tiers);
     if (Array.isArray(first)) return first.map(({ url }) => url);
     // A tier that ends with 1 before it is ready has said why itself.
-    if (!waiting.includes(first.tier) || first.code !== 1) complain(`tidings: ${sentence(first)} during the start`);
+    if (!waiting.includes(first.tier) || first.code !== 1) {
+      complain(`tidings: ${sentence(first)}${first.reason === undefined ? " during the start" : ""}`);
+    }
     await stopAll(tiers);
     return 1;
   }
@@ -92,8 +98,10 @@ export interface LaunchOne {
   readonly ready: (url: string) => void;
 }
 
-/** Runs one tier alone until it ends or a stop is asked for; resolves to its exit code. */
+/** Runs one tier alone until it ends or a stop is asked for; resolves to its exit code. @throws {SettingsError} */
 export async function launchOne({ name, environment, ready }: LaunchOne): Promise<number> {
+  assertWholeEnvironment();
+  reportWithheld(environment);
   let kill = () => {};
   const stop = new Promise<"stop">((resolve) => onStop(() => resolve("stop"), () => kill()));
   const tier = startTier(name, name, environment);
@@ -113,8 +121,21 @@ export async function runToEnd(program: Program, args: readonly string[], enviro
     env: tierEnvironment(environment),
     stdio: ["ignore", "inherit", "inherit"],
   });
-  const { code } = await endOf(child);
-  return code ?? 1;
+  const ending = await endOf(child);
+  if (ending.code === null) complain(`tidings: ${sentence({ name: `program ${program}`, ...ending })}`);
+  return ending.code ?? 1;
+}
+
+/** @throws {SettingsError} where this process cannot list the environment, which a launcher hands on */
+export function assertWholeEnvironment(): void {
+  if (capabilities().listsEnvironment) return;
+  throw new SettingsError("A launcher hands the whole environment on, so Deno needs --allow-env, without names");
+}
+
+/** Says once which names of the environment the tiers do not get. */
+function reportWithheld(environment: Environment): void {
+  const names = withheldNames(environment);
+  if (names.length > 0) complain(`tidings: Deno does not hand ${names.join(", ")} on to the hub's processes`);
 }
 
 function startTier(name: string, program: Program, environment: Environment, script?: URL): Tier {
@@ -148,7 +169,7 @@ function startTier(name: string, program: Program, environment: Environment, scr
 function endOf(child: ChildProcess): Promise<Ending> {
   return new Promise((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));
-    child.once("error", () => resolve({ code: null, signal: null }));
+    child.once("error", ({ message }) => resolve({ code: null, signal: null, reason: message }));
   });
 }
 
@@ -178,7 +199,7 @@ async function stopTier({ name, child, askToStop, ended }: Tier): Promise<number
   return 1;
 }
 
-function sentence({ name, code, signal }: Ending & { readonly name: string }): string {
+function sentence({ name, code, signal, reason }: Ending & { readonly name: string }): string {
   if (signal !== null) return `the ${name} was ended by ${signal}`;
-  return code === null ? `the ${name} could not be run` : `the ${name} ended with exit code ${code}`;
+  return code === null ? `the ${name} could not be run: ${reason}` : `the ${name} ended with exit code ${code}`;
 }

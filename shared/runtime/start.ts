@@ -6,7 +6,7 @@ import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } fr
 import type { Listen } from "../settings/values.ts";
 import { invocationOf } from "./installation.ts";
 import { keySettings } from "./keys.ts";
-import { launch, runToEnd } from "./launcher.ts";
+import { assertWholeEnvironment, launch, runToEnd } from "./launcher.ts";
 import { consequences } from "./capabilities.ts";
 import { absolutePath, capabilities, environment, say } from "./process.ts";
 
@@ -37,9 +37,7 @@ export async function start(args: readonly string[]): Promise<number> {
     printSettings(environment).forEach(say);
     return 0;
   }
-  if (!capabilities().listsEnvironment) {
-    throw new SettingsError("A launcher hands the whole environment on, so Deno needs --allow-env, without names");
-  }
+  assertWholeEnvironment();
   const { chosen, cores } = await chooseCores(environment, parseCores(values.cores));
   const settings = parseSettings(chosen);
   const rotate = values["rotate-keys"] === true;

@@ -55,15 +55,19 @@ export function tierCommand(
   }
 }
 
-/**
- * The environment of such a process. Deno does not hand on names of the dynamic linker to a program that is permitted by its
- * path: it would refuse to start it.
- */
+/** The environment of such a process. */
 export function tierEnvironment(environment: Environment, on: Runtime = runtime()): Record<string, string | undefined> {
-  const whole = { ...TIER_ENVIRONMENT, ...environment };
-  return on === "deno"
-    ? Object.fromEntries(Object.entries(whole).filter(([name]) => !/^(?:LD|DYLD)_/.test(name)))
-    : whole;
+  const withheld = new Set(withheldNames(environment, on));
+  const handedOn = Object.entries(environment).filter(([name]) => !withheld.has(name));
+  return { ...TIER_ENVIRONMENT, ...Object.fromEntries(handedOn) };
+}
+
+/**
+ * The names of an environment that such a process does not get. Deno refuses to start a program that is permitted by its path if
+ * it would get names of the dynamic linker.
+ */
+export function withheldNames(environment: Environment, on: Runtime = runtime()): string[] {
+  return on === "deno" ? Object.keys(environment).filter((name) => /^(?:LD|DYLD)_/.test(name)) : [];
 }
 
 /** Bun by itself reads settings from files named .env, and installs packages that are missing. */

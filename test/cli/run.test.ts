@@ -99,21 +99,32 @@ describe("a program that cannot run", () => {
     }
   });
 
-  it("on Deno with names of the environment alone does not launch", async () => {
-    const run = fileURLToPath(new URL("cli/run.js", ROOT));
-    const { code, stderr } = await ended(executableOf("deno"), [
+  const deno = (permissions: readonly string[], ...words: string[]) =>
+    ended(executableOf("deno"), [
       "run",
-      "--allow-env=TIDINGS_*",
-      run,
-      "tidings",
-      "start",
+      "--no-prompt",
+      ...permissions,
+      fileURLToPath(new URL("cli/run.js", ROOT)),
+      ...words,
     ]);
-    assert.match(
-      stderr,
-      /^tidings: A launcher hands the whole environment on, so Deno needs --allow-env, without names\n$/,
-    );
-    assert.equal(code, 1);
-  });
+
+  for (const [command, who] of [["start", "tidings"], ["core", "tidings core"], ["edge", "tidings edge"]] as const) {
+    it(`on Deno with names of the environment alone does not launch: ${command}`, async () => {
+      const { code, stderr } = await deno(["--allow-env=TIDINGS_*", "--allow-net", "--allow-run"], "tidings", command);
+      const sentence = "A launcher hands the whole environment on, so Deno needs --allow-env, without names";
+      assert.equal(stderr, `${who}: ${sentence}\n`);
+      assert.equal(code, 1);
+    });
+  }
+
+  for (const words of [["start"], ["core"], ["edge"], ["start", "--rotate-keys"]]) {
+    it(`on Deno that may run nothing names the flag: ${words.join(" ")}`, async () => {
+      const { code, stdout, stderr } = await deno(["--allow-env", "--allow-net"], "tidings", ...words);
+      assert.match(stderr, /^tidings: the (?:core|edge|program keys) could not be run: [^\n]* the --allow-run flag\n$/);
+      assert.equal(code, 1);
+      assert.equal(stdout, "");
+    });
+  }
 
   it("is not so for want of syntax that the oldest Node lacks", async () => {
     const product = [...(await readTree()).keys()].filter((path) => /^(?:cli|client|core|edge|shared)\//.test(path));

@@ -14,9 +14,11 @@ interface Launched {
   readonly core?: Behaviour;
   readonly edge?: Behaviour;
   readonly cores?: number;
+  /** More of the environment. */
+  readonly more?: Record<string, string>;
 }
 
-function launchedOn(launcherOn: Runtime, { core = "", edge = "", cores = 1 }: Launched = {}): Child {
+function launchedOn(launcherOn: Runtime, { core = "", edge = "", cores = 1, more = {} }: Launched = {}): Child {
   return runChild(LAUNCH, {
     launcherOn,
     settings: {
@@ -24,6 +26,7 @@ function launchedOn(launcherOn: Runtime, { core = "", edge = "", cores = 1 }: La
       TIDINGS_TEST_EDGE: edge,
       TIDINGS_TEST_CORES: String(cores),
       TIDINGS_LOG_LEVEL: "warning",
+      ...more,
     },
   });
 }
@@ -170,6 +173,14 @@ for (const runtime of RUNTIMES) {
         assert.match(hub.stdout(), /core stopped/);
       });
     }
+
+    it("says once which names of the dynamic linker the tiers do not get, if they do not", async () => {
+      await using hub = launched({ more: { LD_TIDINGS: "1", DYLD_TIDINGS: "2", OLD_TIDINGS: "3" } });
+      await hub.says(/both ready/);
+      const withheld = "tidings: Deno does not hand LD_TIDINGS, DYLD_TIDINGS on to the hub's processes\n";
+      const sorted = (text: string) => text.split(/[ ,]+/).toSorted().join(" ");
+      assert.equal(sorted(hub.stderr()), sorted(runtime === "deno" ? withheld : ""));
+    });
 
     it("leaves Ctrl-C to the launcher: a tier that gets SIGINT too goes on until it is told", async () => {
       await using hub = launched();
