@@ -89,8 +89,8 @@ export function createTierProcess(tier: Tier, options: TierOptions): TierProcess
     },
     stop: () => end("SIGTERM"),
     kill: async () => void await end("SIGKILL"),
-    sleep: () => void running?.kill("SIGSTOP"),
-    wake: () => void running?.kill("SIGCONT"),
+    sleep: () => running && signalChild(running, "SIGSTOP"),
+    wake: () => running && signalChild(running, "SIGCONT"),
   };
 }
 
@@ -148,7 +148,7 @@ function readyTier(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (what: string) => {
-      child.kill("SIGKILL");
+      signalChild(child, "SIGKILL");
       reject(new Error(`The ${name} ${what}; its output:\n${output()}`));
     };
     const late = setTimeout(() => fail(`was not ready within ${withinMs} ms`), withinMs);
