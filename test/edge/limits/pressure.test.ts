@@ -18,7 +18,7 @@ function fill(pressure: Pressure): (() => void)[] {
 }
 
 describe("pressure on the core", () => {
-  it("counts a request no more that the runtime has dropped, and nothing of the core follows from it", () => {
+  it("stops counting a request that the runtime has dropped, and does not take it for a slow core", () => {
     const clock = { time: 0 };
     const pressure = createPressure({ targetMs: TARGET_MS, now: () => clock.time, lostAfterMs: 120_000, most: 20 });
     fill(pressure);

@@ -124,7 +124,7 @@ describe("an edge on workerd", { timeout: 60_000 }, () => {
     assert.match((await call(`${edge.url}/metrics`)).text, /^# These figures are of one isolate of a Worker/);
   });
 
-  it("answers a Host that is none as any other", async () => {
+  it("answers an invalid Host like any other", async () => {
     await using edge = await openWorkerEdge({ TIDINGS_ACCESS: "public" });
     for (const host of ["[", "a b", "%"]) {
       for (
