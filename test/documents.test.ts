@@ -30,7 +30,7 @@ const RUN_BY: Readonly<Record<string, { readonly path: string; readonly says: st
   "npm run typecheck": { path: "package.json", says: "npm run --silent typecheck" },
   "npm run lint": { path: "package.json", says: "npm run --silent lint" },
   "npm start": { path: "test/scenario/start.test.ts", says: '"start"' },
-  "npm start -- --cores": { path: "test/scenario/cores.test.ts", says: '"--cores"' },
+  "npm start -- --cores": { path: "test/scenario/start-cores.test.ts", says: '"--cores"' },
   "npm start -- --rotate-keys": { path: "test/scenario/start.test.ts", says: '"--rotate-keys"' },
   "npm start -- --print-config": { path: "test/shared/runtime/launcher.test.ts", says: '"--print-config"' },
   "npm run start:deno": { path: "test/scenario/start.test.ts", says: "startScript(runtime)" },

@@ -1,12 +1,8 @@
 // Three cores and two edges on one Kafka: each takes any request, processes come and go, and every promise is kept
 // (ARCHITECTURE §3, §6).
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after as afterAll, before, describe, it } from "node:test";
 import { after, answer, script } from "../support/servers/answers.ts";
-import { runChild } from "../support/hub/child.ts";
 import { allTook, assertOnce, type CoresRig, openCoresRig, taken } from "../support/rigs/cores-rig.ts";
 import { eventually, never, pause } from "../support/eventually.ts";
 import {
@@ -18,15 +14,12 @@ import {
   subscribed,
   unsubscribed,
 } from "../support/hub/hub-client.ts";
-import { call } from "../support/servers/http.ts";
 import { kafkaForTests } from "../support/kafka/kafka.ts";
 import { type CoreProcess, SHARDS } from "../support/hub/many-cores.ts";
 import { allMissed, deadLettersOf, openEvents } from "../support/hub/missed-client.ts";
 
 const kafka = await kafkaForTests();
 afterAll(() => kafka.close());
-
-const MAIN = new URL("../../cli/tidings.ts", import.meta.url);
 
 /** ARCHITECTURE §3: counted from the moment when the first core hears of a rebalance. */
 const MOVED_WITHIN_MS = 2_000;
@@ -190,40 +183,6 @@ describe("ARCHITECTURE §3 many cores", { skip: kafka.skip, timeout: 200_000 }, 
     await leaver.start();
     await hub.shared();
     await never("a keyed message twice", () => all.some((callback) => taken(callback).length > 2), 300);
-  });
-
-  it("npm start -- --cores 2 starts them, and goes on when one of them is killed", async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), "tidings-start-"));
-    try {
-      await using start = runChild(MAIN, {
-        args: ["start", "--cores", "2"],
-        settings: {
-          TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
-          TIDINGS_CORE_LISTEN: "127.0.0.1:0",
-          TIDINGS_DATA_DIR: dataDir,
-          TIDINGS_KAFKA_BROKERS: kafka.brokers.join(),
-          TIDINGS_KAFKA_PREFIX: kafka.newPrefix(),
-          TIDINGS_LOG_LEVEL: "error",
-        },
-      });
-      const url = await eventually("the greeting", () => /The hub is at (\S+)/.exec(start.stdout())?.[1], {
-        deadlineMs: 60_000,
-        seen: () => start.stdout() + start.stderr(),
-      });
-      assert.deepEqual((await readdir(dataDir)).toSorted(), ["core-0", "core-1", "core-keys.json", "edge-key.json"]);
-      const body = "hub.mode=register&hub.topic=t";
-      const headers = { "content-type": "application/x-www-form-urlencoded" };
-      assert.equal((await call(url, { body, headers })).status, 200);
-      const pid = start.process.pid!;
-      const [first] = (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).split(" ").map(Number);
-      process.kill(first!, "SIGKILL");
-      await eventually("the report", () => /core 0 was ended by SIGKILL; the other core goes on/.test(start.stderr()));
-      assert.equal((await call(url, { body, headers })).status, 200);
-      start.process.kill("SIGTERM");
-      assert.deepEqual(await start.ended, { code: 0, signal: null }, start.stderr());
-    } finally {
-      await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
-    }
   });
 
   it("a second core with the same data directory is refused with a sentence", async () => {
