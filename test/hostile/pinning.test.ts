@@ -17,8 +17,11 @@ import { openRecordingServer } from "../support/servers/recording-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8", "::1/128"]);
 const AUTHORITY = await createAuthority();
-/** The runtimes name the same fault differently: Deno does not say that a certificate is over. */
-const NOT_TRUSTED = /CERT_(?:SIGNATURE_FAILURE|HAS_EXPIRED|NOT_YET_VALID)|UNABLE_TO|ERR_TLS_CERT_ALTNAME_INVALID/;
+/** The runtimes name the same fault differently. */
+const OF_A_STRANGER = /CERT_SIGNATURE_FAILURE|UNABLE_TO/;
+const OF_ANOTHER_NAME = /ERR_TLS_CERT_ALTNAME_INVALID/;
+/** Deno says only that it cannot verify such a certificate. */
+const NOT_OF_TODAY = /CERT_(?:HAS_EXPIRED|NOT_YET_VALID)|UNABLE_TO/;
 
 /** A name server under test control: the nth question gets the nth answer, and later questions get the last one. */
 function rebinding(...answers: readonly (readonly string[])[]): { resolve: ResolveAll; asked: () => number } {
@@ -140,7 +143,7 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
       const stranger = await serve(await (await createAuthority()).issue("right.example"));
       assert.match(
         String(await send(`https://right.example:${stranger}/`, resolve)),
-        NOT_TRUSTED,
+        OF_A_STRANGER,
       );
       await using plain = await openRecordingServer();
       assert.equal(typeof await send(`https://right.example:${plain.port}/`, resolve), "string");
@@ -149,16 +152,15 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
     it("H68 refuses it whatever the environment says of checks", async () => {
       const stranger = await serve(await (await createAuthority()).issue("right.example"));
       await withChecksTurnedOff(async () => {
-        for (const [host, at] of [["right.example", stranger], ["wrong.example", port]] as const) {
-          assert.match(String(await send(`https://${host}:${at}/`, resolve)), NOT_TRUSTED, host);
-        }
+        assert.match(String(await send(`https://right.example:${stranger}/`, resolve)), OF_A_STRANGER);
+        assert.match(String(await send(`https://wrong.example:${port}/`, resolve)), OF_ANOTHER_NAME);
       });
     });
 
     it("refuses a certificate that is over, or that has not begun", async () => {
       for (const days of [-3, 3]) {
         const at = await serve(await AUTHORITY.issueFrom(days, "right.example"));
-        assert.match(String(await send(`https://right.example:${at}/`, resolve)), NOT_TRUSTED, `${days}`);
+        assert.match(String(await send(`https://right.example:${at}/`, resolve)), NOT_OF_TODAY, `${days}`);
       }
     });
 
