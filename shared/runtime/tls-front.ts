@@ -1,6 +1,6 @@
-// Serving HTTP behind a TLS server of its own, for Bun: its HTTPS server cannot change its certificate, and neither ends nor counts the
-// connections whose handshake never ends. What an HTTP server does for connections that it accepted itself is done here: the
-// times for the head, the body and the next request, and the end of connections that are idle.
+// Serves HTTP behind a TLS server of its own, for Bun: its HTTPS server cannot change its certificate, and neither ends nor counts the
+// connections whose handshake never ends. An HTTP server looks after connections only if it has accepted them itself, so this file
+// keeps the times for the head, the body and the next request, and closes connections that are idle.
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer, type Server as TlsServer, type TlsOptions, type TLSSocket } from "node:tls";
 
@@ -13,18 +13,18 @@ export interface TlsFrontOptions {
   readonly connectionsCheckingInterval: number;
 }
 
-/** What listens, and the connections that it has handed to the HTTP server. */
+/** What listens, and how the connections that wait for no answer are closed. */
 export interface TlsFront {
   readonly server: TlsServer;
   readonly closeIdle: () => void;
 }
 
 interface Connection {
-  /** Requests that are not answered. */
+  /** How many requests are not answered yet. */
   open: number;
   /** Between an answer and the first byte of the next request. */
   idle: boolean;
-  /** Monotonic ms: the begin of the request, or of being idle. */
+  /** When the request began, or the connection became idle; monotonic ms. */
   since: number;
   request?: IncomingMessage;
 }
@@ -51,11 +51,16 @@ export function createTlsFront(http: Server, options: TlsFrontOptions): TlsFront
     if (connection === undefined) return;
     connection.open++;
     connection.request = incoming;
-    outgoing.once("close", () => {
-      connection.open--;
-      if (connection.open > 0 || !incoming.complete) return;
+    const rest = () => {
+      if (connection.open > 0) return;
       connection.idle = true;
       connection.since = performance.now();
+    };
+    outgoing.once("close", () => {
+      connection.open--;
+      // The end of a body that the handler did not want comes after the answer.
+      if (incoming.complete) rest();
+      else incoming.once("end", rest);
     });
   });
 
@@ -65,7 +70,7 @@ export function createTlsFront(http: Server, options: TlsFrontOptions): TlsFront
       if (connection.idle) {
         if (elapsed >= options.keepAliveTimeout) socket.destroy();
       } else if (elapsed >= timeoutOf(connection)) {
-        // Refused once.
+        // It is refused only once.
         connection.since = Infinity;
         http.emit(
           "clientError",

@@ -104,6 +104,18 @@ function limitsOnConnections({ open, raw, call }: ServeRig): void {
     }
   });
 
+  it("leaves a connection open whose body ended after its answer", async () => {
+    const served = await open({ headersTimeoutMs: 500, fetch: () => new Response("x") });
+    const answer = await raw(served.port, async (socket) => {
+      socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n");
+      await pause(700);
+      socket.write("abc");
+      await pause(1_100);
+      socket.write(`${get}Connection: close\r\n\r\n`);
+    }, { untilClosed: true });
+    assert.deepEqual(`${answer.head}${answer.body}`.match(/HTTP\/1\.1 \d+/g), ["HTTP/1.1 200", "HTTP/1.1 200"]);
+  });
+
   it("closes a connection with more than 100 requests that wait for their answers", async () => {
     let asked = 0;
     const served = await open({
