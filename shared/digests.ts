@@ -18,6 +18,7 @@ export function createWebDigests(): Digests {
     hmac(key) {
       let imported: CryptoKey | undefined;
       return async (text, body) => {
+        // The key is kept, and not the promise of it: a Worker's requests cannot wait for each other's work.
         imported ??= await crypto.subtle.importKey("raw", key as BufferSource, algorithm, false, ["sign"]);
         const head = encoder.encode(text);
         const signed = new Uint8Array(head.length + body.length);

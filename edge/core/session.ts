@@ -161,18 +161,14 @@ class CoreSessions implements Sessions {
     const hmac = this.#digests.hmac(key);
     const clock = this.#clock;
     let numbers = 0;
-    return async ({ method, path, headers: own, body }) => {
+    return async ({ method, path, headers, body }) => {
       // The MAC covers Accept, and `fetch` adds one of its own where there is none.
-      const headers: Record<string, string> = { accept: "application/json", ...own };
+      const signed: Record<string, string> = { accept: "application/json", ...headers };
       const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body ?? new Uint8Array(0);
       const time = String(clock());
       const number = String(++numbers);
-      const header = (name: string) => headers[name];
-      const text = sessionText({ method, target: path, session, time, number, header });
-      const signed = {
-        ...headers,
-        [SESSION_HEADER]: writeTicket({ session, time, number, mac: await hmac(text, bytes) }),
-      };
+      const text = sessionText({ method, target: path, session, time, number, header: (name) => signed[name] });
+      signed[SESSION_HEADER] = writeTicket({ session, time, number, mac: await hmac(text, bytes) });
       return { method, path, headers: signed, ...(method === "POST" ? { body: bytes } : {}) };
     };
   }
