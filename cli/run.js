@@ -23,7 +23,7 @@ if (isOld()) {
 } else if (first === "--where") {
   // Deno permits to run a program by its path, so a script has to know it.
   console.log(process.execPath);
-} else if (first in PROGRAMS) {
+} else if (Object.hasOwn(PROGRAMS, first)) {
   // The program finds its arguments where they would be if it had been run itself.
   process.argv.splice(2, process.argv.length, ...rest);
   PROGRAMS[first]().catch((error) => {
