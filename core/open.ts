@@ -1,5 +1,6 @@
 // A core on Node, Deno or Bun with its log, ready to be served: by main.ts, or by a server of your own.
 import { join } from "node:path";
+import { makeDirectory } from "../shared/directory.ts";
 import type { HttpClient } from "../shared/http-client.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { createNoteBlocked } from "../shared/outbound/blocked-calls.ts";
@@ -23,7 +24,6 @@ import { openLibsqlLog } from "./log/libsql/libsql-log.ts";
 import type { Log } from "./log/log.ts";
 import { bePatient } from "./log/patient.ts";
 import { countAppends } from "./observe.ts";
-import { makeDirectory } from "../shared/directory.ts";
 import { holdLock } from "./sqlite/database.ts";
 
 export interface OpenCoreOptions {
@@ -106,25 +106,33 @@ async function openLog(settings: Settings, signal: AbortSignal, onFatal: (error:
   // Two processes that write one replica would spoil it for each other.
   const unlock = await holdLock(join(directory, "lock.db"));
   const http = createHttpClient({ connections: 1 });
-  const log = await openKafkaLog({
-    brokers: settings.kafkaBrokers,
-    prefix: settings.kafkaPrefix,
-    replication: settings.kafkaReplication,
-    clientId: `${settings.kafkaPrefix}-core`,
-    security: { tls: await kafkaTls(settings), sasl: kafkaSasl(settings, http) },
-    retentionMs,
-    maxMessageBytes,
-    signal,
-  });
-  const close = async () => {
-    try {
-      await log.close();
-    } finally {
-      await http.close();
-      await unlock();
-    }
+  const release = async () => {
+    await http.close();
+    await unlock();
   };
-  return { ...log, close };
+  try {
+    const log = await openKafkaLog({
+      brokers: settings.kafkaBrokers,
+      prefix: settings.kafkaPrefix,
+      replication: settings.kafkaReplication,
+      clientId: `${settings.kafkaPrefix}-core`,
+      security: { tls: await kafkaTls(settings), sasl: kafkaSasl(settings, http) },
+      retentionMs,
+      maxMessageBytes,
+      signal,
+    });
+    const close = async () => {
+      try {
+        await log.close();
+      } finally {
+        await release();
+      }
+    };
+    return { ...log, close };
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
 async function kafkaTls({ kafkaTlsCa, kafkaTlsCert, kafkaTlsKey }: Settings): Promise<KafkaTls | undefined> {
