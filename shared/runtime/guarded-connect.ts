@@ -7,7 +7,7 @@ import type { LookupAddress, LookupOptions } from "node:dns";
 import type { Socket } from "node:net";
 import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { OutboundGuard } from "../outbound/guard.ts";
-import { CHECKED } from "./checked-tls.ts";
+import { CHECKED } from "../checked-tls.ts";
 import { skipContinue } from "./skip-continue.ts";
 import { buildConnector } from "../undici.ts";
 
@@ -114,7 +114,7 @@ function limitAnswers(socket: Socket, most: number): void {
     if (chunk === null) return null;
     // undici reads until nothing is left, so the read that cuts the connection follows at once.
     over = chunk.length > left;
-    const part = chunk.subarray(0, left);
+    const part = over ? chunk.subarray(0, left) : chunk;
     left -= part.length;
     return part;
   };

@@ -3,7 +3,7 @@
 
 import { HttpClientError, MAX_REPLY_BYTES } from "../http-client.ts";
 import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../http-client.ts";
-import { CHECKED } from "./checked-tls.ts";
+import { CHECKED } from "../checked-tls.ts";
 import { type Dispatcher, Pool } from "../undici.ts";
 
 export interface HttpClientOptions {

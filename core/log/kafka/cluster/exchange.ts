@@ -1,6 +1,7 @@
 // Requests and answers over one socket. Any failure ends it, and a new one is opened.
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { CHECKED } from "../../../../shared/checked-tls.ts";
 import { createAnswers, frameHead } from "../protocol/frames.ts";
 import { NoAnswer, NotAdmitted, TurnedAway } from "../protocol/kafka-error.ts";
 import type { KafkaRequest } from "../protocol/request.ts";
@@ -144,9 +145,7 @@ function dial({ host, port, tls }: ExchangeOptions): Socket {
 
 function tlsOptions({ ca, cert, key }: KafkaTls) {
   return {
-    // The environment's NODE_TLS_REJECT_UNAUTHORIZED does not turn the check off.
-    rejectUnauthorized: true,
-    minVersion: "TLSv1.2" as const,
+    ...CHECKED,
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
   };

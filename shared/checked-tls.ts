@@ -1,4 +1,4 @@
-// What every TLS client of the hub insists on.
+// The demands of every TLS client of the hub: on cores, issuers, brokers and callbacks alike.
 
 /**
  * Certificates are checked (H68), and old versions are refused. NODE_TLS_REJECT_UNAUTHORIZED and NODE_OPTIONS in the environment
