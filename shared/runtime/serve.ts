@@ -28,7 +28,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
   const listener = createListener(options, answering(options));
   const { server } = listener;
   const connections = connectionsOf(server);
-  limitConnections(server, options);
+  limitConnections(server, connections, options);
   await new Promise<void>((resolve, reject) => {
     const onError = (error: Error) => reject(listenError(error, hostname, port));
     server.once("error", onError);
@@ -101,7 +101,11 @@ function connectionsOf(server: Server): ReadonlySet<Socket> {
 }
 
 /** Closes connections over the limit at once, and tells of each. */
-function limitConnections(server: Server, { maxConnections, onRefused }: ServeOptions): void {
+function limitConnections(
+  server: Server,
+  connections: ReadonlySet<Socket>,
+  { maxConnections, onRefused }: ServeOptions,
+): void {
   if (maxConnections === undefined) return;
   if (runtime() !== "deno") {
     server.maxConnections = maxConnections;
@@ -109,11 +113,8 @@ function limitConnections(server: Server, { maxConnections, onRefused }: ServeOp
     return;
   }
   // Deno does not tell of the connections that it drops.
-  let open = 0;
   server.on("connection", (socket: Socket) => {
-    open++;
-    socket.once("close", () => open--);
-    if (open <= maxConnections) return;
+    if (connections.size <= maxConnections) return;
     onRefused?.("connections");
     socket.destroy();
   });
