@@ -9,10 +9,11 @@ const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const DIST = `${ROOT}dist`;
 
 mkdirSync(DIST, { recursive: true });
-// Built aside and then moved: whoever reads the bundle meanwhile has the old one or the new one.
+// It is built aside and then moved, so a reader of the bundle meanwhile has the old one or the new one.
 const aside = mkdtempSync(`${DIST}/.worker-`);
+let status: number | null;
 try {
-  const { status } = spawnSync(`${ROOT}node_modules/.bin/esbuild`, [
+  ({ status } = spawnSync(`${ROOT}node_modules/.bin/esbuild`, [
     "edge/worker.ts",
     "--bundle",
     "--format=esm",
@@ -23,12 +24,15 @@ try {
     "--external:cloudflare:workers",
     "--log-level=warning",
     `--outfile=${aside}/worker.js`,
-  ], { cwd: ROOT, stdio: "inherit" });
-  if (status !== 0) process.exit(status ?? 1);
-  for (const name of ["worker.js.map", "worker.js"]) renameSync(`${aside}/${name}`, `${DIST}/${name}`);
+  ], { cwd: ROOT, stdio: "inherit" }));
+  if (status === 0) {
+    for (const name of ["worker.js.map", "worker.js"]) renameSync(`${aside}/${name}`, `${DIST}/${name}`);
+  }
 } finally {
   rmSync(aside, { recursive: true, force: true });
 }
+// esbuild has said what is wrong.
+if (status !== 0) process.exit(status ?? 1);
 const settings = `${DIST}/wrangler.jsonc`;
 if (!existsSync(settings)) copyFileSync(new URL("wrangler.jsonc", import.meta.url), settings);
 const bundle = readFileSync(`${DIST}/worker.js`);
