@@ -4,7 +4,7 @@
 export class BodyTooLargeError extends Error {
   readonly maxBytes: number;
   constructor(maxBytes: number) {
-    super(`The request body is longer than ${maxBytes} bytes`);
+    super(`The body is longer than ${maxBytes} bytes`);
     this.name = "BodyTooLargeError";
     this.maxBytes = maxBytes;
   }
