@@ -21,8 +21,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     name: "tidings",
     run: async (args) => (await import("../shared/runtime/start.ts")).start(args),
   },
-  core: tierCommand("core", "runs a core alone"),
-  edge: tierCommand("edge", "runs an edge alone"),
+  core: tierAlone("core", "runs a core alone"),
+  edge: tierAlone("edge", "runs an edge alone"),
   listen: {
     does: "subscribes to a topic and prints what is delivered",
     name: "listen",
@@ -39,7 +39,7 @@ ${Object.entries(COMMANDS).map(([name, { does }]) => `  ${name.padEnd(9)}${does}
 
 Settings are environment variables, TIDINGS_…; "tidings start --print-config" prints them.`;
 
-/** As near must a word be to a command that it may have meant. */
+/** A word may mean a command from which it differs in at most so many letters. */
 const NEAR = 2;
 
 /** Runs the command that the arguments name; resolves to the exit code. */
@@ -69,7 +69,7 @@ function unknown(word: string): string {
   return `there is no command ${JSON.stringify(word)}${meant}`;
 }
 
-function tierCommand(tier: "core" | "edge", does: string): Command {
+function tierAlone(tier: "core" | "edge", does: string): Command {
   const name = `tidings ${tier}`;
   return {
     does,

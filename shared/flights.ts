@@ -1,19 +1,19 @@
-// Work that several requests need at the same time: one of them does it, and those that come meanwhile wait for what comes of it.
-// A Worker's runtime may drop a request's work when its client has left, so there nobody waits for another's work without end.
+// Requests that need the same work at the same time share it: the first one does it, the others wait for its outcome. A Worker's
+// runtime may drop a request's work when its client has left, so there a request waits only so long for another's work.
 
 import { waitAtMost } from "./pause.ts";
 
 export interface FlightsOptions {
   /** Asks the runtime to let work go on when the request that began it is over. Default: it goes on by itself. */
   readonly keep?: (work: Promise<unknown>) => void;
-  /** One that has waited so long for another's work does it too, ms. Default: it waits until that work has ended. */
+  /** A request that has waited so long for another's work does the work itself, ms. Default: it waits for its end. */
   readonly patienceMs?: number;
 }
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown };
 
 interface Flight<T> {
-  /** Resolves when there is an outcome; of a request that was dropped it may reject, or never settle. */
+  /** Resolves when there is an outcome. If its request was dropped, it may reject, or never settle. */
   ended: Promise<void>;
   outcome: Outcome<T> | undefined;
 }
@@ -33,7 +33,7 @@ export class Flights<T> {
     return this.#flights.has(key);
   }
 
-  /** What comes of the work in flight under this key, or of `work` if there is none. */
+  /** Yields the outcome of the work in flight under this key; if no work is in flight, it does `work`. */
   async join(key: string, work: () => Promise<T>): Promise<T> {
     for (let other = this.#flights.get(key); other !== undefined; other = this.#flights.get(key)) {
       await this.#await(other);

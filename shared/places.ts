@@ -1,11 +1,11 @@
-// Places of which a limit has so many: a request takes some, and gives them back when it is over. A Worker's runtime may drop a request
-// without another word, so there a place that nobody gave back for long is free again.
+// The places that a limit has: a request takes some, and gives them back when it is over. A Worker's runtime may drop a request without
+// another word, so there a place is free again if nobody has given it back for long.
 
 export interface PlacesOptions {
   readonly most: number;
   /** Monotonic ms. */
   readonly now: () => number;
-  /** A request that had its places for so long was dropped, ms. Infinity: none is. */
+  /** A request that has had its places for so long was dropped, ms. Infinity: requests are never dropped. */
   readonly lostAfterMs: number;
 }
 

@@ -11,7 +11,7 @@ export interface MemoryBounds {
   readonly tokenBytes: number;
   /** Tokens that were refused. */
   readonly refusedTokenBytes: number;
-  /** What a request took of a limit is free again after so long, ms: the runtime has dropped the request. Infinity: it never does. */
+  /** A request that has held places of a limit for so long was dropped by the runtime, ms; they are free again. Infinity: never. */
   readonly lostAfterMs: number;
 }
 
@@ -40,5 +40,5 @@ export const WORKER_MEMORY: MemoryBounds = {
   lostAfterMs: 120_000,
 };
 
-/** The longest body that four of fit into a Worker's bound, bytes. */
+/** The longest body on a Worker, bytes: its bound has room for four. */
 export const WORKER_MESSAGE_MAX_BYTES = WORKER_MEMORY.bodiesBytes / 4;

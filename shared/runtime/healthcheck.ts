@@ -7,7 +7,7 @@ import { commandLine, complain, environment, exit } from "./process.ts";
 
 /** Less than the `--timeout` of the image's HEALTHCHECK. */
 const TIMEOUT_MS = 4_000;
-/** What "any address of this machine" stands for, seen from this machine. */
+/** How this machine itself reaches a server that listens on all its addresses. */
 const OWN_ADDRESS: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
 const problem = await problemOf(commandLine());
@@ -45,7 +45,7 @@ function ask(tier: "edge" | "core", settings: Settings): Promise<string | undefi
     });
     request.on("timeout", () => request.destroy(new Error(`nothing came within ${TIMEOUT_MS} ms`)));
     request.on("error", ({ code, message }: NodeJS.ErrnoException) => {
-      // A core that refuses whoever is not its edge is up. The alert has another code on each runtime.
+      // A core that answers only its edges is up, too. The alert has another code on each runtime.
       const isRefusal = wantsCertificate && `${code} ${message}`.includes("CERTIFICATE_REQUIRED");
       resolve(isRefusal ? undefined : `${at} does not answer: ${message}`);
     });

@@ -46,7 +46,7 @@ function isUnderNpm(): boolean {
   return capabilities().listsEnvironment && environment["npm_config_user_agent"]?.startsWith("npm/") === true;
 }
 
-/** How each runtime runs the program of an installed package. On Deno what starts others gives each only what it needs. */
+/** How each runtime runs the program of an installed package. On Deno a launcher may run Deno, and gives each tier what that tier needs. */
 const PROGRAM = {
   node: () => "npx tidings",
   deno: (command: Invoked) =>

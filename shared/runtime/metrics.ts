@@ -6,7 +6,7 @@ import type { Counter, Gauge, Histogram, Metrics } from "../metrics.ts";
 import { watchBusy } from "./busy.ts";
 import { capabilities } from "./process.ts";
 
-/** What prom-client calls the figures that not every runtime has. Where one is missing it would show 0. */
+/** prom-client's names for the figures that some runtimes lack: it would show 0 there. */
 const NAMES: Readonly<Record<Exclude<ProcessFigure, "cpu" | "memory">, readonly string[]>> = {
   virtual: ["tidings_process_virtual_memory_bytes", "tidings_process_heap_bytes"],
   files: ["tidings_process_open_fds", "tidings_process_max_fds"],

@@ -1,4 +1,4 @@
-// This process: its arguments, environment and end. The only place that says `process`, for Node, Deno and Bun.
+// This process on Node, Deno or Bun: its arguments, environment, output and end.
 import { resolve } from "node:path";
 import process from "node:process";
 import type { Capabilities } from "../capabilities.ts";
@@ -71,7 +71,7 @@ type StopReason = "SIGINT" | "SIGTERM" | "SIGHUP" | "launcher" | "launcher gone"
 /** Signals this close together are one request: on Ctrl-C the terminal sends one and npm forwards another. */
 const ONE_REQUEST_MS = 1000;
 
-/** What a launcher sends to a tier, and what a tier sends once it hears that. */
+/** A launcher asks a tier to stop by the first; a tier says by the second that it hears such messages now. */
 export const STOP = { stop: true } as const;
 const LISTENING = { listening: true } as const;
 

@@ -9,7 +9,7 @@ import { type Runtime, runtime } from "./which.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What a launcher runs: the two tiers, and what makes keys before several cores start. */
+/** The programs that a launcher runs: the two tiers, and the one that makes keys before several cores start. */
 export type Program = "core" | "edge" | "keys";
 
 export interface CommandOptions {
@@ -30,7 +30,7 @@ const NAMES_OF_PACKAGES = ["JEST_WORKER_ID", "UNDICI_NO_WASM_SIMD", "LIBSQL_JS_D
 /** Nobody may be called there: machines of a cloud find their passwords at these addresses. The guard refuses them, too. */
 const NEVER_CALLED = "169.254.0.0/16";
 
-/** What the environment of a tier's process says on any runtime, unless it says otherwise itself. */
+/** Every tier's process gets these names; a value that the environment has already stays. */
 const TIER_ENVIRONMENT: Readonly<Record<string, string>> = {
   ...NODE_ENVIRONMENT,
   // Deno asks its maker for a newer version at each start, and some systems' Bun sends reports of crashes. A hub calls nobody unasked.
@@ -73,7 +73,7 @@ export function withheldNames(environment: Environment, on: Runtime = runtime())
 /** Bun by itself reads settings from files named .env, and installs packages that are missing. */
 export const BUN_FLAGS = [`--max-http-header-size=${BUN_HEADER_BYTES}`, "--no-env-file", "--no-install"];
 
-/** Deno's permissions by name: the places that the settings name, and for the core its native code, which asks for its machine. */
+/** Deno's permissions by name: the places that the settings name, and for the core its native code, which asks about its machine. */
 function denoPermissions(program: Program, environment: Environment): string[] {
   const places = namedPlaces(environment);
   const directories = places.filter(({ place }) => place === "directory").map(({ path }) => path);

@@ -27,7 +27,7 @@ export function createIsolateBusy(now: () => number): IsolateBusy {
     // The current turn counts as soon as it is late.
     ms: () => total + lateness(),
     async during(answer) {
-      // If the runtime has dropped a request, the time without any counts as late. That is nothing a core is blamed for.
+      // If the runtime has dropped a request, time without requests counts as late. No core is blamed for that time.
       look();
       inFlight++;
       let timer: ReturnType<typeof setTimeout>;

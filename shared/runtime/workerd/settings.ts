@@ -18,7 +18,7 @@ export interface WorkerSettings {
   readonly core: Fetcher | undefined;
 }
 
-/** Anyone can call a Worker, so what must be said off loopback must be said here. */
+/** Anyone can call a Worker, so it needs all the settings that a process needs off loopback. */
 const FROM_ANYWHERE = { [`${PREFIX}EDGE_LISTEN`]: "0.0.0.0:443" };
 
 /** Why a setting has no place on a Worker. */
