@@ -161,6 +161,7 @@ describe("the rule on undici", () => {
 describe("the rule on fetch", () => {
   it("refuses a call of the global one, but not of one that is imported or a method", () => {
     assert.equal(judge("fetch", { "core/a.ts": `const a = await fetch("http://a/");` }).length, 1);
+    assert.equal(judge("fetch", { "core/a.ts": `const a = await globalThis.fetch("http://a/");` }).length, 1);
     assert.deepEqual(judge("fetch", { "core/a.ts": `import { fetch } from "./b.ts"; fetch(); a.fetch();` }), []);
     assert.deepEqual(judge("fetch", { "test/a.ts": `await fetch("http://a/");` }), []);
   });

@@ -124,10 +124,11 @@ export function parseModule(path: string, source: string): Module {
   walk(program, (node) => {
     if (node.type === "TSImportType") imports.push(String(record(node["source"])?.["value"]));
     if (node.type === "Identifier" && RUNTIME_NAMES.has(String(node["name"]))) runtimeNames.add(String(node["name"]));
-    if (node.type === "CallExpression" && record(node["callee"])?.["name"] === "fetch") callsFetch = !ownFetch;
+    if (node.type === "CallExpression" && record(node["callee"])?.["name"] === "fetch" && !ownFetch) callsFetch = true;
     if (node.type !== "MemberExpression" || !GLOBAL_OBJECTS.has(String(record(node["object"])?.["name"]))) return;
     const property = record(node["property"]);
     const name = String(property?.["name"] ?? property?.["value"]);
+    if (name === "fetch") callsFetch = true;
     if (RUNTIME_NAMES.has(name)) runtimeNames.add(`${String(record(node["object"])?.["name"])}.${name}`);
   });
   return {
