@@ -53,8 +53,8 @@ export interface OpenCore {
 const DELIVERIES_DEADLINE_MS = 10_000;
 
 /**
- * Opens a core: its data directory, keys and log. Resolves when it delivers. CORE_LISTEN and CORE_TLS_… are the server's, whoever
- * serves; a head may have CORE_MAX_HEADER_BYTES (shared/core-api.ts).
+ * Opens a core: its data directory, keys and log. Resolves when it delivers. The server in front obeys CORE_LISTEN and CORE_TLS_…,
+ * and takes heads of up to CORE_MAX_HEADER_BYTES (shared/core-api.ts).
  * @throws {Error} a sentence for people, if something cannot be opened
  */
 export async function openCore(settings: Settings, options: OpenCoreOptions): Promise<OpenCore> {

@@ -30,8 +30,8 @@ export interface OpenEdge {
 const VERIFICATIONS_DEADLINE_MS = 3_000;
 
 /**
- * Opens an edge. The cores are not called before the first request. EDGE_LISTEN, EDGE_TLS_… and the limits of connections and
- * headers are the server's, whoever serves. `metrics`: default a registry of its own.
+ * Opens an edge. The cores are not called before the first request. The server in front obeys EDGE_LISTEN, EDGE_TLS_… and the
+ * limits of connections and headers. `metrics`: default a registry of its own.
  * @throws {Error} a sentence for people, if a key or a certificate cannot be read
  */
 export async function openEdge(

@@ -1,5 +1,5 @@
-// What a runtime can do, wherever the hub behaves differently for it. The code reads these, never the runtime's name; docs/runtimes.md
-// says what follows from each. The values are in shared/runtime/capabilities.ts.
+// The capabilities of a runtime, as far as the hub behaves differently for them. The code reads these, never the runtime's name;
+// docs/runtimes.md says what follows from each. The values are in shared/runtime/capabilities.ts.
 import type { ServerLimit } from "./serve.ts";
 
 /**

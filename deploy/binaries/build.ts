@@ -74,7 +74,7 @@ function makeRequiresStatic(build: Loading, libsql: string): void {
   const replaceIn = (filter: RegExp, loader: "js" | "ts", found: string, replacement: string) =>
     build.onLoad({ filter }, async ({ path }) => {
       const text = await readFile(path, "utf8");
-      if (!text.includes(found)) throw new Error(`${path} does not say ${found} any more`);
+      if (!text.includes(found)) throw new Error(`${path} no longer says ${found}`);
       return { contents: text.replace(found, replacement), loader };
     });
   replaceIn(/\/libsql\/index\.js$/, "js", "require(`@libsql/${target}`)", `require("${libsql}")`);

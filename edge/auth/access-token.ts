@@ -10,7 +10,7 @@ import type { Introspect } from "./introspection.ts";
 import { isJwt, type VerifyJwt } from "./jwt.ts";
 import { createTokenCache } from "./token-cache.ts";
 
-/** What is remembered of tokens at most, bytes. */
+/** How much memory the tokens that are remembered may take, bytes. */
 export interface TokenMemory {
   readonly tokenBytes: number;
   readonly refusedTokenBytes: number;

@@ -34,7 +34,7 @@ export interface ProviderOptions {
   readonly clock: () => number;
   /** Monotonic ms. */
   readonly now: () => number;
-  /** What it remembers of tokens at most. */
+  /** How much memory the tokens that it remembers may take. */
   readonly memory: TokenMemory & Pick<PlacesOptions, "lostAfterMs">;
   /** How requests share what is asked of an issuer. */
   readonly flights?: FlightsOptions | undefined;

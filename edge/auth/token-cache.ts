@@ -8,7 +8,7 @@ export interface TokenCache<T> {
   readonly size: number;
 }
 
-/** What an entry takes beside its token's characters, bytes: anyone can make up short tokens. */
+/** An entry takes this much beside its token's characters, bytes: anyone can make up short tokens. */
 export const ENTRY_BYTES = 512;
 
 /**

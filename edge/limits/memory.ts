@@ -1,4 +1,4 @@
-// What an edge keeps in memory at most (ARCHITECTURE §6.7), where it is a process of its own and where it is a Worker.
+// The bounds of an edge's memory (ARCHITECTURE §6.7), as a process of its own and as a Worker.
 
 export interface MemoryBounds {
   /** All bodies that are being read or on their way to the core, bytes; at least four of the longest. */

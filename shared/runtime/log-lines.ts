@@ -1,4 +1,4 @@
-// What a log line looks like, for people on a terminal and as JSON elsewhere.
+// The format of log lines: for people on a terminal, JSON elsewhere.
 import { getAnsiColorFormatter, getJsonLinesFormatter, type LogRecord } from "@logtape/logtape";
 
 /**

@@ -61,7 +61,7 @@ function checkHeaderLimit({ maxHeaderBytes = 0 }: ServeOptions): void {
 
 type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
 
-/** What listens, and how the connections that wait for no answer are closed. */
+/** The server that listens, and how the connections that wait for no answer are closed. */
 interface Listener {
   readonly server: Server;
   readonly closeIdle: () => void;
@@ -143,8 +143,8 @@ function answering(options: ServeOptions): Answer {
     if (incoming.method === "GET") cutStalled(incoming.socket, outgoing, stallTimeoutMs);
     else lingerAfter(incoming, outgoing);
     if (refuseRequest(incoming, outgoing, options)) return;
-    // @hono/node-server says an answer's length in a private field of Node's, which Bun has and does not read. Where the field is not
-    // as on Node, it sends the header.
+    // @hono/node-server writes an answer's length into a private field of Node's, which Bun has and does not read. If the field is
+    // not as on Node, it sends the header instead.
     if (!tellsLength) Object.assign(outgoing, { _contentLength: undefined });
     pipeline.inTurn(() => void listener(incoming, outgoing));
   };

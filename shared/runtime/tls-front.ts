@@ -13,7 +13,7 @@ export interface TlsFrontOptions {
   readonly connectionsCheckingInterval: number;
 }
 
-/** What listens, and how the connections that wait for no answer are closed. */
+/** The server that listens, and how the connections that wait for no answer are closed. */
 export interface TlsFront {
   readonly server: TlsServer;
   readonly closeIdle: () => void;

@@ -91,7 +91,7 @@ export function printSettings(environment: Environment): string[] {
   });
 }
 
-/** What the settings in force name on the disk. */
+/** The places on the disk that the settings in force name. */
 export function namedPlaces(environment: Environment): { readonly path: string; readonly place: Place }[] {
   return Object.values<Row<unknown>>(ROWS).flatMap((row) => {
     const path = writtenValue(row, environment);

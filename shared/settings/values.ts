@@ -15,7 +15,7 @@ export interface Value<T> {
   /** The words from which one is chosen; undefined if any other text is possible. */
   readonly words?: readonly string[];
   readonly schema: v.GenericSchema<string, T>;
-  /** What the text names on the disk; undefined if it names nothing there. A launcher lets a tier reach just that. */
+  /** The kind of place on the disk that the text names; undefined if it names none. A launcher lets a tier reach just these places. */
   readonly place?: (text: string) => Place | undefined;
 }
 
