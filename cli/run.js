@@ -55,7 +55,7 @@ function sentenceOf(error) {
 function remedy() {
   if (import.meta.url.includes("/node_modules/")) return "install tidings again";
   const root = new URL(import.meta.url.includes("/dist/package/") ? "../../../" : "..", import.meta.url);
-  return `run npm ci in ${fileURLToPath(root)}`;
+  return `run npm ci${name === "node" ? "" : `, or ${name} install,`} in ${fileURLToPath(root)}`;
 }
 
 function end(sentence) {

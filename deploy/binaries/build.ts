@@ -1,7 +1,7 @@
 // `npm run build:binaries [-- --to DIRECTORY]`: core and edge as one executable file each, with Bun and all that they need inside.
 // They run on machines like this one.
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -43,7 +43,7 @@ await buildAll(directory);
 
 async function buildAll(directory: string): Promise<void> {
   const { Bun } = globalThis as unknown as { readonly Bun: Bundler };
-  const libsql = await nativeLibsql();
+  const libsql = nativeLibsql();
   await mkdir(directory, { recursive: true });
   for (const tier of ["core", "edge"] as const) {
     const outfile = join(directory, `tidings-${tier}`);
@@ -60,11 +60,13 @@ async function buildAll(directory: string): Promise<void> {
 }
 
 /** The package with libSQL's native code for this machine. */
-async function nativeLibsql(): Promise<string> {
+function nativeLibsql(): string {
   const machine = `${process.platform}-${process.arch}`;
   const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
   const ending = process.platform === "linux" ? (header.glibcVersionRuntime === undefined ? "-musl" : "-gnu") : "";
-  const found = (await readdir(libsqlBinaries())).find((name) => name.startsWith(machine + ending));
+  const found = libsqlBinaries().map((directory) => basename(directory)).find((name) =>
+    name.startsWith(machine + ending)
+  );
   if (found === undefined) throw new Error(`libSQL has no native code for ${machine}${ending}: run npm ci`);
   return `@libsql/${found}`;
 }

@@ -1,6 +1,6 @@
 // Where this code stands: in a checkout, as TypeScript, or compiled to JavaScript in an installed package.
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { capabilities, environment } from "./process.ts";
 import { runtime } from "./which.ts";
@@ -17,10 +17,22 @@ export function nodeModules(): string {
   return fileURLToPath(around);
 }
 
-/** The directory of libSQL's native code: it stands beside libSQL, wherever the package manager has put that. */
-export function libsqlBinaries(): string {
+/**
+ * The directories of libSQL's native code, one a machine that was installed for. They are where the files really are: a package
+ * manager may put each package into a place of its own, and only links to it beside libSQL. No file is read but by `require`.
+ */
+export function libsqlBinaries(): string[] {
   const client = createRequire(import.meta.url).resolve("@libsql/client/sqlite3");
-  return join(dirname(dirname(createRequire(client).resolve("libsql"))), "@libsql");
+  const libsql = createRequire(createRequire(client).resolve("libsql"));
+  const { optionalDependencies } = libsql("./package.json") as { readonly optionalDependencies: object };
+  return Object.keys(optionalDependencies).flatMap((name) => {
+    try {
+      return [dirname(libsql.resolve(name))];
+    } catch {
+      // It is for another machine.
+      return [];
+    }
+  });
 }
 
 /** How people run a command of ours from where they are, with the runtime and the package manager that they have. */

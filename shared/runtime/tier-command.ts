@@ -87,7 +87,7 @@ function denoPermissions(program: Program, environment: Environment): string[] {
   ];
   if (program === "keys") return common;
   const network = ["--allow-net", `--deny-net=${NEVER_CALLED}`];
-  const native = [`--allow-ffi=${list([libsqlBinaries()])}`, "--allow-sys=cpus,networkInterfaces,hostname"];
+  const native = [`--allow-ffi=${list(libsqlBinaries())}`, "--allow-sys=cpus,networkInterfaces,hostname"];
   return [...common, ...network, ...(program === "core" ? native : [])];
 }
 

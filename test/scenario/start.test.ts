@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { startScript } from "../support/hub/launcher-command.ts";
 import { type Command, runCommand, signalCommand as signal } from "../support/hub/command.ts";
 import { freePort } from "../support/free-port.ts";
+import { pathOf } from "../support/path.ts";
 import { executableOf, RUNTIMES } from "../support/runtimes.ts";
 
 const README = new URL("../../README.md", import.meta.url);
@@ -189,10 +190,7 @@ describe("where there is one runtime and no npm", { timeout: 120_000 }, () => {
     ] as const
   ) {
     it(`${start.join(" ")} prints four lines that work when they are pasted`, async () => {
-      const path = join(directory, runtime);
-      await mkdir(path);
-      await symlink(executableOf(runtime), join(path, runtime));
-      for (const tool of ["bash", "curl", "env", "sh", "sleep"]) await symlink(placeOf(tool), join(path, tool));
+      const path = await pathOf(join(directory, runtime), runtime);
       const settings = {
         PATH: path,
         TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
@@ -219,12 +217,6 @@ describe("where there is one runtime and no npm", { timeout: 120_000 }, () => {
     });
   }
 });
-
-/** Where a tool of this machine is. */
-function placeOf(tool: string): string {
-  const places = (process.env["PATH"] ?? "").split(delimiter).map((directory) => join(directory, tool));
-  return places.find((place) => existsSync(place)) ?? tool;
-}
 
 describe("tasks and scripts of one tier", { timeout: 120_000 }, () => {
   let dataDir = "";

@@ -36,6 +36,7 @@ export const EXCEPTIONS: readonly Exception[] = [
   { at: "test/shared/runtime/launcher.test.ts", on: OTHERS, why: "It starts the launcher on each runtime itself." },
   { at: "test/shared/runtime/unread-output.test.ts", on: OTHERS, why: "It starts the hub on each runtime itself." },
   { at: "test/scenario/start.test.ts", on: OTHERS, why: "It tests `npm start` of each runtime itself." },
+  { at: "test/scenario/own-install.test.ts", on: OTHERS, why: "It runs Deno and Bun as the only runtimes itself." },
   { at: "test/scenario/start-places.test.ts", on: OTHERS, why: "It starts the hub on each runtime itself." },
   { at: "test/scenario/start-cores.test.ts", on: OTHERS, why: "It starts the hub on each runtime itself." },
   { at: "test/scenario/commands.test.ts", on: OTHERS, why: "It tests `npm run` of commands that run on Node." },
