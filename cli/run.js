@@ -46,8 +46,7 @@ function isOld() {
 function sentenceOf(error) {
   const text = String(error && error.message).split("\n")[0];
   if (error && error.name === "NotCapable") return `Deno was not given a permission: ${text}`;
-  const isMissing = /^(?:ERR_)?MODULE_NOT_FOUND$/.test(error && error.code) || /node_modules/.test(text);
-  if (!isMissing) return undefined;
+  if (!/^(?:ERR_)?MODULE_NOT_FOUND$/.test(error && error.code)) return undefined;
   return `A package is not installed, ${remedy()}: ${text}`;
 }
 

@@ -69,6 +69,21 @@ describe("the program of a package that cannot run", { timeout: 120_000 }, () =>
     });
   }
 
+  it("does not take a package that is there, but fails, for one that is missing", async () => {
+    const [project, text] = [join(root, "failing"), "no file in node_modules can be read"];
+    await outputOf(runCommand("cp", ["-R", bare, project]));
+    const dependency = join(project, "node_modules/fastest-levenshtein");
+    await mkdir(dependency);
+    await writeFile(join(dependency, "package.json"), '{ "name": "fastest-levenshtein", "main": "mod.js" }');
+    await writeFile(join(dependency, "mod.js"), `throw new Error(${JSON.stringify(text)});`);
+    for (const runtime of RUNTIMES) {
+      const ended = run(runtime, FLAGS[runtime], bin(project), "start");
+      assert.equal(await ended.ended, 1);
+      assert.ok(ended.errors().includes(text), ended.errors());
+      assert.ok(!ended.errors().includes("is not installed"), ended.errors());
+    }
+  });
+
   it("on Deno without one of its permissions names the flag", async () => {
     const cases: [flags: string[], args: string[], flag: string][] = [
       [["--allow-net", "--allow-run"], ["start"], "--allow-env"],
