@@ -71,11 +71,14 @@ describe("the program of a package that cannot run", { timeout: 120_000 }, () =>
 
   it("does not take a package that is there, but fails, for one that is missing", async () => {
     const [project, text] = [join(root, "failing"), "no file in node_modules can be read"];
-    await outputOf(runCommand("cp", ["-R", bare, project]));
+    await outputOf(runCommand("cp", ["-R", whole, project]));
     const dependency = join(project, "node_modules/fastest-levenshtein");
+    await rm(dependency);
     await mkdir(dependency);
-    await writeFile(join(dependency, "package.json"), '{ "name": "fastest-levenshtein", "main": "mod.js" }');
-    await writeFile(join(dependency, "mod.js"), `throw new Error(${JSON.stringify(text)});`);
+    const manifest = { name: "fastest-levenshtein", type: "module", exports: "./mod.js" };
+    await writeFile(join(dependency, "package.json"), JSON.stringify(manifest));
+    const source = `export const [closest, distance] = [0, 0]; throw new Error(${JSON.stringify(text)});`;
+    await writeFile(join(dependency, "mod.js"), source);
     for (const runtime of RUNTIMES) {
       const ended = run(runtime, FLAGS[runtime], bin(project), "start");
       assert.equal(await ended.ended, 1);
