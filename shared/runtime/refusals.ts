@@ -44,6 +44,10 @@ function wrongOf({ httpVersion, headers, rawHeaders }: IncomingMessage, limits: 
   if (encoding !== undefined && encoding.toLowerCase() !== "chunked") {
     return [400, "The request is not valid HTTP/1.1 (its Transfer-Encoding must be chunked)."];
   }
+  // RFC 9110 §10.1.1.
+  if (headers.expect !== undefined && headers.expect.toLowerCase() !== "100-continue") {
+    return [417, "The only expectation that this server meets is 100-continue."];
+  }
   return undefined;
 }
 
@@ -54,11 +58,6 @@ function hasTwice(rawHeaders: readonly string[], name: string): boolean {
     if (rawHeaders[at]!.length === name.length && rawHeaders[at]!.toLowerCase() === name) times++;
   }
   return times > 1;
-}
-
-/** Answers a request that expects something else than `100-continue` (RFC 9110 §10.1.1). */
-export function refuseExpectation(_incoming: IncomingMessage, outgoing: ServerResponse): void {
-  answer(outgoing, [417, "The only expectation that this server meets is 100-continue."]);
 }
 
 function answer(outgoing: ServerResponse, [status, sentence]: Refusal): void {

@@ -10,7 +10,7 @@ import { getRequestListener } from "@hono/node-server";
 import { getLogger } from "@logtape/logtape";
 import { lingerAfter } from "./linger.ts";
 import { pipelineOf } from "./pipeline.ts";
-import { MOST_HEADERS, refuse, refuseExpectation, refuseRequest } from "./refusals.ts";
+import { MOST_HEADERS, refuse, refuseRequest } from "./refusals.ts";
 import { cutStalled } from "./stall.ts";
 import { createTlsFront } from "./tls-front.ts";
 import { runtime } from "./which.ts";
@@ -84,7 +84,8 @@ function createListener(options: ServeOptions, answer: Answer): Listener {
     : createTlsServer({ ...limits, ...contextOf(tls), handshakeTimeout: headersTimeoutMs }, answer);
   // One more than are taken: a runtime may leave out those over its limit, and the request must be refused then.
   server.maxHeadersCount = MOST_HEADERS + 1;
-  server.on("checkExpectation", refuseExpectation);
+  // A request with an unknown expectation comes by itself; `answer` refuses it.
+  server.on("checkExpectation", answer);
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket, options));
   if (isFronted) return createTlsFront(server, { ...limits, context: contextOf(tls) });
   return { server, closeIdle: () => server.closeIdleConnections() };

@@ -45,7 +45,7 @@ export function createTlsFront(http: Server, options: TlsFrontOptions): TlsFront
   });
   // A failed handshake has no HTTP to be answered in.
   server.on("tlsClientError", (_error, socket) => socket.destroy());
-  http.prependListener("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+  const onRequest = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     const socket = incoming.socket as TLSSocket;
     const connection = connections.get(socket);
     if (connection === undefined) return;
@@ -62,7 +62,9 @@ export function createTlsFront(http: Server, options: TlsFrontOptions): TlsFront
       if (incoming.complete) rest();
       else incoming.once("end", rest);
     });
-  });
+  };
+  // A request comes by one of the two.
+  http.prependListener("request", onRequest).prependListener("checkExpectation", onRequest);
 
   function check(): void {
     for (const [socket, connection] of connections) {

@@ -104,16 +104,19 @@ function limitsOnConnections({ open, raw, call }: ServeRig): void {
     }
   });
 
-  it("leaves a connection open whose body ended after its answer", async () => {
+  it("leaves a connection open after an answer that did not wait for the body, and after a refusal", async () => {
     const served = await open({ headersTimeoutMs: 500, fetch: () => new Response("x") });
     const answer = await raw(served.port, async (socket) => {
       socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n");
       await pause(700);
       socket.write("abc");
       await pause(1_100);
+      socket.write(`${get}Expect: x\r\n\r\n`);
+      await pause(1_100);
       socket.write(`${get}Connection: close\r\n\r\n`);
     }, { untilClosed: true });
-    assert.deepEqual(`${answer.head}${answer.body}`.match(/HTTP\/1\.1 \d+/g), ["HTTP/1.1 200", "HTTP/1.1 200"]);
+    const statuses = Array.from(`${answer.head}${answer.body}`.matchAll(/HTTP\/1\.1 (\d+)/g), ([, status]) => status);
+    assert.deepEqual(statuses, ["200", "417", "200"]);
   });
 
   it("closes a connection with more than 100 requests that wait for their answers", async () => {
@@ -124,14 +127,18 @@ function limitsOnConnections({ open, raw, call }: ServeRig): void {
         return new Promise(() => {});
       },
     });
-    const flood = Buffer.from(`${get}\r\n`.repeat(50_000));
-    assert.deepEqual(await raw(served.port, flood, { untilClosed: true }), {
-      status: 0,
-      head: "",
-      body: "",
-      closed: true,
-    });
-    assert.equal(asked, 100);
+    // The server refuses an expectation by itself, and that answer waits like any other.
+    for (const [more, answered] of [["", 100], ["Expect: x\r\n", 1]] as const) {
+      asked = 0;
+      const flood = Buffer.from(`${get}\r\n` + `${get}${more}\r\n`.repeat(50_000));
+      assert.deepEqual(await raw(served.port, flood, { untilClosed: true }), {
+        status: 0,
+        head: "",
+        body: "",
+        closed: true,
+      });
+      assert.equal(asked, answered);
+    }
   });
 
   it("takes any number of requests on a connection that answers them", async () => {
