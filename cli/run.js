@@ -1,5 +1,5 @@
-// Runs a program of ours by its name, as in `node cli/run.js core`. It says in one sentence that the runtime is too old, that a package is not
-// installed, or that Deno lacks a permission. An old runtime must be able to read it, so it is JavaScript without a package.
+// Runs a program of ours by its name, as in `node cli/run.js core`. It says in one sentence that the runtime is too old, that a package
+// is not installed, or that Deno lacks a permission. An old runtime must be able to read it, so it is JavaScript without a package.
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 

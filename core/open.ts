@@ -55,7 +55,8 @@ const DELIVERIES_DEADLINE_MS = 10_000;
 /**
  * Opens a core: its data directory, keys and log. Resolves when it delivers. The server in front obeys CORE_LISTEN and CORE_TLS_…,
  * and takes heads of up to CORE_MAX_HEADER_BYTES (shared/core-api.ts).
- * @throws {Error} a sentence for people, if something cannot be opened
+ * @throws {Error} a sentence for people, if something cannot be opened. If the log was open by then, this process keeps its data
+ * directory until it ends
  */
 export async function openCore(settings: Settings, options: OpenCoreOptions): Promise<OpenCore> {
   const { onFatal, metrics = createMetrics({ tier: "core" }), signal = new AbortController().signal } = options;

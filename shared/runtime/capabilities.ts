@@ -1,4 +1,5 @@
-// What each runtime can do. docs/runtimes.md has this table for people. Nothing of a runtime is imported here, so that a Worker can read it.
+// The capabilities of each runtime. docs/runtimes.md has this table for people. A Worker reads it too, so nothing of a runtime is
+// imported here.
 import type { Capabilities, ProcessFigure } from "../capabilities.ts";
 import type { ServerLimit } from "../serve.ts";
 import type { Runtime } from "./which.ts";

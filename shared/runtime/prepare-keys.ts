@@ -1,5 +1,5 @@
-// Makes keys before the tiers start: with `--shared` those that several cores share, with `--rotate` a new first one. It is a process of its
-// own, so that the launcher need not read or write files.
+// Makes keys before the tiers start: with `--shared` those that several cores share, with `--rotate` a new first one. It is a
+// process of its own, so that the launcher need not read or write files.
 import { parseSettings } from "../settings/settings.ts";
 import { makeKeys, rotateCoreKeys } from "./keys.ts";
 import { commandLine, complain, environment, exit, onFatal, say } from "./process.ts";

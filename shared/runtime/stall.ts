@@ -3,7 +3,10 @@
 import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** While one long write goes on, its bytes may all count as waiting. It may take the time of a client that reads so slowly, bytes per ms. */
+/**
+ * While one long write goes on, its bytes may all count as waiting. It may take the time of a client that reads so slowly, bytes
+ * per ms.
+ */
 const SLOWEST_CLIENT = 256;
 
 /** Cuts a connection on which nothing moves for `ms` before the answer is complete. */
