@@ -75,7 +75,7 @@ export async function openCore(settings: Settings, options: OpenCoreOptions): Pr
     connectionsPerOrigin: PER_ORIGIN,
     onBlocked,
   });
-  const core = await startCore({
+  const starting = startCore({
     settings,
     keys,
     edges,
@@ -88,7 +88,8 @@ export async function openCore(settings: Settings, options: OpenCoreOptions): Pr
     signal,
     onFatal,
   });
-  started();
+  // Also of a start that fails nothing goes on asking the log.
+  const core = await starting.finally(started);
   return {
     fetch: core.fetch,
     endStreams: () => core.endStreams(),

@@ -31,6 +31,10 @@ const REFUSED: Readonly<Record<string, string>> = {
   TRUSTED_PROXIES: "it does not see who its peer is; name the platform's header in TIDINGS_ADDRESS_HEADER",
 };
 
+function reasonAgainst(name: string): string | undefined {
+  return Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined;
+}
+
 /**
  * Reads what is bound. `longestBody` is what its memory allows, bytes.
  * @throws {SettingsError} a sentence that names the binding, and no secret
@@ -40,7 +44,7 @@ export function parseBindings(bindings: Bindings, longestBody: number): WorkerSe
   for (const [name, value] of Object.entries(bindings)) {
     if (!name.startsWith(PREFIX)) continue;
     if (typeof value !== "string") throw new SettingsError(`${name} must be bound as text, a var or a secret`);
-    const reason = REFUSED[name.slice(PREFIX.length)];
+    const reason = reasonAgainst(name.slice(PREFIX.length));
     if (reason !== undefined) throw new SettingsError(`${name} has no effect on a Worker: ${reason}`);
     environment[name] = value;
   }

@@ -72,11 +72,13 @@ function limitsOnRequests({ open, raw }: ServeRig): void {
   it("reports each refusal of its own", async () => {
     const refused: string[] = [];
     const onRefused = (limit: string) => void refused.push(limit);
-    const served = await open({ headersTimeoutMs: 200, maxHeaderBytes: 8_192, onRefused });
+    const served = await open({ maxHeaderBytes: 8_192, onRefused });
     await raw(served.port, `${get}A: ${"a".repeat(9_000)}\r\n\r\n`);
     await raw(served.port, `GET /${"a".repeat(9_000)} HTTP/1.1\r\nHost: x\r\n\r\n`);
     await raw(served.port, `${get}${"A: b\r\n".repeat(150)}\r\n`);
-    await raw(served.port, get, { untilClosed: true });
+    // A short time would also end a handshake that is slow.
+    const impatient = await open({ headersTimeoutMs: 500, onRefused });
+    await raw(impatient.port, get, { untilClosed: true });
     assert.deepEqual(refused, ["headers", "headers", "headers", "deadline"]);
   });
 }
