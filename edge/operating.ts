@@ -18,9 +18,11 @@ export function createOperating(core: Pick<CoreClient, "isReady">, metrics: Metr
   return {
     healthz: () => sentence(200, "The edge is up."),
     readyz: async () =>
-      await core.isReady() ? sentence(200, "The edge is ready.") : sentence(503, "The edge cannot reach the core.", {
-        "retry-after": "5",
-      }),
+      await core.isReady()
+        ? sentence(200, "The edge is ready.")
+        : sentence(503, "The edge cannot reach a core, or no core knows its key; its log says why.", {
+          "retry-after": "5",
+        }),
     actuator: async () => {
       const ready = await core.isReady();
       return json(ready ? 200 : 503, { status: ready ? "UP" : "DOWN" });

@@ -43,9 +43,9 @@ function start(bindings: Bindings): Answer {
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
     configureConsole("info");
-    const { message } = error;
+    const { message, publicMessage } = error;
     getLogger(["tidings", "edge", "process"]).fatal("The edge cannot start: {message}", { message });
-    return (request) => Promise.resolve(misconfigured(request, message));
+    return (request) => Promise.resolve(misconfigured(request, publicMessage));
   }
 }
 

@@ -42,7 +42,7 @@ export interface CoreClient {
   move(move: NewMove): Promise<Uint8Array>;
   /** What a subscriber missed, as the core sends it: one page, or events that go on. */
   read(question: Question, form: "page" | "events"): Promise<HttpStream>;
-  /** Whether any core is ready. Never throws. */
+  /** Whether any core is ready, and knows this edge. Never throws. */
   isReady(): Promise<boolean>;
 }
 
@@ -58,7 +58,7 @@ const REPORT_PATIENCE_MS = 60_000;
 const READY_MS = 2_000;
 
 export function createCoreClient(options: CoreClientOptions): CoreClient {
-  const { http, origins, clock, now } = options;
+  const { http, sessions, origins, clock, now } = options;
   const calls = new CoreCalls(options);
   const head = (prefix: string): OperationHead => ({ id: `${prefix}_${randomToken(16)}`, madeAt: clock() });
   return {
@@ -90,7 +90,10 @@ export function createCoreClient(options: CoreClientOptions): CoreClient {
       return calls.open(questionRequest(CORE_PATHS.messages, question, accept), REQUEST_PATIENCE_MS);
     },
     isReady: async () => {
-      const asked = origins.map((origin) => askReady(http, origin));
+      const asked = origins.map(async (origin) => {
+        await askReady(http, origin);
+        await sessions.with(origin, READY_MS);
+      });
       return await Promise.any(asked).then(() => true, () => false);
     },
   };

@@ -31,10 +31,10 @@ export function createNoteBlocked(metrics: Metrics, now: () => number): NoteBloc
     if (now() - minute >= 60_000) [minute, logged] = [now(), 0];
     if (++logged > LOGGED_A_MINUTE) return;
     const rest = logged === LOGGED_A_MINUTE ? " (for a minute, further ones are only counted)" : "";
-    const properties = { host: host.slice(0, 253), path, reason, rest };
+    const properties = { host: host.slice(0, 253), path, reason };
     // A forbidden address in a URL is a client's mistake, answered 400; a name that resolves to one deserves a warning.
-    if (path === "request") logger.info("Refused a request that names {host}: {reason}{rest}", properties);
-    else logger.warn("Did not call {host} for a {path}: {reason}{rest}", properties);
+    if (path === "request") logger.info(`Refused a request that names {host}: {reason}${rest}`, properties);
+    else logger.warn(`Did not call {host} for a {path}: {reason}${rest}`, properties);
   };
 }
 

@@ -21,6 +21,7 @@ export class Pipeline {
   #latest: ServerResponse | undefined;
   /** Monotonic ms; 0 for a connection that never had to rest. */
   #restsUntil = 0;
+  #isOver = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -29,6 +30,16 @@ export class Pipeline {
   /** The answer to the latest request. */
   get latest(): ServerResponse | undefined {
     return this.#latest;
+  }
+
+  /** Whether what still comes on this connection is no request. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Takes what comes after the present request for no request: its end may be elsewhere than it seems. */
+  end(): void {
+    this.#isOver = true;
   }
 
   /** Takes one more request, whose answer this will be; false if too many wait already, and the connection must be closed. */

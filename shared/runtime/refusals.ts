@@ -16,7 +16,8 @@ const REASONS: Readonly<Record<number, string>> = {
   431: "Request Header Fields Too Large",
 };
 
-type Refusal = readonly [status: number, sentence: string];
+/** `isLast`: nothing after it on its connection is read as a request. */
+type Refusal = readonly [status: number, sentence: string, isLast?: "last"];
 type Limits = Pick<ServeOptions, "maxHeaderBytes" | "onRefused">;
 
 /** Answers a request that no handler may see. False if there is nothing to refuse. */
@@ -24,6 +25,7 @@ export function refuseRequest(incoming: IncomingMessage, outgoing: ServerRespons
   const refusal = wrongOf(incoming, limits);
   if (refusal === undefined) return false;
   if (refusal[0] === 431) limits.onRefused?.("headers");
+  if (refusal[2] !== undefined) pipelineOf(incoming.socket).end();
   answer(outgoing, refusal);
   return true;
 }
@@ -36,13 +38,16 @@ function wrongOf({ httpVersion, headers, rawHeaders }: IncomingMessage, limits: 
   if (headers.host === undefined && httpVersion === "1.1") {
     return [400, "The Host header is missing; HTTP/1.1 requires one."];
   }
-  // An intermediary may see the end of this request elsewhere (RFC 9112 §6.1, §6.3). Some parsers let these through.
+  // RFC 9112 §3.2.
+  if (hasTwice(rawHeaders, "host")) return [400, "The request is not valid HTTP/1.1 (several Host headers)."];
+  // An intermediary may see the end of this request elsewhere (RFC 9112 §6.1, §6.3), so nothing after it is read as a request. Some
+  // parsers let these through.
   if (headers["content-length"] !== undefined && hasTwice(rawHeaders, "content-length")) {
-    return [400, "The request is not valid HTTP/1.1 (several Content-Length headers)."];
+    return [400, "The request is not valid HTTP/1.1 (several Content-Length headers).", "last"];
   }
   const encoding = headers["transfer-encoding"];
   if (encoding !== undefined && encoding.toLowerCase() !== "chunked") {
-    return [400, "The request is not valid HTTP/1.1 (its Transfer-Encoding must be chunked)."];
+    return [400, "The request is not valid HTTP/1.1 (its Transfer-Encoding must be chunked).", "last"];
   }
   // RFC 9110 §10.1.1.
   if (headers.expect !== undefined && headers.expect.toLowerCase() !== "100-continue") {
@@ -60,11 +65,12 @@ function hasTwice(rawHeaders: readonly string[], name: string): boolean {
   return times > 1;
 }
 
-function answer(outgoing: ServerResponse, [status, sentence]: Refusal): void {
+function answer(outgoing: ServerResponse, [status, sentence, isLast]: Refusal): void {
   const body = `${sentence}\n`;
   outgoing.writeHead(status, {
     "content-type": "text/plain; charset=utf-8",
     "content-length": Buffer.byteLength(body),
+    ...(isLast === undefined ? {} : { connection: "close" }),
   });
   outgoing.end(body);
 }

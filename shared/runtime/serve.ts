@@ -136,6 +136,7 @@ function answering(options: ServeOptions): Answer {
   const tellsLength = runtime() !== "bun";
   return (incoming, outgoing) => {
     const pipeline = pipelineOf(incoming.socket);
+    if (pipeline.isOver) return;
     if (!pipeline.enter(outgoing)) {
       incoming.socket.destroy();
       return;

@@ -42,7 +42,7 @@ const TIER_ENVIRONMENT: Readonly<Record<string, string>> = {
 export function tierCommand(
   program: Program,
   environment: Environment,
-  { on = runtime(), executable = process.execPath, script }: CommandOptions = {},
+  { on = runtime(), executable = ownExecutable(), script }: CommandOptions = {},
 ): readonly [command: string, ...args: string[]] {
   const run = script === undefined ? [fileURLToPath(RUN), program] : [fileURLToPath(script)];
   switch (on) {
@@ -53,6 +53,19 @@ export function tierCommand(
     case "deno":
       return [executable, "run", "--no-prompt", "--no-check", ...denoPermissions(program, environment), ...run];
   }
+}
+
+interface DenoGlobal {
+  readonly permissions: {
+    querySync(asked: { readonly name: "run"; readonly command: string }): { readonly state: string };
+  };
+}
+
+/** This runtime's program. Deno permits a program by its name in PATH, which may be a link to the file that runs here. */
+function ownExecutable(): string {
+  const { Deno: deno } = globalThis as { readonly Deno?: DenoGlobal };
+  const isPermitted = (command: string) => deno?.permissions.querySync({ name: "run", command }).state === "granted";
+  return !isPermitted(process.execPath) && isPermitted("deno") ? "deno" : process.execPath;
 }
 
 /** The environment of such a process. */

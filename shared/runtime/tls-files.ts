@@ -34,8 +34,8 @@ export async function readTls({ cert, key, clientCa }: TlsFiles): Promise<ServeT
     ...(clientCa === undefined ? {} : { clientCa: await readPem("the clients' authorities", clientCa) }),
   };
   try {
-    createSecureContext({ cert: tls.cert, key: tls.key, ...(clientCa === undefined ? {} : { ca: tls.clientCa! }) });
     if (!new X509Certificate(tls.cert).checkPrivateKey(createPrivateKey(tls.key))) throw new Error("they do not match");
+    createSecureContext({ cert: tls.cert, key: tls.key, ...(clientCa === undefined ? {} : { ca: tls.clientCa! }) });
   } catch (error) {
     throw new Error(`Cannot use the certificate in ${cert} with the key in ${key}: ${(error as Error).message}`, {
       cause: error,

@@ -48,9 +48,12 @@ export type Settings = ValuesOf<typeof ROWS>;
 
 /** The start stops: `message` is one line that names the setting, what is allowed and what was found. */
 export class SettingsError extends Error {
-  constructor(message: string) {
+  /** The message without what was found: strangers may read it, and a value may be a secret in the wrong place. */
+  readonly publicMessage: string;
+  constructor(message: string, publicMessage = message) {
     super(message);
     this.name = "SettingsError";
+    this.publicMessage = publicMessage;
   }
 }
 
@@ -69,8 +72,8 @@ export function parseSettings(environment: Environment): Settings {
     }
     const result = v.safeParse(row.value.schema, written);
     if (!result.success) {
-      const found = row.secret ? "what it is" : JSON.stringify(written);
-      throw new SettingsError(`${PREFIX}${row.name} must be ${row.value.allowed}, not ${found}`);
+      const rule = `${PREFIX}${row.name} must be ${row.value.allowed}`;
+      throw new SettingsError(`${rule}, not ${row.secret ? "what it is" : shown(written)}`, rule);
     }
     parsed[key] = result.output;
   }
@@ -79,6 +82,12 @@ export function parseSettings(environment: Environment): Settings {
   const settings = Object.freeze(parsed) as Settings;
   refuseBadCombinations(settings, environment);
   return settings;
+}
+
+/** What was found, for the operator. A key that stands in the wrong setting, or a password in a URL, is not repeated. */
+function shown(written: string): string {
+  if (/^\s*[{[]/.test(written)) return "what it is";
+  return JSON.stringify(written.replace(/:\/\/.*@/, "://…@"));
 }
 
 /** What is in force as `NAME=value` lines, in the table's order, secrets masked (`--print-config`). */
@@ -130,5 +139,5 @@ function refuseBadCombinations(settings: Settings, environment: Environment): vo
     isWritten(name) && written(name) !== Object.values<Row<unknown>>(ROWS).find((row) => row.name === name)?.default;
   const problem = deliveryProblem(settings) ?? kafkaProblem(settings, isWritten) ?? accessProblem(settings, isSet) ??
     transportProblem(settings, isWritten);
-  if (problem !== undefined) throw new SettingsError(problem);
+  if (problem !== undefined) throw new SettingsError(problem, problem.replace(/ "(?:[^"\\]|\\.)*"/g, ""));
 }

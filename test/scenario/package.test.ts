@@ -249,12 +249,12 @@ describe("the package", { skip, timeout: 180_000 }, () => {
         ];
         const started: Command[] = [];
         for (
-          const [file, words] of [["core.js", "The core is"], ["edge.js", "The edge is"], ["subscriber.js", "Sub"]]
+          const [file, words] of [["core.mjs", "The core is"], ["edge.mjs", "The edge is"], ["subscriber.mjs", "Sub"]]
         ) {
           const text = EXAMPLES.get(file!)!.replace("127.0.0.1:9191", origin).replaceAll("9393", port);
           assert.ok(text.trim().split("\n").length <= 10, `${file} has more than ten lines`);
           await writeFile(join(directory, file!), text);
-          if (file === "subscriber.js") await register(`http://${origin}/hub`);
+          if (file === "subscriber.mjs") await register(`http://${origin}/hub`);
           const part = run([...script, file!], path, settings);
           const seen = () => part.output() + part.errors();
           await eventually(file!, () => part.output().includes(words!), { deadlineMs: 30_000, seen });
@@ -269,9 +269,9 @@ describe("the package", { skip, timeout: 180_000 }, () => {
       });
 
       it("runs the document's check of signatures, and its guard", async () => {
-        for (const file of ["signature.js", "guard.js"]) await writeFile(join(directory, file), EXAMPLES.get(file)!);
-        assert.equal(await outputOf(run([...script, "signature.js"], path)), "to be trusted\n");
-        const judged = await outputOf(run([...script, "guard.js"], path));
+        for (const file of ["signature.mjs", "guard.mjs"]) await writeFile(join(directory, file), EXAMPLES.get(file)!);
+        assert.equal(await outputOf(run([...script, "signature.mjs"], path)), "to be trusted\n");
+        const judged = await outputOf(run([...script, "guard.mjs"], path));
         assert.deepEqual(judged.trim().split("\n").map((line) => line.endsWith(" may be called")), [
           true,
           true,

@@ -25,6 +25,9 @@ const FROM_ANYWHERE = { [`${PREFIX}EDGE_LISTEN`]: "0.0.0.0:443" };
 const REFUSED: Readonly<Record<string, string>> = {
   EDGE_TLS_CERT: "Cloudflare ends TLS in front of it",
   EDGE_TLS_KEY: "Cloudflare ends TLS in front of it",
+  DATA_DIR: "it has no disk",
+  CORE_KEYS: "they are the cores' own, and an edge must not have them",
+  EDGE_KEYS: "the cores read it; its own key is TIDINGS_EDGE_KEY",
   CORE_TLS_CERT: "it has no files; bind an mTLS certificate as CORE",
   CORE_TLS_KEY: "it has no files; bind an mTLS certificate as CORE",
   CORE_CA: "it trusts public authorities only; reach the core by a tunnel or by a service that is bound as CORE",

@@ -284,6 +284,15 @@ describe("A3.8 the edge's client of the core", () => {
     await Promise.all([close(), http.close()]);
   });
 
+  it("is not ready before a core that does not know its key", async () => {
+    await using fake = await openFakeCore();
+    const http = createHttpClient();
+    const sessions = createSessions({ http, key: await makeEdgeKey(), digests: NODE_DIGESTS, clock: Date.now });
+    const { core, close } = openCoreClient([fake.origin], { sessions });
+    assert.equal(await core.isReady(), false);
+    await Promise.all([close(), http.close()]);
+  });
+
   it("says whether any core is ready", async () => {
     await using fake = await openFakeCore();
     const { core, close } = openCoreClient([`http://127.0.0.1:${await freePort()}`, fake.origin]);

@@ -12,15 +12,30 @@ import { call } from "../../support/servers/http.ts";
 
 const SECRET = "S3cret-of-introspection";
 
+/** Wrong bindings beside the right ones, and what `/readyz` says of them. */
+const WRONG: readonly (readonly [what: string, bindings: Record<string, string>, why: string])[] = [
+  ["a setting that lacks another one", {
+    TIDINGS_ACCESS: "token",
+    TIDINGS_INTROSPECTION_CLIENT_SECRET: SECRET,
+  }, "TIDINGS_ACCESS=token needs an identity provider"],
+  ["its key under another name", {
+    TIDINGS_HUB_URL: JSON.stringify(EDGE_KEY),
+  }, "TIDINGS_HUB_URL must be an absolute http"],
+  ["a password in a URL", { TIDINGS_CORE_URL: `https://user:${SECRET}@core.example/` }, "TIDINGS_CORE_URL must be"],
+];
+
 describe("a Worker with wrong bindings", () => {
-  it("answers every request with 503, says why at /readyz and once in its log, and tells no secret", async () => {
+  for (const [what, bindings, why] of WRONG) {
+    it(`answers every request with 503, and tells why, but no secret: ${what}`, () => refusesAll(bindings, why));
+  }
+
+  async function refusesAll(bindings: Record<string, string>, why: string): Promise<void> {
     const port = await freePort();
     const { command, args, directory } = workerdCommand({
       TIDINGS_EDGE_LISTEN: `127.0.0.1:${port}`,
       TIDINGS_EDGE_KEY: JSON.stringify(EDGE_KEY),
       TIDINGS_CORE_URL: "http://127.0.0.1:1",
-      TIDINGS_ACCESS: "token",
-      TIDINGS_INTROSPECTION_CLIENT_SECRET: SECRET,
+      ...bindings,
     });
     const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
@@ -36,7 +51,6 @@ describe("a Worker with wrong bindings", () => {
         assert.deepEqual([status, headers["retry-after"]], [503, "60"]);
         assert.match(text, /^[^\n]+\.\n$/);
       }
-      const why = "TIDINGS_ACCESS=token needs an identity provider";
       assert.ok(ready.text.startsWith(`The edge cannot start: ${why}`), ready.text);
       assert.ok(!hub.text.includes("TIDINGS_"), hub.text);
       await eventually("the log line", () => output.includes(why), { seen: () => output });
@@ -47,5 +61,5 @@ describe("a Worker with wrong bindings", () => {
       await once(child, "close");
       await rm(directory, { recursive: true, force: true });
     }
-  });
+  }
 });

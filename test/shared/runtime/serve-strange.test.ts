@@ -42,6 +42,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   "a Host with a space": "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
   "a Host with a path": "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
   "a Host with a user": "GET / HTTP/1.1\r\nHost: a@b\r\n\r\n",
+  "two Hosts": `${get}Host: x\r\n\r\n`,
   "a length and chunks": `${post}Content-Length: 3\r\n${chunked}${chunks}`,
   "chunks and a length": `${post}Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n${chunks}`,
   "two lengths": `${post}Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd`,
@@ -58,6 +59,10 @@ const REFUSED: Readonly<Record<string, string>> = {
   "chunks of something compressed": `${post}Transfer-Encoding: gzip, chunked\r\n\r\n${chunks}`,
   "chunks that are not the last encoding": `${post}Transfer-Encoding: chunked, gzip\r\n\r\n${chunks}`,
   "chunks twice": `${post}Transfer-Encoding: chunked\r\n${chunked}${chunks}`,
+  "an empty encoding": `${post}Transfer-Encoding: \r\n\r\n`,
+  "an empty encoding before chunks": `${post}Transfer-Encoding: \r\n${chunked}${chunks}`,
+  "chunks and nothing": `${post}Transfer-Encoding: chunked,\r\n\r\n${chunks}`,
+  "two lengths of 0": `${post}Content-Length: 0\r\nContent-Length: 0\r\n\r\n`,
   "chunks in quotes": `${post}Transfer-Encoding: "chunked"\r\n\r\n${chunks}`,
   "a vertical tab before chunks": `${post}Transfer-Encoding: \x0bchunked\r\n\r\n${chunks}`,
 };
@@ -84,6 +89,23 @@ function strange({ open, raw, call }: ServeRig): void {
       assert.match(answer.body, /\w+ \w+.*\.\n/, what);
     }
     assert.equal((await raw(served.port, "GET / HTTP/1.0\r\n\r\n")).status, 200);
+  });
+
+  it("is the last request of its connection, if somebody else may see its end elsewhere", async () => {
+    const asked: string[] = [];
+    const served = await open({
+      fetch: ({ url }) => {
+        asked.push(new URL(url).pathname);
+        return new Response("x");
+      },
+    });
+    const ambiguous = Object.entries(REFUSED).filter(([, text]) => /^(?:Content-Length|Transfer-Encoding)/m.test(text));
+    assert.ok(ambiguous.length > 15);
+    for (const [what, text] of ambiguous) {
+      const smuggled = `${text}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`;
+      const answer = await raw(served.port, Buffer.from(smuggled, "latin1"), { untilClosed: true });
+      assert.deepEqual([answer.status, answer.closed, asked], [400, true, []], what);
+    }
   });
 
   it("is refused with 400, or never whole, where a chunk is wrong", async () => {

@@ -1,5 +1,6 @@
 // Serving and calling with TLS, by certificates that an authority of the test's own has made.
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { copyFile, readFile, rename, writeFile } from "node:fs/promises";
 import { connect as connectPlain } from "node:net";
 import { after, before, describe, it } from "node:test";
@@ -328,6 +329,10 @@ describe("TLS", { timeout: 60_000 }, () => {
       readTls({ cert: ours.cert, key: other.key }),
       /^Error: Cannot use the certificate in .*server\.pem/,
     );
+    // A key of another kind, of which each runtime would have its own words.
+    const { privateKey } = generateKeyPairSync("ed25519");
+    await writeFile(`${ours.key}.ed25519`, privateKey.export({ type: "pkcs8", format: "pem" }));
+    await assert.rejects(readTls({ cert: ours.cert, key: `${ours.key}.ed25519` }), /: they do not match$/);
     await assert.rejects(
       readTls({ cert: ours.cert, key: "/nowhere.key" }),
       /^Error: Cannot read the private key in \/now/,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { parseSettings, printSettings, SettingsError } from "../../../shared/settings/settings.ts";
+import { parseSettings, printSettings, ROWS, SettingsError } from "../../../shared/settings/settings.ts";
 
 const TOKENS = { TIDINGS_ACCESS: "token", TIDINGS_ISSUER: "https://a.example/realm", TIDINGS_AUDIENCE: "hub" };
 const KAFKA = { TIDINGS_KAFKA_BROKERS: "localhost:9092,kafka.example:9092" };
@@ -379,4 +379,47 @@ describe("settings", () => {
     const away = { TIDINGS_CORE_LISTEN: "0.0.0.0:9192", TIDINGS_EDGE_KEYS: "edges.json" };
     assert.deepEqual(parseSettings({ ...pair("CORE"), ...away }).coreListen, { host: "0.0.0.0", port: 9192 });
   });
+});
+
+describe("what a wrong setting's error repeats", () => {
+  const TRIED = [
+    '{"kty":"OKP","d":"S3CRET"}',
+    "https://user:S3CRET@host.example/?a b",
+    "https://user:S3CRET@host.example/",
+  ];
+
+  it("is never a key or a password, whichever setting it stands in by mistake", () => {
+    let wrong = 0;
+    for (const { name } of Object.values(ROWS)) {
+      for (const value of TRIED) {
+        // Off loopback, so that rules on several settings speak, too.
+        const errors = [{}, { TIDINGS_EDGE_LISTEN: "0.0.0.0:1" }, TOKENS].map((more) =>
+          errorOf({ ...more, [`TIDINGS_${name}`]: value })
+        );
+        for (const { message, publicMessage } of errors.filter((error) => error !== undefined)) {
+          wrong++;
+          assert.ok(!`${message}${publicMessage}`.includes("S3CRET"), message);
+        }
+      }
+    }
+    assert.ok(wrong > 100, `${wrong} errors`);
+  });
+
+  it("is for strangers nothing of what was found", () => {
+    assert.equal(errorOf({ TIDINGS_HUB_URL: "found" })?.publicMessage.includes("found"), false);
+    assert.equal(
+      errorOf({ TIDINGS_CORE_URL: "http://core.example:1" })?.publicMessage,
+      "TIDINGS_CORE_URL is not on loopback, so it must be https",
+    );
+  });
+
+  function errorOf(environment: Record<string, string>): SettingsError | undefined {
+    try {
+      parseSettings(environment);
+      return undefined;
+    } catch (error) {
+      assert.ok(error instanceof SettingsError);
+      return error;
+    }
+  }
 });
