@@ -8,11 +8,32 @@ import type { Readable } from "node:stream";
 const LINGER_MS = 10_000;
 const LINGER_BYTES = 64 * 1024 * 1024;
 
-/** Reads the rest of a body that the handler did not want, once the answer is written. The connection can be used again then. */
+/** Reads the rest of a body that the handler did not want, once the answer is written. A connection that is kept can be used again then. */
 export function lingerAfter(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  if (isLast(incoming)) return closeAfterRequest(incoming, outgoing);
   outgoing.once("finish", () => {
     if (!incoming.complete) discard(incoming, incoming.socket);
   });
+}
+
+/** Whether the connection is closed after this request; one of HTTP/1.0 may be. */
+function isLast({ httpVersion, headers }: IncomingMessage): boolean {
+  return httpVersion === "1.0" || (headers.connection !== undefined && /\bclose\b/i.test(headers.connection));
+}
+
+/**
+ * For an answer that is the last of its connection. The server closes with the answer's end, so that is held back until the request is
+ * over; the client has the whole answer before, since its length is said.
+ */
+function closeAfterRequest(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  const end = outgoing.end.bind(outgoing) as (chunk?: unknown) => ServerResponse;
+  outgoing.end = (chunk?: unknown) => {
+    if (incoming.complete || incoming.destroyed) return end(chunk);
+    if (typeof chunk === "string" || chunk instanceof Uint8Array) outgoing.write(chunk);
+    incoming.once("close", () => void end());
+    discard(incoming, incoming.socket);
+    return outgoing;
+  };
 }
 
 /** Writes the last words of a connection whose requests are no longer read, and closes it when its client has, or after a while. */
