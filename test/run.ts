@@ -40,6 +40,8 @@ async function runTests(target: Target, paths: readonly string[]): Promise<boole
   if (check) return (await runOnNode(files, { together: true, signal: stop.signal })).passed;
   const kafka = files.some((path) => closure(tree, path).files.includes(KAFKA)) ? await sharedBroker() : undefined;
   try {
+    // Whoever names files may want them on every runtime.
+    if (target === "node" && paths.length === 0) Object.assign(process.env, environmentOf(target));
     const outcome = target === "node"
       ? await runOnNode(files, { signal: stop.signal })
       : await runApart(jobsOf(plan, target), { environment: environmentOf(target), signal: stop.signal });

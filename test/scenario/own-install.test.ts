@@ -9,7 +9,7 @@ import { type Command, runCommand, signalCommand } from "../support/hub/command.
 import { outputOf } from "../support/package/installed.ts";
 import { whyNoRegistry } from "../support/package/registry.ts";
 import { pathOf } from "../support/path.ts";
-import { executableOf } from "../support/runtimes.ts";
+import { executableOf, RUNTIMES } from "../support/runtimes.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const skip = await outputOf(runCommand("npm", ["ping"])).then(() => false as const, whyNoRegistry);
@@ -20,6 +20,7 @@ for (
     ["bun", ["install", "--production"], ["run", "--silent", "start:bun"]],
   ] as const
 ) {
+  if (!RUNTIMES.includes(runtime)) continue;
   describe(`a checkout where ${runtime} has installed the packages`, { skip, timeout: 120_000 }, () => {
     let root = "";
     const commands: Command[] = [];

@@ -2,7 +2,12 @@
 import { fileURLToPath } from "node:url";
 import type { Runtime } from "../../shared/runtime/which.ts";
 
-export const RUNTIMES = ["node", "deno", "bun"] as const satisfies readonly Runtime[];
+export const ALL_RUNTIMES = ["node", "deno", "bun"] as const satisfies readonly Runtime[];
+
+/** Those on which a test starts programs: all, or in a suite its target (test/support/suites/targets.ts). */
+export const RUNTIMES: readonly Runtime[] = ALL_RUNTIMES.filter((runtime) =>
+  runtime === (process.env["TIDINGS_TEST_RUNTIME"] ?? runtime)
+);
 
 const PROGRAMS: Readonly<Record<Runtime, string>> = {
   node: "node/bin/node",

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { eventually } from "../eventually.ts";
 import { lives } from "../hub/child.ts";
-import { RUNTIMES } from "../runtimes.ts";
+import { ALL_RUNTIMES } from "../runtimes.ts";
 import { type FileOutcome, runFile } from "./file-process.ts";
 
 const HEAD = `import { spawn } from "node:child_process";
@@ -19,7 +19,7 @@ const sleeper = () => {
 };
 `;
 
-for (const on of RUNTIMES) {
+for (const on of ALL_RUNTIMES) {
   describe(`a test file on ${on}`, { concurrency: 2, timeout: 60_000 }, () => {
     let directory = "";
     before(async () => {

@@ -2,7 +2,7 @@
 import { closure, type Tree } from "../architecture.ts";
 import type { Target } from "./targets.ts";
 
-/** A file that starts tiers runs on Node and starts them on the target; any other file runs in the target's own runtime. */
+/** A file that starts tiers or other programs runs on Node and starts them on the target; any other file runs in the target's own runtime. */
 export interface Plan {
   readonly inside: readonly string[];
   readonly against: readonly string[];
@@ -33,20 +33,18 @@ export const EXCEPTIONS: readonly Exception[] = [
   { at: "test/documents.test.ts", on: OTHERS, why: "It judges the documents, whatever runtime runs it." },
   { at: "test/support/documents/", on: OTHERS, why: "It tests the rules on documents, whatever runtime runs them." },
   { at: "test/support/suites/", on: OTHERS, why: "It tests this runner, which runs on Node." },
-  { at: "test/shared/runtime/launcher.test.ts", on: OTHERS, why: "It starts the launcher on each runtime itself." },
-  { at: "test/shared/runtime/unread-output.test.ts", on: OTHERS, why: "It starts the hub on each runtime itself." },
-  { at: "test/scenario/start.test.ts", on: OTHERS, why: "It tests `npm start` of each runtime itself." },
-  { at: "test/scenario/own-install.test.ts", on: OTHERS, why: "It runs Deno and Bun as the only runtimes itself." },
-  { at: "test/scenario/start-places.test.ts", on: OTHERS, why: "It starts the hub on each runtime itself." },
-  { at: "test/scenario/start-cores.test.ts", on: OTHERS, why: "It starts the hub on each runtime itself." },
   { at: "test/scenario/commands.test.ts", on: OTHERS, why: "It tests `npm run` of commands that run on Node." },
   { at: "test/scenario/package.test.ts", on: OTHERS, why: "It runs the installed package on each runtime itself." },
-  { at: "test/cli/bin.test.ts", on: OTHERS, why: "It runs the compiled program on each runtime itself." },
   { at: "test/scenario/binaries.test.ts", on: OTHERS, why: "It runs files that have their runtime inside." },
   { at: "test/demo/demo.test.ts", on: OTHERS, why: "It tests `npm run demo`, which runs on Node." },
   { at: "test/images/", on: OTHERS, why: "It tests images, whose runtime is Node." },
-  { at: "test/hostile/guarded-hub.test.ts", on: OTHERS, why: "It starts hubs on each runtime itself." },
-  { at: "test/edge/worker/", on: OTHERS, why: "It tests an edge on workerd, whatever runtime runs it." },
+  {
+    at: "test/edge/worker/",
+    on: ["node", ...OTHERS],
+    byHand: true,
+    why: "It tests an edge on workerd, and runs for that target.",
+  },
+  { at: "test/scenario/own-install.test.ts", on: ["node"], byHand: true, why: "It is about people without Node." },
   {
     at: "test/conformance/kafka.test.ts",
     on: OTHERS,
@@ -72,6 +70,17 @@ const FOR_WORKER = [
 ];
 
 const STARTS_TIERS = "test/support/hub/tier-process.ts";
+
+/** These run on Node, and start programs on the target by themselves (RUNTIMES in test/support/runtimes.ts). */
+const STARTS_PROGRAMS = [
+  "test/cli/bin.test.ts",
+  "test/scenario/own-install.test.ts",
+  "test/scenario/start.test.ts",
+  "test/scenario/start-places.test.ts",
+  "test/scenario/start-cores.test.ts",
+  "test/shared/runtime/launcher.test.ts",
+  "test/shared/runtime/unread-output.test.ts",
+];
 
 /** The tests of rules on the whole tree. */
 const ON_THE_TREE = /^test\/[^/]+\.test\.ts$/;
@@ -103,8 +112,8 @@ export function planOf(
   const wanted = files.filter((path) => !check || ON_THE_TREE.test(path) || opensNothing(tree, path))
     .filter((path) => !EXCEPTIONS.some((one) => excepts(one, path, target) && !(named && one.byHand === true)))
     .filter((path) => target !== "worker" || FOR_WORKER.some((start) => path.startsWith(start)));
-  const startsTiers = (path: string) => closure(tree, path).files.includes(STARTS_TIERS);
-  return { inside: wanted.filter((path) => !startsTiers(path)), against: wanted.filter(startsTiers) };
+  const starts = (path: string) => STARTS_PROGRAMS.includes(path) || closure(tree, path).files.includes(STARTS_TIERS);
+  return { inside: wanted.filter((path) => !starts(path)), against: wanted.filter(starts) };
 }
 
 function excepts({ at, on }: Exception, path: string, target: Target): boolean {

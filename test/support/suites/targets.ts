@@ -17,8 +17,8 @@ export function isTarget(name: string): name is Target {
   return (TARGETS as readonly string[]).includes(name);
 }
 
-/** The environment in which tests start the tiers of this target. */
+/** The environment in which tests start the tiers, and other programs, of this target. */
 export function environmentOf(target: Target): Record<string, string> {
   const { core, edge } = TIERS_OF[target];
-  return { TIDINGS_TEST_CORE_RUNTIME: core, TIDINGS_TEST_EDGE_RUNTIME: edge };
+  return { TIDINGS_TEST_CORE_RUNTIME: core, TIDINGS_TEST_EDGE_RUNTIME: edge, TIDINGS_TEST_RUNTIME: core };
 }
