@@ -36,7 +36,6 @@ export const EXCEPTIONS: readonly Exception[] = [
   { at: "test/scenario/commands.test.ts", on: OTHERS, why: "It tests `npm run` of commands that run on Node." },
   { at: "test/scenario/package.test.ts", on: OTHERS, why: "It runs the installed package on each runtime itself." },
   { at: "test/scenario/binaries.test.ts", on: OTHERS, why: "It runs files that have their runtime inside." },
-  { at: "test/demo/demo.test.ts", on: OTHERS, why: "It tests `npm run demo`, which runs on Node." },
   { at: "test/images/", on: OTHERS, why: "It tests images, whose runtime is Node." },
   {
     at: "test/edge/worker/",
@@ -64,6 +63,7 @@ export const EXCEPTIONS: readonly Exception[] = [
 const FOR_WORKER = [
   "test/conformance/embedded.test.ts",
   "test/conformance/token.test.ts",
+  "test/demo/demo.test.ts",
   "test/edge/worker/",
   "test/hostile/hub.test.ts",
   "test/hostile/fuzz.test.ts",
@@ -74,6 +74,7 @@ const STARTS_TIERS = "test/support/hub/tier-process.ts";
 /** These run on Node, and start programs on the target by themselves (RUNTIMES in test/support/runtimes.ts). */
 const STARTS_PROGRAMS = [
   "test/cli/bin.test.ts",
+  "test/demo/demo.test.ts",
   "test/scenario/own-install.test.ts",
   "test/scenario/start.test.ts",
   "test/scenario/start-places.test.ts",

@@ -48,7 +48,7 @@ describe("what runs for a target", async () => {
     ) {
       assert.ok(against.includes(path), path);
     }
-    assert.ok(against.every((path) => /^test\/(?:conformance|hostile|edge\/worker)\//.test(path)), against.join());
+    assert.ok(against.every((path) => /^test\/(?:conformance|demo|hostile|edge\/worker)\//.test(path)), against.join());
     const { TIDINGS_TEST_CORE_RUNTIME: core, TIDINGS_TEST_EDGE_RUNTIME: edge } = environmentOf("worker");
     assert.deepEqual([core, edge], ["node", "workerd"]);
   });
