@@ -88,7 +88,7 @@ export async function openCore(settings: Settings, options: OpenCoreOptions): Pr
     signal,
     onFatal,
   });
-  // Also of a start that fails nothing goes on asking the log.
+  // A start that fails stops asking the log, too.
   const core = await starting.finally(started);
   return {
     fetch: core.fetch,

@@ -40,7 +40,7 @@ async function runTests(target: Target, paths: readonly string[]): Promise<boole
   if (check) return (await runOnNode(files, { together: true, signal: stop.signal })).passed;
   const kafka = files.some((path) => closure(tree, path).files.includes(KAFKA)) ? await sharedBroker() : undefined;
   try {
-    // Whoever names files may want them on every runtime.
+    // A person who names files may want to see them on every runtime.
     if (target === "node" && paths.length === 0) Object.assign(process.env, environmentOf(target));
     const outcome = target === "node"
       ? await runOnNode(files, { signal: stop.signal })

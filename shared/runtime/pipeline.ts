@@ -32,12 +32,12 @@ export class Pipeline {
     return this.#latest;
   }
 
-  /** Whether what still comes on this connection is no request. */
+  /** Whether this connection has had its last request. What comes after it is not read as a request. */
   get isOver(): boolean {
     return this.#isOver;
   }
 
-  /** Takes what comes after the present request for no request: its end may be elsewhere than it seems. */
+  /** Makes the present request the last one, as its end may be elsewhere than it seems. */
   end(): void {
     this.#isOver = true;
   }

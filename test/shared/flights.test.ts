@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Flights } from "../../shared/flights.ts";
+import { pause } from "../support/eventually.ts";
 
 /** Work that ends when it is told. */
 function work() {
@@ -45,7 +46,7 @@ describe("work that requests share", () => {
     void flights.join("a", () => new Promise(() => {}));
     const { begin, end, begun } = work();
     const waiting = [flights.join("a", begin), flights.join("a", begin)];
-    while (begun() === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (begun() === 0) await pause(1);
     end("done");
     assert.deepEqual([await Promise.all(waiting), begun()], [["done", "done"], 1]);
   });
@@ -55,7 +56,7 @@ describe("work that requests share", () => {
     const [late, next] = [work(), work()];
     const first = flights.join("a", late.begin);
     const second = flights.join("a", next.begin);
-    while (next.begun() === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    while (next.begun() === 0) await pause(1);
     late.end("late");
     assert.equal(await first, "late");
     assert.equal(flights.has("a"), true);

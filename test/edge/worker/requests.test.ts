@@ -1,7 +1,7 @@
 // What reaches an edge on real workerd, and what becomes of it there: targets, addresses, streams, the load, a restart.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { eventually } from "../../support/eventually.ts";
+import { eventually, pause } from "../../support/eventually.ts";
 import { refusal } from "../../support/rigs/fake-core.ts";
 import { openWorkerEdge, type WorkerEdge } from "../../support/rigs/worker-edge.ts";
 import { call } from "../../support/servers/http.ts";
@@ -92,7 +92,7 @@ describe("an edge on workerd", { timeout: 60_000 }, () => {
     // The core answers at once, and the edge sleeps over it.
     edge.process.sleep();
     resolve(null);
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await pause(1_500);
     edge.process.wake();
     assert.deepEqual(new Set((await Promise.all(answers)).map(({ status }) => status)), new Set([200]));
     assert.equal(await edge.metric(limit), before);
@@ -103,7 +103,7 @@ describe("an edge on workerd", { timeout: 60_000 }, () => {
     const limit = "tidings_core_requests_limit{";
     const before = await edge.metric(limit);
     edge.core.onContent = async () => {
-      await new Promise((resolve) => setTimeout(resolve, 400));
+      await pause(400);
       return null;
     };
     await Promise.all(Array.from({ length: 20 }, () => publish(edge)));

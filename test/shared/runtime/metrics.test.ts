@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { capabilities } from "../../../shared/runtime/process.ts";
 import { createMetrics } from "../../../shared/runtime/metrics.ts";
+import { pause } from "../../support/eventually.ts";
 
 describe("metrics", () => {
   it("are rendered as the text that Prometheus reads, each series with its tier", async () => {
@@ -45,10 +46,10 @@ describe("metrics", () => {
       return found === undefined ? undefined : Number(found);
     };
     // Node's histogram begins with its first tick.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50);
     const late = Date.now() + 300;
     while (Date.now() < late);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await pause(50);
     const { text } = await metrics.render();
     const expected = {
       cpu: "cpu_seconds_total",

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { pause } from "../eventually.ts";
 
 type Settings = Readonly<Record<string, string>>;
 
@@ -56,7 +57,7 @@ export async function workerdAnswers(origin: string, runs: () => boolean): Promi
     const status = await statusOf(`${origin}/healthz`);
     if (status === 200) return;
     if (status !== undefined) throw new Error(`answers ${status}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await pause(20);
   }
 }
 

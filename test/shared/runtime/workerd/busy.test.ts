@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createIsolateBusy } from "../../../../shared/runtime/workerd/busy.ts";
+import { pause } from "../../../support/eventually.ts";
 
 /** Keeps the event loop for so long, ms. */
 function hog(ms: number): void {
@@ -12,7 +13,7 @@ describe("the lateness of an isolate", () => {
   it("counts while a request is in flight, in the very turn that is late, and later", async () => {
     const busy = createIsolateBusy(() => performance.now());
     await busy.during((async () => {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+      await pause(10);
       hog(300);
       assert.ok(busy.ms() > 200, `${busy.ms()} ms`);
     })());
@@ -36,7 +37,7 @@ describe("the lateness of an isolate", () => {
     const before = busy.ms();
     hog(300);
     assert.ok(busy.ms() - before > 200, `${busy.ms() - before} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await pause(200);
     assert.ok(busy.ms() - before < 450, `what was on time does not count: ${busy.ms() - before} ms`);
     resolve();
     await second;

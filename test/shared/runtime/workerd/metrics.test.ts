@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import type { Metrics } from "../../../../shared/metrics.ts";
 import { createMetrics } from "../../../../shared/runtime/metrics.ts";
 import { createIsolateMetrics } from "../../../../shared/runtime/workerd/metrics.ts";
+import { pause } from "../../../support/eventually.ts";
 
 async function exercised(metrics: Metrics): Promise<string[]> {
   metrics.counter("tidings_plain_total", "Nothing yet");
@@ -14,7 +15,7 @@ async function exercised(metrics: Metrics): Promise<string[]> {
   metrics.gauge("tidings_depth", "Depth").set(4);
   metrics.gauge("tidings_asked", "Asked at each scrape", ["lane"], (gauge) => gauge.set(1.5, { lane: "x" }));
   metrics.gauge("tidings_slow", "Asked, and slow", [], async (gauge) => {
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await pause(5);
     gauge.set(8);
   });
   const seconds = metrics.histogram("tidings_wait_seconds", "Waits", [0.1, 1], ["what"]);
