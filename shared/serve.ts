@@ -57,9 +57,13 @@ export interface Served {
   close(deadlineMs: number): Promise<void>;
 }
 
-/** An IPv6 host stands in brackets in a URL. */
+/** host:port, with an IPv6 host in brackets, as in a URL. */
+export function hostAndPort(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
 export function serveUrl(hostname: string, port: number, tls?: ServeTls): string {
-  return `${tls === undefined ? "http" : "https"}://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  return `${tls === undefined ? "http" : "https"}://${hostAndPort(hostname, port)}`;
 }
 
 /** The error of a port that cannot be listened on, as a sentence for people. */

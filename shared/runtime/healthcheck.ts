@@ -2,6 +2,7 @@
 // listens, whether it is up. `node shared/runtime/healthcheck.ts edge` or `core` ends with 0 if it is, else with 1 and a sentence.
 import { get } from "node:http";
 import { get as getTls } from "node:https";
+import { hostAndPort } from "../serve.ts";
 import { parseSettings, type Settings, SettingsError } from "../settings/settings.ts";
 import { commandLine, complain, environment, exit } from "./process.ts";
 
@@ -29,7 +30,7 @@ function ask(tier: "edge" | "core", settings: Settings): Promise<string | undefi
   const { host, port } = tier === "edge" ? settings.edgeListen : settings.coreListen;
   const cert = tier === "edge" ? settings.edgeTlsCert : settings.coreTlsCert;
   const wantsCertificate = tier === "core" && settings.coreClientCa !== undefined;
-  const at = `the ${tier} at ${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const at = `the ${tier} at ${hostAndPort(host, port)}`;
   return new Promise((resolve) => {
     const options = {
       host: OWN_ADDRESS[host] ?? host,

@@ -3,7 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings/settings.ts";
-import type { Listen } from "../settings/values.ts";
+import { hostAndPort } from "../serve.ts";
 import { invocationOf } from "./installation.ts";
 import { keySettings } from "./keys.ts";
 import { assertWholeEnvironment, launch, runToEnd } from "./launcher.ts";
@@ -78,7 +78,7 @@ async function chooseCores(
   const cores = [];
   const urls = [];
   for (let index = 0; index < count; index++) {
-    const listen = written({ host, port: anyPort && index > 0 ? await freePort(host) : port + index });
+    const listen = hostAndPort(host, anyPort && index > 0 ? await freePort(host) : port + index);
     cores.push({ [`${PREFIX}CORE_LISTEN`]: listen, [`${PREFIX}DATA_DIR`]: join(dataDir, `core-${index}`) });
     urls.push(`${coreTlsCert === undefined ? "http" : "https"}://${listen}`);
   }
@@ -90,7 +90,7 @@ async function choosePorts(environment: Environment): Promise<Environment> {
   const settings = parseSettings(environment);
   const chosen = { ...environment };
   for (const [name, listen] of [["EDGE_LISTEN", settings.edgeListen], ["CORE_LISTEN", settings.coreListen]] as const) {
-    if (listen.port === 0) chosen[PREFIX + name] = written({ host: listen.host, port: await freePort(listen.host) });
+    if (listen.port === 0) chosen[PREFIX + name] = hostAndPort(listen.host, await freePort(listen.host));
   }
   return chosen;
 }
@@ -147,8 +147,4 @@ function accessSentence({ access, policy, issuer, introspectionUrl }: Settings):
   }
   const from = [...issuer, introspectionUrl].filter(Boolean).join(", ");
   return `Access is by tokens of ${from}, under the policy ${policy} (TIDINGS_ACCESS=token)`;
-}
-
-function written({ host, port }: Listen): string {
-  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
 }

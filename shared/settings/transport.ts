@@ -1,7 +1,7 @@
 // Settings of keys and TLS: which go together, and what may not leave loopback without them (ARCHITECTURE §5).
 import type { PLACE_ROWS } from "./places.ts";
 import { row, type ValuesOf } from "./row.ts";
-import { file, isLoopback, keys } from "./values.ts";
+import { file, isLoopback, isLoopbackUrl, keys } from "./values.ts";
 
 export const TRANSPORT_ROWS = {
   edgeKey: row<string | undefined>({
@@ -105,7 +105,7 @@ export function transportProblem(settings: TransportSettings, isSet: (name: stri
     }
   }
   if (!isSet("CORE_URL")) return undefined;
-  const aways = settings.coreUrl.filter((url) => !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, "")));
+  const aways = settings.coreUrl.filter((url) => !isLoopbackUrl(url));
   const plain = aways.find((url) => !/^https:/i.test(url));
   if (plain !== undefined) return `TIDINGS_CORE_URL "${plain}" is not on loopback, so it must be https`;
   const [away] = aways;

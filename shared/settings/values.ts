@@ -183,6 +183,11 @@ export function isLoopback(host: string): boolean {
   return ipaddr.isValid(host) && ipaddr.process(host).range() === "loopback";
 }
 
+/** Whether a URL names this machine only; one that cannot be parsed does not. */
+export function isLoopbackUrl(url: string): boolean {
+  return URL.canParse(url) && isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ""));
+}
+
 function durationMs(written: string): number {
   const match = /^([0-9]{1,9})(ms|s|m|h|d)$/.exec(written);
   // NaN is below every minimum and above every maximum, so it fails the schema's bounds.

@@ -1,6 +1,6 @@
 // A Worker's settings: its text bindings, read by the parser that reads a process's environment. A setting that a Worker cannot obey is
 // refused, since an operator would rely on it.
-import { isLoopback } from "../../settings/values.ts";
+import { isLoopback, isLoopbackUrl } from "../../settings/values.ts";
 import { parseSettings, PREFIX, type Settings, SettingsError } from "../../settings/settings.ts";
 import { type EdgeKey, KeyError, parseEdgeKey } from "../../jwks.ts";
 
@@ -92,7 +92,6 @@ function fetcherOf(bound: unknown): Fetcher | undefined {
  * sent to another name.
  */
 export function isOpenToAll({ access, edgeListen }: Settings, url: string): boolean {
-  if (access !== "open" || !isLoopback(edgeListen.host)) return false;
-  // A Host that is not one makes a URL that cannot be parsed; so it is no address of this machine.
-  return !URL.canParse(url) || !isLoopback(new URL(url).hostname.replace(/^\[|\]$/g, ""));
+  // A request whose Host is not one has a URL that cannot be parsed.
+  return access === "open" && isLoopback(edgeListen.host) && !isLoopbackUrl(url);
 }
