@@ -2,6 +2,7 @@
 // them all (test/support/kafka/kafka.ts). REQUIRE_…=1 makes a test that was skipped for want of something a failure
 // (test/support/suites/required.ts).
 // While working: `--check` runs the rules on the tree, and the tests that open nothing. `--table` prints the last run of each target.
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { closure, readTree } from "./support/architecture.ts";
 import { environmentOf as environmentOfKafka, startKafka, whyNoKafka } from "./support/kafka/kafka.ts";
@@ -23,6 +24,9 @@ const { values: { on, check, table: onlyTable }, positionals } = parseArgs({
   allowPositionals: true,
 });
 if (!isTarget(on)) throw new Error(`--on must be node, deno, bun or worker, not "${on}"`);
+
+// Each test file is a process that loads half the tree: with the types stripped once, its start takes a third less.
+process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(new URL("../node_modules/.cache/tests", import.meta.url));
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => stop.abort());
