@@ -22,7 +22,8 @@ Subscribes to TOPIC, prints what is delivered, and unsubscribes on Ctrl-C.
   --port NUMBER    likewise (default 9393; 0 takes a free one)
   --callback URL   where the hub reaches this listener (default http://HOST:PORT/)
   --secret TEXT    the subscription's secret, under 200 bytes (default a random one)
-  --lease SECONDS  the lease to ask for (default the hub's)`;
+  --lease SECONDS  the lease to ask for (default the hub's)
+  --token TEXT     the access token, if the hub asks for one`;
 
 interface Command {
   readonly topic: string;
@@ -33,6 +34,7 @@ interface Command {
   readonly callback: string | undefined;
   readonly secret: string;
   readonly leaseSeconds: number | undefined;
+  readonly accessToken: string | undefined;
 }
 
 /** Resolves to the exit code once it has unsubscribed. @throws {Error} a sentence for people */
@@ -55,6 +57,7 @@ function parseCommand(args: readonly string[]): Command | undefined {
       callback: { type: "string" },
       secret: { type: "string", default: randomSecret() },
       lease: { type: "string" },
+      token: { type: "string" },
       help: { type: "boolean", short: "h" },
     },
   });
@@ -64,17 +67,20 @@ function parseCommand(args: readonly string[]): Command | undefined {
   const port = numberOf("--port", values.port, 0, 65_535);
   const leaseSeconds = values.lease === undefined ? undefined : numberOf("--lease", values.lease, 1, 2 ** 31);
   if (values.secret === "") throw new Error("--secret must not be empty");
-  const { hub, host, callback, secret } = values;
+  if (values.token !== undefined && !/^[!-~]+$/.test(values.token)) throw new Error("--token is no access token");
+  const { hub, host, callback, secret, token: accessToken } = values;
   for (const [name, url] of [["--hub", hub], ["--callback", callback]] as const) {
     if (url !== undefined && !/^https?:$/.test(URL.parse(url)?.protocol ?? "")) {
       throw new Error(`${name} must be an http or https URL, not "${url}"`);
     }
   }
-  return { topic, hub, host, port, callback, secret, leaseSeconds };
+  return { topic, hub, host, port, callback, secret, leaseSeconds, accessToken };
 }
 
 /** Subscribes, prints what comes, and unsubscribes on Ctrl-C; resolves to the exit code. */
-async function run({ topic, hub, host, port, secret, leaseSeconds, ...command }: Command): Promise<number> {
+async function run(
+  { topic, hub, host, port, secret, leaseSeconds, accessToken, ...command }: Command,
+): Promise<number> {
   const ending = Promise.withResolvers<number>();
   // The port is open before the hub is asked, since the hub asks back at once; the callback may depend on the port.
   let answer: (request: Request) => Promise<Response> = async () => new Response(null, { status: 503 });
@@ -86,6 +92,7 @@ async function run({ topic, hub, host, port, secret, leaseSeconds, ...command }:
     callback,
     secret,
     ...(leaseSeconds === undefined ? {} : { leaseSeconds }),
+    ...(accessToken === undefined ? {} : { accessToken }),
     onDelivery: (delivery) => say(describeDelivery(delivery, new Date())),
     onDenied: (reason) => {
       complain(`listen: the hub says that there is no subscription: ${printable(reason)}`);

@@ -12,6 +12,8 @@ export interface ListenerOptions {
   /** Under 200 bytes (§5.1), not empty. */
   readonly secret: string;
   readonly leaseSeconds?: number;
+  /** Sent to the hub as `Authorization: Bearer`; default none. */
+  readonly accessToken?: string;
   /** Called once for each delivery, good or bad. If it throws, the answer is 500, so that the hub tries again. */
   readonly onDelivery: (delivery: Delivery) => void | Promise<void>;
   /** §5.2: the hub says that there is no subscription. */
@@ -161,7 +163,8 @@ class SubscriptionListener implements Listener {
 
 /** Sends the request to the hub. @throws {ListenerError} unless it is accepted */
 async function post(mode: Mode, options: ListenerOptions, deadlineMs: number): Promise<void> {
-  const { hub, topic, callback, secret, leaseSeconds } = options;
+  const { hub, topic, callback, secret, leaseSeconds, accessToken } = options;
+  const headers = accessToken === undefined ? {} : { authorization: `Bearer ${accessToken}` };
   const body = new URLSearchParams({ "hub.mode": mode, "hub.topic": topic, "hub.callback": callback });
   if (mode === "subscribe") {
     body.set("hub.secret", secret);
@@ -170,7 +173,7 @@ async function post(mode: Mode, options: ListenerOptions, deadlineMs: number): P
   const signal = AbortSignal.timeout(deadlineMs);
   let answer: Response;
   try {
-    answer = await (options.fetch ?? fetch)(hub, { method: "POST", body, signal, redirect: "manual" });
+    answer = await (options.fetch ?? fetch)(hub, { method: "POST", headers, body, signal, redirect: "manual" });
   } catch (error) {
     throw new ListenerError("unreachable", `The hub at ${hub} cannot be reached (${reasonOf(error)})`, {
       cause: error,

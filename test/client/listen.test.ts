@@ -31,7 +31,8 @@ describe("npm run listen", () => {
   it("subscribes, prints what comes, and unsubscribes on Ctrl-C", async () => {
     await using hub = await openStandInHub();
     const port = String(await freePort());
-    await using listen = runListen("--hub", hub.url, "--port", port, "--lease", "7200", "a topic");
+    const token = "head.claims.signature";
+    await using listen = runListen("--hub", hub.url, "--port", port, "--lease", "7200", "--token", token, "a topic");
     await listen.says(/^Subscribed to a topic for 2 hours; the callback is http:\/\/127\.0\.0\.1:\d+\/$/m);
     const callback = `http://127.0.0.1:${port}/`;
     const secret = parameterOf(hub.requests[0]?.body.toString() ?? "", "hub.secret") ?? "";
@@ -48,7 +49,10 @@ describe("npm run listen", () => {
     assert.deepEqual(await listen.ended, { code: 0, signal: null });
     assert.match(listen.stdout(), /Unsubscribed\.\n$/);
     assert.equal(parameterOf(hub.requests.at(-1)?.body.toString() ?? "", "hub.mode"), "unsubscribe");
-    assert.ok(!(listen.stdout() + listen.stderr()).includes(secret), "the secret is not shown");
+    for (const { headers } of hub.requests) assert.equal(headers["authorization"], `Bearer ${token}`);
+    for (const hidden of [secret, token]) {
+      assert.ok(!(listen.stdout() + listen.stderr()).includes(hidden), "no secret and no token is shown");
+    }
   });
 
   it("says in one sentence what is wrong, and ends with 1", async () => {
@@ -68,6 +72,7 @@ describe("npm run listen", () => {
       [["--hub", hub.url, "--port", taken, "t"], /^listen: .*port \d+ is already in use\n$/],
       [["--port", "x", "t"], /^listen: --port must be a whole number from 0 to 65535, not "x"\n$/],
       [["--hub", "127.0.0.1:9191", "t"], /^listen: --hub must be an http or https URL/],
+      [["--token", "two words", "t"], /^listen: --token is no access token\n$/],
       [[], /^listen: Name one topic, not 0\.\nUsage: /],
       [["--nonsense", "t"], /^listen: Unknown option '--nonsense'/],
     ];
