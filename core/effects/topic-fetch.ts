@@ -46,10 +46,13 @@ export function createFetchTopic(options: TopicFetchOptions): FetchTopic {
       return { kind: "failed", reason: `${code}: ${reason}`, final: code === "forbidden" || code === "too_large" };
     }
     if (answer.status === 304) return { kind: "fetched", fetched: job.topic.fetched };
-    if (answer.status < 200 || answer.status > 299) {
+    // 206 (RFC 9110 §15.3.7): a part of the document, though none was asked for.
+    if (answer.status < 200 || answer.status > 299 || answer.status === 206) {
       const again = answer.status >= 500 || [408, 425, 429].includes(answer.status);
       return { kind: "failed", reason: `answered ${answer.status}`, final: !again };
     }
+    // There is no document now. What was delivered last stays known, so that it is not delivered again when it comes back unchanged.
+    if (hasNoDocument(answer)) return { kind: "fetched", fetched: job.topic.fetched };
     // This process may have slept meanwhile: then another process has fetched the same answer, and perhaps a later one.
     if (!job.mayAct()) return MOVED;
     try {
@@ -61,6 +64,11 @@ export function createFetchTopic(options: TopicFetchOptions): FetchTopic {
 }
 
 type Answer = OutboundAnswer & { readonly kind: "answer" };
+
+/** RFC 9110 §15.3.5, §15.3.6: 204 and 205 have no content. An empty document, packed or not, is none either: nobody would take it. */
+function hasNoDocument({ status, body }: Answer): boolean {
+  return status === 204 || status === 205 || body.length === 0;
+}
 
 function get({ topic: url, fetched }: TopicRecord, options: TopicFetchOptions): Promise<OutboundAnswer> {
   const { etag, lastModified } = fetched ?? {};
@@ -82,7 +90,7 @@ function get({ topic: url, fetched }: TopicRecord, options: TopicFetchOptions): 
 
 /** Appends the document, unless its bytes and type are those of the last fetch. */
 async function publish({ topicId, topic, ping }: FetchJob, answer: Answer, options: TopicFetchOptions) {
-  const contentType = answer.headers["content-type"] ?? "application/octet-stream";
+  const contentType = answer.headers["content-type"] || "application/octet-stream";
   const fetched = fetchedOf(answer, contentType);
   if (topic.fetched?.sha256 === fetched.sha256) return fetched;
   // A fetch that is repeated after a crash brings the same id for the same ping and bytes, and so no second message.

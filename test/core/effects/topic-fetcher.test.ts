@@ -16,6 +16,7 @@ import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
 import { answer, cut, hang, script } from "../../support/servers/answers.ts";
 import { eventually, pause } from "../../support/eventually.ts";
+import type { Responder } from "../../support/servers/recording-server.ts";
 import { openTopicServer, type Topic, type TopicServer } from "../../support/servers/topic-server.ts";
 
 const HUB = "http://hub.example/hub";
@@ -127,12 +128,40 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.equal(Buffer.from((await messagesOf(topic))[0]!.contentType, "latin1").toString(), "text/plain; name=日");
   });
 
-  it("a document without Content-Type is application/octet-stream", async () => {
-    const topic = site.topic();
-    topic.respond((_request, response) => void response.end("x"));
-    await fetchOnce(topic);
-    assert.equal((await messagesOf(topic))[0]!.contentType, "application/octet-stream");
+  it("a document without Content-Type, or with an empty one, is application/octet-stream", async () => {
+    for (const headers of [{}, { "content-type": "" }]) {
+      const topic = site.topic();
+      topic.respond(answer(200, "x", headers));
+      await fetchOnce(topic);
+      assert.equal((await messagesOf(topic))[0]!.contentType, "application/octet-stream");
+    }
   });
+
+  const EMPTY: readonly (readonly [what: string, responder: Responder])[] = [
+    ["a 204", answer(204)],
+    ["a 205", answer(205)],
+    ["an empty 200", answer(200, "", { "content-type": "text/html" })],
+    ["an empty 200 with an etag of its own", answer(200, "", { etag: '"empty"' })],
+    ["an empty 203", answer(203)],
+    ["an answer as to a HEAD", (_request, response) => void response.writeHead(204, { "content-type": "a/b" }).end()],
+    ["an empty document that is packed", answer(200, gzipSync(""), { "content-encoding": "gzip" })],
+    ["no bytes at all that are said to be packed", answer(200, "", { "content-encoding": "gzip" })],
+  ];
+  for (const [what, responder] of EMPTY) {
+    it(`${what} brings no message, and the document that was there is not delivered again`, async () => {
+      const topic = site.topic();
+      topic.respond(responder);
+      assert.equal(await fetchOnce(topic), undefined);
+      assert.equal(topic.fetches.length, 1);
+      topic.serve({ body: "one", headers: { etag: '"v1"' } });
+      const fetched = await fetchOnce(topic);
+      topic.respond(responder);
+      assert.deepEqual(await fetchOnce(topic, fetched), fetched);
+      topic.serve({ body: "one", headers: { etag: '"v1"' } });
+      await fetchOnce(topic, fetched);
+      assert.deepEqual((await messagesOf(topic)).map(({ body }) => body.toString()), ["one"]);
+    });
+  }
 
   it("asks conditionally, and a 304 brings no message", async () => {
     const topic = site.topic();
@@ -239,7 +268,15 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
   });
 
   it("tries once if no other try can succeed", async () => {
-    for (const responder of [answer(404), answer(410), answer(403), answer(200, "x".repeat(MAX_BYTES + 1))]) {
+    for (
+      const responder of [
+        answer(206, "a part"),
+        answer(404),
+        answer(410),
+        answer(403),
+        answer(200, "x".repeat(MAX_BYTES + 1)),
+      ]
+    ) {
       const topic = site.topic();
       topic.respond(responder);
       assert.equal(await fetchOnce(topic), undefined);
