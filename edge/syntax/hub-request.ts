@@ -25,7 +25,6 @@ export type HubRequest =
   | { readonly kind: "content"; readonly topic: string; readonly contentType: string; readonly body: Uint8Array };
 
 const NO_TYPE = "application/octet-stream";
-const NO_BODY = new Uint8Array(0);
 
 /**
  * Reads a request; the first row of the table that fits decides.
@@ -104,11 +103,19 @@ function readFormPublish(form: Parameters, request: RawRequest): HubRequest {
   throw refuse(`${wrong} must be an http or https URL; to publish content, send hub.mode and hub.topic in the query`);
 }
 
-/** "It has changed", without content: a URL is fetched, a name gets an empty message. */
+/**
+ * "It has changed", without content: a URL is fetched. A name has nothing that could be fetched, and a message that the hub makes up is
+ * one that a subscriber refuses: MOSIP's takes nothing but JSON.
+ */
 function readEvent(parameters: Parameters): HubRequest {
   const first = parameters.first("hub.topic") ?? parameters.first("hub.url");
   if (first !== undefined && isHttpUrl(first)) return ping(parameters, false);
-  return { kind: "content", topic: parseTopic("hub.topic", first), contentType: NO_TYPE, body: NO_BODY };
+  const topic = parseTopic("hub.topic", first);
+  throw refuse(
+    `hub.topic ${
+      quoted(topic)
+    } is a name, so there is nothing to fetch; publish the content: send it in the body, with its Content-Type`,
+  );
 }
 
 function ping(parameters: Parameters, quiet: boolean): HubRequest {

@@ -1,10 +1,12 @@
 // WIRE §1: the forms of publishing, content and ping, and how each is answered.
 
 import assert from "node:assert/strict";
+import { eventually } from "../support/eventually.ts";
+import { answer } from "../support/servers/answers.ts";
 import { encodeForm } from "../support/form.ts";
 import { call } from "../support/servers/http.ts";
 import { post, postRaw, publish, published, subscribed } from "../support/hub/hub-client.ts";
-import { bodies, quiet, row } from "./rig.ts";
+import { bodies, quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 import { assertAccepted } from "./wire-endpoint.ts";
 
@@ -121,7 +123,7 @@ export function wirePublishingRows(rig: Rig): void {
   });
 
   wire(
-    "WIRE §1 a query publish without a body and type is a ping if the topic is a URL, else an empty message",
+    "WIRE §1 a query publish without a body and type is a ping if the topic is a URL, else 400, and nothing arrives",
     async () => {
       const [topic, name] = [topics.topic(), rig.name()];
       const [ofTopic, ofName] = [await reader(topic.url), await reader(name)];
@@ -130,15 +132,20 @@ export function wirePublishingRows(rig: Rig): void {
         const options = { method: "POST", ...(headers === undefined ? {} : { headers }) };
         const pinged = await call(queryOf(topic.url), options);
         assert.equal(pinged.status, 200, pinged.text);
-        assertAccepted(await call(queryOf(name), options), 200);
+        const refused = await call(queryOf(name), options);
+        assert.equal(refused.status, 400, refused.text);
+        assert.match(refused.text, /^hub\.topic .* nothing to fetch/);
       }
+      const event = await call(queryOf(name), {
+        body: "",
+        headers: { "x-ballerina-publisher": "event", "content-type": FORM_TYPE },
+      });
+      assert.equal(event.status, 400, event.text);
       const [fetched] = await ofTopic.delivered(1);
       assert.equal(fetched?.body.toString(), "fetched");
-      const empty = await ofName.delivered(2);
-      assert.deepEqual(empty.map(({ body, headers }) => [body.length, headers["content-type"]]), [
-        [0, "application/octet-stream"],
-        [0, "application/octet-stream"],
-      ]);
+      await published(hub, name, "content");
+      await ofName.delivered(1);
+      assert.deepEqual(bodies(ofName), ["content"]);
     },
   );
 
@@ -165,6 +172,20 @@ export function wirePublishingRows(rig: Rig): void {
     assert.equal(reply.body.length, 0);
     const [delivery] = await callback.delivered(1);
     assert.equal(delivery?.body.toString(), "fetched");
+  });
+
+  wire("WIRE §3 a ping whose topic answers 204 or an empty 200 delivers nothing", async () => {
+    const topic = topics.topic();
+    const callback = await reader(topic.url);
+    for (const responder of [answer(204), answer(200, "", { "content-type": "text/plain" })]) {
+      topic.respond(responder);
+      const before = topic.fetches.length;
+      assert.equal((await post(hub, { "hub.mode": "publish", "hub.url": topic.url })).status, 204);
+      await eventually("a fetch", () => topic.fetches.length > before && topic.fetches.at(-1)?.endedAt);
+    }
+    await update(rig, topic, { body: "a document" });
+    await callback.delivered(1);
+    assert.deepEqual(bodies(callback), ["a document"]);
   });
 
   wire("WIRE §1 a form publish to a name with other parameters is content: the whole form, as it came", async () => {

@@ -122,16 +122,10 @@ describe("WIRE §1 the dispatch table", () => {
       ping([T, "http://u.example/"], false),
     ],
     ["a query publish of a hub.url", { query: `hub.mode=publish&hub.url=${E(T)}`, type: null }, ping([T], false)],
-    ["a query publish of a name without a body", { query: "hub.mode=publish&hub.topic=a" }, content("a", OCTETS, "")],
     [
       "Ballerina's event in the form, of a URL",
       { body: `hub.mode=publish&hub.topic=${E(T)}`, publisher: "event" },
       ping([T], false),
-    ],
-    [
-      "Ballerina's event in the form, of a name",
-      { body: "hub.mode=publish&hub.topic=a", publisher: "event" },
-      content("a", OCTETS, ""),
     ],
     [
       "Ballerina's event in the query, whatever the body",
@@ -184,6 +178,25 @@ describe("WIRE §1 the dispatch table", () => {
     ["the same by hub.topic", { body: `hub.mode=publish&hub.topic=${E(T)}&hub.topic=a&x=1` }, /hub\.topic must be/],
     ["a form ping of no real URL", { body: "hub.mode=publish&hub.url=http://" }, /hub\.url has no valid host/],
     ["an event of a URL and a name", { query: `hub.mode=publish&hub.topic=${E(T)}&hub.topic=a` }, /hub\.topic must be/],
+    [
+      "MOSIP's notifyUpdate: a query publish of a name, without a body and type",
+      { query: "hub.mode=publish&hub.topic=a", type: null },
+      /hub\.topic "a" is a name, so there is nothing to fetch/,
+    ],
+    ["the same with a form's type", { query: "hub.mode=publish&hub.topic=a" }, /nothing to fetch/],
+    ["the same with Ballerina's publish", { query: "hub.mode=publish&hub.topic=a", publisher: "publish" }, /fetch/],
+    ["the same by hub.url", { query: "hub.mode=publish&hub.url=a" }, /nothing to fetch/],
+    [
+      "Ballerina's event in the form, of a name",
+      { body: "hub.mode=publish&hub.topic=a", publisher: "event" },
+      /nothing to fetch/,
+    ],
+    [
+      "Ballerina's event in the query, of a name, whatever the body",
+      { query: "hub.mode=publish&hub.topic=a", type: "application/json", body: "{}", publisher: "event" },
+      /nothing to fetch/,
+    ],
+    ["an event without a topic", { body: "hub.mode=publish", publisher: "event" }, /hub\.topic is missing/],
     [
       "another publisher header",
       { body: "hub.mode=register&hub.topic=a", publisher: "Event" },
