@@ -147,9 +147,8 @@ function createEffectsOf(parts: Parts, operations: Operations): Effects {
       random,
       signal,
     }),
-    method: settings.verification === "ping"
-      ? { by: "ping", signature: settings.signature, clock }
-      : { by: "challenge" },
+    method: settings.verification === "ping" ? { by: "ping", signature: settings.signature } : { by: "challenge" },
+    clock,
     signal,
   });
 }

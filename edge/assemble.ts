@@ -96,11 +96,10 @@ function verifierOf(
     outbound,
     metrics,
     now,
+    clock,
     challenge: createChallenge,
     pause,
-    method: settings.verification === "ping"
-      ? { by: "ping", signature: settings.signature, clock }
-      : { by: "challenge" },
+    method: settings.verification === "ping" ? { by: "ping", signature: settings.signature } : { by: "challenge" },
     onVerified: ({ callback }) => limits.verifications.giveBack(parseHttpUrl(callback).host),
   });
 }

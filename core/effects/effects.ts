@@ -31,17 +31,22 @@ export interface EffectsOptions {
   readonly replayLetter: ReplayLetter;
   /** VERIFICATION. */
   readonly method: VerificationMethod;
+  /** Wall clock, ms. */
+  readonly clock: () => number;
   readonly signal: AbortSignal;
 }
 
 const NOTICES_AT_ONCE = 64;
 const VERIFICATIONS_AT_ONCE = 64;
+/** A verification by the owner ends so long after the 202, or 40 s after its first try if that is later (WIRE §2). */
+const VERIFIED_WITHIN_MS = 100_000;
+const VERIFICATION_MS = 40_000;
 const NOTICE_MS = 10_000;
 /** Pauses before further tries, after a try without a complete answer; what an answer says is ignored (§5.2). */
 const NOTICE_PAUSES_MS = [1_000, 4_000];
 
 export function createEffects(
-  { outbound, operations, secrets, fetcher, replayLetter, method, signal }: EffectsOptions,
+  { outbound, operations, secrets, fetcher, replayLetter, method, clock, signal }: EffectsOptions,
 ): Effects {
   const notices = pLimit(NOTICES_AT_ONCE);
   const verifications = pLimit(VERIFICATIONS_AT_ONCE);
@@ -73,14 +78,33 @@ export function createEffects(
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
       const { message: reason } = error;
-      return { kind: "result", verified: false, reason, challengedAt: ports.now(), tries: 0, forbidden: false };
+      return {
+        kind: "result",
+        verified: false,
+        reason,
+        challengedAt: ports.now(),
+        tries: 0,
+        later: false,
+        forbidden: false,
+      };
     }
   }
 
   /** Returns undefined if the process is stopping: then the intent stays pending, and the next owner verifies it. */
   async function verify(intent: PendingIntent): Promise<ResultEvent | undefined> {
     const now = () => performance.now();
-    const ports = { outbound, method, now, challenge: createChallenge, pause, signal };
+    const ports: VerificationPorts = {
+      outbound,
+      method,
+      now,
+      clock,
+      challenge: createChallenge,
+      pause,
+      // Only a try takes a place: callbacks that ask for long pauses must not hold up others.
+      inTurn: verifications,
+      withinMs: Math.max(VERIFICATION_MS, intent.time + VERIFIED_WITHIN_MS - clock()),
+      signal,
+    };
     const verification = await verifyOpened(intent, ports);
     while (verification.kind === "result" && !signal.aborted) {
       const { verified, challengedAt } = verification;
@@ -109,7 +133,7 @@ export function createEffects(
       void notices(() => notify(notice)).then(() => signal.aborted || sent());
     },
     verify(intent, found) {
-      void verifications(() => verify(intent)).then((result) => result === undefined || found(result));
+      void verify(intent).then((result) => result === undefined || found(result));
     },
     replay(owed, replayed) {
       void replayLetter(owed).then((result) => result === undefined || replayed(result));

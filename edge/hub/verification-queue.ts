@@ -12,7 +12,7 @@ export interface AcceptedIntent extends VerifiableIntent {
   readonly acceptedAt: number;
 }
 
-/** The intents of one pair; `running` while one of them is being verified. */
+/** The intents of one pair; `running` while one of them is being verified, also while that one pauses between two tries. */
 export interface Pair {
   readonly key: string;
   readonly origin: Origin;
@@ -24,9 +24,11 @@ export interface Pair {
 /** One callback origin. */
 interface Origin {
   readonly key: string;
-  /** Pairs that have something to verify and are not running. */
+  /** Pairs that have something to verify and are not running, and pairs that go on after a pause. */
   readonly startable: Pair[];
+  /** Pairs that run and do not pause. */
   running: number;
+  resting: number;
 }
 
 export class VerificationQueue {
@@ -57,7 +59,7 @@ export class VerificationQueue {
     if (pair.origin.running < this.#maxPerOrigin) this.#turn.add(pair.origin);
   }
 
-  /** Starts the pair whose turn it is; undefined if none may start. It runs until `end`. */
+  /** Starts the pair whose turn it is, or lets it go on; undefined if none may. It runs until `rest` or `end`. */
   start(): Pair | undefined {
     for (const origin of this.#turn) {
       this.#turn.delete(origin);
@@ -88,6 +90,21 @@ export class VerificationQueue {
     return dropped;
   }
 
+  /** The running pair pauses between two tries: another one of its origin may start. */
+  rest({ origin }: Pair): void {
+    origin.running--;
+    origin.resting++;
+    if (origin.startable.length > 0) this.#turn.add(origin);
+  }
+
+  /** The pair's pause is over: it goes on at its origin's next turn, before those that have not begun. */
+  goOn(pair: Pair): void {
+    const { origin } = pair;
+    origin.resting--;
+    origin.startable.unshift(pair);
+    if (origin.running < this.#maxPerOrigin) this.#turn.add(origin);
+  }
+
   /** The pair no longer runs: it, or another one of its origin, may start. */
   end(pair: Pair): void {
     const { origin } = pair;
@@ -96,7 +113,7 @@ export class VerificationQueue {
     if (pair.waiting.length > 0) origin.startable.push(pair);
     else this.#pairs.delete(pair.key);
     if (origin.startable.length > 0) this.#turn.add(origin);
-    else if (origin.running === 0) this.#origins.delete(origin.key);
+    else if (origin.running + origin.resting === 0) this.#origins.delete(origin.key);
   }
 
   #pairOf({ topic, callback }: VerifiableIntent): Pair {
@@ -112,7 +129,7 @@ export class VerificationQueue {
 
   #originOf(key: string): Origin {
     let origin = this.#origins.get(key);
-    if (origin === undefined) this.#origins.set(key, origin = { key, startable: [], running: 0 });
+    if (origin === undefined) this.#origins.set(key, origin = { key, startable: [], running: 0, resting: 0 });
     return origin;
   }
 }

@@ -18,7 +18,7 @@ export interface Verifier {
   close(deadlineMs: number): Promise<void>;
 }
 
-export interface VerifierOptions extends Omit<VerificationPorts, "signal"> {
+export interface VerifierOptions extends Omit<VerificationPorts, "signal" | "inTurn" | "withinMs"> {
   readonly core: Pick<CoreClient, "report">;
   readonly metrics: Metrics;
   /** Verifications in flight at once. Default 256. */
@@ -33,6 +33,8 @@ export interface VerifierOptions extends Omit<VerificationPorts, "signal"> {
 
 /** WIRE §2: an edge starts a verification no later than this after the 202. */
 const START_WITHIN_MS = 20_000;
+/** It has ended so long after the 202, when the core takes over (A3.6). */
+const END_WITHIN_MS = 60_000;
 
 export function createVerifier(options: VerifierOptions): Verifier {
   return new BackgroundVerifier(options);
@@ -46,8 +48,13 @@ class BackgroundVerifier implements Verifier {
   readonly #logger = getLogger(["tidings", "edge", "verifier"]);
   readonly #queue: VerificationQueue;
   readonly #running = new Set<Promise<void>>();
-  /** Cuts the verifications in flight. */
-  readonly #stop = new AbortController();
+  /** How many of those have a place: all but the resting ones. */
+  #inFlight = 0;
+  /** Each cuts one verification that runs; the resting ones are those that pause between two tries, or wait for a place after it. */
+  readonly #cuts = new Set<AbortController>();
+  readonly #resting = new Set<AbortController>();
+  /** What lets a pair go on that has paused. */
+  readonly #goOn = new Map<Pair, () => void>();
   #closed = false;
 
   readonly canVerify: boolean;
@@ -64,13 +71,13 @@ class BackgroundVerifier implements Verifier {
       "tidings_verifications_waiting",
       "Intents waiting for their verification",
       [],
-      (gauge) => gauge.set(this.#queue.waiting),
+      (gauge) => gauge.set(this.#waiting),
     );
   }
 
   enqueue(intent: AcceptedIntent): void {
     // A3.6: where addresses cannot be pinned, the core verifies.
-    if (this.#closed || this.#queue.waiting >= this.#maxWaiting || !this.canVerify) {
+    if (this.#closed || this.#waiting >= this.#maxWaiting || !this.canVerify) {
       this.#outcomes.inc({ outcome: "left" });
       return;
     }
@@ -78,23 +85,36 @@ class BackgroundVerifier implements Verifier {
     this.#startWhatFits();
   }
 
+  get #waiting(): number {
+    return this.#queue.waiting + this.#resting.size;
+  }
+
   async close(deadlineMs: number): Promise<void> {
     this.#closed = true;
+    // Another try would be a new start.
+    for (const cut of this.#resting) cut.abort();
     const all = async () => {
       while (this.#running.size > 0) await Promise.all(this.#running);
     };
     await waitAtMost(deadlineMs, all());
-    this.#stop.abort();
+    for (const cut of this.#cuts) cut.abort();
   }
 
   #startWhatFits(): void {
-    while (this.#running.size < this.#maxConcurrent) {
+    while (this.#inFlight < this.#maxConcurrent) {
       const pair = this.#queue.start();
       if (pair === undefined) return;
+      this.#inFlight++;
+      const goOn = this.#goOn.get(pair);
+      if (goOn !== undefined) {
+        goOn();
+        continue;
+      }
       const ended = this.#run(pair)
         .catch((error: unknown) => this.#logger.error("A verification failed: {error}", { error }))
         .then(() => {
           this.#running.delete(ended);
+          this.#inFlight--;
           this.#queue.end(pair);
           this.#startWhatFits();
         });
@@ -112,8 +132,17 @@ class BackgroundVerifier implements Verifier {
   }
 
   async #verify(intent: AcceptedIntent, pair: Pair): Promise<void> {
-    const result = await verifyIntent(intent, { ...this.#options, signal: this.#stop.signal });
-    if (result.kind === "aborted") return this.#outcomes.inc({ outcome: "left" });
+    const cut = new AbortController();
+    this.#cuts.add(cut);
+    const result = await verifyIntent(intent, {
+      ...this.#options,
+      pause: (ms) => this.#rest(pair, ms, cut),
+      withinMs: intent.acceptedAt + END_WITHIN_MS - this.#options.now(),
+      signal: cut.signal,
+    });
+    this.#cuts.delete(cut);
+    // WIRE §2: a callback that is to be asked later than an edge may ask is asked by the core.
+    if (result.kind === "aborted" || result.later) return this.#outcomes.inc({ outcome: "left" });
     this.#outcomes.inc({ outcome: result.verified ? "verified" : result.forbidden ? "forbidden" : "refused" });
     if (result.verified) this.#options.onVerified?.(intent);
     else {
@@ -125,6 +154,23 @@ class BackgroundVerifier implements Verifier {
     // A3.6: verified cancels older ones; their answers would count for nothing.
     const dropped = this.#queue.dropOlder(pair, intent.offset);
     if (dropped > 0) this.#outcomes.inc({ outcome: "superseded" }, dropped);
+  }
+
+  /** Pauses between two tries. The place is free meanwhile: callbacks that ask for long pauses must not hold up others. */
+  async #rest(pair: Pair, ms: number, cut: AbortController): Promise<void> {
+    this.#resting.add(cut);
+    if (this.#closed) cut.abort();
+    this.#queue.rest(pair);
+    this.#inFlight--;
+    this.#startWhatFits();
+    await this.#options.pause(ms, cut.signal);
+    await new Promise<void>((goOn) => {
+      this.#goOn.set(pair, goOn);
+      this.#queue.goOn(pair);
+      this.#startWhatFits();
+    });
+    this.#goOn.delete(pair);
+    this.#resting.delete(cut);
   }
 
   async #report(

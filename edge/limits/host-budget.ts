@@ -1,6 +1,6 @@
-// Verification is an amplifier: one request makes the hub call a host that the requester chose, up to three times. So each
-// callback host has, at each edge, a budget of intents that it has not confirmed. A confirmation gives its place back at once;
-// other places come back with time. A host that confirms what it is asked never reaches the limit.
+// Verification is an amplifier: one request makes the hub call a host that the requester chose, up to three times, and up to six if
+// the core takes over. So each callback host has, at each edge, a budget of intents that it has not confirmed. A confirmation gives
+// its place back at once; other places come back with time. A host that confirms what it is asked never reaches the limit.
 
 export interface HostBudget {
   /** Takes a place for one intent; false if the host has none left. */

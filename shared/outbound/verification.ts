@@ -2,6 +2,7 @@
 // with the same function.
 
 import { type AskedIntent, verificationUrl } from "./callback-query.ts";
+import { parseRetryAfter } from "../retry-after.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "./outbound.ts";
 import { createPing, type SignatureMethod } from "./verification-ping.ts";
 
@@ -16,8 +17,6 @@ export interface VerifiableIntent extends AskedIntent {
 export type VerificationMethod = { readonly by: "challenge" } | {
   readonly by: "ping";
   readonly signature: SignatureMethod;
-  /** ms since 1970. */
-  readonly clock: () => number;
 };
 
 export interface VerificationPorts {
@@ -26,10 +25,16 @@ export interface VerificationPorts {
   readonly method?: VerificationMethod;
   /** Monotonic ms. */
   readonly now: () => number;
+  /** ms since 1970: the time in a ping, and what a date in Retry-After is compared with. */
+  readonly clock: () => number;
   /** A fresh challenge each time: `createChallenge` of shared/random.ts. */
   readonly challenge: () => string;
   /** Resolves after `ms`, or as soon as `signal` aborts. */
   readonly pause: (ms: number, signal?: AbortSignal) => Promise<void>;
+  /** Runs one try when there is a place for it. Default: at once. */
+  readonly inTurn?: <T>(ask: () => Promise<T>) => Promise<T>;
+  /** From the first try on, ms: the last try has ended by then, unless it had to wait for its place. Default 60 s. */
+  readonly withinMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -42,6 +47,8 @@ export type Verification =
     /** `now()` when the GET that decided was sent: the lease counts from there (A3.7). */
     readonly challengedAt: number;
     readonly tries: number;
+    /** The callback wants to be asked again, later than `withinMs` allows. Never true if verified. */
+    readonly later: boolean;
     /** The guard refused the callback's address: nothing was sent. */
     readonly forbidden: boolean;
   }
@@ -50,35 +57,52 @@ export type Verification =
 
 const PAUSES_MS = [1_000, 4_000];
 const TRY_MS = 10_000;
-const TOTAL_MS = 40_000;
+const WITHIN_MS = 60_000;
+/** What a try has at least. No pause ends later than this before the end. */
+const LAST_TRY_MS = 5_000;
 /** Room for the page of a 5xx, so that the hub sees its status; the challenge itself is 43 bytes. */
 const MAX_ANSWER_BYTES = 65_536;
 
-/** Asks the callback, at most three times and 40 s in all (WIRE §2). Never rejects. */
+/** Asks the callback, at most three times (WIRE §2). Never rejects. */
 export async function verifyIntent(intent: VerifiableIntent, ports: VerificationPorts): Promise<Verification> {
-  const begun = ports.now();
+  const { now, pause, signal, inTurn = (ask) => ask(), withinMs = WITHIN_MS } = ports;
+  let endsAt: number | undefined;
   for (let tries = 1;; tries++) {
-    const challenge = ports.challenge();
-    const challengedAt = ports.now();
-    const answer = await ports.outbound.call({
-      path: "verification",
-      ...await question(intent, challenge, ports.method),
-      deadlineMs: Math.min(TRY_MS, TOTAL_MS - (challengedAt - begun)),
-      maxBytes: MAX_ANSWER_BYTES,
-      ...(ports.signal === undefined ? {} : { signal: ports.signal }),
-    });
+    const { answer, challenge, challengedAt } = await inTurn(() => ask(intent, ports, endsAt ??= now() + withinMs));
     if (answer.kind === "failed" && answer.code === "aborted") return { kind: "aborted" };
     const { reason, retry } = judge(answer, byPing(intent, ports.method) === undefined ? challenge : null);
+    const result = { kind: "result", challengedAt, tries } as const;
+    if (reason === null) return { ...result, verified: true, later: false, forbidden: false };
+    const askedMs = retry ? retryAfterMs(answer, ports.clock()) : 0;
     const pauseMs = PAUSES_MS[tries - 1];
-    const late = pauseMs === undefined || ports.now() - begun + pauseMs >= TOTAL_MS;
-    if (reason === null) return { kind: "result", verified: true, challengedAt, tries, forbidden: false };
-    if (!retry || late) {
+    const leftMs = (endsAt ?? now()) - LAST_TRY_MS - now();
+    if (!retry || pauseMs === undefined || pauseMs > leftMs) {
       const forbidden = answer.kind === "failed" && answer.code === "forbidden";
-      return { kind: "result", verified: false, reason, challengedAt, tries, forbidden };
+      return { ...result, verified: false, reason, later: askedMs > Math.max(0, leftMs), forbidden };
     }
-    await ports.pause(pauseMs, ports.signal);
-    if (ports.signal?.aborted === true) return { kind: "aborted" };
+    // A callback that asks for more time than there is gets what there is.
+    await pause(Math.min(Math.max(pauseMs, askedMs), leftMs), signal);
+    if (signal?.aborted === true) return { kind: "aborted" };
   }
+}
+
+interface Try {
+  readonly answer: OutboundAnswer;
+  readonly challenge: string;
+  readonly challengedAt: number;
+}
+
+async function ask(intent: VerifiableIntent, ports: VerificationPorts, endsAt: number): Promise<Try> {
+  const challenge = ports.challenge();
+  const challengedAt = ports.now();
+  const answer = await ports.outbound.call({
+    path: "verification",
+    ...await question(intent, challenge, ports),
+    deadlineMs: Math.min(TRY_MS, Math.max(LAST_TRY_MS, endsAt - challengedAt)),
+    maxBytes: MAX_ANSWER_BYTES,
+    ...(ports.signal === undefined ? {} : { signal: ports.signal }),
+  });
+  return { answer, challenge, challengedAt };
 }
 
 function byPing({ mode }: VerifiableIntent, method: VerificationMethod | undefined) {
@@ -88,21 +112,23 @@ function byPing({ mode }: VerifiableIntent, method: VerificationMethod | undefin
 async function question(
   intent: VerifiableIntent,
   challenge: string,
-  method: VerificationMethod | undefined,
+  { method, clock }: VerificationPorts,
 ): Promise<Pick<OutboundRequest, "method" | "url" | "headers" | "body">> {
   const ping = byPing(intent, method);
   if (ping === undefined) return { method: "GET", url: verificationUrl(intent, challenge) };
-  const { signature, clock } = ping;
   return {
     method: "POST",
     url: intent.callback,
-    ...await createPing(intent, { challenge, method: signature, nowMs: clock() }),
+    ...await createPing(intent, { challenge, method: ping.signature, nowMs: clock() }),
   };
 }
 
+/** Answers that say "not now", and not "no": of a server that is busy, and of what stands in front of it and limits rates. */
+const NOT_NOW: ReadonlySet<number> = new Set([408, 425, 429]);
+
 /**
- * `reason` null: confirmed. `retry`: no complete answer, or a 5xx; any other answer is the subscriber's own no. `challenge` is
- * what the body must be; null: any 2xx confirms.
+ * `reason` null: confirmed. `retry`: no complete answer, a 5xx, or "not now"; any other answer is the subscriber's own no.
+ * `challenge` is what the body must be; null: any 2xx confirms.
  */
 function judge(answer: OutboundAnswer, challenge: string | null): { reason: string | null; retry: boolean } {
   if (answer.kind === "failed") {
@@ -112,9 +138,15 @@ function judge(answer: OutboundAnswer, challenge: string | null): { reason: stri
   }
   const { status, body } = answer;
   // §5.3.1: only a 2xx whose body is the challenge, exactly, confirms; redirects are not followed.
-  if (status < 200 || status > 299) return { reason: `status ${status}`, retry: status >= 500 };
+  if (status < 200 || status > 299) return { reason: `status ${status}`, retry: status >= 500 || NOT_NOW.has(status) };
   if (challenge === null || equals(body, challenge)) return { reason: null, retry: false };
   return { reason: `status ${status}, but the body is not the challenge`, retry: false };
+}
+
+/** How long the callback wants not to be asked, ms; 0 if it does not say. */
+function retryAfterMs(answer: OutboundAnswer, time: number): number {
+  const text = answer.kind === "answer" ? answer.headers["retry-after"] : undefined;
+  return Math.max(0, (text === undefined ? undefined : parseRetryAfter(text, time)) ?? time) - time;
 }
 
 function equals(body: Uint8Array, challenge: string): boolean {

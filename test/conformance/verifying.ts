@@ -184,6 +184,21 @@ export function verifyingRows(rig: Rig): void {
     );
     assert.equal(callback.challenges.length, 2);
   }, "wire");
+  for (const status of [429, 503]) {
+    row(rig, `H37 WIRE §2 a ${status} with Retry-After is asked again then, and may verify`, async () => {
+      const topic = topics.topic().url;
+      const callback = callbacks.callback();
+      callback.onChallenge = script(answer(status, "", { "retry-after": "2" }), echo());
+      await request(hub, "subscribe", topic, callback.url);
+      const [first, second] = [await callback.challenged(1), await callback.challenged(2)];
+      assert.ok(second.at - first.at >= 1_900, `after ${second.at - first.at} ms`);
+      await eventually(
+        "an active subscription",
+        async () => (await statusOf(hub, topic, callback.url))?.state === "active",
+      );
+      assert.equal(callback.challenges.length, 2);
+    }, "wire");
+  }
   row(rig, "H37 WIRE §2 a complete answer is final: one challenge for each accepted request", async () => {
     const callback = callbacks.callback();
     callback.onChallenge = answer(404);

@@ -86,7 +86,13 @@ describe("hostile hosts", () => {
   it("H70 are not verified, by edge or core: one try, and nothing is sent", async () => {
     for (const callback of everyUrl()) {
       const intent = { mode: "subscribe", topic: "t", callback, leaseMs: 1_000 } as const;
-      const ports = { outbound, now: () => 0, challenge: createChallenge, pause: () => assert.fail("a second try") };
+      const ports = {
+        outbound,
+        now: () => 0,
+        clock: () => 0,
+        challenge: createChallenge,
+        pause: () => assert.fail("a second try"),
+      };
       const result = await verifyIntent(intent, ports);
       assert.ok(result.kind === "result" && !result.verified && result.forbidden && result.tries === 1, callback);
     }
@@ -99,6 +105,7 @@ describe("hostile hosts", () => {
       secrets: { open: () => assert.fail("nothing is signed") },
       fetcher: { fetch: () => {}, hurry: () => {} },
       replayLetter: () => assert.fail("nothing is replayed"),
+      clock: () => 0,
       method: { by: "challenge" },
       signal: never,
     });

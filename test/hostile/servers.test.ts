@@ -96,7 +96,7 @@ describe("a hostile callback", () => {
   it("does not confirm a verification with any of this", async () => {
     await using server = await openHostileServer();
     const now = () => performance.now();
-    const ports = { outbound, now, challenge: createChallenge, pause: () => pause(0) };
+    const ports = { outbound, now, clock: () => Date.now(), challenge: createChallenge, pause: () => pause(0) };
     const callback = `http://127.0.0.1:${server.port}/`;
     // Servers that hold a verification for its whole 10 s are left out: they only take time.
     for (const { name, act } of HOSTILE_MANNERS.filter(({ fetch }) => fetch !== "timeout")) {

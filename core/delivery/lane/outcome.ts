@@ -1,5 +1,6 @@
 // What the answer to a delivery means (WIRE §3), and how long a lane pauses after a failure (WIRE §4).
 // Whether the lane then retries, parks or gives up: core/delivery/sending/apply-outcome.ts.
+import { parseRetryAfter } from "../../../shared/retry-after.ts";
 
 export type Outcome =
   | { readonly kind: "delivered" }
@@ -30,19 +31,6 @@ export function outcomeOf(status: number, retryAfter: string | undefined, now: n
 /** The outcome of an attempt without an answer. */
 export function failureOf(reason: string): Failure {
   return { kind: "retry", reason, status: 0 };
-}
-
-/** A longer pause in `Retry-After` counts as this one. */
-const MOST_SECONDS = 1e9;
-
-/** The time that Retry-After asks for, by seconds or an HTTP date, in ms since 1970; undefined if it is neither. */
-export function parseRetryAfter(text: string, now: number): number | undefined {
-  const trimmed = text.trim();
-  if (/^\d+$/.test(trimmed)) return now + Math.min(Number(trimmed), MOST_SECONDS) * 1_000;
-  // RFC 9110 §5.6.7: a date has one of three forms, all in GMT; one of them does not name it.
-  if (trimmed.length > 40 || !/^[A-Za-z]{3,9},? /.test(trimmed)) return undefined;
-  const date = Date.parse(trimmed.endsWith("GMT") ? trimmed : `${trimmed} GMT`);
-  return Number.isNaN(date) ? undefined : date;
 }
 
 export interface RetryPolicy {

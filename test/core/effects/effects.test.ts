@@ -74,6 +74,7 @@ function script(answer: Script["answer"], method: VerificationMethod = { by: "ch
       secrets: OPEN_SECRETS,
       fetcher,
       method,
+      clock: () => 1_000,
       replayLetter: () => Promise.resolve(undefined),
       signal: stop.signal,
     }),
@@ -120,7 +121,7 @@ describe("§5.2 a denied notice", { timeout: 30_000 }, () => {
 
 describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
   it("WIRE §2 is a ping signed with the intent's secret if VERIFICATION says so; an unsubscribe still has a challenge", async () => {
-    const { effects, calls } = script(answered(204), { by: "ping", signature: "sha1", clock: () => 1_000 });
+    const { effects, calls } = script(answered(204), { by: "ping", signature: "sha1" });
     const subscribe = { ...INTENT, mode: "subscribe", secret: "s" } as const;
     assert.equal((await new Promise<ResultEvent>((found) => effects.verify(subscribe, found))).verified, true);
     const { method, headers, body } = calls[0]!;
@@ -143,12 +144,29 @@ describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
     assert.ok(result.challengedAt <= 1_000 && result.challengedAt > 0, "A3.7: from the challenge");
   });
 
-  it("§5.3.1 any other answer below 500 is a no", async () => {
+  it("§5.3.1 any other complete answer is a no", async () => {
     for (const answer of [answered(404), answered(200, "wrong"), answered(302)]) {
       const { effects, calls } = script(answer);
       assert.equal((await new Promise<ResultEvent>((found) => effects.verify(INTENT, found))).verified, false);
       assert.equal(calls.length, 1);
     }
+  });
+
+  it("WIRE §2 a callback that asks for a pause is asked again after it, and holds no place meanwhile", async () => {
+    const { effects, calls } = script((request, nth) => {
+      return nth > 64
+        ? echo(request)
+        : { ...answered(429)(request), headers: { "retry-after": "2" } } as OutboundAnswer;
+    });
+    const results: boolean[] = [];
+    for (let n = 0; n < 65; n++) {
+      effects.verify({ ...INTENT, id: `intent-${n}` }, ({ verified }) => void results.push(verified));
+    }
+    await eventually("the one that came after them", () => results.length === 1, { deadlineMs: 1_500 });
+    assert.equal(calls.length, 65);
+    await eventually("all results", () => results.length === 65);
+    assert.ok(results.every((verified) => verified));
+    assert.equal(calls.length, 129);
   });
 
   it("keeps the yes while the log is away, and writes it without another challenge", async () => {

@@ -40,6 +40,7 @@ function verifying(options: Partial<VerifierOptions> = {}): {
     outbound,
     metrics,
     now: () => performance.now(),
+    clock: () => Date.now(),
     challenge: createChallenge,
     pause: (ms, signal) => pause(ms / 100, signal),
     ...options,
@@ -242,6 +243,78 @@ describe("WIRE §2 the edge's verifier", () => {
     assert.deepEqual(reports.map(({ callback }) => callback), [first.url, fresh.url]);
     assert.deepEqual([late.challenges.length, over.challenges.length], [0, 0]);
     assert.deepEqual(outcomes, ["left", "verified", "left", "verified"]);
+  });
+
+  it("WIRE §2 holds no place for a callback that asks for a pause, and has still one GET in flight for its pair", async () => {
+    await using busy = await openCallbackServer();
+    await using other = await openCallbackServer();
+    const goOn = Promise.withResolvers<void>();
+    const { verifier, reported } = verifying({
+      maxConcurrent: 2,
+      maxPerOrigin: 1,
+      pause: (ms) => ms === 9_000 ? goOn.promise : pause(ms / 100),
+    });
+    const later = () => {
+      const callback = busy.callback();
+      callback.onChallenge = script(answer(429, "", { "retry-after": "9" }), echo());
+      return callback;
+    };
+    const pausing = [later(), later(), later()];
+    for (const callback of pausing) verifier.enqueue(intent(callback));
+    verifier.enqueue(intent(pausing[0]!, { verifyToken: "second" }));
+    await eventually("all to pause", () => pausing.every(({ challenges }) => challenges[0]?.endedAt));
+    // Both places and the origin's own are free.
+    const good = [busy.callback(), other.callback(), other.callback()];
+    for (const callback of good) verifier.enqueue(intent(callback));
+    const confirmed = (await reported(3)).map(({ callback }) => callback);
+    assert.deepEqual(new Set(confirmed), new Set(good.map(({ url }) => url)));
+    assert.deepEqual(pausing.map(({ challenges }) => challenges.length), [1, 1, 1]);
+    goOn.resolve();
+    const reports = await reported(7);
+    assert.ok(reports.every(({ verified }) => verified));
+    assert.deepEqual(pausing.map(({ challenges }) => challenges.length), [3, 2, 2]);
+    assert.match(pausing[0]!.challenges[2]!.query, /second/);
+    await verifier.close(0);
+  });
+
+  it("bounds those that pause with those that wait, and cuts their pauses when it is closed", async () => {
+    await using server = await openCallbackServer();
+    let pausing = 0;
+    const { verifier, reports, outcomes } = verifying({
+      maxConcurrent: 1,
+      maxWaiting: 2,
+      pause: (ms, signal) => {
+        pausing += 1;
+        return pause(ms, signal);
+      },
+    });
+    const callbacks = Array.from({ length: 3 }, () => {
+      const callback = server.callback();
+      callback.onChallenge = answer(503, "", { "retry-after": "30" });
+      return callback;
+    });
+    for (const callback of callbacks.slice(0, 2)) verifier.enqueue(intent(callback));
+    await eventually("two pauses", () => pausing === 2);
+    verifier.enqueue(intent(callbacks[2]!));
+    assert.deepEqual(outcomes, ["left"]);
+    const begun = performance.now();
+    await verifier.close(10_000);
+    assert.ok(performance.now() - begun < 5_000);
+    assert.deepEqual([outcomes, reports], [["left", "left", "left"], []]);
+    assert.deepEqual(callbacks.map(({ challenges }) => challenges.length), [1, 1, 0]);
+  });
+
+  it("A3.6 leaves to the core a callback that asks for more time than an edge has", async () => {
+    await using server = await openCallbackServer();
+    const callback = server.callback();
+    callback.onChallenge = answer(429, "", { "retry-after": "90" });
+    const pauses: number[] = [];
+    const { verifier, reports, outcomes } = verifying({ pause: async (ms) => void pauses.push(ms) });
+    verifier.enqueue(intent(callback, { acceptedAt: performance.now() - 15_000 }));
+    await eventually("what came of it", () => outcomes.length > 0);
+    assert.deepEqual([outcomes, reports], [["left"], []]);
+    // The edge's time ends 60 s after the 202; its last try has 5 s.
+    assert.ok(pauses[0]! > 38_000 && pauses[0]! <= 40_000, `${pauses[0]} ms`);
   });
 
   it("A3.6 leaves all to the core where addresses cannot be pinned", async () => {

@@ -67,8 +67,9 @@ describe("WIRE §2 the ping that verifies", () => {
         call: async (call) => answers[Math.min(calls.push(call), answers.length) - 1]!,
         close: async () => {},
       },
-      method: { by: "ping", signature: "sha256", clock: () => NOW },
+      method: { by: "ping", signature: "sha256" },
       now: () => 0,
+      clock: () => NOW,
       challenge: () => CHALLENGE,
       pause: async () => {},
     });

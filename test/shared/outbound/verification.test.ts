@@ -11,14 +11,22 @@ const INTENT = { mode: "subscribe", topic: "t", callback: "http://c.example/cb",
 
 /** One reply of a callback: what it answers to a challenge, and how long that takes. */
 type Reply = (challenge: string) => OutboundAnswer;
-const answer = (status: number, body: (challenge: string) => string): Reply => (challenge) => ({
+const answer = (
+  status: number,
+  body: (challenge: string) => string,
+  headers: Readonly<Record<string, string>> = {},
+): Reply =>
+(challenge) => ({
   kind: "answer",
   status,
-  headers: {},
+  headers,
   body: new TextEncoder().encode(body(challenge)),
   url: "",
 });
 const echo = (status = 200) => answer(status, (challenge) => challenge);
+const later = (status: number, retryAfter: string) => answer(status, () => "", { "retry-after": retryAfter });
+/** The wall clock where the monotonic one is at 0, ms since 1970. */
+const NOW = Date.UTC(2026, 0, 1);
 const failed = (code: "timeout" | "network" | "forbidden" | "too_large"): Reply => () => ({
   kind: "failed",
   code,
@@ -26,7 +34,7 @@ const failed = (code: "timeout" | "network" | "forbidden" | "too_large"): Reply 
 });
 
 /** Verifies against scripted replies, the last one staying; time passes only as the script says. */
-async function verify(replies: readonly Reply[], tryMs = 10) {
+async function verify(replies: readonly Reply[], tryMs = 10, withinMs?: number) {
   let time = 1_000;
   const calls: OutboundRequest[] = [];
   const pauses: number[] = [];
@@ -43,11 +51,13 @@ async function verify(replies: readonly Reply[], tryMs = 10) {
   const result = await verifyIntent(INTENT, {
     outbound,
     now: () => time,
+    clock: () => NOW + time,
     challenge: createChallenge,
     pause: async (ms) => {
       pauses.push(ms);
       time += ms;
     },
+    ...(withinMs === undefined ? {} : { withinMs }),
   });
   return { result, calls, pauses, elapsed: time - 1_000 };
 }
@@ -90,8 +100,8 @@ describe("§5.3 verification of intent", () => {
     }
   });
 
-  it("asks again after 1 s and 4 s, each time with another challenge, where no complete answer or a 5xx came", async () => {
-    for (const reply of [failed("network"), failed("timeout"), echo(500), echo(503)]) {
+  it('asks again after 1 s and 4 s, each time with another challenge, where no complete answer, a 5xx or a "not now" came', async () => {
+    for (const reply of [failed("network"), failed("timeout"), echo(500), echo(503), echo(408), echo(425), echo(429)]) {
       const { result, calls, pauses } = await verify([reply]);
       assert.equal(verdict(result), false);
       assert.deepEqual(pauses, [1_000, 4_000]);
@@ -111,6 +121,78 @@ describe("§5.3 verification of intent", () => {
     assert.equal(refused.calls.length, 2);
   });
 
+  const AN_HOUR = new Date(NOW + 3_600_000).toUTCString();
+  const ASKS: readonly [what: string, replies: Reply[], pauses: number[], verified: boolean][] = [
+    ["some seconds", [later(429, "7"), echo()], [7_000], true],
+    ["some seconds, by a 503", [later(503, "30"), echo()], [30_000], true],
+    ["less than the next pause", [later(429, "0"), later(429, "2"), echo()], [1_000, 4_000], true],
+    ["a date", [later(503, new Date(NOW + 21_000).toUTCString()), echo()], [21_000 - 1_010], true],
+    ["a date that is over", [later(503, "Thu, 01 Jan 1970 00:00:00 GMT"), echo()], [1_000], true],
+    ["what nobody can read", [later(429, "soon"), echo()], [1_000], true],
+    ["a pause each time, three times", [later(429, "1")], [1_000, 4_000], false],
+    ["more than there is, and then it confirms", [later(503, "120"), echo()], [54_990], true],
+    ["more than there is, by a date", [later(503, AN_HOUR), echo()], [54_990], true],
+    ["nothing that another answer would be asked again for", [later(404, "1"), echo()], [], false],
+  ];
+  for (const [what, replies, pauses, verified] of ASKS) {
+    it(`A3.6 gives a callback whose Retry-After asks for ${what} that time, within 60 s`, async () => {
+      const { result, pauses: made, elapsed } = await verify(replies);
+      assert.deepEqual([verdict(result), made], [verified, pauses]);
+      assert.ok(result.kind === "result" && !result.later);
+      assert.ok(elapsed <= 60_000, `${elapsed} ms`);
+    });
+  }
+
+  it("A3.6 says so where the callback asks for more time than there is, after a last try", async () => {
+    const inTime = await verify([later(429, "60")]);
+    assert.ok(inTime.result.kind === "result" && inTime.result.later && !inTime.result.verified);
+    assert.deepEqual(inTime.pauses, [54_990]);
+    const short = await verify([later(429, "60")], 10, 20_000);
+    assert.deepEqual(short.pauses, [14_990]);
+    const none = await verify([later(429, "60")], 10, 5_000);
+    assert.ok(none.result.kind === "result" && none.result.later);
+    assert.deepEqual([none.calls.length, none.pauses], [1, []]);
+    const plain = await verify([echo(503)], 10, 5_000);
+    assert.ok(plain.result.kind === "result" && !plain.result.later && !plain.result.verified);
+  });
+
+  it("gives each try 10 s, and the last one at least 5 s", async () => {
+    const { calls, elapsed } = await verify([later(503, "120"), failed("timeout")], 60_000);
+    assert.deepEqual(calls.map(({ deadlineMs }) => deadlineMs), [10_000, 5_000]);
+    assert.equal(elapsed, 60_000);
+  });
+
+  it("waits for its turn before each try, and the time begins with the first try", async () => {
+    let time = 0;
+    const challengedAt: number[] = [];
+    const outbound: Outbound = {
+      supports: { pinning: true },
+      call: async ({ deadlineMs, url }) => {
+        challengedAt.push(time);
+        assert.equal(deadlineMs, 10_000);
+        return (challengedAt.length < 2 ? later(503, "30") : echo())(
+          parameterOf(new URL(url).search.slice(1), "hub.challenge") ?? "",
+        );
+      },
+      close: async () => {},
+    };
+    const result = await verifyIntent(INTENT, {
+      outbound,
+      now: () => time,
+      clock: () => time,
+      challenge: createChallenge,
+      pause: async (ms) => void (time += ms),
+      inTurn: async (ask) => {
+        time += 15_000;
+        return await ask();
+      },
+    });
+    assert.ok(result.kind === "result" && result.verified);
+    assert.deepEqual(challengedAt, [15_000, 60_000]);
+    // A3.7: the lease counts from the try, not from the wait for its turn.
+    assert.equal(result.challengedAt, 60_000);
+  });
+
   it("gives each try 10 s and all of them 40 s", async () => {
     const { calls, elapsed } = await verify([failed("timeout")], 60_000);
     assert.deepEqual(calls.map(({ deadlineMs }) => deadlineMs), [10_000, 10_000, 10_000]);
@@ -127,7 +209,14 @@ describe("§5.3 verification of intent", () => {
       },
       close: async () => {},
     };
-    const ports = { outbound, now: () => 0, challenge: createChallenge, pause: async () => {}, signal: stop.signal };
+    const ports = {
+      outbound,
+      now: () => 0,
+      clock: () => 0,
+      challenge: createChallenge,
+      pause: async () => {},
+      signal: stop.signal,
+    };
     assert.deepEqual(await verifyIntent(INTENT, ports), { kind: "aborted" });
   });
 });

@@ -80,7 +80,16 @@ export async function openEdge(
   const edge = createEdge({
     core,
     limits,
-    verifier: createVerifier({ core, outbound, metrics, now, challenge: createChallenge, pause, onVerified }),
+    verifier: createVerifier({
+      core,
+      outbound,
+      metrics,
+      now,
+      clock: () => Date.now(),
+      challenge: createChallenge,
+      pause,
+      onVerified,
+    }),
     access: openAccess,
     metrics,
     rules: { ...RULES, guard: LOOPBACK_GUARD },
