@@ -45,7 +45,7 @@ export async function runTier(
   }
   configureLogging(settings.logLevel);
   const logger = getLogger(["tidings", tier, "process"]);
-  onFatal((error, origin) => logger.fatal("Ending after an {origin}: {error}", { origin, error: describe(error) }));
+  onFatal((error, origin) => logger.fatal("Ending after an {origin}: {error}", { origin, error }));
   const can = capabilities();
   logger.info("Running on {runtime} {version}: {consequences}", {
     ...can,
@@ -65,7 +65,7 @@ export async function runTier(
     });
   });
   const fail = (error: unknown): never => {
-    logger.fatal("Ending: {error}", { error: describe(error) });
+    logger.fatal("Ending: {error}", { error });
     exit(1);
   };
 
@@ -75,7 +75,7 @@ export async function runTier(
   } catch (error) {
     if (stopping.signal.aborted) exit(0);
     complain(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-    logger.debug("The start failed: {error}", { error: describe(error) });
+    logger.debug("The start failed: {error}", { error });
     exit(1);
   }
   announceReady({ url: running.url, name });
@@ -88,8 +88,4 @@ export async function runTier(
   }
   logger.info("Stopped");
   exit(0);
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
