@@ -30,7 +30,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   listen: "client/listen.ts",
 };
 /** The shell's own: nothing of ours runs. */
-const SHELL = new Set(["export", "sleep"]);
+const SHELL = new Set(["export", "sleep", "unset"]);
 
 /** The words of each command in a shell text: comments are left out, quotes taken off, settings before a command kept. */
 export function commandsIn(text: string): string[][] {
