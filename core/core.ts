@@ -16,6 +16,7 @@ import { createApp } from "./face/app.ts";
 import { createDoor, DOOR_REASONS } from "./face/door.ts";
 import { createEffects } from "./effects/effects.ts";
 import { createReplayLetter } from "./effects/replay-letter.ts";
+import { createCompact } from "../shared/compact-json.ts";
 import { createTopicFetcher } from "./effects/topic-fetcher.ts";
 import { createReadDeadLetters } from "./missed/dead-letter-page.ts";
 import { createMissed, type Missed } from "./missed/missed.ts";
@@ -135,6 +136,7 @@ function createEffectsOf(parts: Parts, operations: Operations): Effects {
       outbound,
       hubUrl: settings.hubUrl,
       maxBytes: settings.messageMaxBytes,
+      compact: createCompact(settings.compactJson),
       traceparent: createTraceparent,
       signal,
     }),

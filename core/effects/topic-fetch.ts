@@ -1,5 +1,6 @@
 // One fetch of a pinged topic: a conditional GET, whose answer becomes an ordinary message if it brought something new (WIRE §3).
 import { createHash } from "node:crypto";
+import type { Compact } from "../../shared/compact-json.ts";
 import type { Outbound, OutboundAnswer } from "../../shared/outbound/outbound.ts";
 import type { Log } from "../log/log.ts";
 import { MESSAGE_HEADERS } from "../messages/message.ts";
@@ -11,6 +12,8 @@ export interface TopicFetchOptions {
   readonly outbound: Outbound;
   readonly hubUrl: string;
   readonly maxBytes: number;
+  /** COMPACT_JSON. */
+  readonly compact: Compact;
   /** Makes a trace context for the deliveries of what is fetched. */
   readonly traceparent: () => string;
   readonly signal: AbortSignal;
@@ -40,11 +43,13 @@ const MOVED: FetchResult = { kind: "failed", reason: "its shard may belong to an
 export function createFetchTopic(options: TopicFetchOptions): FetchTopic {
   return async (job) => {
     if (!job.mayAct()) return MOVED;
-    const answer = await get(job.topic, options);
-    if (answer.kind === "failed") {
-      const { code, reason } = answer;
+    const got = await get(job.topic, options);
+    if (got.kind === "failed") {
+      const { code, reason } = got;
       return { kind: "failed", reason: `${code}: ${reason}`, final: code === "forbidden" || code === "too_large" };
     }
+    const { topic } = job.topic;
+    const answer = { ...got, body: options.compact(topic, got.body, got.headers["content-encoding"]) };
     if (answer.status === 304) return { kind: "fetched", fetched: job.topic.fetched };
     // 206 (RFC 9110 §15.3.7): a part of the document, though none was asked for.
     if (answer.status < 200 || answer.status > 299 || answer.status === 206) {

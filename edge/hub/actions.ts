@@ -1,7 +1,7 @@
 // What each request to the hub endpoint asks of the core, and its answer (WIRE §1, §2).
 
 import { parseHttpUrl } from "../../shared/http-url.ts";
-import { identityOf } from "../../shared/identity.ts";
+import { type Compact, createCompact } from "../../shared/compact-json.ts";
 import { createTraceparent, parseTraceparent } from "../../shared/trace.ts";
 import { accepted, empty } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
@@ -13,14 +13,13 @@ import type { HubRequest } from "../syntax/hub-request.ts";
 import { idempotencyKey, publisherHeaders } from "../syntax/request-headers.ts";
 import type { SubscribeRequest } from "../syntax/subscribe-request.ts";
 import { isMarked, type OnIntent } from "./auto-verify.ts";
-import { compactJson } from "./compact-json.ts";
 import type { Verifier } from "./verifier.ts";
 
 export interface HubActionsOptions {
   readonly core: CoreClient;
   readonly verifier: Verifier;
   readonly limits: Pick<Limits, "verifications" | "count">;
-  /** Topics whose JSON loses its whitespace (COMPACT_JSON). */
+  /** Topics, also by patterns, whose JSON loses its whitespace (COMPACT_JSON). */
   readonly compactJson: readonly string[];
   /** AUTO_VERIFY: whether a mark of the hooks below counts (WIRE §2). Default false. */
   readonly autoVerify?: boolean;
@@ -35,11 +34,11 @@ type ContentRequest = Extract<HubRequest, { kind: "content" }>;
 
 export class HubActions {
   readonly #options: HubActionsOptions;
-  readonly #compacted: ReadonlySet<string>;
+  readonly #compact: Compact;
 
   constructor(options: HubActionsOptions) {
     this.#options = options;
-    this.#compacted = new Set(options.compactJson.map(identityOf));
+    this.#compact = createCompact(options.compactJson);
   }
 
   /**
@@ -76,7 +75,7 @@ export class HubActions {
       contentType: parsed.contentType,
       headers: publisherHeaders(headers),
       traceparent: parseTraceparent(headers.get("traceparent")) ?? createTraceparent(),
-      body: this.#compacted.has(identityOf(parsed.topic)) ? compactJson(parsed.body) : parsed.body,
+      body: this.#compact(parsed.topic, parsed.body, headers.get("content-encoding")),
     });
     return accepted(200, { "webhook-id": id });
   }

@@ -6,7 +6,8 @@ import type { OutboundGuard } from "../../shared/outbound/guard.ts";
 import type { Parameters } from "./form.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { MAX_CALLBACK_BYTES } from "./subscription-pair.ts";
-import { fitsInBytes, parseTopic } from "./topic.ts";
+import { fitsInBytes } from "../../shared/topic.ts";
+import { parseTopic } from "./topic.ts";
 
 export interface SubscribeRequest {
   readonly kind: "subscribe" | "unsubscribe";

@@ -2,7 +2,8 @@
 
 import { HubError } from "../answers/hub-error.ts";
 import type { Parameters } from "./form.ts";
-import { fitsInBytes, parseTopic } from "./topic.ts";
+import { fitsInBytes } from "../../shared/topic.ts";
+import { parseTopic } from "./topic.ts";
 
 /** The longest callback, bytes of UTF-8. */
 export const MAX_CALLBACK_BYTES = 2_048;

@@ -1,6 +1,6 @@
 // Settings of what the hub takes, for how long, and how it verifies and delivers.
 import { row, type ValuesOf } from "./row.ts";
-import { cidrs, type ClientOrigin, clientOrigins, duration, integer, oneOf, seconds, topics } from "./values.ts";
+import { cidrs, type ClientOrigin, clientOrigins, duration, integer, oneOf, seconds, topicPatterns } from "./values.ts";
 
 export const DELIVERY_ROWS = {
   topicRegistration: row({
@@ -120,9 +120,11 @@ export const DELIVERY_ROWS = {
     name: "COMPACT_JSON",
     default: null,
     unset: [],
-    what: "Topics whose JSON loses the whitespace outside strings, a list. The signature is over the result.",
-    change: "If a subscriber computes the signature over JSON without whitespace.",
-    value: topics,
+    what:
+      "Topics whose JSON loses the whitespace outside strings, a list. In an entry `*` stands for any characters, also for none and for `/`: `*`, `partner/*`, `https://*.example/events/*`. A body is JSON if it is one JSON text in UTF-8, whatever its type. Anything else stays as it is, byte for byte: several JSON texts, XML, what has a `Content-Encoding`. The signature is over the result.",
+    change:
+      "If a subscriber computes the signature over anything but the bytes it was sent. MOSIP's joins the body's lines by one line feed first, so it answers 500 for ever to a body that ends in a line break, or has CRLF or CR; `*` mends that for JSON. A comma in a topic is written as `*`.",
+    value: topicPatterns,
   }),
   verification: row({
     name: "VERIFICATION",

@@ -2,6 +2,7 @@
 import ipaddr from "ipaddr.js";
 import * as v from "valibot";
 import { parseHttpUrl } from "../http-url.ts";
+import { canMatch } from "../topic-patterns.ts";
 
 /** Where a tier listens. `host` has no brackets; port 0 means any free one. */
 export interface Listen {
@@ -172,9 +173,10 @@ export const cidrs: Value<readonly string[]> = {
   ),
 };
 
-export const topics: Value<readonly string[]> = {
-  allowed: "a comma-separated list of topics, each of at most 2,048 bytes",
-  schema: v.pipe(v.string(), v.transform(split), v.array(v.pipe(v.string(), v.maxBytes(2048)))),
+/** Topics, or patterns of them with `*`; one that no topic can match is a typing error. */
+export const topicPatterns: Value<readonly string[]> = {
+  allowed: "a comma-separated list of topics, or of patterns with *, each of which a topic can match",
+  schema: v.pipe(v.string(), v.transform(split), v.array(v.pipe(v.string(), v.check(canMatch)))),
 };
 
 /** Whether a listening host or a URL's host is this machine only. */

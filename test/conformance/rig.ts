@@ -15,7 +15,7 @@ export interface Rig {
   readonly hub: HubUnderTest;
   readonly topics: TopicServer;
   readonly callbacks: CallbackServer;
-  /** A second hub of ours with TOPIC_REGISTRATION=required, SIGNATURE=sha1 and COMPACT_JSON=compact/events; the same one for every row. */
+  /** A second hub of ours with TOPIC_REGISTRATION=required, SIGNATURE=sha1 and COMPACT_JSON=compact/*; the same one for every row. */
   variant(): Promise<HubUnderTest>;
   /** A topic name that is not a URL and that no other row has. */
   name(): string;
@@ -25,7 +25,7 @@ export interface Rig {
 export const VARIANT_SETTINGS = {
   TIDINGS_TOPIC_REGISTRATION: "required",
   TIDINGS_SIGNATURE: "sha1",
-  TIDINGS_COMPACT_JSON: "compact/events",
+  TIDINGS_COMPACT_JSON: "compact/*",
 } as const;
 
 export async function openRig(hub: HubUnderTest, openVariant: () => Promise<HubUnderTest>): Promise<Rig> {

@@ -266,4 +266,20 @@ export function wirePublishingRows(rig: Rig): void {
       }
     },
   );
+
+  wire(
+    "WIRE §1 what is not one JSON text keeps its bytes under COMPACT_JSON too; a line break at the end of JSON goes",
+    async () => {
+      const required = await rig.variant();
+      const topic = "compact/other/events";
+      await post(required, { "hub.mode": "register", "hub.topic": topic });
+      const callback = callbacks.callback();
+      await subscribed(required, topic, callback);
+      const lines = ['{"a": 1}\n{"a": 2}\n', "<a>\r\n</a>\n", '{"a": 1}\r\n'];
+      for (const body of lines) await publish(required, topic, { body, contentType: "application/json" });
+      await publish(required, topic, { body: "[ 1 ]", headers: { "content-encoding": "x-own" } });
+      await callback.delivered(4);
+      assert.deepEqual(bodies(callback), [lines[0], lines[1], '{"a":1}', "[ 1 ]"]);
+    },
+  );
 }

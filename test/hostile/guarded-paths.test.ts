@@ -126,7 +126,14 @@ describe("hostile hosts", () => {
     const guard = createOutboundGuard(["127.77.77.77/32"]);
     const opened = createOutbound({ guard, userAgent: "test", resolve, onBlocked });
     const get = (url: string) =>
-      opened.call({ path: "fetch", method: "GET", url, deadlineMs: 10_000, maxBytes: 1_000, maxRedirects: 3 });
+      opened.call({
+        path: "fetch",
+        method: "GET",
+        url,
+        deadlineMs: 10_000,
+        maxBytes: 1_000,
+        maxRedirects: 3,
+      });
     let location = "";
     site.route("/0", (request, response) => answer(302, "", { location })(request, response));
     for (const hop of [1, 2]) site.route(`/${hop}`, answer(307, "", { location: `/${hop - 1}` }));
@@ -186,6 +193,7 @@ describe("hostile hosts", () => {
       outbound,
       hubUrl: "http://hub.example/",
       maxBytes: 1_000,
+      compact: (_topic, body) => body,
       traceparent: () => "",
       signal: never,
     });

@@ -10,6 +10,7 @@ import { type Message, toMessage } from "../../../core/messages/message.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
 import { createTopicFetcher, FETCHES_AT_ONCE, FETCHES_PER_ORIGIN } from "../../../core/effects/topic-fetcher.ts";
+import { createCompact } from "../../../shared/compact-json.ts";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import type { Outbound } from "../../../shared/outbound/outbound.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
@@ -56,6 +57,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
       outbound,
       hubUrl: HUB,
       maxBytes: MAX_BYTES,
+      compact: createCompact([`${site.origin}/compact/*`]),
       traceparent: () => TRACE,
       signal: stopping.signal,
       ...more,
@@ -119,6 +121,19 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     const [plain, squeezed] = await messagesOf(topic);
     assert.deepEqual([plain!.body.toString(), plain!.extra], ["hello", []]);
     assert.deepEqual([squeezed!.body.toString(), squeezed!.extra], ["squeezed", ["content-encoding", "x-own"]]);
+  });
+
+  it("WIRE §1 JSON of a topic that COMPACT_JSON lists loses its whitespace, and is unchanged if only that changed", async () => {
+    const topic = site.topic({ path: "/compact/feed" });
+    topic.serve({ body: '{ "a" : 1 }\r\n', contentType: "application/json" });
+    const fetched = await fetchOnce(topic);
+    topic.serve({ body: '{"a":1}\n', contentType: "application/json" });
+    assert.deepEqual(await fetchOnce(topic, fetched), fetched);
+    topic.serve({ body: gzipSync(" [ ] "), headers: { "content-encoding": "gzip" } });
+    await fetchOnce(topic, fetched);
+    topic.serve({ body: " [ ] ", headers: { "content-encoding": "x-own" } });
+    await fetchOnce(topic, fetched);
+    assert.deepEqual((await messagesOf(topic)).map(({ body }) => body.toString()), ['{"a":1}', "[]", " [ ] "]);
   });
 
   it("H49 a Content-Type beyond ASCII is the same bytes", async () => {

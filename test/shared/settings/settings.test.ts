@@ -43,6 +43,11 @@ const refusals: readonly [title: string, environment: Record<string, string>, me
     TIDINGS_KAFKA_BROKERS: "a:1",
     TIDINGS_KAFKA_PREFIX: "a/b",
   }, /TIDINGS_KAFKA_PREFIX/],
+  [
+    "a pattern of topics that no topic can match",
+    { TIDINGS_COMPACT_JSON: "a, https://example.com/*#part" },
+    /TIDINGS_COMPACT_JSON must be .*patterns with \*, each of which a topic can match, not "a, https:/,
+  ],
   ["an address that is no network", { TIDINGS_OUTBOUND_ALLOW: "10.0.0.1" }, /TIDINGS_OUTBOUND_ALLOW .*10\.0\.0\.0\/8/],
   [
     "a proxy that is no network",
@@ -270,7 +275,7 @@ describe("settings", () => {
       TIDINGS_LEASE_MIN: "1",
       TIDINGS_RETRY_MIN: "50ms",
       TIDINGS_RETENTION: "12h",
-      TIDINGS_COMPACT_JSON: "a/B, https://example.com/t",
+      TIDINGS_COMPACT_JSON: "a/B, https://example.com/t, partner/*",
       TIDINGS_OUTBOUND_ALLOW: "",
     });
     assert.deepEqual(settings.edgeListen, { host: "::1", port: 0 });
@@ -282,7 +287,7 @@ describe("settings", () => {
     assert.equal(settings.leaseMinMs, 1000);
     assert.equal(settings.retryMinMs, 50);
     assert.equal(settings.retentionMs, 43_200_000);
-    assert.deepEqual(settings.compactJson, ["a/B", "https://example.com/t"]);
+    assert.deepEqual(settings.compactJson, ["a/B", "https://example.com/t", "partner/*"]);
     assert.deepEqual(settings.outboundAllow, [], "set, it is exactly what it says");
   });
 
