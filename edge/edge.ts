@@ -7,6 +7,7 @@ import { sentence } from "./answers/answers.ts";
 import { guidePage, prefersHtml } from "./hub/guide.ts";
 import { createHubEndpoint } from "./hub/endpoint.ts";
 import type { HubEndpointOptions } from "./hub/endpoint.ts";
+import { createFailedContentEndpoint } from "./subscriber/failed-content.ts";
 import { createMoveEndpoints } from "./subscriber/moves.ts";
 import { OpenStreams } from "./subscriber/open-streams.ts";
 import { createReadEndpoints, type ReadOptions } from "./subscriber/reads.ts";
@@ -42,6 +43,7 @@ export function createEdge(options: EdgeOptions): Edge {
     guide: (request) => guide(request, options.hubUrl),
     ...createReadEndpoints(options, streams),
     ...createMoveEndpoints(options),
+    failedContent: createFailedContentEndpoint(options, streams),
     ...createOperating(options.core, options.metrics),
   };
 

@@ -17,6 +17,7 @@ export type HandlerName =
   | "subscriptions"
   | "messages"
   | "deadLetters"
+  | "failedContent"
   | "ack"
   | "resume"
   | "replay"
@@ -24,6 +25,17 @@ export type HandlerName =
   | "readyz"
   | "metrics"
   | "actuator";
+
+/** What subscribers ask for, and what they move. */
+const SUBSCRIBER_ROUTES: readonly Route[] = [
+  { method: "GET", path: "/subscriptions", needs: "subscription", handler: "subscriptions" },
+  { method: "POST", path: "/subscriptions/ack", needs: "subscription", handler: "ack" },
+  { method: "POST", path: "/subscriptions/resume", needs: "subscription", handler: "resume" },
+  { method: "GET", path: "/messages", needs: "subscription", handler: "messages" },
+  { method: "GET", path: "/dead-letters", needs: "subscription", handler: "deadLetters" },
+  { method: "POST", path: "/dead-letters/replay", needs: "subscription", handler: "replay" },
+  { method: "GET", path: "/websub/sync/failedmessage", needs: "secret", handler: "failedContent" },
+];
 
 /** HEAD is answered as GET, without the body; any other method of these paths is 405. */
 export const ROUTES: readonly Route[] = [
@@ -33,12 +45,9 @@ export const ROUTES: readonly Route[] = [
   { method: "POST", path: "/", needs: "asked", handler: "hub" },
   { method: "OPTIONS", path: "/", needs: "nothing", handler: "options" },
   { method: "GET", path: "/", needs: "nothing", handler: "guide" },
-  { method: "GET", path: "/subscriptions", needs: "subscription", handler: "subscriptions" },
-  { method: "POST", path: "/subscriptions/ack", needs: "subscription", handler: "ack" },
-  { method: "POST", path: "/subscriptions/resume", needs: "subscription", handler: "resume" },
-  { method: "GET", path: "/messages", needs: "subscription", handler: "messages" },
-  { method: "GET", path: "/dead-letters", needs: "subscription", handler: "deadLetters" },
-  { method: "POST", path: "/dead-letters/replay", needs: "subscription", handler: "replay" },
+  ...SUBSCRIBER_ROUTES,
+  // WIRE §5: the gateways of MOSIP's sites pass on what is under /hub, and nothing else.
+  ...SUBSCRIBER_ROUTES.map((route) => ({ ...route, path: `/hub${route.path}` })),
   { method: "GET", path: "/healthz", needs: "nothing", handler: "healthz" },
   { method: "GET", path: "/readyz", needs: "nothing", handler: "readyz" },
   { method: "GET", path: "/metrics", needs: "nothing", handler: "metrics" },

@@ -119,6 +119,8 @@ export const CORE_PATHS = {
   session: "/v1/session",
   /** GET ?topic=&callback=[&after=][&limit=] with a `Caller`. 200 with `DeadLetters`. */
   deadLetters: "/v1/dead-letters",
+  /** GET ?topic=&callback=&timestamp=[&pageindex=][&messageCount=] with a `TextSigner`. 200 with `FailedContents`. */
+  failedContent: "/v1/failed-content",
 } as const;
 
 /** What an idempotency key may be: 1–255 visible ASCII characters (WIRE §1). */
@@ -151,7 +153,18 @@ export interface SignedRequest {
   readonly bodySha256: string;
 }
 
-/** A `Caller` as JSON, percent-encoded (encodeURIComponent). */
+/**
+ * Who asks for failed content (WIRE §5, MOSIP's client): whoever has signed this text with the subscription's secret. No time is
+ * signed, so the signature can be replayed, and it counts for nothing else.
+ */
+export interface TextSigner {
+  readonly kind: "text";
+  readonly text: string;
+  /** X-Subscriber-Signature, verbatim: the base64 of an HMAC-SHA256. */
+  readonly signature: string;
+}
+
+/** A `Caller` or `TextSigner` as JSON, percent-encoded (encodeURIComponent). */
 export const CALLER_HEADER = "x-tidings-caller";
 
 /** How long request line and headers may be together at the core: topic, callback and a signed caller, percent-encoded. */
@@ -219,6 +232,16 @@ export interface DeadLetters {
   readonly deadLetters: readonly DeadLetterEntry[];
   readonly next: string;
   readonly more: boolean;
+}
+
+/** WIRE §5: what MOSIP's client reads, with exactly these two fields. */
+export interface FailedContents {
+  readonly failedcontents: readonly {
+    /** The body as UTF-8, with U+FFFD for what is not. */
+    readonly message: string;
+    /** When it was published, yyyy-MM-dd'T'HH:mm:ss.SSS'Z'. */
+    readonly timestamp: string;
+  }[];
 }
 
 /** Any answer that is not 2xx: JSON. The edge turns it into what WIRE §1 says. */

@@ -8,7 +8,7 @@ import { BodyTooLargeError } from "../../shared/request-body.ts";
 import type { ReadDeadLetters } from "../missed/dead-letter-page.ts";
 import type { Missed } from "../missed/missed.ts";
 import type { Door } from "./door.ts";
-import { parseCaller } from "../requests/caller.ts";
+import { parseCaller, parseTextSigner } from "../requests/caller.ts";
 import { frameMaxBytes, parseContent } from "./content.ts";
 import type { Move } from "../requests/moves.ts";
 import { parseMove, parseOperation } from "../requests/parse-operation.ts";
@@ -87,22 +87,28 @@ export function createApp(options: AppOptions): ServeOptions["fetch"] {
   app.get(
     CORE_PATHS.subscriptions,
     admitted("subscriptions", async (request) => {
-      const { topic, callback, caller } = parseQuestion(request);
+      const { topic, callback, caller } = parseQuestion(request, parseCaller);
       return Response.json(await options.readStatus(topic, callback, caller));
     }),
   );
   app.get(
     CORE_PATHS.messages,
     admitted("missed", async (request, _body, { breakOff }) => {
-      const question = parseQuestion(request);
+      const question = parseQuestion(request, parseCaller);
       if (request.headers.get("accept") === "text/event-stream") return await options.missed.stream(question);
       return await options.missed.page(question, breakOff);
     }),
   );
   app.get(
+    CORE_PATHS.failedContent,
+    admitted("failed-content", async (request, _body, { breakOff }) => {
+      return await options.missed.failed(parseQuestion(request, parseTextSigner), breakOff);
+    }),
+  );
+  app.get(
     CORE_PATHS.deadLetters,
     admitted("dead-letters", async (request) => {
-      return Response.json(await options.readDeadLetters(parseQuestion(request)));
+      return Response.json(await options.readDeadLetters(parseQuestion(request, parseCaller)));
     }),
   );
   app.notFound(admitted("none", () => {
@@ -139,12 +145,12 @@ function refuse(route: string, error: unknown): Response {
 }
 
 /** A question about a subscription, and who asks. */
-function parseQuestion(request: Request) {
+function parseQuestion<C>(request: Request, parseAsker: (json: string | undefined) => C) {
   const query = new URL(request.url).searchParams;
   const topic = query.get("topic");
   const callback = query.get("callback");
   if (!topic || !callback) throw new Refusal("invalid_request", "topic and callback are required");
-  return { topic, callback, query, caller: parseCaller(decoded(request.headers, CALLER_HEADER)) };
+  return { topic, callback, query, caller: parseAsker(decoded(request.headers, CALLER_HEADER)) };
 }
 
 function decoded(headers: Headers, name: string): string | undefined {

@@ -9,13 +9,15 @@ import { Refusal } from "../requests/refusal.ts";
 import { isLive } from "../state/fold-subscription.ts";
 import { isSameClient } from "../state/ids.ts";
 import { eventStream, OpenStreams } from "./event-stream.ts";
+import { type FailedOptions, type FailedQuery, readFailedContent, resolveFailed } from "./failed-content.ts";
 import { createMemoryBudget } from "./memory-budget.ts";
-import { PAGE_BYTES, readPage, writesOf } from "./page.ts";
+import { type Page, PAGE_BYTES, readPage, writesOf } from "./page.ts";
 import { createResolveQuery, type MissedQuery, type QueryOptions } from "./query.ts";
 import type { ReadTopic } from "./topic-messages.ts";
 
-export interface MissedOptions extends QueryOptions {
-  readonly replica: Pick<Replica, "topic" | "subscription" | "watch">;
+export interface MissedOptions extends QueryOptions, FailedOptions {
+  readonly log: QueryOptions["log"] & FailedOptions["log"];
+  readonly replica: Pick<Replica, "topic" | "subscription" | "watch" | "letterMessages">;
   readonly read: ReadTopic;
   readonly secrets: Pick<Secrets, "isSame">;
   readonly tail: Pick<Tail, "passed" | "watch" | "next">;
@@ -29,6 +31,8 @@ export interface MissedOptions extends QueryOptions {
 export interface Missed {
   /** One page, `MissedMessages` as JSON. `breakOff`: see shared/serve.ts. */
   page(query: MissedQuery, breakOff?: () => void): Promise<Response>;
+  /** One page of failed content, `FailedContents` as JSON. */
+  failed(query: FailedQuery, breakOff?: () => void): Promise<Response>;
   /** Events, for as long as the subscription, its secret and its reader stay. */
   stream(query: MissedQuery): Promise<Response>;
   /** The number of open streams. */
@@ -48,18 +52,29 @@ export function createMissed(options: MissedOptions): Missed {
   const budget = createMemoryBudget(MEMORY_BYTES);
   const closing = new AbortController();
   const streams = new OpenStreams();
+  const now = () => performance.now();
 
   async function page(query: MissedQuery, breakOff?: () => void): Promise<Response> {
     const { subscription: { topic }, from, end, limit } = await resolveQuery(query);
     // A4.4: repeats are known only among the messages that the tail has passed.
     await waitForMessages(tail, topic.partition, end);
+    return await answer(() => readPage({ topic, from, end, limit }, { read, now }), breakOff);
+  }
+
+  async function failed(query: FailedQuery, breakOff?: () => void): Promise<Response> {
+    const range = await resolveFailed(options, query);
+    await waitForMessages(tail, range.subscription.topic.partition, range.end);
+    return await answer(() => readFailedContent(options, range, now), breakOff);
+  }
+
+  /** A page as an answer, read once there is room for it. */
+  async function answer(compose: () => Promise<Page>, breakOff: (() => void) | undefined): Promise<Response> {
     const reservation = await budget.reserve(PAGE_BYTES, AbortSignal.timeout(ROOM_WITHIN_MS));
     if (reservation === undefined) {
       throw new Refusal("overloaded", "The hub is reading as much as it can; ask again a little later");
     }
     try {
-      const now = () => performance.now();
-      const { parts, bytes } = await readPage({ topic, from, end, limit }, { read, now });
+      const { parts, bytes } = await compose();
       reservation.resize(bytes);
       const onEnd = () => reservation.release();
       const body = createPacedBody(() => writesOf(parts), { stallMs, cutShort: "breaks", breakOff, onEnd });
@@ -105,6 +120,7 @@ export function createMissed(options: MissedOptions): Missed {
 
   return {
     page,
+    failed,
     stream,
     get open() {
       return streams.open;

@@ -13,7 +13,7 @@ export interface PageRequest {
 }
 
 export interface Page {
-  /** `MissedMessages` as JSON, in parts. */
+  /** JSON, in parts. */
   readonly parts: readonly Uint8Array[];
   readonly bytes: number;
 }
@@ -25,7 +25,7 @@ const SEARCH_MS = 3_000;
 const CHUNK_BYTES = 1024 * 1024;
 const WRITE_BYTES = 64 * 1024;
 
-/** Composes a page; `now` is monotonic, ms. Its `more` is true if there is another message, or if there may be one. */
+/** Composes a page, `MissedMessages`; `now` is monotonic, ms. Its `more` is true if there is another message, or if there may be one. */
 export async function readPage(
   { topic, from, end, limit }: PageRequest,
   { read, now }: { read: ReadTopic; now: () => number },

@@ -55,6 +55,24 @@ export function parseLimit(text: string | null): number {
   return limit;
 }
 
+const DEFAULT_ROWS = 10;
+
+/**
+ * Reads `pageindex`, which counts rows, and `messageCount`; one without a value is as if it were not there.
+ * @throws {Refusal} "invalid_request" naming the parameter
+ */
+export function parseRows(pageindex: string | null, messageCount: string | null): { skip: number; limit: number } {
+  const skip = pageindex || "0";
+  if (!/^[0-9]{1,9}$/.test(skip)) {
+    throw new Refusal("invalid_request", "pageindex must be a whole number from 0 to 999999999: the rows to skip");
+  }
+  const limit = /^[0-9]{1,9}$/.test(messageCount || String(DEFAULT_ROWS)) ? Number(messageCount || DEFAULT_ROWS) : 0;
+  if (limit < 1 || limit > MOST) {
+    throw new Refusal("invalid_request", `messageCount must be a whole number from 1 to ${MOST}`);
+  }
+  return { skip: Number(skip), limit };
+}
+
 /**
  * Reads `after` and `since`, the later of which counts; `lastEventId` overrides both. `time` is ms since 1970.
  * @throws {Refusal} "invalid_request" naming the parameter

@@ -3,7 +3,7 @@ import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { type Batch, textOf } from "../log/log.ts";
 import { slicesOf } from "../sqlite/database.ts";
 import type { DeadLetter } from "../state/records.ts";
-import { and, eq, gt, gte, inArray, sql } from "./drizzle.ts";
+import { and, eq, gt, gte, inArray, lt, sql } from "./drizzle.ts";
 import { deadLetters } from "./schema.ts";
 import { nextTurn } from "../../shared/turn.ts";
 
@@ -54,6 +54,47 @@ export async function readDeadLetters(
     ))
     .orderBy(deadLetters.offset).limit(limit);
   return rows.map(({ place, record }) => ({ ...JSON.parse(record) as DeadLetterRecord, place }));
+}
+
+/** Which dead letters' messages are wanted. */
+export interface LetterMessageQuery {
+  readonly subscriptionId: string;
+  readonly life: number;
+  /** Messages at this offset of `messages` and after it, before `before`. */
+  readonly from: number;
+  readonly before: number;
+  /** Only messages that were given up after this time, ms since 1970. */
+  readonly since: number;
+  readonly skip: number;
+  readonly limit: number;
+}
+
+export interface LetterMessages {
+  /** How many messages there are, also those that were skipped. */
+  readonly count: number;
+  /** Their offsets in `messages`, in the order of the log. */
+  readonly offsets: readonly number[];
+}
+
+/** The messages that are dead letters of a subscription's life: each once, however often it was given up. */
+export async function readLetterMessages(
+  db: LibSQLDatabase,
+  { subscriptionId, life, from, before, since, skip, limit }: LetterMessageQuery,
+): Promise<LetterMessages> {
+  const wanted = and(
+    eq(deadLetters.subscriptionId, subscriptionId),
+    eq(deadLetters.life, life),
+    gte(deadLetters.message, from),
+    lt(deadLetters.message, before),
+    gt(deadLetters.time, since),
+  );
+  const [counted] = await db.select({ count: sql<number>`count(DISTINCT ${deadLetters.message})` }).from(deadLetters)
+    .where(wanted);
+  const count = counted?.count ?? 0;
+  if (count <= skip) return { count, offsets: [] };
+  const rows = await db.selectDistinct({ offset: deadLetters.message }).from(deadLetters).where(wanted)
+    .orderBy(deadLetters.message).limit(limit).offset(skip);
+  return { count, offsets: rows.map(({ offset }) => offset) };
 }
 
 /** The statements that write a batch of the stream; a second time they change nothing. */

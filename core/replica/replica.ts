@@ -4,7 +4,14 @@ import type { CursorRecord, SubscriptionRecord, TopicRecord } from "../state/rec
 import type { Log } from "../log/log.ts";
 import type { BlockStore } from "../messages/block.ts";
 import { StoredBlocks } from "./blocks.ts";
-import { type DeadLetterQuery, type KeptDeadLetter, readDeadLetters } from "./dead-letter-rows.ts";
+import {
+  type DeadLetterQuery,
+  type KeptDeadLetter,
+  type LetterMessageQuery,
+  type LetterMessages,
+  readDeadLetters,
+  readLetterMessages,
+} from "./dead-letter-rows.ts";
 import { drizzle } from "./drizzle.ts";
 import { isPast, Progress } from "./progress.ts";
 import { openReplicaFile } from "./replica-file.ts";
@@ -46,6 +53,8 @@ export interface Replica {
    * @returns undefined if the replica has not read them within `timeoutMs`
    */
   deadLetters(query: Omit<DeadLetterQuery, "since">, timeoutMs: number): Promise<KeptDeadLetter[] | undefined>;
+  /** The messages of those dead letters. */
+  letterMessages(query: Omit<LetterMessageQuery, "since">, timeoutMs: number): Promise<LetterMessages | undefined>;
   /** The blocks of `messages` (A4.2, A4.4). */
   readonly blocks: BlockStore;
   /** Calls back when the record of a subscription was written or removed. Returns a function that ends this. */
@@ -98,18 +107,28 @@ export async function openReplica(
   writer.startRetention(retentionMs);
   const one = <T>(stream: StateStream, key: string) => readRecord<T>(db, stream, log.partitionOf(stream, key), key);
 
+  /** What `read` finds once the dead letters that the log has now are in the replica; undefined if that takes too long. */
+  async function inDeadLetters<T>(
+    subscriptionId: string,
+    timeoutMs: number,
+    read: (since: number) => Promise<T>,
+  ): Promise<T | undefined> {
+    const partition = log.partitionOf("dead-letters", subscriptionId);
+    const end = await log.end("dead-letters", partition);
+    if (!await progress.hasRead("dead-letters", partition, end, timeoutMs)) return undefined;
+    return await read(clock() - retentionMs);
+  }
+
   return {
     topic: (topicId) => one<TopicRecord>("topics", topicId),
     subscription: (subscriptionId) => one<SubscriptionRecord>("subscriptions", subscriptionId),
     cursor: (subscriptionId) => one<CursorRecord>("cursors", subscriptionId),
     count: (name) => readCount(db, name),
     hasSubscriptions: (topicId) => hasSubscriptions(db, topicId),
-    async deadLetters(query, timeoutMs) {
-      const partition = log.partitionOf("dead-letters", query.subscriptionId);
-      const end = await log.end("dead-letters", partition);
-      if (!await progress.hasRead("dead-letters", partition, end, timeoutMs)) return undefined;
-      return await readDeadLetters(db, { ...query, since: clock() - retentionMs });
-    },
+    deadLetters: (query, timeoutMs) =>
+      inDeadLetters(query.subscriptionId, timeoutMs, (since) => readDeadLetters(db, { ...query, since })),
+    letterMessages: (query, timeoutMs) =>
+      inDeadLetters(query.subscriptionId, timeoutMs, (since) => readLetterMessages(db, { ...query, since })),
     blocks,
     watch(subscriptionId, changed) {
       const watching = watchers.get(subscriptionId) ?? new Set();

@@ -1,7 +1,7 @@
 // A request sees what was accepted before it (A3.11): it waits until the replica, or the tail of `messages`, has come that far.
 import type { Log } from "../log/log.ts";
 import type { Tail } from "../messages/tail.ts";
-import type { KeptDeadLetter } from "../replica/dead-letter-rows.ts";
+import type { KeptDeadLetter, LetterMessages } from "../replica/dead-letter-rows.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { StateStream } from "../replica/states.ts";
 import { notCaughtUp } from "./refusal.ts";
@@ -51,6 +51,19 @@ export async function findDeadLetters(
   query: Parameters<Replica["deadLetters"]>[0],
 ): Promise<KeptDeadLetter[]> {
   const found = await replica.deadLetters(query, ACCEPTED_WITHIN_MS);
+  if (found === undefined) throw notCaughtUp();
+  return found;
+}
+
+/**
+ * As `findDeadLetters`, for the messages of the letters.
+ * @throws {Refusal} "unavailable" after 5 s
+ */
+export async function findLetterMessages(
+  replica: Pick<Replica, "letterMessages">,
+  query: Parameters<Replica["letterMessages"]>[0],
+): Promise<LetterMessages> {
+  const found = await replica.letterMessages(query, ACCEPTED_WITHIN_MS);
   if (found === undefined) throw notCaughtUp();
   return found;
 }

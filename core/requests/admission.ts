@@ -1,6 +1,6 @@
 // Who may ask about which subscription (WIRE §5, §6). The same check stands before status, missed messages, dead letters, and all
 // that moves a position.
-import type { Caller } from "../../shared/core-api.ts";
+import type { Caller, TextSigner } from "../../shared/core-api.ts";
 import type { SubscriptionPhase, SubscriptionRecord } from "../state/records.ts";
 import { isLive } from "../state/fold-subscription.ts";
 import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
@@ -9,7 +9,7 @@ import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { waitForAccepted } from "./accepted.ts";
 import { Refusal } from "./refusal.ts";
-import { wrongSignature } from "./subscriber-signature.ts";
+import { wrongSignature, wrongTextSignature } from "./subscriber-signature.ts";
 import type { Topic, Topics } from "./topics.ts";
 
 /** A subscription that was verified at least once: it is live, or has ended and is remembered. */
@@ -32,7 +32,7 @@ export interface AdmissionOptions {
  * Finds the subscription, if the caller may ask about it.
  * @throws {Refusal} "unauthorized"; "not_found" for an unknown pair and for one that was never verified; "unavailable"
  */
-export type Admit = (topic: string, callback: string, caller: Caller) => Promise<KnownSubscription>;
+export type Admit = (topic: string, callback: string, caller: Caller | TextSigner) => Promise<KnownSubscription>;
 
 export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionOptions): Admit {
   return async (name, callback, caller) => {
@@ -42,9 +42,12 @@ export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionO
     // A3.11: this request sees what was accepted before it.
     await waitForAccepted({ log, replica }, "subscriptions", shard);
     const record = await replica.subscription(id);
-    if (caller.kind === "signature") {
+    if (caller.kind === "signature" || caller.kind === "text") {
       // WIRE §5: an unknown pair, a pair without a secret and a wrong signature get the same answer.
-      const wrong = wrongSignature(caller, secretOf(id, record), clock());
+      const secret = secretOf(id, record);
+      const wrong = caller.kind === "text"
+        ? wrongTextSignature(caller, secret)
+        : wrongSignature(caller, secret, clock());
       if (wrong !== undefined) throw new Refusal("unauthorized", wrong);
     }
     // WIRE §6: a token is good for the subscriptions of its client; for those of others the answer is that of an unknown pair.

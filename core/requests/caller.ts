@@ -1,6 +1,6 @@
 // Who asks, as the edge found out: unknown JSON in, a `Caller` out.
 import * as v from "valibot";
-import type { Caller, ClientIdentity } from "../../shared/core-api.ts";
+import type { Caller, ClientIdentity, TextSigner } from "../../shared/core-api.ts";
 import { CLIENT } from "../state/events.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -27,12 +27,23 @@ export function clientOf(caller: Caller): ClientIdentity | undefined {
   return caller.kind === "client" || caller.kind === "operator" ? caller : undefined;
 }
 
+const TEXT_SIGNER = v.object({ kind: v.literal("text"), text, signature: text });
+
 /**
  * Reads the header's JSON. A missing header never means "anyone".
  * @throws {Refusal} "invalid_request"
  */
 export function parseCaller(json: string | undefined): Caller {
-  const result = v.safeParse(CALLER, json === undefined ? undefined : parse(json));
+  return parseWith(CALLER, json);
+}
+
+/** As `parseCaller`, for the one question that a text's signature is good for. */
+export function parseTextSigner(json: string | undefined): TextSigner {
+  return parseWith(TEXT_SIGNER, json);
+}
+
+function parseWith<T>(schema: v.GenericSchema<unknown, T>, json: string | undefined): T {
+  const result = v.safeParse(schema, json === undefined ? undefined : parse(json));
   if (result.success) return result.output;
   throw new Refusal("invalid_request", "The request does not say who asks (x-tidings-caller)");
 }

@@ -17,6 +17,8 @@ export interface PositionParameter {
 export const HUB_START: PositionParameter = { name: "hub.start", forms: ["latest", "earliest", "time", "cursor"] };
 export const FROM: PositionParameter = { name: "from", forms: ["earliest", "time", "cursor"] };
 export const SINCE: PositionParameter = { name: "since", forms: ["time"] };
+/** MOSIP's `since` (WIRE §5). */
+export const TIMESTAMP: PositionParameter = { name: "timestamp", forms: ["time"] };
 export const AFTER: PositionParameter = { name: "after", forms: ["cursor"] };
 export const LAST_EVENT_ID: PositionParameter = { name: "Last-Event-ID", forms: ["cursor"] };
 export const CURSOR: PositionParameter = { name: "cursor", forms: ["cursor"] };

@@ -9,6 +9,8 @@ import type { KnownSubscription } from "./admission.ts";
 export interface Standing {
   /** Everything before this offset of the topic's partition is done. */
   readonly position: number;
+  /** Offsets beyond it that are done too. */
+  readonly beyond: readonly number[];
   readonly parked: boolean;
   readonly lastError: string | null;
   readonly gaps: CursorRecord["gaps"];
@@ -30,6 +32,7 @@ export function createStandingOf({ log, replica, ownership, tail }: StandingOpti
     if (lane !== undefined && lane.life === record.life) {
       return {
         position: lane.position(tail.next(topic.partition)),
+        beyond: lane.backlog.beyond,
         parked: lane.state === "parked",
         lastError: lane.health.lastError === "" ? null : lane.health.lastError,
         gaps: lane.gaps,
@@ -38,9 +41,12 @@ export function createStandingOf({ log, replica, ownership, tail }: StandingOpti
     // The watermark is read before the record: a later watermark might already rely on a record that was written in between.
     const watermark = replica.watermark(log.partitionOf("subscriptions", id), topic.partition) ?? 0;
     const kept = await replica.cursor(id);
-    const health = kept?.life === record.life ? kept.health : undefined;
+    const { position = Math.max(watermark, record.start), beyond = [], health } = kept?.life === record.life
+      ? kept
+      : {};
     return {
-      position: kept?.life === record.life ? kept.position : Math.max(watermark, record.start),
+      position,
+      beyond,
       parked: health?.parked === true,
       lastError: health?.lastError ?? null,
       gaps: kept?.gaps,

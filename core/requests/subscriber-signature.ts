@@ -1,6 +1,6 @@
 // A subscriber's signature instead of a token (WIRE §5): an HMAC of its request under the secret of its subscription.
 import { createHmac, timingSafeEqual } from "node:crypto";
-import type { SignedRequest } from "../../shared/core-api.ts";
+import type { SignedRequest, TextSigner } from "../../shared/core-api.ts";
 
 /** A timestamp may be this far from the core's clock, ms (WIRE §5). */
 const SKEW_MS = 300_000;
@@ -21,10 +21,22 @@ export function wrongSignature(request: SignedRequest, secret: string | undefine
   }
   const encoded = /^v1=([A-Za-z0-9+/]{43}=)$/.exec(signature)?.[1];
   if (encoded === undefined) return "X-Subscriber-Signature must be v1= and the base64 of an HMAC-SHA256";
+  return isRight(encoded, signedText(request), secret) ? undefined : WRONG;
+}
+
+/** As `wrongSignature`, for a text without a time. */
+export function wrongTextSignature({ text, signature }: TextSigner, secret: string | undefined): string | undefined {
+  return BASE64_OF_HMAC.test(signature) && isRight(signature, text, secret) ? undefined : WRONG;
+}
+
+const BASE64_OF_HMAC = /^[A-Za-z0-9+/]{43}=$/;
+
+/** Whether this is the base64 of a text's HMAC. */
+function isRight(encoded: string, text: string, secret: string | undefined): boolean {
   const given = Buffer.from(encoded, "base64");
   // Without a secret the key is empty: the check takes as long for a pair that does not exist.
-  const right = createHmac("sha256", secret ?? "").update(signedText(request)).digest();
+  const right = createHmac("sha256", secret ?? "").update(text).digest();
   // Base64 has spare bits: only the canonical spelling of the bytes counts.
   const equal = timingSafeEqual(given, right) && given.toString("base64") === encoded;
-  return equal && secret !== undefined ? undefined : WRONG;
+  return equal && secret !== undefined;
 }

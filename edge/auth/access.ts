@@ -14,17 +14,24 @@ import type { SentRequest } from "./subscriber-signature.ts";
 export type AccessName = "open" | "public" | "token";
 
 /** What a route needs: the columns of the access table. */
-export type Need = "content" | "ping" | "intent" | "subscription" | "nothing";
+export type Need = "content" | "ping" | "intent" | "subscription" | "secret" | "nothing";
 
 /**
- * The access table of WIRE §6. `right`: a token with the right that the policy asks for; `own`: the subscription's signature,
+ * The access table of WIRE §6. `signed`: MOSIP's signature, whoever else may ask; `right`: a token with the right that the policy asks for; `own`: the subscription's signature,
  * or a token of its client or of an operator.
  */
 export const ACCESS_TABLE = {
-  open: { content: "all", ping: "all", intent: "all", subscription: "all", nothing: "all" },
-  public: { content: "nobody", ping: "all", intent: "all", subscription: "signature", nothing: "all" },
-  token: { content: "right", ping: "right", intent: "right", subscription: "own", nothing: "all" },
-} as const satisfies Record<AccessName, Record<Need, "all" | "nobody" | "right" | "signature" | "own">>;
+  open: { content: "all", ping: "all", intent: "all", subscription: "all", secret: "signed", nothing: "all" },
+  public: {
+    content: "nobody",
+    ping: "all",
+    intent: "all",
+    subscription: "signature",
+    secret: "signed",
+    nothing: "all",
+  },
+  token: { content: "right", ping: "right", intent: "right", subscription: "own", secret: "signed", nothing: "all" },
+} as const satisfies Record<AccessName, Record<Need, "all" | "nobody" | "right" | "signature" | "own" | "signed">>;
 
 /** The column of each kind of request to the hub endpoint. */
 export const NEED_OF = {

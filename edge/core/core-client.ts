@@ -12,6 +12,7 @@ import type {
   PingOperation,
   RegisterOperation,
   ResultOperation,
+  TextSigner,
 } from "../../shared/core-api.ts";
 import type { HttpClient, HttpStream } from "../../shared/http-client.ts";
 import { randomToken } from "../../shared/random.ts";
@@ -42,6 +43,8 @@ export interface CoreClient {
   move(move: NewMove): Promise<Uint8Array>;
   /** What a subscriber missed, as the core sends it: one page, or events that go on. */
   read(question: Question, form: "page" | "events"): Promise<HttpStream>;
+  /** One page of failed content, as the core sends it. */
+  readFailed(question: Question<TextSigner>): Promise<HttpStream>;
   /** Whether any core is ready, and knows this edge. Never throws. */
   isReady(): Promise<boolean>;
 }
@@ -89,6 +92,8 @@ export function createCoreClient(options: CoreClientOptions): CoreClient {
       const accept = form === "events" ? "text/event-stream" : "application/json";
       return calls.open(questionRequest(CORE_PATHS.messages, question, accept), REQUEST_PATIENCE_MS);
     },
+    readFailed: (question) =>
+      calls.open(questionRequest(CORE_PATHS.failedContent, question, "application/json"), REQUEST_PATIENCE_MS),
     isReady: async () => {
       const asked = origins.map(async (origin) => {
         await askReady(http, origin);

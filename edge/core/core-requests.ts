@@ -2,7 +2,14 @@
 
 import { frameContent } from "../../shared/content-frame.ts";
 import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
-import type { Caller, ClientIdentity, MoveOperation, Operation, OperationHead } from "../../shared/core-api.ts";
+import type {
+  Caller,
+  ClientIdentity,
+  MoveOperation,
+  Operation,
+  OperationHead,
+  TextSigner,
+} from "../../shared/core-api.ts";
 import { sealingSubject, subscriptionIdByWebCrypto } from "../../shared/sealed-secret.ts";
 import type { CoreRequest, Session } from "./session.ts";
 
@@ -20,9 +27,9 @@ export interface Content {
 }
 
 /** What is asked about one subscription, and by whom (WIRE §5). */
-export interface Question {
+export interface Question<Asker extends Caller | TextSigner = Caller> {
   readonly pair: { readonly topic: string; readonly callback: string };
-  readonly caller: Caller;
+  readonly caller: Asker;
   /** Parameters for the core to read, as they came. */
   readonly given: readonly (readonly [name: string, value: string])[];
 }
@@ -53,7 +60,11 @@ export function contentRequest({ client, key, headers, body, ...fields }: Conten
   return { method: "POST", path: CORE_PATHS.messages, headers: {}, body: framed };
 }
 
-export function questionRequest(path: string, { pair, caller, given }: Question, accept: string): CoreRequest {
+export function questionRequest(
+  path: string,
+  { pair, caller, given }: Question<Caller | TextSigner>,
+  accept: string,
+): CoreRequest {
   // The target is signed: it must be one that no URL parser writes in another way.
   const query = [["topic", pair.topic], ["callback", pair.callback], ...given]
     .map(([name, value]) => `${name}=${encodeURIComponent(value!).replaceAll("'", "%27")}`).join("&");

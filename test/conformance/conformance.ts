@@ -11,6 +11,7 @@ import { subscriptionRows } from "./subscriptions.ts";
 import { verifyingRows } from "./verifying.ts";
 import { wireDeliveryRows } from "./wire-delivery.ts";
 import { endpointRows } from "./wire-endpoint.ts";
+import { failedRows } from "./wire-failed.ts";
 import { lifecycleRows } from "./wire-lifecycle.ts";
 import { missedRows } from "./wire-missed.ts";
 import { movingRows } from "./wire-moving.ts";
@@ -25,6 +26,7 @@ export function conformance(name: string, rig: Rig): void {
     missedRows(rig);
     movingRows(rig);
     replayRows(rig);
+    failedRows(rig);
     verifyingRows(rig);
     retryingRows(rig);
     lifecycleRows(rig);

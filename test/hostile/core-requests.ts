@@ -30,6 +30,7 @@ import {
   text,
   written,
 } from "./drafts.ts";
+import { failedSignature } from "../support/hub/failed-client.ts";
 import { STRANGE_JSON, STRANGE_TEXT } from "./strange.ts";
 
 /** All endpoints of the core; the last three need no session. */
@@ -41,6 +42,7 @@ export const CORE_ENDPOINTS: readonly string[] = [
   `POST ${CORE_PATHS.subscriptions}`,
   `GET ${CORE_PATHS.subscriptions}`,
   `GET ${CORE_PATHS.deadLetters}`,
+  `GET ${CORE_PATHS.failedContent}`,
   "GET /healthz",
   "GET /readyz",
   "GET /metrics",
@@ -291,6 +293,7 @@ function draftOf(random: Random, { callbacks, topics, cursors }: Ground, nextId:
         body: undefined,
       }),
     ),
+    () => failedContent(random, topic(), random.pick(callbacks)),
     () => ({ method: "POST", target: CORE_PATHS.session, headers: [], body: undefined }),
     () => ({
       method: random.pick(METHODS),
@@ -308,6 +311,28 @@ function draftOf(random: Random, { callbacks, topics, cursors }: Ground, nextId:
       body: undefined,
     }),
   ])();
+}
+
+/** Asks for failed content; half of them are signed with the secret of most subscriptions. */
+function failedContent(random: Random, topic: string, callback: string): Draft {
+  const timestamp = random.pick(["2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", ...STRANGE_TEXT]);
+  const signature = failedSignature({ topic, callback, timestamp }, random.pick(["secret", "other"]));
+  const signed = `${topic}${callback}${timestamp}`;
+  const caller = broken(random, { kind: "text", text: signed, signature });
+  return {
+    method: "GET",
+    target: `${CORE_PATHS.failedContent}?${
+      text(random, [
+        ["topic", topic],
+        ["callback", callback],
+        ["timestamp", timestamp],
+        ...(random.chance(0.3) ? [["pageindex", random.pick(["0", "3", ...STRANGE_TEXT])] as [string, string]] : []),
+        ...(random.chance(0.3) ? [["messageCount", random.pick(["5", ...STRANGE_TEXT])] as [string, string]] : []),
+      ])
+    }`,
+    headers: [[CALLER_HEADER, encodeURIComponent(JSON.stringify(caller) ?? "")]],
+    body: undefined,
+  };
 }
 
 /** One time in five, cuts the frame short or changes a byte of its head. */

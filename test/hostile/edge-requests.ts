@@ -3,6 +3,7 @@
 
 import { type Route, ROUTES } from "../../edge/routes.ts";
 import type { Random } from "../support/load/random.ts";
+import { FAILED_PATH, failedSignature } from "../support/hub/failed-client.ts";
 import { subscriberSignature } from "../support/hub/missed-client.ts";
 import {
   type Draft,
@@ -22,7 +23,10 @@ import type { PickToken } from "./tokens.ts";
 export const EDGE_ENDPOINTS: readonly string[] = ROUTES.map(({ method, path }) => `${method} ${path}`);
 const KNOWN: ReadonlySet<string> = new Set(EDGE_ENDPOINTS);
 /** These need a token, or a subscriber's signature if they are about one subscription. */
+const NEED_SECRET = endpointsThat(({ needs }) => needs === "secret");
 const GUARDED = endpointsThat(({ needs }) => needs !== "nothing");
+/** Failed content, by its subscription's signature alone. */
+export const SIGNED_ENDPOINTS: readonly string[] = [...NEED_SECRET];
 const SIGNED = endpointsThat(({ needs }) => needs === "subscription");
 const TIMES = ["2026-01-01T00:00:00Z", "2020-02-30T00:00:00Z", "1999-12-31T23:59:59.123456789+01:00"];
 const ENDING = ["unsubscribe", "deregister"];
@@ -40,14 +44,16 @@ export function edgeRequests(ground: Ground, token: PickToken): MakeRequest {
     if (random.chance(0.05)) draft.headers.push(["X-Forwarded-For", random.pick(STRANGE_TEXT)]);
     if (random.chance(0.05)) draft.headers.push(["ce-x", random.pick(STRANGE_TEXT)]);
     if (random.chance(0.02)) draft.method = random.pick(METHODS);
+    const isSigned = draft.headers.some(([name]) => name === "X-Subscriber-Signature");
     const { credential, headers } = token(random);
     for (const [name, value] of headers) draft.headers.push([name, value]);
     const signature = signatureOf(random, draft);
     draft.headers.push(...signature.headers);
     const endpoint = endpointOf(draft, KNOWN);
     // The hub looks at a signature before it looks at a token.
-    const by = signature.mayBeRight && SIGNED.has(endpoint) ? "signed" : credential;
-    const mayNot = GUARDED.has(endpoint) && by !== "valid" && by !== "signed";
+    const needsSecret = NEED_SECRET.has(endpoint);
+    const by = (needsSecret ? isSigned : signature.mayBeRight && SIGNED.has(endpoint)) ? "signed" : credential;
+    const mayNot = GUARDED.has(endpoint) && by !== "signed" && (needsSecret || by !== "valid");
     return { ...written(random, draft), endpoint, credential: by, mayNot };
   };
 }
@@ -58,9 +64,10 @@ function draftOf(random: Random, { callbacks, topics, cursors, ids }: Ground): D
   const pair = (): [string, string][] => [["topic", topic()], ["callback", callback()]];
   const cursor = () => random.pick(random.chance(0.8) && cursors.length > 0 ? cursors : STRANGE_TEXT);
   const sometimes = (name: string, value: string): [string, string][] => random.chance(0.4) ? [[name, value]] : [];
+  const under = random.pick(["", "/hub"]);
   const messages = (headers: [string, string][]): Draft => ({
     method: "GET",
-    target: `/messages?${
+    target: `${under}/messages?${
       text(random, [
         ...pair(),
         ...sometimes("after", cursor()),
@@ -94,19 +101,22 @@ function draftOf(random: Random, { callbacks, topics, cursors, ids }: Ground): D
       headers: [["Content-Type", mostly(random, "application/json")], ...sometimes("Idempotency-Key", cursor())],
       body: bodyOf(random),
     }),
-    () => ({ method: "GET", target: `/subscriptions?${text(random, pair())}`, headers: [], body: undefined }),
+    () => ({ method: "GET", target: `${under}/subscriptions?${text(random, pair())}`, headers: [], body: undefined }),
     () => messages([]),
     // Streams of events.
     () => messages([["Accept", "text/event-stream"], ...sometimes("Last-Event-ID", cursor())]),
     () => ({
       method: "GET",
-      target: `/dead-letters?${text(random, [...pair(), ...sometimes("after", cursor()), ...sometimes("limit", "1")])}`,
+      target: `${under}/dead-letters?${
+        text(random, [...pair(), ...sometimes("after", cursor()), ...sometimes("limit", "1")])
+      }`,
       headers: [],
       body: undefined,
     }),
+    () => failedContent(random, under + FAILED_PATH, topic(), callback()),
     ...Array<() => Draft>(2).fill(() => ({
       method: "POST",
-      target: random.pick(["/subscriptions/ack", "/subscriptions/resume", "/dead-letters/replay"]),
+      target: under + random.pick(["/subscriptions/ack", "/subscriptions/resume", "/dead-letters/replay"]),
       headers: [["Content-Type", FORM], ["Idempotency-Key", mostly(random, "key")]],
       body: form(random, [
         ...pair(),
@@ -134,6 +144,23 @@ function draftOf(random: Random, { callbacks, topics, cursors, ids }: Ground): D
       body: undefined,
     }),
   ])();
+}
+
+/** The call of MOSIP's client: half of them are signed, and many of those are right for some subscription. */
+function failedContent(random: Random, path: string, topic: string, callback: string): Draft {
+  const sometimes = (chance: number, right: string) => random.chance(chance) ? random.pick(STRANGE_TEXT) : right;
+  const number = () => random.pick(["", "0", "1", "7", "1000", sometimes(0.3, "2")]);
+  const [timestamp, pageindex, messageCount] = [sometimes(0.1, TIMES[2]!), number(), number()];
+  const query = text(random, [
+    ["topic", topic],
+    ["callback", sometimes(0.1, Buffer.from(callback).toString(random.pick(["base64", "base64url"])))],
+    ["timestamp", timestamp],
+    ["pageindex", pageindex],
+    ["messageCount", messageCount],
+  ]);
+  const signature = failedSignature({ topic, callback, timestamp, pageindex, messageCount }, SECRET);
+  const headers: [string, string][] = random.chance(0.5) ? [["X-Subscriber-Signature", signature]] : [];
+  return { method: "GET", target: `${path}?${query}`, headers, body: undefined };
 }
 
 /** Mostly a mode that creates something. A deregister rarely ends a topic that other requests use. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { CORE_ENDPOINTS } from "./core-requests.ts";
 import type { Credential } from "./drafts.ts";
-import { EDGE_ENDPOINTS } from "./edge-requests.ts";
+import { EDGE_ENDPOINTS, SIGNED_ENDPOINTS } from "./edge-requests.ts";
 import { fuzz } from "./fuzz.ts";
 
 describe("fuzzing a hub", () => {
@@ -20,7 +20,8 @@ describe("fuzzing a hub", () => {
     for (const endpoint of EDGE_ENDPOINTS) {
       if (/healthz|readyz|metrics|actuator|^OPTIONS|^GET \/(?:hub)?$/.test(endpoint)) continue;
       for (const credential of ["none", "stale", "forged", "broken"] as const) came("edge", endpoint, credential, 401);
-      came("edge", endpoint, "valid", 200, 400, 403);
+      if (SIGNED_ENDPOINTS.includes(endpoint)) came("edge", endpoint, "signed", 200, 400, 401);
+      else came("edge", endpoint, "valid", 200, 400, 403);
     }
     for (const endpoint of CORE_ENDPOINTS.slice(1, -3)) {
       for (const credential of ["none", "stale", "forged", "broken"] as const) came("core", endpoint, credential, 401);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeCursor } from "../../../core/messages/cursor-text.ts";
 import { topicIdOf } from "../../../core/state/ids.ts";
-import { parseFrom, parseLimit } from "../../../core/missed/query.ts";
+import { parseFrom, parseLimit, parseRows } from "../../../core/missed/query.ts";
 
 const NOW = Date.UTC(2026, 10, 21);
 const TOPIC = { id: topicIdOf("t"), partition: 3 };
@@ -61,6 +61,33 @@ describe("WIRE §5 where to read from", () => {
       const other = Buffer.from(bytes);
       other[bit >> 3]! ^= 1 << (bit & 7);
       refused({ after: other.toString("base64url") }, /^after /);
+    }
+  });
+});
+
+describe("WIRE §5 the rows of failed content", () => {
+  it("are 10 from the first on, unless pageindex and messageCount say more", () => {
+    const TABLE: readonly (readonly [string | null, string | null, { skip: number; limit: number }])[] = [
+      [null, null, { skip: 0, limit: 10 }],
+      ["", "", { skip: 0, limit: 10 }],
+      ["7", null, { skip: 7, limit: 10 }],
+      [null, "1000", { skip: 0, limit: 1_000 }],
+      ["007", "001", { skip: 7, limit: 1 }],
+      ["999999999", "1", { skip: 999_999_999, limit: 1 }],
+    ];
+    for (const [pageindex, messageCount, rows] of TABLE) assert.deepEqual(parseRows(pageindex, messageCount), rows);
+  });
+
+  it("are refused by the parameter's name", () => {
+    for (const wrong of ["-1", "1.5", "+1", " 1", "1 ", "x", "1e1", "0x1", "٣", "1000000000"]) {
+      assert.throws(() => parseRows(wrong, null), /^Refusal: pageindex must be a whole number/, wrong);
+    }
+    for (const wrong of ["0", "-1", "1001", "5000", "1.5", "+1", "x", "1000000000"]) {
+      assert.throws(
+        () => parseRows("0", wrong),
+        /^Refusal: messageCount must be a whole number from 1 to 1000$/,
+        wrong,
+      );
     }
   });
 });

@@ -11,6 +11,7 @@ import {
 import { createEdge } from "../../../edge/edge.ts";
 import type { EdgeOptions } from "../../../edge/edge.ts";
 import { ROUTES } from "../../../edge/routes.ts";
+import { failedQuery } from "../../support/hub/failed-client.ts";
 import { openEdge, type OwnEdge } from "../../support/rigs/edge.ts";
 import { type FakeCore, openFakeCore } from "../../support/rigs/fake-core.ts";
 import { encodeForm } from "../../support/form.ts";
@@ -113,7 +114,13 @@ describe("WIRE §6 every route of the edge", () => {
   it("asks for what its row says: with ACCESS=token and no token it is 401, unless it needs nothing", async () => {
     const requests = reached();
     for (const { method, path, needs } of ROUTES) {
-      const query = method === "GET" && needs === "subscription" ? `?${PAIR}` : "";
+      const query = method !== "GET"
+        ? ""
+        : needs === "subscription"
+        ? `?${PAIR}`
+        : needs === "secret"
+        ? `?${failedQuery({ topic: TOPIC, callback: CALLBACK })}`
+        : "";
       const body = encodeForm({
         "hub.mode": "register",
         "hub.topic": TOPIC,
