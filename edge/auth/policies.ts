@@ -1,6 +1,6 @@
 // Which client may do what to which topic (POLICY): the table of WIRE §6, a pure function a policy.
 
-import { identityOf } from "../../shared/identity.ts";
+import { identityOf, identityOfPrefix } from "../../shared/identity.ts";
 import type { Client } from "./client.ts";
 
 /** What a right is asked for. Content and pings are `publish`; reading and moving a subscription is `subscribe`. */
@@ -28,8 +28,9 @@ export function scopes({ scopes, roles }: Client, action: Action, topic: string)
 }
 
 function covers(pattern: string, topic: string): boolean {
-  const wanted = identityOf(pattern);
-  return wanted.endsWith("*") ? identityOf(topic).startsWith(wanted.slice(0, -1)) : identityOf(topic) === wanted;
+  return pattern.endsWith("*")
+    ? identityOf(topic).startsWith(identityOfPrefix(pattern.slice(0, -1)))
+    : identityOf(topic) === identityOf(pattern);
 }
 
 const WSO2: Readonly<Record<Action, readonly string[]>> = {

@@ -1,5 +1,5 @@
 // The URLs of the GETs by which the hub asks a callback (§5.3) or notifies it (§5.2). The hub's parameters follow the callback's
-// own query, which stays byte for byte as it was given (§5.1.1).
+// own query, which stays as it was given (§5.1.1).
 
 import { appendQuery } from "../http-url.ts";
 

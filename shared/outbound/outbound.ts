@@ -6,7 +6,7 @@
 export type OutboundPath = "verification" | "notice" | "fetch";
 
 /**
- * One call. The URL is called byte for byte as given, never re-written. Redirects are followed only if asked, each hop guarded.
+ * One call. The URL is called as given; only characters that no URL has are percent-encoded. Redirects are followed only if asked, each hop guarded.
  */
 export interface OutboundRequest {
   readonly path: OutboundPath;

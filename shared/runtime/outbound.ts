@@ -101,7 +101,8 @@ function judged(shown: string, request: OutboundRequest, options: OutboundOption
 
 function resolveLocation(location: string, base: string): string | null {
   try {
-    const url = new URL(location, base);
+    // A header's characters are bytes; those of a URL are UTF-8.
+    const url = new URL(Buffer.from(location, "latin1").toString("utf8"), base);
     url.hash = "";
     return url.href;
   } catch {

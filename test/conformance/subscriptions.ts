@@ -194,6 +194,29 @@ export function subscriptionRows(rig: Rig): void {
     assert.deepEqual(bodies(callback), [], "the renewal's spelling is the one that is called");
   });
 
+  row(rig, "H18 WIRE Words scheme, host, case of escapes and raw UTF-8 make no second topic or callback", async () => {
+    const topic = topics.topic({ path: "/h18/gr%C3%BC%C3%9Fe%2Fa" });
+    const [, port] = /:(\d+)$/.exec(topics.origin)!;
+    const otherwise = `HTTP://127.1:0${port}/h18/grüße%2fa`;
+    const [one, other] = [
+      callbacks.callback(),
+      callbacks.callback({ path: "/h18/c%C3%A9%7C", query: "q=[1]%F0%9F%98%80" }),
+    ];
+    await subscribed(hub, topic.url, one);
+    await subscribed(hub, otherwise, one);
+    const raw = Object.create(other, { url: { value: `${callbacks.origin}/h18/cé|?q=[1]😀` } }) as typeof other;
+    await subscribed(hub, otherwise, raw);
+    await subscribed(hub, topic.url, other);
+    assert.equal(parameterOf(one.challenges[1]?.query ?? "", "hub.topic"), otherwise);
+    await update(rig, topic, { body: "once each" }, otherwise);
+    await Promise.all([one.delivered(1), other.delivered(1)]);
+    await quiet([one, other]);
+    assert.deepEqual([bodies(one), bodies(other)], [["once each"], ["once each"]]);
+    assert.equal(other.deliveries[0]?.url, "/h18/c%C3%A9%7C?q=[1]%F0%9F%98%80");
+    assert.equal(other.challenges[0]?.query.split("&hub.")[0], "q=[1]%F0%9F%98%80");
+    assert.equal(topic.fetches[0]?.url, "/h18/gr%C3%BC%C3%9Fe%2Fa");
+  }, "wire");
+
   row(rig, "H18 §5.1.1 a reserved escape stays: %2F is not /", async () => {
     const [slash, escaped] = [topics.topic({ path: "/h18/a/b" }), topics.topic({ path: "/h18/a%2Fb" })];
     const [ofSlash, ofEscaped] = [callbacks.callback(), callbacks.callback()];

@@ -54,13 +54,14 @@ export function outboundContract(name: string, setting: OutboundSetting): void {
     const textOf = (result: OutboundAnswer) =>
       result.kind === "answer" ? new TextDecoder().decode(result.body) : result;
 
-    it("calls a URL byte for byte as given, without re-writing it", async () => {
+    it("calls a URL as given; only characters that no URL has are percent-encoded", async () => {
       const { url, path, requests } = page(answer(200, "hello", { "x-a": "1" }));
       const target = "?a=%2f%7E&b=x+y&c=[]{}|'\"<>^`&%zz";
       const result = await get(`${url}${target}`);
       assert.equal(textOf(result), "hello");
       assert.ok(result.kind === "answer" && result.headers["x-a"] === "1");
-      assert.equal(requests[0]?.url, `${path}${target}`);
+      const sent = "?a=%2f%7E&b=x+y&c=[]%7B%7D%7C'%22%3C%3E%5E%60&%zz";
+      assert.equal(requests[0]?.url, `${path}${sent}`);
       assert.equal(requests[0]?.headers["user-agent"], "Tidings/test");
     });
 
@@ -95,6 +96,17 @@ export function outboundContract(name: string, setting: OutboundSetting): void {
       assert.equal(textOf(found), "there");
       assert.ok(found.kind === "answer" && found.url === end.url);
       assert.equal(codeOf(await get(url, { maxRedirects: 2 })), 301);
+    });
+
+    it("follows a Location of raw UTF-8, and says so in escapes", async () => {
+      const { url } = page(answer(302, "", { location: Buffer.from("/grüße?😀|", "utf8").toString("latin1") }));
+      const asked: string[] = [];
+      server.route("/gr%C3%BC%C3%9Fe", (request, response) => {
+        asked.push(request.url);
+        return answer(200, "there")(request, response);
+      });
+      assert.equal(textOf(await get(url, { maxRedirects: 1 })), "there");
+      assert.deepEqual(asked, ["/gr%C3%BC%C3%9Fe?%F0%9F%98%80%7C"]);
     });
 
     it("guards every hop of a redirect", async () => {

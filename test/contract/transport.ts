@@ -85,11 +85,11 @@ export function transportContract(name: string, setting: TransportSetting): void
       assert.doesNotMatch(server.requests.at(-1)!, /transfer-encoding/i);
     });
 
-    it("calls the callback's path and query byte for byte", async () => {
-      const target = "/%7e/ü?q=%2F&&=[a]&x=%20+";
+    it("calls the callback's path and query as given; only characters that no URL has are percent-encoded", async () => {
+      const target = "/%7e/ü?q=%2F&&=[a]&x=%20+|";
       await sendPost(transport, new URL(server.url).origin + target);
-      const line = Buffer.from(server.requests.at(-1)!.split("\r\n")[0]!, "latin1").toString("utf8");
-      assert.equal(line, `POST ${target} HTTP/1.1`);
+      const line = server.requests.at(-1)!.split("\r\n")[0];
+      assert.equal(line, "POST /%7e/%C3%BC?q=%2F&&=[a]&x=%20+%7C HTTP/1.1");
     });
 
     it("keeps its connection for the next attempt", async () => {

@@ -43,6 +43,12 @@ const TABLE: Readonly<Record<PolicyName, readonly [held: Held, topic: string, ma
     [{ scopes: "websub:publish:https://a.example/~x" }, "https://a.example/%7Ex", PUBLISHER],
     [{ scopes: "websub:publish:https://a.example/%7Ex" }, "https://a.example/~x", PUBLISHER],
     [{ scopes: "websub:publish:https://a.example/a/*" }, "https://a.example/a%2Fb", NOTHING],
+    // Neither a scope's spelling of scheme and host nor the topic's matters; a prefix ends where it is written.
+    [{ scopes: "websub:publish:https://A.Example:443" }, "HTTPS://a.example/", PUBLISHER],
+    [{ scopes: "websub:publish:HTTPS://A.example/a/*" }, "https://a.EXAMPLE:443/a/b", PUBLISHER],
+    [{ scopes: "websub:publish:https://a.example*" }, "https://A.example:8443/b", PUBLISHER],
+    [{ scopes: "websub:publish:https://a.example/*" }, "https://a.example:8443/b", NOTHING],
+    [{ scopes: "websub:publish:https://a.example:8443*" }, "https://a.example/b", NOTHING],
     [{ scopes: "websub:publisher websub:pub websub:publish2 publish" }, URL, NOTHING],
     [{ scopes: "WEBSUB:PUBLISH" }, URL, NOTHING],
     [{ scopes: "websub:operate websub:auto-verify", roles: "websub:operate" }, URL, NOTHING],
