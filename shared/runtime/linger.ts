@@ -36,10 +36,21 @@ function closeAfterRequest(incoming: IncomingMessage, outgoing: ServerResponse):
   };
 }
 
+/**
+ * Writes the body of an answer that is the last of its connection, whose head has been written. The request's end is not known, so the
+ * connection is closed as in `endLingering`.
+ */
+export function endAfterAnswer(socket: Socket, outgoing: ServerResponse, body: string): void {
+  // Ending the answer would close the connection at once.
+  outgoing.write(body, () => endLingering(socket, ""));
+}
+
 /** Writes the last words of a connection whose requests are no longer read, and closes it when its client has, or after a while. */
 export function endLingering(socket: Socket, words: string): void {
-  socket.once("end", () => socket.destroySoon());
-  socket.end(words);
+  if (socket.readableEnded) socket.once("finish", () => socket.destroySoon());
+  else socket.once("end", () => socket.destroySoon());
+  if (words !== "") socket.write(words);
+  socket.end();
   discard(socket, socket);
 }
 

@@ -2,7 +2,7 @@
 // that one runtime's parser lets through and another's does not.
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { endLingering } from "./linger.ts";
+import { endAfterAnswer, endLingering } from "./linger.ts";
 import { pipelineOf } from "./pipeline.ts";
 import type { ServeOptions } from "../serve.ts";
 
@@ -14,6 +14,7 @@ const REASONS: Readonly<Record<number, string>> = {
   408: "Request Timeout",
   413: "Payload Too Large",
   431: "Request Header Fields Too Large",
+  501: "Not Implemented",
 };
 
 /** `isLast`: nothing after it on its connection is read as a request. */
@@ -25,12 +26,12 @@ export function refuseRequest(incoming: IncomingMessage, outgoing: ServerRespons
   const refusal = wrongOf(incoming, limits);
   if (refusal === undefined) return false;
   if (refusal[0] === 431) limits.onRefused?.("headers");
-  if (refusal[2] !== undefined) pipelineOf(incoming.socket).end();
-  answer(outgoing, refusal);
+  answer(incoming, outgoing, refusal);
   return true;
 }
 
-function wrongOf({ httpVersion, headers, rawHeaders }: IncomingMessage, limits: Limits): Refusal | undefined {
+function wrongOf(incoming: IncomingMessage, limits: Limits): Refusal | undefined {
+  const { httpVersion, headers, rawHeaders } = incoming;
   if (rawHeaders.length > 2 * MOST_HEADERS) return tooLong(limits);
   if (httpVersion !== "1.1" && httpVersion !== "1.0") {
     return [400, `The request is not valid HTTP/1.1 (version ${httpVersion}).`];
@@ -40,20 +41,49 @@ function wrongOf({ httpVersion, headers, rawHeaders }: IncomingMessage, limits: 
   }
   // RFC 9112 §3.2.
   if (hasTwice(rawHeaders, "host")) return [400, "The request is not valid HTTP/1.1 (several Host headers)."];
-  // An intermediary may see the end of this request elsewhere (RFC 9112 §6.1, §6.3), so nothing after it is read as a request. Some
-  // parsers let these through.
-  if (headers["content-length"] !== undefined && hasTwice(rawHeaders, "content-length")) {
-    return [400, "The request is not valid HTTP/1.1 (several Content-Length headers).", "last"];
-  }
-  const encoding = headers["transfer-encoding"];
-  if (encoding !== undefined && encoding.toLowerCase() !== "chunked") {
-    return [400, "The request is not valid HTTP/1.1 (its Transfer-Encoding must be chunked).", "last"];
-  }
+  const framing = wrongFramingOf(incoming);
+  if (framing !== undefined) return framing;
   // RFC 9110 §10.1.1.
   if (headers.expect !== undefined && headers.expect.toLowerCase() !== "100-continue") {
     return [417, "The only expectation that this server meets is 100-continue."];
   }
   return undefined;
+}
+
+const CODINGS: Refusal = [501, "The only Transfer-Encoding that this server takes is chunked, once.", "last"];
+const OLD_CODING: Refusal = [501, "HTTP/1.0 has no Transfer-Encoding; send the body with a Content-Length.", "last"];
+const NO_LENGTH: Refusal = [
+  411,
+  "The request must say how long its body is: send a Content-Length, 0 if there is no body.",
+  "last",
+];
+/** What no header may have (RFC 9110 §5.5). */
+const CONTROL = /[^\t\x20-\xff]/;
+const MAY_HAVE_NO_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "DELETE"]);
+
+/**
+ * A request whose end is elsewhere for an intermediary (RFC 9112 §6.1, §6.3), or that its own client means to end with the connection.
+ * Nothing after it is read as a request. Some parsers let these through.
+ */
+function wrongFramingOf({ method = "", httpVersion, headers, rawHeaders }: IncomingMessage): Refusal | undefined {
+  const { "content-length": length, "transfer-encoding": encoding } = headers;
+  if (length !== undefined && hasTwice(rawHeaders, "content-length")) {
+    return [400, "The request is not valid HTTP/1.1 (several Content-Length headers).", "last"];
+  }
+  if (length !== undefined && encoding !== undefined) {
+    return [400, "The request is not valid HTTP/1.1 (both Content-Length and Transfer-Encoding).", "last"];
+  }
+  if (encoding !== undefined) {
+    if (CONTROL.test(encoding)) {
+      return [400, "The request is not valid HTTP/1.1 (a control character in Transfer-Encoding).", "last"];
+    }
+    if (encoding.toLowerCase() !== "chunked" || hasTwice(rawHeaders, "transfer-encoding")) return CODINGS;
+    return httpVersion === "1.0" ? OLD_CODING : undefined;
+  }
+  if (length !== undefined || MAY_HAVE_NO_BODY.has(method)) return undefined;
+  // HTTP/1.1 takes it for a request without a body (RFC 9112 §6.3), which it is unless it has a type and is the connection's last.
+  const isLast = /\bclose\b/i.test(headers.connection ?? "") && headers["content-type"] !== undefined;
+  return httpVersion === "1.0" || isLast ? NO_LENGTH : undefined;
 }
 
 /** `rawHeaders` are names and values in turn. */
@@ -65,14 +95,17 @@ function hasTwice(rawHeaders: readonly string[], name: string): boolean {
   return times > 1;
 }
 
-function answer(outgoing: ServerResponse, [status, sentence, isLast]: Refusal): void {
+function answer({ socket }: IncomingMessage, outgoing: ServerResponse, [status, sentence, isLast]: Refusal): void {
   const body = `${sentence}\n`;
-  outgoing.writeHead(status, {
-    "content-type": "text/plain; charset=utf-8",
-    "content-length": Buffer.byteLength(body),
-    ...(isLast === undefined ? {} : { connection: "close" }),
-  });
-  outgoing.end(body);
+  const headers = { "content-type": "text/plain; charset=utf-8", "content-length": Buffer.byteLength(body) };
+  if (isLast === undefined) {
+    outgoing.writeHead(status, headers);
+    outgoing.end(body);
+    return;
+  }
+  pipelineOf(socket).end();
+  outgoing.writeHead(status, { ...headers, connection: "close" });
+  endAfterAnswer(socket, outgoing, body);
 }
 
 /** Answers what the runtime's parser or its timeouts refuse. The handler has not seen the request, or its answer no longer matters. */
@@ -81,7 +114,9 @@ export function refuse(error: NodeJS.ErrnoException, socket: Socket, limits: Lim
   if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") limits.onRefused?.("deadline");
   // A failed handshake cannot be answered in HTTP. One that took too long has no code on Deno.
   const isHandshake = error.code === undefined || /^(?:ERR_SSL_|ERR_TLS_|EPROTO)/.test(error.code);
-  const { latest } = pipelineOf(socket);
+  const { latest, isOver } = pipelineOf(socket);
+  // The last answer is on its way, and what comes after its request is not looked at.
+  if (isOver && error.code !== "ECONNRESET") return;
   const isWhole = latest?.req.complete === true;
   // The answer to this request is on its way, or the request has it already and its body never ended.
   const begun = latest !== undefined && latest.headersSent && !(latest.writableFinished && isWhole);
@@ -107,6 +142,9 @@ function refusalOf(error: NodeJS.ErrnoException, limits: Limits): Refusal {
   switch (error.code) {
     case "HPE_HEADER_OVERFLOW":
       return tooLong(limits);
+    case "HPE_INVALID_TRANSFER_ENCODING":
+    case "HPE_ERROR":
+      return hasOtherCoding(error) ? CODINGS : [400, `The request is not valid HTTP/1.1 (${error.code}).`];
     case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
       return [413, "The chunk extensions of the request body are too long; send none."];
     case "ERR_HTTP_REQUEST_TIMEOUT":
@@ -114,6 +152,14 @@ function refusalOf(error: NodeJS.ErrnoException, limits: Limits): Refusal {
     default:
       return [400, `The request is not valid HTTP/1.1 (${error.code}).`];
   }
+}
+
+/** Whether what the parser refused has a Transfer-Encoding other than `chunked`, and no length beside it. The parsers' codes differ. */
+function hasOtherCoding({ rawPacket }: NodeJS.ErrnoException & { readonly rawPacket?: Uint8Array }): boolean {
+  const [head = ""] = Buffer.from(rawPacket ?? []).toString("latin1").split("\r\n\r\n", 1);
+  const codings = [...head.matchAll(/^transfer-encoding:[ \t]*(.*?)[ \t]*$/gim)].map(([, coding = ""]) => coding);
+  if (codings.length === 0 || /^content-length[ \t]*:/im.test(head)) return false;
+  return !CONTROL.test(codings.join()) && codings.join().toLowerCase() !== "chunked";
 }
 
 function tooLong({ maxHeaderBytes = 16_384 }: Limits): Refusal {

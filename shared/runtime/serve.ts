@@ -86,6 +86,8 @@ function createListener(options: ServeOptions, answer: Answer): Listener {
   server.maxHeadersCount = MOST_HEADERS + 1;
   // A request with an unknown expectation comes by itself; `answer` refuses it.
   server.on("checkExpectation", answer);
+  // A client may end its side when its request is whole, and waits for the answer (RFC 9112 §9.6). Only a field says so on all runtimes.
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket, options));
   if (isFronted) return createTlsFront(server, { ...limits, context: contextOf(tls) });
   return { server, closeIdle: () => server.closeIdleConnections() };
@@ -142,14 +144,23 @@ function answering(options: ServeOptions): Answer {
       return;
     }
     // Only answers to GET are long.
-    if (incoming.method === "GET") cutStalled(incoming.socket, outgoing, stallTimeoutMs);
-    else lingerAfter(incoming, outgoing);
+    if (incoming.method === "GET") {
+      cutStalled(incoming.socket, outgoing, stallTimeoutMs);
+      endWithClient(incoming.socket, outgoing);
+    } else lingerAfter(incoming, outgoing);
     if (refuseRequest(incoming, outgoing, options)) return;
     // @hono/node-server writes an answer's length into a private field of Node's, which Bun has and does not read. If the field is
     // not as on Node, it sends the header instead.
     if (!tellsLength) Object.assign(outgoing, { _contentLength: undefined });
     pipeline.inTurn(() => void listener(incoming, outgoing));
   };
+}
+
+/** Ends the answer when the client has ended its side: an answer that is long may be nobody's then. */
+function endWithClient(socket: Socket, outgoing: ServerResponse): void {
+  const leave = () => void socket.destroySoon();
+  socket.once("end", leave);
+  outgoing.once("close", () => socket.off("end", leave));
 }
 
 /** Most requests use at most one part of an exchange, so each part is made when it is used. */

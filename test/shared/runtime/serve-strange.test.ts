@@ -1,14 +1,17 @@
 // What no honest client sends. Each runtime has a parser of its own: what one of them takes for another request than the others, or
 // than a proxy in front, is refused by all. And nothing that comes over a connection ends the process.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { connect } from "node:net";
 import { after, describe, it } from "node:test";
 import { readBody } from "../../../shared/request-body.ts";
 import { eventually, pause } from "../../support/eventually.ts";
+import { exchangeRaw } from "../../support/servers/raw-http.ts";
 import { createServeRig, SCHEMES, type ServeRig } from "../../support/servers/serve-rig.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: x\r\n";
 const post = "POST / HTTP/1.1\r\nHost: x\r\n";
+const old = "POST / HTTP/1.0\r\n";
 const chunked = "Transfer-Encoding: chunked\r\n\r\n";
 const chunks = "3\r\nabc\r\n0\r\n\r\n";
 
@@ -55,6 +58,12 @@ const REFUSED: Readonly<Record<string, string>> = {
   "a length beyond all numbers": `${post}Content-Length: 99999999999999999999999\r\n\r\nabc`,
   "a space before a length's colon": `${post}Content-Length : 3\r\n\r\nabc`,
   "a space before the colon of chunks": `${post}Transfer-Encoding : chunked\r\n\r\n${chunks}`,
+  "two lengths of 0": `${post}Content-Length: 0\r\nContent-Length: 0\r\n\r\n`,
+  "a vertical tab before chunks": `${post}Transfer-Encoding: \x0bchunked\r\n\r\n${chunks}`,
+};
+
+/** As above, with 501: what the body is has no meaning here (RFC 9112 §6.1). */
+const OTHER_CODINGS: Readonly<Record<string, string>> = {
   "another encoding than chunks": `${post}Transfer-Encoding: identity\r\n\r\n${chunks}`,
   "chunks of something compressed": `${post}Transfer-Encoding: gzip, chunked\r\n\r\n${chunks}`,
   "chunks that are not the last encoding": `${post}Transfer-Encoding: chunked, gzip\r\n\r\n${chunks}`,
@@ -62,10 +71,29 @@ const REFUSED: Readonly<Record<string, string>> = {
   "an empty encoding": `${post}Transfer-Encoding: \r\n\r\n`,
   "an empty encoding before chunks": `${post}Transfer-Encoding: \r\n${chunked}${chunks}`,
   "chunks and nothing": `${post}Transfer-Encoding: chunked,\r\n\r\n${chunks}`,
-  "two lengths of 0": `${post}Content-Length: 0\r\nContent-Length: 0\r\n\r\n`,
   "chunks in quotes": `${post}Transfer-Encoding: "chunked"\r\n\r\n${chunks}`,
-  "a vertical tab before chunks": `${post}Transfer-Encoding: \x0bchunked\r\n\r\n${chunks}`,
+  "a body that is compressed": `${post}Transfer-Encoding: gzip\r\n\r\nabc`,
+  "nothing that is compressed": `${get}Transfer-Encoding: gzip\r\n\r\n`,
+  "an encoding that does not exist": `${post}Transfer-Encoding: xchunked\r\n\r\n${chunks}`,
+  "chunks with a parameter": `${post}Transfer-Encoding: chunked;q=1\r\n\r\n${chunks}`,
+  "chunks twice in one header": `${post}Transfer-Encoding: chunked, chunked\r\n\r\n${chunks}`,
+  "another encoding and chunks, in two headers": `${post}Transfer-Encoding: gzip\r\n${chunked}${chunks}`,
+  "chunks of HTTP/1.0": `${old}${chunked}${chunks}`,
+  "chunks of HTTP/1.0 on a connection that is kept": `${old}Connection: keep-alive\r\n${chunked}${chunks}`,
+  "a body of HTTP/1.0 that is compressed": `${old}Transfer-Encoding: gzip\r\n\r\nabc`,
 };
+
+/** As above, with 411: the body may be there, and go on to the end of the connection. */
+const NO_LENGTH: Readonly<Record<string, string>> = {
+  "a body of HTTP/1.0": `${old}\r\nabc`,
+  "a body of HTTP/1.0 that looks like a request": `${old}\r\n${get}\r\n`,
+  "no body of HTTP/1.0": `${old}\r\n`,
+  "a body of HTTP/1.0 on a connection that is kept": `${old}Connection: keep-alive\r\n\r\nabc`,
+  "another method of HTTP/1.0": "PUT / HTTP/1.0\r\n\r\nabc",
+  "a body with a type before the end of the connection": `${post}Content-Type: a/b\r\nConnection: close\r\n\r\nabc`,
+};
+
+const BY_STATUS = [[400, REFUSED], [501, OTHER_CODINGS], [411, NO_LENGTH]] as const;
 
 /** The body is wrong, not the head: the handler may have begun, and its answer or 400 comes. */
 const WRONG_CHUNKS: Readonly<Record<string, string>> = {
@@ -79,14 +107,16 @@ const WRONG_CHUNKS: Readonly<Record<string, string>> = {
 };
 
 function strange({ open, raw, call }: ServeRig): void {
-  it("is refused with 400 and a sentence", async () => {
+  it("is refused with 400, 501 or 411, and a sentence", async () => {
     let asked = "";
     const served = await open({ fetch: ({ method }) => new Response(asked = method) });
-    for (const [what, text] of Object.entries(REFUSED)) {
-      asked = "";
-      const answer = await raw(served.port, Buffer.from(text, "latin1"));
-      assert.deepEqual([answer.status, asked], [400, ""], what);
-      assert.match(answer.body, /\w+ \w+.*\.\n/, what);
+    for (const [status, requests] of BY_STATUS) {
+      for (const [what, text] of Object.entries(requests)) {
+        asked = "";
+        const answer = await raw(served.port, Buffer.from(text, "latin1"));
+        assert.deepEqual([answer.status, asked], [status, ""], what);
+        assert.match(answer.body, /\w+ \w+.*\.\n/, what);
+      }
     }
     assert.equal((await raw(served.port, "GET / HTTP/1.0\r\n\r\n")).status, 200);
   });
@@ -99,12 +129,31 @@ function strange({ open, raw, call }: ServeRig): void {
         return new Response("x");
       },
     });
-    const ambiguous = Object.entries(REFUSED).filter(([, text]) => /^(?:Content-Length|Transfer-Encoding)/m.test(text));
-    assert.ok(ambiguous.length > 15);
-    for (const [what, text] of ambiguous) {
-      const smuggled = `${text}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`;
-      const answer = await raw(served.port, Buffer.from(smuggled, "latin1"), { untilClosed: true });
-      assert.deepEqual([answer.status, answer.closed, asked], [400, true, []], what);
+    for (const [status, requests] of BY_STATUS) {
+      const ambiguous = Object.entries(requests).filter(([, text]) =>
+        status !== 400 || /^(?:Content-Length|Transfer-Encoding)/m.test(text)
+      );
+      assert.ok(ambiguous.length > 5);
+      for (const [what, text] of ambiguous) {
+        const smuggled = `${text}GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n`;
+        const answer = await raw(served.port, Buffer.from(smuggled, "latin1"), { untilClosed: true });
+        assert.deepEqual([answer.status, answer.closed, asked], [status, true, []], what);
+        assert.equal(`${answer.head}${answer.body}`.match(/^HTTP\/1\.1 /gm)?.length, 1, what);
+      }
+    }
+  });
+
+  it("has its one answer before the rest of its body comes, which nobody reads", async () => {
+    const served = await open();
+    for (const text of [...Object.values(NO_LENGTH), ...Object.values(OTHER_CODINGS)]) {
+      const [head = ""] = text.split("\r\n\r\n", 1);
+      const answer = await raw(served.port, async (socket) => {
+        socket.write(`${head}\r\n\r\n`, "latin1");
+        await once(socket, "data");
+        socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+      }, { untilClosed: true });
+      assert.deepEqual([[411, 501].includes(answer.status), answer.closed], [true, true], head);
+      assert.equal(`${answer.head}${answer.body}`.match(/^HTTP\/1\.1 /gm)?.length, 1, head);
     }
   });
 
@@ -169,6 +218,32 @@ for (const scheme of SCHEMES) {
   after(() => rig.close());
   describe(`what no client sends, over ${scheme}`, () => strange(rig));
 }
+
+describe("a request", () => {
+  it("is taken by HTTP/1.0 with a length, and also from a client that has ended its side", async () => {
+    const bodies: string[] = [];
+    const rig = await createServeRig();
+    const served = await rig.open({
+      fetch: async (request) => {
+        const body = Buffer.from(await readBody(request, 1_000)).toString();
+        await pause(30);
+        bodies.push(body);
+        return new Response("taken");
+      },
+    });
+    const heads = [old, `${old}Connection: keep-alive\r\n`, post, `${post}Connection: close\r\n`];
+    for (const head of heads) {
+      const text = `${head}Content-Length: 3\r\n\r\nabc`;
+      assert.equal((await exchangeRaw(served.port, text)).status, 200);
+      const halfClosed = await exchangeRaw(served.port, (socket) => void socket.end(text), { untilClosed: true });
+      assert.deepEqual([halfClosed.status, halfClosed.body, halfClosed.closed], [200, "taken", true], head);
+    }
+    assert.equal((await exchangeRaw(served.port, `${post}Transfer-Encoding: Chunked\r\n\r\n${chunks}`)).status, 200);
+    assert.equal((await exchangeRaw(served.port, `${post}\r\n`)).status, 200);
+    await rig.close();
+    assert.deepEqual(bodies, [...Array<string>(9).fill("abc"), ""]);
+  });
+});
 
 describe("many clients", () => {
   it("are all answered: 1,000 connections at once, and again when they have gone", async () => {
