@@ -158,7 +158,7 @@ function answering(options: ServeOptions): Answer {
 
 /** Ends the answer when the client has ended its side: an answer that is long may be nobody's then. */
 function endWithClient(socket: Socket, outgoing: ServerResponse): void {
-  const leave = () => void socket.destroySoon();
+  const leave = () => socket.destroySoon();
   socket.once("end", leave);
   outgoing.once("close", () => socket.off("end", leave));
 }
