@@ -53,6 +53,8 @@ export class HubActions {
         return await this.#publish(parsed, headers, client);
       case "ping":
         await core.operate({ kind: "ping", topics: parsed.topics, ...by });
+        // The pings of the others are in the log: a publisher that repeats the whole request loses nothing and gains nothing.
+        if (parsed.wrong !== undefined) throw new HubError("invalid_request", parsed.wrong);
         // Debian's and WordPress's publisher library takes nothing but 204, Ballerina's nothing but 200.
         return parsed.quiet ? empty(204) : accepted(200);
       case "register":

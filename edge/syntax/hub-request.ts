@@ -1,9 +1,11 @@
 // What a POST to the hub endpoint means: the dispatch table of WIRE §1, row by row. Pure.
 
 import { isHttpUrl } from "../../shared/identity.ts";
+import { topicProblem } from "../../shared/topic.ts";
 import { FORM, isForm, parseForm, parseQuery } from "./form.ts";
 import type { Parameters } from "./form.ts";
 import { HubError, quoted } from "../answers/hub-error.ts";
+import { parsePing, type PingRequest } from "./ping-request.ts";
 import { parseSubscribe } from "./subscribe-request.ts";
 import type { SubscribeRequest, SubscribeRules } from "./subscribe-request.ts";
 import { parseTopic } from "./topic.ts";
@@ -20,8 +22,7 @@ export interface RawRequest {
 export type HubRequest =
   | SubscribeRequest
   | { readonly kind: "register" | "deregister"; readonly topic: string }
-  /** `quiet`: asked in form style, answered 204; else 200. */
-  | { readonly kind: "ping"; readonly topics: readonly string[]; readonly quiet: boolean }
+  | PingRequest
   | { readonly kind: "content"; readonly topic: string; readonly contentType: string; readonly body: Uint8Array };
 
 const NO_TYPE = "application/octet-stream";
@@ -63,10 +64,11 @@ function readQuery(mode: string, query: Parameters, request: RawRequest): HubReq
 }
 
 function readForm(request: RawRequest, rules: SubscribeRules): HubRequest {
-  if (request.contentType === null || !isForm(request.contentType)) {
+  const { contentType, body } = request;
+  if (contentType === null ? !beginsWithParameter(body) : !isForm(contentType)) {
     throw refuse(`hub.mode is missing from the query; to send it in the body, let Content-Type be ${FORM}`);
   }
-  const form = parseForm(request.body);
+  const form = parseForm(body);
   const mode = form.first("hub.mode");
   switch (mode) {
     case undefined:
@@ -85,22 +87,28 @@ function readForm(request: RawRequest, rules: SubscribeRules): HubRequest {
   }
 }
 
+/**
+ * Whether a body without a type is a form: it begins with a parameter of the hub, in any order. Ruby's Net::HTTP and hand-written
+ * clients send no type, and without a mode in the query such a request can mean nothing else.
+ */
+function beginsWithParameter(body: Uint8Array): boolean {
+  return /^hub\.[a-z_]+=/.test(String.fromCharCode(...body.subarray(0, 64)));
+}
+
 function readRegistration(mode: "register" | "deregister" | "unregister", parameters: Parameters): HubRequest {
   // MOSIP's spelling is "unregister".
   const kind = mode === "register" ? "register" : "deregister";
   return { kind, topic: parseTopic("hub.topic", parameters.first("hub.topic")) };
 }
 
-/** Form `hub.mode=publish`: URLs are a ping; a name with other parameters is content, the whole form; else nothing fits. */
+/** Form `hub.mode=publish`: a name with other parameters is content, the whole form; all else is a ping. */
 function readFormPublish(form: Parameters, request: RawRequest): HubRequest {
   const named = form.all("hub.url", "hub.topic");
   if (named.length === 0) throw refuse("hub.topic is missing; send the topic that has changed, or hub.url");
-  if (named.every(isHttpUrl)) return ping(form, true);
   const topic = form.first("hub.topic");
-  const isName = topic !== undefined && !isHttpUrl(topic);
+  const isName = topic !== undefined && !isHttpUrl(topic) && topicProblem(topic) === undefined;
   if (isName && form.hasOtherThan("hub.mode", "hub.topic", "hub.url")) return content(topic, request);
-  const wrong = form.all("hub.url").every(isHttpUrl) ? "hub.topic" : "hub.url";
-  throw refuse(`${wrong} must be an http or https URL; to publish content, send hub.mode and hub.topic in the query`);
+  return parsePing(form, true);
 }
 
 /**
@@ -108,24 +116,13 @@ function readFormPublish(form: Parameters, request: RawRequest): HubRequest {
  * one that a subscriber refuses: MOSIP's takes nothing but JSON.
  */
 function readEvent(parameters: Parameters): HubRequest {
-  const first = parameters.first("hub.topic") ?? parameters.first("hub.url");
-  if (first !== undefined && isHttpUrl(first)) return ping(parameters, false);
-  const topic = parseTopic("hub.topic", first);
+  if (parameters.all("hub.topic", "hub.url").some(isHttpUrl)) return parsePing(parameters, false);
+  const topic = parseTopic("hub.topic", parameters.first("hub.topic") ?? parameters.first("hub.url"));
   throw refuse(
     `hub.topic ${
       quoted(topic)
     } is a name, so there is nothing to fetch; publish the content: send it in the body, with its Content-Type`,
   );
-}
-
-function ping(parameters: Parameters, quiet: boolean): HubRequest {
-  const topics = ["hub.topic", "hub.url"].flatMap((name) =>
-    parameters.all(name).map((value) => {
-      if (value !== "" && !isHttpUrl(value)) throw refuse(`${name} must be an http or https URL`);
-      return parseTopic(name, value);
-    })
-  );
-  return { kind: "ping", topics: [...new Set(topics)], quiet };
 }
 
 function content(topic: string | undefined, request: RawRequest): HubRequest {

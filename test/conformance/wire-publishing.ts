@@ -1,11 +1,13 @@
 // WIRE §1: the forms of publishing, content and ping, and how each is answered.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { eventually } from "../support/eventually.ts";
 import { answer } from "../support/servers/answers.ts";
 import { encodeForm } from "../support/form.ts";
 import { call } from "../support/servers/http.ts";
-import { post, postRaw, publish, published, subscribed } from "../support/hub/hub-client.ts";
+import { exchangeRaw } from "../support/servers/raw-http.ts";
+import { ping, post, postRaw, publish, published, subscribed } from "../support/hub/hub-client.ts";
 import { bodies, quiet, row, update } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 import { assertAccepted } from "./wire-endpoint.ts";
@@ -106,10 +108,10 @@ export function wirePublishingRows(rig: Rig): void {
       assert.match(reply.text, /Idempotency-Key/);
     }
     assertAccepted(await keyed(rig.name(), "x".repeat(255), "x"), 200);
-    const ping = await post(hub, { "hub.mode": "publish", "hub.url": topics.topic().url }, {
+    const pinged = await post(hub, { "hub.mode": "publish", "hub.url": topics.topic().url }, {
       "idempotency-key": "a b",
     });
-    assert.equal(ping.status, 204);
+    assert.equal(pinged.status, 204);
   });
 
   wire("WIRE §1 a query publish with a type but no body is an empty message of that type", async () => {
@@ -202,13 +204,74 @@ export function wirePublishingRows(rig: Rig): void {
     const topic = rig.name();
     assert.equal((await post(hub, { "hub.mode": "publish", "hub.topic": topic })).status, 400);
     assert.equal((await post(hub, { "hub.mode": "publish", "hub.url": topic })).status, 400);
-    const mixed = await post(hub, [
-      ["hub.mode", "publish"],
-      ["hub.url", topics.topic().url],
-      ["hub.url", topic],
-    ]);
-    assert.equal(mixed.status, 400);
   });
+
+  wire("WIRE §1 of a ping of good and bad URLs the good ones are fetched, and the 400 names the bad ones", async () => {
+    const [one, other] = [topics.topic(), topics.topic()];
+    const [ofOne, ofOther] = [await reader(one.url), await reader(other.url)];
+    const name = rig.name();
+    const all = [["hub.url", one.url], ["hub.url", name], ["hub.url", ""], ["hub.topic", other.url]] as const;
+    const reply = await post(hub, [["hub.mode", "publish"], ...all]);
+    assert.equal(reply.status, 400);
+    assert.match(
+      reply.text,
+      /^Not pinged: hub\.url "[^"]+" \(must be [^)]+\), hub\.url "" \([^)]+\); all others were\.\n$/,
+    );
+    assert.ok(reply.text.includes(name));
+    await Promise.all([ofOne.delivered(1), ofOther.delivered(1)]);
+    const event = { "x-ballerina-publisher": "event" };
+    one.serve({ body: "again" });
+    assert.equal((await post(hub, [["hub.mode", "publish"], ...all.slice(0, 2)], event)).status, 400);
+    assert.equal((await ofOne.delivered(2))[1]?.body.toString(), "again");
+  });
+
+  wire("WIRE §1 two spellings of one URL in a ping are one fetch", async () => {
+    const topic = topics.topic({ path: "/spelled/a%2Fb" });
+    const callback = await reader(topic.url);
+    const otherwise = topic.url.replace("http:", "HTTP:").replace("spelled/a%2F", "sp%65lled/a%2f");
+    assert.equal((await ping(hub, topic.url, otherwise, topic.url)).status, 204);
+    await callback.delivered(1);
+    await quiet([callback]);
+    assert.equal(topic.fetches.length, 1);
+  });
+
+  wire("WIRE §1 a form without a Content-Type is a form; one that says that it is text is not", async () => {
+    const topic = rig.name();
+    const callback = callbacks.callback();
+    const body = encodeForm({ "hub.callback": callback.url, "hub.topic": topic, "hub.mode": "subscribe" });
+    assert.equal((await postRaw(hub, body, { "content-type": "text/plain" })).status, 400);
+    for (const headers of [{}, { "content-type": "" }]) {
+      assert.equal((await postRaw(hub, body, headers)).status, 202);
+    }
+    await callback.challenged(2);
+    const content = await postRaw({ ...hub, url: queryOf(topic) }, "hub.mode=subscribe&hub.topic=x");
+    assertAccepted(content, 200);
+    const [delivery] = await callback.delivered(1);
+    assert.equal(delivery?.body.toString(), "hub.mode=subscribe&hub.topic=x");
+    assert.equal(delivery?.headers["content-type"], "application/octet-stream");
+  });
+
+  wire(
+    "WIRE §1 what WordPress sends when a post appears is 204, and each of its ten URLs is fetched once",
+    async () => {
+      const sent = await readFile(new URL("../dialect/wordpress-ping.http", import.meta.url), "latin1");
+      const [, head = "", form = ""] = /^(.*?\r\n\r\n)(.*)$/s.exec(sent)!;
+      const body = form.replaceAll(encodeURIComponent("http://blog.example"), encodeURIComponent(topics.origin));
+      const urls = [...body.matchAll(/hub\.url=([^&]+)/g)].map(([, url = ""]) => decodeURIComponent(url));
+      assert.equal(urls.length, 10);
+      const blog = topics.topic({ path: "/" });
+      const readers = await Promise.all(urls.map((url) => reader(url)));
+      const answered = await exchangeRaw(
+        Number(new URL(hub.url).port),
+        head.replace(/Content-Length: \d+/, `Content-Length: ${body.length}`) + body,
+        { untilClosed: true },
+      );
+      assert.equal(answered.status, 204, answered.body);
+      await Promise.all(readers.map((callback) => callback.delivered(1)));
+      await quiet(readers);
+      assert.deepEqual(blog.fetches.map(({ url }) => `${topics.origin}${url}`).toSorted(), urls.toSorted());
+    },
+  );
 
   wire(
     "WIRE §1 an unknown mode, and a publish without a topic, are 400 with a sentence that names the parameter",

@@ -88,6 +88,16 @@ describe("WIRE §1 the dispatch table", () => {
       { query: "hub.mode=publish&hub.topic=a", type: "application/json" },
       content("a", "application/json", ""),
     ],
+    ["a form without a type", { type: null, body: "hub.mode=register&hub.topic=a" }, { kind: "register", topic: "a" }],
+    ["the same in another order", { type: null, body: "hub.topic=a&hub.mode=register" }, {
+      kind: "register",
+      topic: "a",
+    }],
+    [
+      "two spellings of one URL",
+      { body: `hub.mode=publish&hub.url=${E(T)}&hub.url=${E("HTTP://T.example:80/%61")}` },
+      ping([T], true),
+    ],
     ["a form ping", { body: `hub.mode=publish&hub.url=${E(T)}` }, ping([T], true)],
     ["a form ping by hub.topic", { body: `hub.mode=publish&hub.topic=${E(T)}` }, ping([T], true)],
     [
@@ -157,7 +167,74 @@ describe("WIRE §1 the dispatch table", () => {
     it(`takes ${row} for ${expected.kind}`, () => assert.deepEqual(parse(sent), expected));
   }
 
+  const PARTLY: readonly [row: string, sent: Sent, topics: readonly string[], wrong: RegExp][] = [
+    [
+      "a name",
+      { body: `hub.mode=publish&hub.url=${E(T)}&hub.url=a` },
+      [T],
+      /^Not pinged: hub\.url "a" \(must be an http/,
+    ],
+    [
+      "a name by hub.topic",
+      { body: `hub.mode=publish&hub.topic=${E(T)}&hub.topic=a&x=1` },
+      [T],
+      /hub\.topic "a" \(must/,
+    ],
+    [
+      "an empty one, and it comes first",
+      { body: `hub.mode=publish&hub.url=&hub.url=${E(T)}` },
+      [T],
+      /hub\.url "" \(is empty/,
+    ],
+    [
+      "an empty hub.topic",
+      { body: `hub.mode=publish&hub.topic=&hub.url=${E(T)}&x=1` },
+      [T],
+      /hub\.topic "" \(is empty/,
+    ],
+    [
+      "another scheme",
+      { body: `hub.mode=publish&hub.topic=ftp://a/&hub.url=${E(T)}&x=1` },
+      [T],
+      /hub\.topic "ftp:\/\/a\/"/,
+    ],
+    [
+      "a fragment",
+      { body: `hub.mode=publish&hub.url=${E(`${T}#f`)}&hub.url=${E(T)}` },
+      [T],
+      /\(must not have a fragment/,
+    ],
+    ["no host", { body: `hub.mode=publish&hub.url=http://&hub.url=${E(T)}` }, [T], /"http:\/\/" \(has no valid host\)/],
+    [
+      "too long a URL",
+      { body: `hub.mode=publish&hub.url=${T}${"x".repeat(2_048)}&hub.url=${E(T)}` },
+      [T],
+      /x…" \(is longer/,
+    ],
+    ["an event's name", { query: `hub.mode=publish&hub.topic=a&hub.topic=${E(T)}` }, [T], /hub\.topic "a"/],
+    [
+      "more than can be named",
+      { body: `hub.mode=publish&hub.url=${E(T)}${"&hub.url=a".repeat(900)}` },
+      [T],
+      /and 897 more; all others were\.$/,
+    ],
+  ];
+  for (const [row, sent, topics, wrong] of PARTLY) {
+    it(`takes a ping of a URL and of ${row} for a ping of the URL, and says what is wrong`, () => {
+      const parsed = parse(sent);
+      assert.ok(parsed.kind === "ping");
+      assert.deepEqual(parsed.topics, topics);
+      assert.match(parsed.wrong ?? "", wrong);
+      assert.match(parsed.wrong ?? "", /^[^\n]{1,600}\.$/, "one sentence, and not a long one");
+    });
+  }
+
   const REFUSED: readonly [row: string, sent: Sent, names: RegExp][] = [
+    [
+      "more parameters than there may be",
+      { body: `hub.mode=publish${`&hub.url=${E(T)}`.repeat(1_000)}` },
+      /more than 1000/,
+    ],
     ["nothing at all", { type: null }, /hub\.mode .*Content-Type/],
     ["an empty form", {}, /hub\.mode is missing/],
     ["an empty mode", { body: "hub.mode=&hub.topic=a" }, /hub\.mode is empty/],
@@ -165,7 +242,12 @@ describe("WIRE §1 the dispatch table", () => {
     ["an unknown mode", { body: "hub.mode=Subscribe&hub.topic=a" }, /hub\.mode .*"Subscribe"/],
     ["an unknown mode in the query", { query: "hub.mode=x" }, /hub\.mode .*"x"/],
     ["H3 JSON", { type: "application/json", body: '{"hub.mode":"subscribe"}' }, /Content-Type/],
-    ["a form without a type", { type: null, body: "hub.mode=register&hub.topic=a" }, /Content-Type/],
+    ["H3 a form that says it is text", { type: "text/plain", body: "hub.mode=register&hub.topic=a" }, /Content-Type/],
+    ["a body without a type that begins otherwise", { type: null, body: "topic=a&hub.mode=register" }, /Content-Type/],
+    ["JSON without a type", { type: null, body: '{"hub.mode":"subscribe"}' }, /Content-Type/],
+    ["the name of a parameter alone", { type: null, body: "hub.mode" }, /Content-Type/],
+    ["a form without a type and without a mode", { type: null, body: "hub.topic=a" }, /hub\.mode is missing/],
+    ["a form without a type that cannot be decoded", { type: null, body: "hub.mode=%ff" }, /hub\.mode is not percent/],
     ["subscribe in the query", { query: `hub.mode=subscribe&hub.topic=a&hub.callback=${E(T)}` }, /hub\.mode=subscribe/],
     ["register without a topic", { body: "hub.mode=register" }, /hub\.topic is missing/],
     ["a query publish without a topic", { query: "hub.mode=publish", body: "x", type: "a/b" }, /hub\.topic is missing/],
@@ -173,11 +255,13 @@ describe("WIRE §1 the dispatch table", () => {
     ["a form publish without a topic", { body: "hub.mode=publish&x=1" }, /hub\.topic is missing/],
     ["a form ping of a name", { body: "hub.mode=publish&hub.topic=a" }, /hub\.topic must be an http/],
     ["a form ping of a hub.url that is a name", { body: "hub.mode=publish&hub.url=a&x=1" }, /hub\.url must be an http/],
-    ["a form ping of an empty hub.url", { body: "hub.mode=publish&hub.url=" }, /hub\.url must be/],
-    ["a form ping of a URL and a name", { body: `hub.mode=publish&hub.url=${E(T)}&hub.url=a` }, /hub\.url must be/],
-    ["the same by hub.topic", { body: `hub.mode=publish&hub.topic=${E(T)}&hub.topic=a&x=1` }, /hub\.topic must be/],
+    ["a form ping of an empty hub.url", { body: "hub.mode=publish&hub.url=" }, /hub\.url is empty/],
     ["a form ping of no real URL", { body: "hub.mode=publish&hub.url=http://" }, /hub\.url has no valid host/],
-    ["an event of a URL and a name", { query: `hub.mode=publish&hub.topic=${E(T)}&hub.topic=a` }, /hub\.topic must be/],
+    [
+      "a form ping of nothing but names",
+      { body: "hub.mode=publish&hub.url=a&hub.url=ftp://b/&hub.url=&hub.url=d" },
+      /^Not pinged: hub\.url "a" \(must be .*\), .*"ftp:.*"" \(is empty.*and 1 more\.$/,
+    ],
     [
       "MOSIP's notifyUpdate: a query publish of a name, without a body and type",
       { query: "hub.mode=publish&hub.topic=a", type: null },
