@@ -21,7 +21,7 @@ import { createTopicFetcher } from "./effects/topic-fetcher.ts";
 import { createReadDeadLetters } from "./missed/dead-letter-page.ts";
 import { createMissed, type Missed } from "./missed/missed.ts";
 import { createReadTopic } from "./missed/topic-messages.ts";
-import { createAdmit } from "./requests/admission.ts";
+import { createAdmit, createAdmitToStatus } from "./requests/admission.ts";
 import { createMove } from "./requests/moves.ts";
 import { createOperations, type Operations } from "./requests/operations.ts";
 import { createPublish } from "./requests/publish.ts";
@@ -199,11 +199,12 @@ function createFace(
   operations: Operations,
 ): { readonly fetch: ServeOptions["fetch"]; readonly missed: Missed } {
   const { settings, log, replica, secrets, recentIds, metrics, clock } = parts;
-  const admit = createAdmit({ log, replica, topics, secrets, clock });
+  const admission = { log, replica, topics, secrets, clock };
+  const [admit, admitToStatus] = [createAdmit(admission), createAdmitToStatus(admission)];
   const standingOf = createStandingOf({ log, replica, ownership, tail });
   const read = createReadTopic({ tail, readMessages: createReadMessages({ log, index, recentIds }) });
   const missed = createMissed({ log, replica, topics, admit, standingOf, read, tail, secrets, clock });
-  const readStatus = createReadStatus({ log, admit, standingOf, index });
+  const readStatus = createReadStatus({ log, admit: admitToStatus, standingOf, index, clock });
   const refused = metrics.counter("tidings_edge_refused_total", "Requests and sessions of edges refused, by reason", [
     "reason",
   ]);

@@ -53,6 +53,9 @@ export interface IntentOperation extends OperationHead {
   /** The edge cannot pin addresses, so it will not verify this: the owner does so at once (A3.6). */
   readonly unpinned?: true;
 }
+/** Why an intent was not verified (WIRE §5): a complete answer that did not confirm it, or no complete answer. */
+export type VerificationOutcome = "refused" | "failed";
+
 /** What came of verifying an intent. */
 export interface ResultOperation extends OperationHead {
   readonly kind: "result";
@@ -62,7 +65,9 @@ export interface ResultOperation extends OperationHead {
   readonly topic: string;
   readonly callback: string;
   readonly verified: boolean;
-  /** Why not, for people and logs. */
+  /** Absent if verified, and of an edge that does not say it. */
+  readonly outcome?: VerificationOutcome;
+  /** Why not, in words that the subscriber may read. */
   readonly reason?: string;
   /** ms between sending the challenge that was answered and sending this result: the lease counts from the challenge (A3.7). */
   readonly elapsedMs: number;
@@ -184,6 +189,8 @@ export interface ContentAnswer {
 }
 
 export type SubscriptionState =
+  /** It never was verified, and its last verification failed less than a day ago. */
+  | "unverified"
   | "active"
   | "parked"
   | "expired"
@@ -203,6 +210,15 @@ export interface SubscriptionStatus {
   readonly oldestUndeliveredAt: string | null;
   readonly lastError: string | null;
   readonly gaps: readonly { readonly from: string; readonly to: string }[];
+  /** The last verification, if it failed and less than a day ago. */
+  readonly lastVerification: LastVerification | null;
+}
+
+/** `at` is ISO-8601. `reason` is for people. */
+export interface LastVerification {
+  readonly at: string;
+  readonly outcome: VerificationOutcome;
+  readonly reason: string;
 }
 
 /** WIRE §5: `body` if the bytes are UTF-8, else `bodyBase64`. */

@@ -45,6 +45,17 @@ const NOTICE_MS = 10_000;
 /** Pauses before further tries, after a try without a complete answer; what an answer says is ignored (§5.2). */
 const NOTICE_PAUSES_MS = [1_000, 4_000];
 
+/** What comes of a verification ping that cannot be signed. */
+const UNSIGNED = {
+  kind: "result",
+  verified: false,
+  outcome: "failed",
+  reason: "the hub cannot sign its request with hub.secret",
+  tries: 0,
+  later: false,
+  forbidden: false,
+} as const;
+
 export function createEffects(
   { outbound, operations, secrets, fetcher, replayLetter, method, clock, signal }: EffectsOptions,
 ): Effects {
@@ -77,16 +88,7 @@ export function createEffects(
       return await verifyIntent({ ...rest, secret }, ports);
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
-      const { message: reason } = error;
-      return {
-        kind: "result",
-        verified: false,
-        reason,
-        challengedAt: ports.now(),
-        tries: 0,
-        later: false,
-        forbidden: false,
-      };
+      return { ...UNSIGNED, challengedAt: ports.now() };
     }
   }
 
@@ -107,7 +109,7 @@ export function createEffects(
     };
     const verification = await verifyOpened(intent, ports);
     while (verification.kind === "result" && !signal.aborted) {
-      const { verified, challengedAt } = verification;
+      const { verified, challengedAt, outcome, reason } = verification;
       const { id, mode, topic, callback } = intent;
       try {
         return await operations.resultOf({
@@ -117,11 +119,18 @@ export function createEffects(
           topic,
           callback,
           verified,
+          ...(outcome === undefined ? {} : { outcome }),
+          ...(reason === undefined ? {} : { reason }),
           elapsedMs: now() - challengedAt,
         });
       } catch (error) {
         // The subscriber has answered; only the log is away. Its answer is kept until the log is back.
-        logger.warn("The result of a verification cannot be written yet: {error}", { error });
+        logger.warn("The result of verifying the {mode} of {callback} to {topic} cannot be written yet: {error}", {
+          mode,
+          topic,
+          callback,
+          error,
+        });
         await pause(1_000, signal);
       }
     }

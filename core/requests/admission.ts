@@ -1,8 +1,8 @@
 // Who may ask about which subscription (WIRE §5, §6). The same check stands before status, missed messages, dead letters, and all
 // that moves a position.
 import type { Caller, TextSigner } from "../../shared/core-api.ts";
-import type { SubscriptionPhase, SubscriptionRecord } from "../state/records.ts";
-import { isLive } from "../state/fold-subscription.ts";
+import type { FailedVerification, SubscriptionPhase, SubscriptionRecord } from "../state/records.ts";
+import { isLive, withoutOldFailure } from "../state/fold-subscription.ts";
 import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
@@ -28,39 +28,96 @@ export interface AdmissionOptions {
   readonly clock: () => number;
 }
 
-/**
- * Finds the subscription, if the caller may ask about it.
- * @throws {Refusal} "unauthorized"; "not_found" for an unknown pair and for one that was never verified; "unavailable"
- */
+/** A pair without a live subscription. The last subscribe was not verified, less than a day ago. */
+export interface FailedPair {
+  readonly record: SubscriptionRecord;
+  readonly failed: FailedVerification;
+}
+
+/** @throws {Refusal} "unauthorized"; "not_found" for an unknown pair and for one that was never verified; "unavailable" */
 export type Admit = (topic: string, callback: string, caller: Caller | TextSigner) => Promise<KnownSubscription>;
 
-export function createAdmit({ log, replica, topics, secrets, clock }: AdmissionOptions): Admit {
+/** As `Admit`, but a caller without a subscription may learn what came of its own subscribe. */
+export type AdmitToStatus = (...asked: Parameters<Admit>) => Promise<KnownSubscription | FailedPair>;
+
+/** What says whose a subscription or a subscribe is. */
+type Owner = Pick<SubscriptionRecord, "client" | "secret">;
+
+export function createAdmit(options: AdmissionOptions): Admit {
+  const find = createFind(options);
   return async (name, callback, caller) => {
+    const { subscription, refusal } = await find(name, callback, caller);
+    if (subscription === undefined) throw refusal;
+    return subscription;
+  };
+}
+
+export function createAdmitToStatus(options: AdmissionOptions): AdmitToStatus {
+  const find = createFind(options);
+  return async (name, callback, caller) => {
+    const { subscription, failed, refusal } = await find(name, callback, caller);
+    if (subscription !== undefined) return subscription;
+    if (failed === undefined) throw refusal;
+    return failed;
+  };
+}
+
+/** What the caller may ask about, and what it hears if that is nothing. */
+interface Found {
+  readonly subscription?: KnownSubscription;
+  readonly failed?: FailedPair;
+  readonly refusal: Refusal;
+}
+
+function createFind({ log, replica, topics, secrets, clock }: AdmissionOptions) {
+  return async (name: string, callback: string, caller: Caller | TextSigner): Promise<Found> => {
     const topic = topics.identify(name);
     const id = subscriptionIdOf(name, callback);
     const shard = log.partitionOf("events", id);
     // A3.11: this request sees what was accepted before it.
     await waitForAccepted({ log, replica }, "subscriptions", shard);
     const record = await replica.subscription(id);
-    if (caller.kind === "signature" || caller.kind === "text") {
-      // WIRE §5: an unknown pair, a pair without a secret and a wrong signature get the same answer.
-      const secret = secretOf(id, record);
-      const wrong = caller.kind === "text"
-        ? wrongTextSignature(caller, secret)
-        : wrongSignature(caller, secret, clock());
-      if (wrong !== undefined) throw new Refusal("unauthorized", wrong);
-    }
-    // WIRE §6: a token is good for the subscriptions of its client; for those of others the answer is that of an unknown pair.
-    const isTheirs = caller.kind !== "client" || (record !== undefined && isSameClient(record.client, caller));
-    if (record === undefined || record.phase === "pending" || !isTheirs) {
-      throw new Refusal("not_found", `There is no subscription of callback "${callback}" to topic "${name}"`);
-    }
-    return { id, topic, record: { ...record, phase: record.phase } };
+    const failed = record === undefined ? undefined : withoutOldFailure(record, clock()).lastVerification;
+    // WIRE §5: both are checked for every pair, so the time of the answer does not tell what there is.
+    const [ofRecord, ofFailed] = [check(id, record, caller), check(id, failed?.by, caller)];
+    const refusal = ofRecord instanceof Refusal
+      ? ofRecord
+      : new Refusal("not_found", `There is no subscription of callback "${callback}" to topic "${name}"`);
+    return {
+      refusal,
+      ...(ofRecord === undefined && record !== undefined && record.phase !== "pending"
+        ? { subscription: { id, topic, record: { ...record, phase: record.phase } } }
+        : {}),
+      ...(ofFailed === undefined && record !== undefined && failed?.by !== undefined
+        ? { failed: { record, failed } }
+        : {}),
+    };
   };
 
-  function secretOf(id: string, record: SubscriptionRecord | undefined): string | undefined {
+  /** Why the caller may not ask about what this owner has; undefined if it may. */
+  function check(id: string, owner: Owner | undefined, caller: Caller | TextSigner): "unknown" | Refusal | undefined {
+    switch (caller.kind) {
+      case "anyone":
+      case "operator":
+        return undefined;
+      case "client":
+        // WIRE §6: a token is good for what its client made; for the rest the answer is that of an unknown pair.
+        return owner !== undefined && isSameClient(owner.client, caller) ? undefined : "unknown";
+      case "signature":
+      case "text": {
+        // WIRE §5: an unknown pair, a pair without a secret and a wrong signature get the same answer.
+        const secret = secretOf(id, owner?.secret);
+        const wrong = caller.kind === "text"
+          ? wrongTextSignature(caller, secret)
+          : wrongSignature(caller, secret, clock());
+        return wrong === undefined ? undefined : new Refusal("unauthorized", wrong);
+      }
+    }
+  }
+
+  function secretOf(id: string, sealed: string | undefined): string | undefined {
     try {
-      return secrets.forSignature(record?.secret, id);
+      return secrets.forSignature(sealed, id);
     } catch (error) {
       if (!(error instanceof SecretError)) throw error;
       throw new Refusal("unavailable", "The hub cannot check this signature for now; try again later");

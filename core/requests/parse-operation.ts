@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { IDEMPOTENCY_KEY, type MoveOperation, type Operation, type OperationHead } from "../../shared/core-api.ts";
 import { SEALED_SECRET } from "../../shared/sealed-secret.ts";
-import { CALLBACK_URL, CLIENT, CONCURRENCY, LEASE_MS, TOPIC_NAME, VERIFY_TOKEN } from "../state/events.ts";
+import { CALLBACK_URL, CLIENT, CONCURRENCY, LEASE_MS, OUTCOME, TOPIC_NAME, VERIFY_TOKEN } from "../state/events.ts";
 import { CALLER } from "./caller.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -43,6 +43,7 @@ const OPERATION = v.variant("kind", [
     mode: MODE,
     ...PAIR,
     verified: v.boolean(),
+    outcome: v.exactOptional(OUTCOME),
     reason: v.exactOptional(v.string()),
     elapsedMs: ELAPSED_MS,
   }),

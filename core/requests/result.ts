@@ -36,7 +36,7 @@ export function createResults({ log, replica, topics, registration, clock }: Res
   }
 
   const results: Results = {
-    async eventOf({ id, intent, mode, topic: name, callback, verified, elapsedMs }) {
+    async eventOf({ id, intent, mode, topic: name, callback, verified, outcome, reason = "", elapsedMs }) {
       const topic = topics.identify(name);
       // A verified subscribe makes its topic (WIRE §1): before the result, so that a crash between the two cannot lose it.
       if (verified && mode === "subscribe" && registration === "automatic") {
@@ -46,7 +46,9 @@ export function createResults({ log, replica, topics, registration, clock }: Res
       const time = clock();
       const challengedAt = time - elapsedMs;
       const end = verified && mode === "unsubscribe" ? { end: await log.end("messages", topic.partition) } : {};
-      return { type: "result", id, time, intent, topic: name, callback, verified, challengedAt, ...end };
+      // An edge that does not say the outcome is older than this core: its reason may say how a name resolves in this network.
+      const why = verified || outcome === undefined ? {} : { outcome, reason: reason.slice(0, 200).toWellFormed() };
+      return { type: "result", id, time, intent, topic: name, callback, verified, challengedAt, ...why, ...end };
     },
     async append(operation) {
       const value = encodeEvent(await results.eventOf(operation));

@@ -1,18 +1,21 @@
 // GET /subscriptions: where a subscription stands (WIRE §5).
-import type { Caller, SubscriptionState, SubscriptionStatus } from "../../shared/core-api.ts";
+import type { Caller, LastVerification, SubscriptionState, SubscriptionStatus } from "../../shared/core-api.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
 import { encodeCursor } from "../messages/cursor-text.ts";
 import type { Log } from "../log/log.ts";
-import { isLive } from "../state/fold-subscription.ts";
-import type { Admit, KnownSubscription } from "./admission.ts";
+import type { FailedVerification, SubscriptionRecord } from "../state/records.ts";
+import { isLive, withoutOldFailure } from "../state/fold-subscription.ts";
+import type { AdmitToStatus } from "./admission.ts";
 import type { StandingOf } from "./standing.ts";
 import type { Topic } from "./topics.ts";
 
 export interface StatusOptions {
   readonly log: Log;
-  readonly admit: Admit;
+  readonly admit: AdmitToStatus;
   readonly standingOf: StandingOf;
   readonly index: Pick<BlockIndex, "countRepeats">;
+  /** Wall clock, ms. */
+  readonly clock: () => number;
 }
 
 export type ReadStatus = (topic: string, callback: string, caller: Caller) => Promise<SubscriptionStatus>;
@@ -20,11 +23,13 @@ export type ReadStatus = (topic: string, callback: string, caller: Caller) => Pr
 const READ_BYTES = 1024 * 1024;
 
 /** @throws {Refusal} as `Admit` */
-export function createReadStatus({ log, admit, standingOf, index }: StatusOptions): ReadStatus {
+export function createReadStatus({ log, admit, standingOf, index, clock }: StatusOptions): ReadStatus {
   return async (name, callback, caller) => {
     const subscription = await admit(name, callback, caller);
+    if ("failed" in subscription) return withoutDelivery(subscription.record, "unverified", subscription.failed);
     const { topic, record } = subscription;
-    if (!isLive(record.phase)) return tombstone(record, record.phase);
+    const { lastVerification } = withoutOldFailure(record, clock());
+    if (!isLive(record.phase)) return withoutDelivery(record, record.phase, lastVerification);
     const standing = await standingOf(subscription);
     const { position } = standing;
     const undelivered = await countFrom(topic, position);
@@ -39,6 +44,7 @@ export function createReadStatus({ log, admit, standingOf, index }: StatusOption
       oldestUndeliveredAt: undelivered.oldest === undefined ? null : new Date(undelivered.oldest).toISOString(),
       lastError: standing.lastError,
       gaps: (standing.gaps ?? []).map(({ from, to }) => ({ from: cursor(from - 1), to: cursor(to - 1) })),
+      lastVerification: shown(lastVerification),
     };
   };
 
@@ -58,7 +64,12 @@ export function createReadStatus({ log, admit, standingOf, index }: StatusOption
   }
 }
 
-function tombstone({ topic, callback }: KnownSubscription["record"], state: SubscriptionState): SubscriptionStatus {
+/** The status of a subscription that has ended, or never was. */
+function withoutDelivery(
+  { topic, callback }: Pick<SubscriptionRecord, "topic" | "callback">,
+  state: SubscriptionState,
+  lastVerification: FailedVerification | undefined,
+): SubscriptionStatus {
   return {
     topic,
     callback,
@@ -69,5 +80,12 @@ function tombstone({ topic, callback }: KnownSubscription["record"], state: Subs
     oldestUndeliveredAt: null,
     lastError: null,
     gaps: [],
+    lastVerification: shown(lastVerification),
   };
+}
+
+function shown(failed: FailedVerification | undefined): LastVerification | null {
+  if (failed === undefined) return null;
+  const { at, outcome, reason } = failed;
+  return { at: new Date(at).toISOString(), outcome, reason };
 }

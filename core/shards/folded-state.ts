@@ -5,7 +5,9 @@ import type { ShardState } from "../replica/states.ts";
 import { OPERATIONS_KEPT_MS, withoutOldOperations } from "../state/recent-operations.ts";
 import { encodeRecord, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
 import type { Subscriptions } from "../state/subscriptions.ts";
+import { FAILURE_KEPT_MS, withoutOldFailure } from "../state/fold-subscription.ts";
 import type { DueIndex } from "./due-index.ts";
+import { FailedPairs } from "./failed-pairs.ts";
 
 /** The owner takes over the verification of an intent that has no result this long after the 202 (A3.6). */
 export const TAKEOVER_MS = 60_000;
@@ -27,6 +29,7 @@ export class FoldedState {
   readonly #topics: Map<string, TopicRecord>;
   readonly #subscriptions: Subscriptions;
   readonly #due: DueIndex;
+  readonly #failed = new FailedPairs();
   /** Where the round over all subscriptions stands, and the time up to which it was made. */
   #round: Iterator<string> | undefined;
   #roundAt: number;
@@ -61,6 +64,15 @@ export class FoldedState {
     this.#subscriptions.set(id, record);
     this.#changedSubscriptions.add(id);
     this.noteDates(id, record);
+    for (const excess of this.#failed.takeExcess()) this.#forgetFailure(excess);
+  }
+
+  /** Forgets that a pair's verification failed, and with that the pair, unless something else waits for it. */
+  #forgetFailure(id: string): void {
+    const { lastVerification: _, ...rest } = this.#subscriptions.get(id)!;
+    this.#subscriptions.set(id, rest);
+    this.#changedSubscriptions.add(id);
+    if (!this.forgetSubscription(id)) this.noteDates(id, rest);
   }
 
   /** Forgets a topic that ended longer ago than the retention. */
@@ -76,6 +88,7 @@ export class FoldedState {
     const record = this.#subscriptions.get(id);
     if (record === undefined || this.#forgetAt(record) > this.#clock()) return false;
     this.#subscriptions.delete(id);
+    this.#failed.note(id, undefined);
     this.#changedSubscriptions.add(id);
     return true;
   }
@@ -124,25 +137,28 @@ export class FoldedState {
     if (topic?.endedAt !== undefined) this.#due.add(id, topic.endedAt + this.#retentionMs);
     if (record === undefined) return;
     const now = this.#clock();
+    this.#failed.note(id, record);
     const date = record.phase === "active" ? record.expiresAt : this.#forgetAt(record);
     if (date <= now + 2 * ROUND_MS) this.#due.add(id, date);
     for (const intent of record.pending) {
       if (intent.time + TAKEOVER_MS > now) this.#due.add(id, intent.time + TAKEOVER_MS);
     }
     const newest = record.operations.at(-1)?.[1];
-    if (newest === undefined) return;
-    const rest = withoutOldOperations(record, now);
-    if (rest === record) this.#due.add(id, newest + OPERATIONS_KEPT_MS);
-    else this.#subscriptions.set(id, rest);
+    const rest = withoutOldFailure(withoutOldOperations(record, now), now);
+    if (rest !== record) this.#subscriptions.set(id, rest);
+    if (newest !== undefined && rest.operations.length > 0) this.#due.add(id, newest + OPERATIONS_KEPT_MS);
   }
 
   /**
-   * When a record is forgotten, ms: an ended one after the retention, one that never verified when its operations are too old; Infinity
-   * while it is needed.
+   * When a record is forgotten, ms: an ended one after the retention, one that never verified when its operations and its failed
+   * verification are too old; Infinity while it is needed.
    */
   #forgetAt(record: SubscriptionRecord): number {
     if (record.phase === "active" || record.pending.length > 0 || record.notice !== undefined) return Infinity;
-    if (record.phase === "pending") return (record.operations.at(-1)?.[1] ?? 0) + OPERATIONS_KEPT_MS;
+    if (record.phase === "pending") {
+      const failedAt = record.lastVerification?.at ?? -Infinity;
+      return Math.max((record.operations.at(-1)?.[1] ?? 0) + OPERATIONS_KEPT_MS, failedAt + FAILURE_KEPT_MS);
+    }
     return (record.endedAt ?? 0) + this.#retentionMs;
   }
 }

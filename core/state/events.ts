@@ -1,6 +1,6 @@
 // What the `events` stream carries: accepted operations from outside (ARCHITECTURE §2), as JSON.
 import * as v from "valibot";
-import type { ClientIdentity } from "../../shared/core-api.ts";
+import type { ClientIdentity, VerificationOutcome } from "../../shared/core-api.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
 import { KEYS_KEPT_MS } from "./ids.ts";
 import { textOf } from "../log/log.ts";
@@ -54,6 +54,9 @@ export interface ResultEvent extends EventHead {
   readonly topic: string;
   readonly callback: string;
   readonly verified: boolean;
+  /** Only if it was not verified: why, and the same in words that the subscriber may read, at most 200 characters. */
+  readonly outcome?: VerificationOutcome;
+  readonly reason?: string;
   /** When the challenge that was answered was sent, ms since 1970 by the core's clock: the lease counts from there (A3.7). */
   readonly challengedAt: number;
   /** Only of a verified unsubscribe: the end of the topic's `messages` partition. */
@@ -127,6 +130,8 @@ const CLIENT_NAME = v.pipe(
 );
 export const CLIENT = v.object({ issuer: CLIENT_NAME, userId: CLIENT_NAME });
 
+export const OUTCOME = v.picklist(["refused", "failed"]);
+
 const DATE_MS = v.pipe(v.number(), v.minValue(-8e15), v.maxValue(8e15));
 const OFFSET = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const REASON = v.pipe(v.string(), v.check((text) => text.isWellFormed()));
@@ -160,6 +165,8 @@ const EVENT = v.variant("type", [
     intent: v.string(),
     callback: CALLBACK_URL,
     verified: v.boolean(),
+    outcome: v.exactOptional(OUTCOME),
+    reason: v.exactOptional(v.pipe(REASON, v.maxLength(200))),
     challengedAt: DATE_MS,
     end: v.exactOptional(OFFSET),
   }),

@@ -118,8 +118,33 @@ function foldResult(record: SubscriptionRecord, event: ResultEvent, offset: numb
   );
   const closed = { ...record, version: offset, pending, operations };
   // §5.1: an intent that did not verify leaves the subscription as it was.
-  if (!event.verified) return closed;
+  if (!event.verified) return failed(closed, intent, event);
   return verified(closed, intent, beginOf(intent, record.pending), event);
+}
+
+/** The record after a verification that failed: it says why, except for an unsubscribe of a pair that never was verified. */
+function failed(
+  record: SubscriptionRecord,
+  { mode, topic, callback, client, secret }: PendingIntent,
+  { time: at, outcome, reason = "" }: ResultEvent,
+): SubscriptionRecord {
+  if (outcome === undefined || (mode === "unsubscribe" && !isLive(record.phase))) return record;
+  if (isLive(record.phase)) {
+    const shown = mode === "unsubscribe" ? `unsubscribe: ${reason}` : reason;
+    return { ...record, lastVerification: { at, outcome, reason: shown } };
+  }
+  const by = { ...(client === undefined ? {} : { client }), ...(secret === undefined ? {} : { secret }) };
+  const spelled = record.phase === "pending" ? { topic, callback } : {};
+  return { ...record, ...spelled, lastVerification: { at, outcome, reason, by } };
+}
+
+/** How long a verification that failed is remembered, ms. */
+export const FAILURE_KEPT_MS = 86_400_000;
+
+/** The same record without a failed verification that is too old. It is not written for this: the next change writes it. */
+export function withoutOldFailure(record: SubscriptionRecord, now: number): SubscriptionRecord {
+  const { lastVerification, ...rest } = record;
+  return lastVerification !== undefined && lastVerification.at + FAILURE_KEPT_MS <= now ? rest : record;
 }
 
 type Verified = Pick<ResultEvent, "time" | "challengedAt" | "end">;
@@ -130,9 +155,10 @@ function verified(
   begin: number,
   event: Verified,
 ): SubscriptionRecord {
+  const { lastVerification: _, ...rest } = record;
   return intent.mode === "subscribe"
-    ? subscribed(record, intent, begin, event.challengedAt)
-    : unsubscribed(record, intent, event);
+    ? subscribed(rest, intent, begin, event.challengedAt)
+    : unsubscribed(rest, intent, event);
 }
 
 /**

@@ -1,6 +1,6 @@
 // The records of the streams that a shard's writer fills: the consolidated state (a record per topic, and one per subscription), positions
 // of lanes, and dead letters. Compacted streams and the replica keep them.
-import type { ClientIdentity } from "../../shared/core-api.ts";
+import type { ClientIdentity, VerificationOutcome } from "../../shared/core-api.ts";
 import type { IntentEvent } from "./events.ts";
 import { textOf } from "../log/log.ts";
 
@@ -78,6 +78,8 @@ export interface SubscriptionRecord {
   readonly unsubscribedAt?: number;
   /** At most 4, in log order. */
   readonly pending: readonly PendingIntent[];
+  /** The last verification, if it failed; kept for a day. */
+  readonly lastVerification?: FailedVerification;
   /** A denied notice is owed (§5.2), to the callback of the record or of the refused intent. */
   readonly notice?: Notice;
   readonly operations: RecentOperations;
@@ -85,6 +87,15 @@ export interface SubscriptionRecord {
   readonly requests?: readonly (readonly [id: string, until: number])[];
   /** Replays that are owed, in the order of the requests; at most 64. */
   readonly replays?: readonly Replay[];
+}
+
+export interface FailedVerification {
+  /** When the result was appended, ms. */
+  readonly at: number;
+  readonly outcome: VerificationOutcome;
+  readonly reason: string;
+  /** Client and sealed secret of the subscribe that failed, if the pair had no live subscription: who may read this. */
+  readonly by?: { readonly client?: ClientIdentity; readonly secret?: string };
 }
 
 /** Dead letters that are still to be sent again: a range of offsets in the subscription's partition of `dead-letters`. */

@@ -78,7 +78,7 @@ export class Subscriptions {
     const [group, callback, phase, version, life, start, verified, expiresAt, concurrency, ...more] = JSON.parse(
       packed,
     ) as Packed;
-    const [secret = null, client = null, endedAt = null, unsubscribedAt = null] = more;
+    const [secret = null, client = null, endedAt = null, unsubscribedAt = null, lastVerification = null] = more;
     return {
       topic: this.#byNumber.get(group)!.topic,
       callback,
@@ -95,6 +95,7 @@ export class Subscriptions {
       ...(client === null ? {} : { client }),
       ...(endedAt === null ? {} : { endedAt }),
       ...(unsubscribedAt === null ? {} : { unsubscribedAt }),
+      ...(lastVerification === null ? {} : { lastVerification }),
     };
   }
 }
@@ -114,12 +115,14 @@ type Packed = [
   client?: NonNullable<SubscriptionRecord["client"]> | null,
   endedAt?: number | null,
   unsubscribedAt?: number | null,
+  lastVerification?: NonNullable<SubscriptionRecord["lastVerification"]> | null,
 ];
 
 /** The record as one text; undefined if the record is not quiet, or if it spells its topic otherwise than the group does. */
 function pack(id: string, record: SubscriptionRecord, { number, topic: shared }: Group): string | undefined {
   const { topic, callback, phase, version, life, start, verified, expiresAt, concurrency, ...others } = record;
-  const { pending, operations, secret, client = null, endedAt = null, unsubscribedAt = null, ...more } = others;
+  const { pending, operations, secret, client = null, endedAt = null, unsubscribedAt = null, ...rare } = others;
+  const { lastVerification = null, ...more } = rare;
   const isQuiet = pending.length === 0 && operations.length === 0 && Object.keys(more).length === 0;
   // JSON has no Infinity.
   if (!isQuiet || topic !== shared || !Number.isFinite(expiresAt)) return undefined;
@@ -138,6 +141,7 @@ function pack(id: string, record: SubscriptionRecord, { number, topic: shared }:
     client,
     endedAt,
     unsubscribedAt,
+    lastVerification,
   ];
   while (all.at(-1) === null) all.pop();
   return JSON.stringify(all);

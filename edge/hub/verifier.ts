@@ -144,11 +144,8 @@ class BackgroundVerifier implements Verifier {
     // WIRE §2: a callback that is to be asked later than an edge may ask is asked by the core.
     if (result.kind === "aborted" || result.later) return this.#outcomes.inc({ outcome: "left" });
     this.#outcomes.inc({ outcome: result.verified ? "verified" : result.forbidden ? "forbidden" : "refused" });
+    // The core says in its log what came of it, whichever tier asked.
     if (result.verified) this.#options.onVerified?.(intent);
-    else {
-      const { id, mode } = intent;
-      this.#logger.info("Intent {id} ({mode}) was not verified: {reason}", { id, mode, reason: result.reason });
-    }
     await this.#report(intent, result);
     if (!result.verified) return;
     // A3.6: verified cancels older ones; their answers would count for nothing.
@@ -175,7 +172,7 @@ class BackgroundVerifier implements Verifier {
 
   async #report(
     { id, mode, topic, callback }: AcceptedIntent,
-    { verified, reason, challengedAt }: Extract<Verification, { kind: "result" }>,
+    { verified, outcome, reason, challengedAt }: Extract<Verification, { kind: "result" }>,
   ): Promise<void> {
     try {
       await this.#options.core.report({
@@ -186,11 +183,18 @@ class BackgroundVerifier implements Verifier {
         callback,
         verified,
         challengedAt,
+        ...(outcome === undefined ? {} : { outcome }),
         ...(reason === undefined ? {} : { reason }),
       });
     } catch (error) {
       // The intent is still pending in the core, which will ask the callback itself.
-      this.#logger.warn("The result of intent {id} did not reach the core: {error}", { id, error });
+      this.#logger.warn("The result of verifying the {mode} of {callback} to {topic} did not reach the core: {error}", {
+        mode,
+        topic,
+        callback,
+        intent: id,
+        error,
+      });
     }
   }
 }

@@ -37,6 +37,8 @@ export type OutboundAnswer =
     readonly kind: "failed";
     readonly code: "timeout" | "network" | "forbidden" | "too_large" | "aborted";
     readonly reason: string;
+    /** Of "network": why, in words that the subscriber may read. */
+    readonly told?: string;
   };
 
 export interface Outbound {

@@ -3,6 +3,8 @@
 
 import { type AskedIntent, verificationUrl } from "./callback-query.ts";
 import { parseRetryAfter } from "../retry-after.ts";
+import type { VerificationOutcome } from "../core-api.ts";
+import { NO_ADDRESS } from "./socket-reason.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "./outbound.ts";
 import { createPing, type SignatureMethod } from "./verification-ping.ts";
 
@@ -42,7 +44,9 @@ export type Verification =
   | {
     readonly kind: "result";
     readonly verified: boolean;
-    /** Why not, for logs and people. Absent if verified. */
+    /** Absent if verified. */
+    readonly outcome?: VerificationOutcome;
+    /** Why not, in words that the subscriber may read. Absent if verified. */
     readonly reason?: string;
     /** `now()` when the GET that decided was sent: the lease counts from there (A3.7). */
     readonly challengedAt: number;
@@ -70,7 +74,7 @@ export async function verifyIntent(intent: VerifiableIntent, ports: Verification
   for (let tries = 1;; tries++) {
     const { answer, challenge, challengedAt } = await inTurn(() => ask(intent, ports, endsAt ??= now() + withinMs));
     if (answer.kind === "failed" && answer.code === "aborted") return { kind: "aborted" };
-    const { reason, retry } = judge(answer, byPing(intent, ports.method) === undefined ? challenge : null);
+    const { reason, retry, outcome } = judge(answer, byPing(intent, ports.method) === undefined ? challenge : null);
     const result = { kind: "result", challengedAt, tries } as const;
     if (reason === null) return { ...result, verified: true, later: false, forbidden: false };
     const askedMs = retry ? retryAfterMs(answer, ports.clock()) : 0;
@@ -78,7 +82,10 @@ export async function verifyIntent(intent: VerifiableIntent, ports: Verification
     const leftMs = (endsAt ?? now()) - LAST_TRY_MS - now();
     if (!retry || pauseMs === undefined || pauseMs > leftMs) {
       const forbidden = answer.kind === "failed" && answer.code === "forbidden";
-      return { ...result, verified: false, reason, later: askedMs > Math.max(0, leftMs), forbidden };
+      // A name without an address takes as long: how names resolve inside this network is not told by the time either (WIRE §7).
+      if (forbidden) { for (const ms of PAUSES_MS) await pause(ms, signal); }
+      if (signal?.aborted === true) return { kind: "aborted" };
+      return { ...result, verified: false, outcome, reason, later: askedMs > Math.max(0, leftMs), forbidden };
     }
     // A callback that asks for more time than there is gets what there is.
     await pause(Math.min(Math.max(pauseMs, askedMs), leftMs), signal);
@@ -126,21 +133,44 @@ async function question(
 /** Answers that say "not now", and not "no": of a server that is busy, and of what stands in front of it and limits rates. */
 const NOT_NOW: ReadonlySet<number> = new Set([408, 425, 429]);
 
+interface Judgement {
+  readonly reason: string | null;
+  readonly retry: boolean;
+  /** Where it was not confirmed. */
+  readonly outcome: VerificationOutcome;
+}
+
 /**
  * `reason` null: confirmed. `retry`: no complete answer, a 5xx, or "not now"; any other answer is the subscriber's own no.
  * `challenge` is what the body must be; null: any 2xx confirms.
  */
-function judge(answer: OutboundAnswer, challenge: string | null): { reason: string | null; retry: boolean } {
+function judge(answer: OutboundAnswer, challenge: string | null): Judgement {
   if (answer.kind === "failed") {
+    const { code } = answer;
     // A body past 64 KiB was an answer, and not the challenge.
-    const retry = answer.code === "timeout" || answer.code === "network";
-    return { reason: `${answer.code}: ${answer.reason}`, retry };
+    const outcome = code === "too_large" ? "refused" : "failed";
+    return { reason: whyNoAnswer(answer), retry: code === "timeout" || code === "network", outcome };
   }
   const { status, body } = answer;
   // §5.3.1: only a 2xx whose body is the challenge, exactly, confirms; redirects are not followed.
-  if (status < 200 || status > 299) return { reason: `status ${status}`, retry: status >= 500 || NOT_NOW.has(status) };
-  if (challenge === null || equals(body, challenge)) return { reason: null, retry: false };
-  return { reason: `status ${status}, but the body is not the challenge`, retry: false };
+  const retry = status >= 500 || NOT_NOW.has(status);
+  if (status < 200 || status > 299) return { reason: `status ${status}`, retry, outcome: "refused" };
+  if (challenge === null || equals(body, challenge)) return { reason: null, retry: false, outcome: "refused" };
+  return { reason: `status ${status}, but the body is not the challenge`, retry: false, outcome: "refused" };
+}
+
+/** What the subscriber may read of a call without a complete answer. */
+function whyNoAnswer({ code, told }: Extract<OutboundAnswer, { kind: "failed" }>): string {
+  switch (code) {
+    case "timeout":
+      return "no complete answer in time";
+    case "too_large":
+      return "an answer of more than 64 KiB";
+    case "forbidden":
+      return NO_ADDRESS;
+    default:
+      return told ?? "no complete answer";
+  }
 }
 
 /** How long the callback wants not to be asked, ms; 0 if it does not say. */

@@ -8,6 +8,7 @@ import type { HttpUrl } from "../http-url.ts";
 import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { ForbiddenReason } from "../outbound/guard.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound/outbound.ts";
+import { socketReason } from "../outbound/socket-reason.ts";
 import { decompress } from "./decompress.ts";
 import { createGuardedConnector } from "./guarded-connect.ts";
 import type { GuardedConnectOptions } from "./guarded-connect.ts";
@@ -175,7 +176,7 @@ function exchange(
         settle({ kind: "answer", status, headers, body, url: hop.shown });
       },
       onResponseError: (_controller, error) => {
-        if (!(error instanceof ForbiddenAddressError)) settle(failed("network", describe(error)));
+        if (!(error instanceof ForbiddenAddressError)) settle(broken(error));
         else if (!settled) settle(blocked(request, options, error.reason, hop.url.host, error.message));
       },
     };
@@ -191,7 +192,7 @@ function exchange(
         bodyTimeout: 0,
       }, handler);
     } catch (error) {
-      settle(failed("network", describe(error as Error)));
+      settle(broken(error as Error));
     }
   });
 }
@@ -202,6 +203,10 @@ function flatten(received: IncomingHttpHeaders): Record<string, string> {
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
   }
   return headers;
+}
+
+function broken(error: Error): Failed {
+  return { ...failed("network", describe(error)), told: socketReason(error) };
 }
 
 function describe(error: Error): string {

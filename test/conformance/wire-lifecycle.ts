@@ -221,7 +221,7 @@ export function lifecycleRows(rig: Rig): void {
   });
 
   wire(
-    "WIRE §5 the status of a pair: 404 until a first subscribe has verified, then its state, lease, cursor and lag",
+    "WIRE §5 the status of a pair: 404 while it is not known, why a first subscribe was not verified, then its state, lease, cursor and lag",
     async () => {
       const topic = rig.name();
       const callback = callbacks.callback();
@@ -229,7 +229,19 @@ export function lifecycleRows(rig: Rig): void {
       callback.onChallenge = answer(404);
       await request(hub, "subscribe", topic, callback.url);
       await callback.challenged();
-      assert.equal(await statusOf(hub, topic, callback.url), undefined);
+      const failed = await eventually("the failed verification", async () => {
+        return (await statusOf(hub, topic, callback.url)) ?? false;
+      });
+      const { at, ...why } = failed.lastVerification!;
+      assert.deepEqual([failed.state, failed.lag, why], ["unverified", 0, {
+        outcome: "refused",
+        reason: "status 404",
+      }]);
+      assert.ok(Math.abs(Date.parse(at) - Date.now()) < 60_000, at);
+      for (const path of ["messages", "dead-letters"]) {
+        const other = await call(`${hub.base}/${path}?${encodeForm({ topic, callback: callback.url })}`);
+        assert.equal(other.status, 404, path);
+      }
 
       callback.onChallenge = echo();
       const begun = Date.now();

@@ -85,16 +85,23 @@ describe("hostile hosts", () => {
 
   it("H70 are not verified, by edge or core: one try, and nothing is sent", async () => {
     for (const callback of everyUrl()) {
+      let paused = 0;
       const intent = { mode: "subscribe", topic: "t", callback, leaseMs: 1_000 } as const;
       const ports = {
         outbound,
         now: () => 0,
         clock: () => 0,
         challenge: createChallenge,
-        pause: () => assert.fail("a second try"),
+        // It takes as long as for a name without an address.
+        pause: (ms: number) => {
+          paused += ms;
+          return Promise.resolve();
+        },
       };
       const result = await verifyIntent(intent, ports);
       assert.ok(result.kind === "result" && !result.verified && result.forbidden && result.tries === 1, callback);
+      // WIRE §7: the status tells no more than that of a name without an address.
+      assert.deepEqual([result.outcome, result.reason, paused], ["failed", "no address to call", 5_000], callback);
     }
   });
 

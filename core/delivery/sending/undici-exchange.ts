@@ -2,6 +2,7 @@
 import type { Dispatcher } from "../../../shared/undici.ts";
 import type { NoteBlocked } from "../../../shared/outbound/blocked-calls.ts";
 import { ForbiddenAddressError } from "../../../shared/outbound/guard.ts";
+import { socketReason } from "../../../shared/outbound/socket-reason.ts";
 import { DeadlineList, type Timed } from "./timers.ts";
 import type { Post } from "./transport.ts";
 
@@ -18,8 +19,6 @@ const ENOUGH = new Error("enough of the body was read");
 const UNCONFIRMED = new Error("not sent: its shard may be another process's");
 const TIMED_OUT = new Error("timed out");
 const FLOODED = new Error("too many early answers");
-
-const NO_ADDRESS = "no address to call";
 
 /** The deadlines of all exchanges of a transport: for the head of the answer, then for its body. */
 export class ExchangeDeadlines {
@@ -119,7 +118,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     if (error instanceof ForbiddenAddressError) {
       this.#onBlocked?.({ path: "delivery", reason: error.reason, host: this.#post.url.host });
     }
-    this.#fail(reasonOf(error));
+    this.#fail(socketReason(error));
   }
 
   /** The head of the answer is late. */
@@ -144,27 +143,5 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     this.#isSettled = true;
     this.#deadlines.failed(this);
     this.#post.failed(reason);
-  }
-}
-
-/**
- * A short phrase that says no more than the socket said. The subscriber may read it (`lastError`, WIRE §5). An address that the guard
- * refused reads like a name without an address: how names resolve inside this network is not told (§7).
- */
-function reasonOf(error: Error): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  switch (code) {
-    case "ECONNREFUSED":
-      return "connection refused";
-    case "ECONNRESET":
-    case "UND_ERR_SOCKET":
-      return "connection broken";
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return NO_ADDRESS;
-    case "UND_ERR_CONNECT_TIMEOUT":
-      return "connecting timed out";
-    default:
-      return error instanceof ForbiddenAddressError ? NO_ADDRESS : code ?? error.message.slice(0, 200);
   }
 }

@@ -1,13 +1,22 @@
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { describe, it } from "node:test";
 import { decodeCursor, encodeCursor } from "../../../core/messages/cursor-text.ts";
+import { signedText } from "../../../core/requests/subscriber-signature.ts";
 import { encodeEvent } from "../../../core/state/events.ts";
 import { subscriptionIdOf, topicIdOf } from "../../../core/state/ids.ts";
-import { CALLER_HEADER, CORE_PATHS, type SubscriptionStatus } from "../../../shared/core-api.ts";
+import {
+  type Caller,
+  CALLER_HEADER,
+  CORE_PATHS,
+  type CoreRefusal,
+  type SubscriptionStatus,
+} from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
+import { sealedFor } from "../../support/keys.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
-import { openTestCore, type TestCore, type TestCoreOptions } from "../../support/rigs/test-core.ts";
+import { openTestCore, resultOf, type TestCore, type TestCoreOptions } from "../../support/rigs/test-core.ts";
 
 const TOPIC = "https://example.com/feed";
 const NOTHING = new Uint8Array();
@@ -59,6 +68,88 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
     });
   });
 
+  it("unverified: why the last subscribe failed, to those who made it, for a day and over a restart, and to no other route", async () => {
+    await withCore({}, async (first, again) => {
+      const client = { issuer: "https://issuer.example", userId: "one" };
+      const asked = { topic: TOPIC, callback: CALLBACK, id: operationId(), client } as const;
+      const secret = await sealedFor(TOPIC, CALLBACK, "its secret");
+      await first.operate({ kind: "intent", mode: "subscribe", ...asked, secret });
+      const no = {
+        ...resultOf(asked.id, "subscribe", TOPIC, CALLBACK, false),
+        outcome: "refused",
+        reason: "status 404",
+      } as const;
+      await first.operate(no);
+      const time = first.clock();
+      const signed = (key: string, timestamp = String(Math.floor(first.clock() / 1_000))) => {
+        const parts = { method: "GET", path: "/subscriptions", query: "x", timestamp, bodySha256: "0".repeat(64) };
+        const hmac = createHmac("sha256", key).update(signedText(parts)).digest("base64");
+        return { kind: "signature", ...parts, signature: `v1=${hmac}` } as const;
+      };
+      const ask = async (core: TestCore, caller: Caller, path: string = CORE_PATHS.subscriptions) => {
+        const headers = { [CALLER_HEADER]: encodeURIComponent(JSON.stringify(caller)) };
+        const { status, text } = await core.call(`${path}?${encodeForm({ topic: TOPIC, callback: CALLBACK })}`, {
+          headers,
+        });
+        return { status, body: JSON.parse(text) as SubscriptionStatus & CoreRefusal };
+      };
+      const mayAsk: Caller[] = [
+        { kind: "anyone" },
+        { kind: "operator", issuer: "x", userId: "y" },
+        { kind: "client", ...client },
+        signed("its secret"),
+      ];
+      for (const begin of [() => first, again]) {
+        const core = await begin();
+        for (const caller of mayAsk) {
+          const { status, body } = await ask(core, caller);
+          assert.equal(status, 200, caller.kind);
+          const { at, ...why } = body.lastVerification!;
+          assert.deepEqual(why, { outcome: "refused", reason: "status 404" });
+          assert.ok(Math.abs(Date.parse(at) - time) < 5_000, at);
+          assert.equal(body.state, "unverified");
+          // All other routes know no such pair.
+          const other = await ask(core, caller, CORE_PATHS.messages);
+          assert.equal(other.body.code, caller.kind === "signature" ? "unauthorized" : "not_found");
+        }
+        const stranger = await ask(core, { kind: "client", issuer: client.issuer, userId: "two" });
+        assert.deepEqual([stranger.status, stranger.body.code], [404, "not_found"]);
+        assert.deepEqual((await ask(core, signed("another"))).body.code, "unauthorized");
+      }
+      const core = await again();
+      core.clock.advance(86_400_000);
+      assert.equal(await core.status(TOPIC, CALLBACK), "not_found");
+      core.sweep();
+      await eventually("the pair is forgotten", () => {
+        core.sweep();
+        return Promise.resolve(core.core.engine.ownership.shards[0]!.subscriptions === 0);
+      });
+    });
+  });
+
+  it("a failed renewal stands beside the state of the subscription, until a later one is verified", async () => {
+    await withCore({}, async (core) => {
+      await core.subscribe(TOPIC, CALLBACK);
+      const id = operationId();
+      await core.operate({ kind: "intent", id, mode: "subscribe", topic: TOPIC, callback: CALLBACK, leaseMs: 60_000 });
+      const no = {
+        ...resultOf(id, "subscribe", TOPIC, CALLBACK, false),
+        outcome: "failed",
+        reason: "connection refused",
+      } as const;
+      await core.operate(no);
+      const { state, lastVerification } = await until(
+        core,
+        "the failure is shown",
+        (status) => status.lastVerification !== null,
+      );
+      assert.equal(state, "active");
+      assert.partialDeepStrictEqual(lastVerification, { outcome: "failed", reason: "connection refused" });
+      await core.subscribe(TOPIC, CALLBACK);
+      await until(core, "the failure is over", (status) => status.lastVerification === null);
+    });
+  });
+
   it("active: what was delivered last, how much is left, and since when", async () => {
     await withCore({}, async (core) => {
       core.transport.answer = ({ text }) => text === "1" ? 204 : "hold";
@@ -75,6 +166,7 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
         oldestUndeliveredAt: null,
         lastError: null,
         gaps: [],
+        lastVerification: null,
       });
       const left = Date.parse(begun.leaseExpiresAt!) - core.clock();
       assert.ok(left > 590_000 && left <= 600_000, `${left} ms`);
@@ -174,6 +266,7 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
           oldestUndeliveredAt: null,
           lastError: null,
           gaps: [],
+          lastVerification: null,
         };
         assert.deepEqual(await until(core, state, (status) => status.state === state), tombstone);
         const restarted = await again();

@@ -21,6 +21,7 @@ const GOOD: readonly HubEvent[] = [
   { ...intent, topic: "no URL, but a topic ✓" },
   result,
   { ...result, verified: false, end: 7 },
+  { ...result, verified: false, outcome: "refused", reason: "status 404" },
   { type: "revoke", ...head, callback, reason: "why" },
 ];
 
@@ -48,6 +49,8 @@ const BAD: readonly (readonly [what: string, event: unknown])[] = [
   ["no concurrency at all", { ...intent, concurrency: 0 }],
   ["a concurrency of millions", { ...intent, concurrency: 1e6 }],
   ["a result without a verdict", { ...result, verified: "yes" }],
+  ["a result with an unknown outcome", { ...result, outcome: "maybe" }],
+  ["a result with a reason without end", { ...result, reason: "x".repeat(201) }],
   ["a challenge at no date", { ...result, challengedAt: 1e300 }],
   ["a revoke without a reason", { type: "revoke", ...head, callback }],
 ];

@@ -61,6 +61,38 @@ function standing(record: SubscriptionRecord | undefined) {
   return rest;
 }
 
+describe("A3.6 a verification that failed", () => {
+  const no = { outcome: "refused", reason: "status 404" } as const;
+  const client = { issuer: "https://issuer.example", userId: "one" };
+
+  it("is remembered, with whose it was, until a later one is verified", () => {
+    const first = intent("subscribe", { secret: "sealed", client });
+    const after = fold([first, result(first, false, no)])!;
+    assert.deepEqual(after.lastVerification, { at: TIME + 100, ...no, by: { client, secret: "sealed" } });
+    const second = intent("subscribe");
+    const yes = fold([second, result(second)], after, 2)!;
+    assert.deepEqual([yes.phase, yes.lastVerification], ["active", undefined]);
+  });
+
+  it("of a live subscription stands beside it, and is nobody else's", () => {
+    const first = intent("subscribe", { secret: "sealed", client });
+    const renewal = intent("subscribe", { secret: "other" });
+    const bye = intent("unsubscribe");
+    const live = fold([first, result(first), renewal, result(renewal, false, no)])!;
+    assert.deepEqual(live.lastVerification, { at: TIME + 100, ...no });
+    assert.deepEqual([live.phase, live.secret], ["active", "sealed"]);
+    const stays = fold([bye, result(bye, false, no)], live, 4)!;
+    assert.deepEqual(stays.lastVerification?.reason, "unsubscribe: status 404");
+  });
+
+  it("of an unsubscribe without a subscription, or of an edge that does not say the outcome, leaves nothing", () => {
+    for (const [mode, why] of [["unsubscribe", no], ["subscribe", {}]] as const) {
+      const only = intent(mode);
+      assert.equal(fold([only, result(only, false, why)])?.lastVerification, undefined);
+    }
+  });
+});
+
 describe("A3.6 the fold of a subscription", () => {
   describe("one event in each phase", () => {
     for (const phase of PHASES) {

@@ -20,6 +20,7 @@ export interface Status {
   readonly oldestUndeliveredAt: string | null;
   readonly lastError: string | null;
   readonly gaps: readonly { readonly from: string; readonly to: string }[];
+  readonly lastVerification: { readonly at: string; readonly outcome: string; readonly reason: string } | null;
 }
 
 const FORM_TYPE = "application/x-www-form-urlencoded";

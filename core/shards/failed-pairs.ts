@@ -1,0 +1,52 @@
+// The pairs of a shard that never were verified, and whose last verification failed (WIRE §5). Anyone can make such pairs, so their
+// number and the size of their records are bounded: the oldest are forgotten first.
+import type { SubscriptionRecord } from "../state/records.ts";
+
+export const MOST_PAIRS = 10_000;
+export const MOST_BYTES = 8 * 1024 * 1024;
+/** Over a bound, so many of them are forgotten that there is room for others: they need not be sorted each time. */
+const KEPT_SHARE = 0.9;
+/** What a record takes beside its texts, about. */
+const RECORD_BYTES = 256;
+
+interface Failed {
+  readonly at: number;
+  readonly bytes: number;
+}
+
+export class FailedPairs {
+  readonly #pairs = new Map<string, Failed>();
+  #bytes = 0;
+
+  get size(): number {
+    return this.#pairs.size;
+  }
+
+  /** The record of this id is now this one; undefined: it was deleted. */
+  note(id: string, record: SubscriptionRecord | undefined): void {
+    const known = this.#pairs.get(id);
+    if (known !== undefined) {
+      this.#pairs.delete(id);
+      this.#bytes -= known.bytes;
+    }
+    if (record?.phase !== "pending" || record.lastVerification === undefined) return;
+    const { at, by, reason } = record.lastVerification;
+    const texts = [record.topic, record.callback, reason, by?.secret, by?.client?.issuer, by?.client?.userId];
+    const bytes = texts.reduce((sum, text) => sum + (text?.length ?? 0), RECORD_BYTES);
+    this.#pairs.set(id, { at, bytes });
+    this.#bytes += bytes;
+  }
+
+  /** Takes out the oldest pairs if there are too many; the caller forgets their failures. */
+  takeExcess(): readonly string[] {
+    if (this.#pairs.size <= MOST_PAIRS && this.#bytes <= MOST_BYTES) return [];
+    const taken: string[] = [];
+    for (const [id, { bytes }] of [...this.#pairs].sort(([, one], [, other]) => one.at - other.at)) {
+      if (this.#pairs.size <= MOST_PAIRS * KEPT_SHARE && this.#bytes <= MOST_BYTES * KEPT_SHARE) break;
+      this.#pairs.delete(id);
+      this.#bytes -= bytes;
+      taken.push(id);
+    }
+    return taken;
+  }
+}

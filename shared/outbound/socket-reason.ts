@@ -1,0 +1,27 @@
+// Why a call brought no answer, in words that its subscriber may read (WIRE §5). They say no more than the socket said.
+import { ForbiddenAddressError } from "./guard.ts";
+
+/**
+ * Also of an address that the guard refused: it reads like a name without an address, so how names resolve inside this network is
+ * not told (WIRE §7).
+ */
+export const NO_ADDRESS = "no address to call";
+
+/** A short phrase without addresses. */
+export function socketReason(error: Error): string {
+  const code = (error as { readonly code?: string }).code;
+  switch (code) {
+    case "ECONNREFUSED":
+      return "connection refused";
+    case "ECONNRESET":
+    case "UND_ERR_SOCKET":
+      return "connection broken";
+    case "ENOTFOUND":
+    case "EAI_AGAIN":
+      return NO_ADDRESS;
+    case "UND_ERR_CONNECT_TIMEOUT":
+      return "connecting timed out";
+    default:
+      return error instanceof ForbiddenAddressError ? NO_ADDRESS : code ?? error.message.slice(0, 200);
+  }
+}
