@@ -3,7 +3,6 @@
 import type { RefusalCode } from "../../shared/core-api.ts";
 import { CoreError } from "../core/core-answers.ts";
 import { HUB_ERRORS, HubError } from "./hub-error.ts";
-import type { HubErrorCode } from "./hub-error.ts";
 
 type HeaderMap = Record<string, string>;
 
@@ -43,7 +42,7 @@ export function jsonOfCore(body: Uint8Array): Response {
 /** The answer to what a handler threw: a refusal of ours or of the core. Any other error is thrown on. */
 export function refusalOf(error: unknown): Response {
   if (error instanceof HubError) {
-    return sentence(HUB_ERRORS[error.code], error.message, HUB_HEADERS[error.code]);
+    return sentence(HUB_ERRORS[error.code], error.message, headersOf(error));
   }
   if (error instanceof CoreError) return CORE_ANSWERS[error.code](error.message);
   throw error;
@@ -53,7 +52,7 @@ export function refusalOf(error: unknown): Response {
 export function hubRefusalOf(error: unknown): Response {
   if (!(error instanceof HubError)) return refusalOf(error);
   const status = HUB_ERRORS[error.code];
-  return status === 401 || status === 403 ? denied(status, error.message, HUB_HEADERS[error.code]) : refusalOf(error);
+  return status === 401 || status === 403 ? denied(status, error.message, headersOf(error)) : refusalOf(error);
 }
 
 /** As `refusalOf`, for questions about a subscription. */
@@ -77,17 +76,26 @@ const JSON_HEADERS: HeaderMap = { "content-type": "application/json", ...UNSTORE
 /** RFC 6750. A subscriber's signature has no scheme of its own. */
 const CHALLENGE: HeaderMap = { "www-authenticate": "Bearer" };
 
-const HUB_HEADERS: Readonly<Record<HubErrorCode, HeaderMap>> = {
-  invalid_request: {},
-  unauthorized: CHALLENGE,
-  invalid_token: { "www-authenticate": 'Bearer error="invalid_token"' },
-  forbidden: {},
-  insufficient_scope: { "www-authenticate": 'Bearer error="insufficient_scope"' },
-  too_large: {},
-  too_many: { "retry-after": RETRY_AFTER_S },
-  overloaded: { "retry-after": RETRY_AFTER_S },
-  unavailable: { "retry-after": RETRY_AFTER_S },
-};
+function headersOf({ code, message, retryAfterS }: HubError): HeaderMap {
+  switch (code) {
+    case "unauthorized":
+      return CHALLENGE;
+    case "invalid_token":
+    case "insufficient_scope":
+      return { "www-authenticate": `Bearer error="${code}", error_description="${described(message)}"` };
+    case "too_many":
+    case "overloaded":
+    case "unavailable":
+      return { "retry-after": retryAfterS === undefined ? RETRY_AFTER_S : String(retryAfterS) };
+    default:
+      return {};
+  }
+}
+
+/** RFC 6750 §3: printable ASCII without quotes and backslashes. */
+function described(message: string): string {
+  return message.replaceAll('"', "'").replace(/[^\x20-\x7e]|\\/g, "?");
+}
 
 const CORE_ANSWERS: Readonly<Record<RefusalCode, (message: string) => Response>> = {
   invalid_request: (message) => sentence(400, message),

@@ -22,10 +22,13 @@ export type HubErrorCode = keyof typeof HUB_ERRORS;
 /** The requester sees its message: it holds no secret, and text of the request only as `quoted`. */
 export class HubError extends Error {
   readonly code: HubErrorCode;
-  constructor(code: HubErrorCode, message: string, options?: ErrorOptions) {
+  /** When to try again, s, where that is known. */
+  readonly retryAfterS: number | undefined;
+  constructor(code: HubErrorCode, message: string, options?: ErrorOptions & { readonly retryAfterS?: number }) {
     super(message, options);
     this.name = "HubError";
     this.code = code;
+    this.retryAfterS = options?.retryAfterS;
   }
 }
 

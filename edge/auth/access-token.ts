@@ -2,13 +2,14 @@
 // a while, and requests that carry the same token at the same time share one verification.
 
 import { Flights, type FlightsOptions } from "../../shared/flights.ts";
-import type { Metrics } from "../../shared/metrics.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { type AudienceRules, checkAudience } from "./audience.ts";
 import { type Client, clientOf } from "./client.ts";
 import type { Introspect } from "./introspection.ts";
 import { isJwt, type VerifyJwt } from "./jwt.ts";
+import type { TokenBook } from "./token-book.ts";
 import { createTokenCache } from "./token-cache.ts";
+import { TokenRefusal } from "./token-refusal.ts";
 
 /** How much memory the tokens that are remembered may take, bytes. */
 export interface TokenMemory {
@@ -24,13 +25,14 @@ export interface AccessTokenOptions extends AudienceRules {
   readonly rolesClaim: string;
   /** ms since 1970. */
   readonly clock: () => number;
-  readonly metrics: Metrics;
+  /** Counts what came of each token that was not refused. */
+  readonly book: Pick<TokenBook, "count">;
   readonly memory: TokenMemory;
   /** How requests with the same token share one verification. */
   readonly flights?: FlightsOptions | undefined;
 }
 
-/** @throws {HubError} "invalid_token", "unavailable" */
+/** @throws {TokenRefusal} if the token is bad; {HubError} "unavailable" if that is not known */
 export type VerifyAccessToken = (token: string) => Promise<Client>;
 
 /** How long a verified token counts without being verified again, never past its end: a key or a token may be revoked. */
@@ -40,17 +42,18 @@ const INTROSPECTED_KEPT_MS = 60_000;
 const REFUSED_KEPT_MS = 10_000;
 
 export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAccessToken {
-  const { verifyJwt, introspect, rolesClaim, clock, metrics, memory } = options;
+  const { verifyJwt, introspect, rolesClaim, clock, book, memory } = options;
   const verified = createTokenCache<Client>(clock, memory.tokenBytes);
-  const refused = createTokenCache<HubError>(clock, memory.refusedTokenBytes);
+  const refused = createTokenCache<TokenRefusal>(clock, memory.refusedTokenBytes);
   const pending = new Flights<Client>(options.flights);
-  const outcomes = metrics.counter("tidings_tokens_total", "Access tokens by what came of them", ["outcome"]);
 
   async function verify(token: string): Promise<Client> {
     const asJwt = verifyJwt !== undefined && isJwt(token);
     const look = asJwt ? verifyJwt : introspect;
     if (look === undefined) {
-      throw new HubError("invalid_token", "The access token is not a JWT, and this hub accepts no other tokens.");
+      throw new TokenRefusal("malformed", "The access token is not a JWT, and this hub accepts no other tokens.", {
+        expected: "a JWT, since TIDINGS_INTROSPECTION_URL is not set",
+      });
     }
     try {
       const { issuer, claims } = await look(token);
@@ -61,8 +64,8 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
       return client;
     } catch (error) {
       // A JWT is cheap to verify again, and its keys may have come meanwhile.
-      if (!asJwt && error instanceof HubError && error.code === "invalid_token") {
-        refused.set(token, error, clock() + REFUSED_KEPT_MS);
+      if (!asJwt && error instanceof TokenRefusal) {
+        refused.set(token, error, clock() + REFUSED_KEPT_MS, error.length);
       }
       throw error;
     }
@@ -71,18 +74,17 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
   return async (token) => {
     const known = verified.get(token);
     if (known !== undefined) {
-      outcomes.inc({ outcome: "remembered" });
+      book.count("remembered");
       return known;
     }
     try {
       const before = refused.get(token);
       if (before !== undefined) throw before;
       const client = await pending.join(token, () => verify(token));
-      outcomes.inc({ outcome: "verified" });
+      book.count("verified");
       return client;
     } catch (error) {
-      const away = error instanceof HubError && error.code === "unavailable";
-      outcomes.inc({ outcome: away ? "unavailable" : "refused" });
+      if (error instanceof HubError && error.code === "unavailable") book.count("unavailable");
       throw error;
     }
   };

@@ -3,6 +3,8 @@
 
 import type { Caller, ClientIdentity } from "../../shared/core-api.ts";
 import type { VerifyAccessToken } from "./access-token.ts";
+import { TokenRefusal } from "./token-refusal.ts";
+import type { TokenBook } from "./token-book.ts";
 import type { Client } from "./client.ts";
 import { type Action, OPERATE, type Policy } from "./policies.ts";
 import { accessTokenOf } from "./bearer-token.ts";
@@ -67,6 +69,10 @@ export interface Access {
 export interface TokenAccess {
   readonly verify: VerifyAccessToken;
   readonly policy: Policy;
+  /** Notes every refusal. */
+  readonly book: Pick<TokenBook, "refused">;
+  /** Fetches the keys of all issuers, so that what is wrong shows before the first token comes. Never rejects. */
+  fetchKeys(): Promise<void>;
 }
 
 /** ACCESS=open: anyone may do anything. Tokens are not looked at; a signature that is present must be right. */
@@ -83,21 +89,30 @@ function accessBy(name: "token", tokens: TokenAccess): Access;
 function accessBy(name: AccessName, tokens?: TokenAccess): Access {
   const table = ACCESS_TABLE[name];
 
-  async function clientOf(headers: Headers): Promise<Client> {
-    const token = accessTokenOf(headers);
-    if (token === undefined || tokens === undefined) {
-      throw new HubError("unauthorized", "An access token is missing; send it as Authorization: Bearer.");
+  /** The client of a request's token, once `check` has let it pass. Each refusal is noted. */
+  async function clientOf(headers: Headers, check: (client: Client) => void): Promise<Client> {
+    let inCookie = false;
+    try {
+      const sent = accessTokenOf(headers);
+      if (sent === undefined || tokens === undefined) {
+        throw new TokenRefusal("missing", "An access token is missing; send it as Authorization: Bearer.");
+      }
+      inCookie = sent.inCookie;
+      const client = await tokens.verify(sent.token);
+      check(client);
+      return client;
+    } catch (error) {
+      const told = inCookie && error instanceof TokenRefusal ? error.inCookie() : error;
+      tokens?.book.refused(told);
+      throw told;
     }
-    return await tokens.verify(token);
   }
 
   function refuseWithoutRight(client: Client, action: Action, topic: string): void {
-    const lacking = tokens?.policy(client, action, topic);
-    if (lacking === null) return;
-    throw new HubError(
-      "insufficient_scope",
-      `The token may not ${VERBS[action]} ${quoted(topic)}; it needs ${lacking}.`,
-    );
+    const lack = tokens?.policy(client, action, topic) ?? null;
+    if (lack === null) return;
+    const sentence = `The access token may not ${VERBS[action]} ${quoted(topic)}; it needs ${lack.text}.`;
+    throw new TokenRefusal(lack.reason, sentence, { seen: client.seen, expected: lack.text });
   }
 
   return {
@@ -109,11 +124,11 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
         case "nobody":
           throw new HubError("forbidden", "This hub takes no content and no registrations; send a ping, it fetches.");
         case "right": {
-          const client = await clientOf(request.headers);
           const topics = wanted.kind === "ping" ? wanted.topics : [wanted.topic];
           const action = wanted.kind === "ping" || wanted.kind === "content" ? "publish" : wanted.kind;
-          for (const topic of topics) refuseWithoutRight(client, action, topic);
-          return client;
+          return await clientOf(request.headers, (client) => {
+            for (const topic of topics) refuseWithoutRight(client, action, topic);
+          });
         }
       }
     },
@@ -127,9 +142,11 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
         case "signature":
           throw new HubError("unauthorized", "X-Subscriber-Signature is missing; sign the request with the secret.");
         case "own": {
-          const client = await clientOf(request.headers);
-          const kind = client.roles.has(OPERATE) ? "operator" : "client";
-          if (kind === "client") refuseWithoutRight(client, "subscribe", topic);
+          const kindOf = ({ roles }: Client) => roles.has(OPERATE) ? "operator" : "client";
+          const client = await clientOf(request.headers, (client) => {
+            if (kindOf(client) === "client") refuseWithoutRight(client, "subscribe", topic);
+          });
+          const kind = kindOf(client);
           return { caller: { kind, ...identityOfClient(client) }, expiresAt: client.expiresAt };
         }
       }

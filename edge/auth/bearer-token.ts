@@ -1,16 +1,23 @@
 // Where an access token may stand in a request (WIRE §6), and what several of them mean. Pure: nothing is verified here.
 
 import { HubError } from "../answers/hub-error.ts";
+import { TokenRefusal } from "./token-refusal.ts";
 
 /** b64token, RFC 6750 §2.1. */
 const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 const JWT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
 
+export interface SentToken {
+  readonly token: string;
+  /** Only a cookie carries it. */
+  readonly inCookie: boolean;
+}
+
 /**
  * The token of a request; undefined if there is none.
- * @throws {HubError} "invalid_request" if there are different ones, "invalid_token" if the text is not a token
+ * @throws {HubError} "invalid_request" if there are different ones; {TokenRefusal} "malformed", "cookie"
  */
-export function accessTokenOf(headers: Headers): string | undefined {
+export function accessTokenOf(headers: Headers): SentToken | undefined {
   const inHeader = fromAuthorization(headers.get("authorization"));
   const inCookie = fromCookie(headers.get("cookie"));
   const distinct = new Set([...inHeader, ...inCookie]);
@@ -19,14 +26,22 @@ export function accessTokenOf(headers: Headers): string | undefined {
   }
   const [token] = distinct;
   if (token === undefined) return undefined;
+  const isCookie = inHeader.length === 0;
   if (token === MALFORMED) {
-    throw new HubError("invalid_token", "Authorization carries no access token; send Bearer and the token.");
+    const what = isCookie
+      ? "The access token in the cookie is not a JWT; send one, or remove the cookie Authorization."
+      : "Authorization carries no access token; send Bearer and the token.";
+    throw new TokenRefusal("malformed", what);
   }
   // A browser sends its cookies with the requests of any site's page; such a page may not act as the user.
-  if (inHeader.length === 0 && comesFromAnotherSite(headers)) {
-    throw new HubError("invalid_token", "A token in a cookie is not taken from a web page; send it in Authorization.");
+  if (isCookie && comesFromAnotherSite(headers)) {
+    throw new TokenRefusal(
+      "cookie",
+      "The access token in the cookie is not taken from a web page; send it in Authorization.",
+      { expected: "no Origin, and no Sec-Fetch-Site of another site, beside a cookie's token" },
+    );
   }
-  return token;
+  return { token, inCookie: isCookie };
 }
 
 /** Stands for text that is not a token. */

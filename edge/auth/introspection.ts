@@ -1,10 +1,15 @@
-// Opaque tokens: their issuer is asked what they are (RFC 7662).
+// Opaque tokens: their issuer is asked what they are (RFC 7662). An endpoint that hangs is asked one question at a time until it
+// answers again, and no request waits for that.
 
-import { getLogger } from "@logtape/logtape";
+import type { Logger } from "@logtape/logtape";
+import type { FlightsOptions } from "../../shared/flights.ts";
+import { waitAtMost } from "../../shared/pause.ts";
 import { Places, type PlacesOptions } from "../../shared/places.ts";
 import { HubError } from "../answers/hub-error.ts";
 import type { Claims } from "./client.ts";
-import type { AskIssuer } from "./issuer-client.ts";
+import { type AskIssuer, IssuerError } from "./issuer-client.ts";
+import { createOutage } from "./outage.ts";
+import { seenIn, shown, TokenRefusal } from "./token-refusal.ts";
 
 export interface IntrospectionOptions {
   readonly url: string;
@@ -13,54 +18,44 @@ export interface IntrospectionOptions {
   /** ISSUER: an answer that names another is refused. Empty: any. */
   readonly issuers: readonly string[];
   readonly ask: AskIssuer;
+  readonly logger: Pick<Logger, "warn" | "info">;
   /** Of the questions in flight. */
   readonly places: Pick<PlacesOptions, "now" | "lostAfterMs">;
+  /** What one question may take, ms. Default 5 s. */
+  readonly deadlineMs?: number | undefined;
+  /** Lets a question go on when the request that asked is over. */
+  readonly keep?: FlightsOptions["keep"];
 }
 
-/** What an active token says. @throws {HubError} "invalid_token", "unavailable" */
+/** What an active token says. @throws {TokenRefusal} "not_active", "issuer"; {HubError} "unavailable" */
 export type Introspect = (token: string) => Promise<{ readonly issuer: string; readonly claims: Claims }>;
 
 /** Questions in flight at once; more are answered "unavailable". */
 const AT_ONCE = 64;
-const WARN_EVERY_MS = 10_000;
+const DEADLINE_MS = 5_000;
+/** A question that took so long and brought nothing: the endpoint hangs. */
+const SLOW_MS = 1_000;
+/** How long a request waits for its question to an endpoint that hung, ms. */
+const DOUBT_MS = 250;
 
 export function createIntrospect(options: IntrospectionOptions): Introspect {
-  const { url, clientId, clientSecret, issuers, ask, places } = options;
-  const logger = getLogger(["tidings", "edge", "auth"]);
-  const authorization = basic(clientId, clientSecret);
-  const questions = new Places({ most: AT_ONCE, ...places });
-  let warnedAt = -Infinity;
-
-  /** At most one warning in 10 s, since anyone can send any number of tokens. */
-  function warn(error: unknown): void {
-    if (performance.now() - warnedAt < WARN_EVERY_MS) return;
-    warnedAt = performance.now();
-    logger.warn("Tokens cannot be introspected: {error}", { error });
-  }
-
-  async function answerTo(token: string): Promise<Claims> {
-    // Anyone can make up tokens: the hub must not bring its identity provider down with them.
-    const giveBack = questions.take();
-    if (giveBack === undefined) throw unavailable();
-    try {
-      const form = new URLSearchParams({ token, token_type_hint: "access_token" }).toString();
-      return await ask({ url, headers: { authorization }, form });
-    } catch (cause) {
-      warn(cause);
-      throw unavailable(cause);
-    } finally {
-      giveBack();
-    }
-  }
+  const { url, issuers } = options;
+  const ask = createAsk(options);
 
   return async (token) => {
-    const answer = await answerTo(token);
-    if (answer["active"] !== true) {
-      throw new HubError("invalid_token", "The access token is not active; get a new one.");
+    const answer = await ask(token);
+    const { active, iss, sub, client_id } = answer;
+    if (active !== true) {
+      throw new TokenRefusal("not_active", "The access token is not active; get a new one.", {
+        expected: `active by the answer of ${url}; some providers say so only to a client that the token's aud names`,
+      });
     }
-    const { iss, sub, client_id } = answer;
     if (iss !== undefined && !(typeof iss === "string" && (issuers.length === 0 || issuers.includes(iss)))) {
-      throw new HubError("invalid_token", "The access token is not from an issuer that this hub trusts.");
+      throw new TokenRefusal(
+        "issuer",
+        `The access token is not from an issuer that this hub trusts: its iss is ${shown(iss)}.`,
+        { seen: seenIn(answer), expected: `TIDINGS_ISSUER (${issuers.join(", ")}) in iss` },
+      );
     }
     // RFC 7662 §2.2: iss is optional. Without it the only issuer is meant, or the endpoint itself if there are several.
     const issuer = typeof iss === "string" ? iss : issuers.length === 1 ? issuers[0]! : url;
@@ -70,9 +65,95 @@ export function createIntrospect(options: IntrospectionOptions): Introspect {
   };
 }
 
-function unavailable(cause?: unknown): HubError {
+/** Asks the endpoint about a token. @throws {HubError} "unavailable" */
+function createAsk(options: IntrospectionOptions): (token: string) => Promise<Claims> {
+  const { url, places, deadlineMs = DEADLINE_MS, keep = () => {} } = options;
+  const { now } = places;
+  const question = createQuestion(options, deadlineMs);
+  const questions = new Places({ most: AT_ONCE, ...places });
+  // A probe that has had more time than there is was dropped with its request.
+  const probes = new Places({ most: 1, now, lostAfterMs: deadlineMs + SLOW_MS });
+  const log = { logger: options.logger, now };
+  const away = createOutage({ what: "Tokens cannot be introspected", end: "Tokens can be introspected", ...log });
+  const refused = createOutage({
+    what: `The introspection endpoint ${url} refuses the hub's own credentials, TIDINGS_INTROSPECTION_CLIENT_ID and ` +
+      "TIDINGS_INTROSPECTION_CLIENT_SECRET",
+    end: `The introspection endpoint ${url} takes the hub's credentials`,
+    ...log,
+  });
+  let hangs = false;
+  let answeredAt = -Infinity;
+  /** Ends the waiting of each request in flight, once one of them has found that the endpoint hangs. */
+  const waiting = new Set<() => void>();
+
+  async function answerTo(token: string): Promise<Claims> {
+    const begunAt = now();
+    try {
+      const answer = await question(token);
+      away.over();
+      refused.over();
+      hangs = false;
+      answeredAt = now();
+      return answer;
+    } catch (error) {
+      if (isRefusalOfHub(error)) refused.failed(error);
+      else away.failed(error);
+      // A question may hang where others are answered.
+      hangs = answeredAt < begunAt && now() - begunAt >= Math.min(SLOW_MS, deadlineMs);
+      if (hangs) { for (const end of waiting) end(); }
+      throw unavailable(1, error);
+    }
+  }
+
+  return async (token) => {
+    // Anyone can make up tokens: the hub must not bring its identity provider down with them.
+    const isProbe = hangs;
+    const giveBack = (isProbe ? probes : questions).take();
+    if (giveBack === undefined) throw unavailable(isProbe ? Math.ceil(deadlineMs / 1_000) : 1);
+    let answer: Claims | undefined;
+    let failure: unknown;
+    const ended = answerTo(token).then((claims) => void (answer = claims), (error: unknown) => void (failure = error))
+      .finally(giveBack);
+    keep(ended);
+    if (isProbe) await waitAtMost(DOUBT_MS, ended);
+    else {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      waiting.add(resolve);
+      void ended.then(resolve);
+      await promise;
+      waiting.delete(resolve);
+    }
+    if (answer !== undefined) return answer;
+    throw failure ?? unavailable(1);
+  };
+}
+
+/** One question, and an answer that is one. @throws {IssuerError} */
+function createQuestion(
+  { url, clientId, clientSecret, ask }: IntrospectionOptions,
+  withinMs: number,
+): (token: string) => Promise<Claims> {
+  const authorization = basic(clientId, clientSecret);
+  return async (token) => {
+    const form = new URLSearchParams({ token, token_type_hint: "access_token" }).toString();
+    const answer = await ask({ url, headers: { authorization }, form, withinMs });
+    if (typeof answer["active"] === "boolean") return answer;
+    throw new IssuerError(`${url} gave no answer of introspection: "active" is neither true nor false (RFC 7662)`);
+  };
+}
+
+/** Whether the endpoint refused the hub, and not the token: a token that is wrong is "not active", with 200 (RFC 7662 §2.2). */
+function isRefusalOfHub(error: unknown): boolean {
+  if (!(error instanceof IssuerError)) return false;
+  const { status, code } = error;
+  return status === 401 || status === 403 ||
+    (status === 400 && (code === "invalid_client" || code === "unauthorized_client"));
+}
+
+function unavailable(retryAfterS: number, cause?: unknown): HubError {
   return new HubError("unavailable", "The token cannot be checked with its issuer now; try again a little later.", {
     cause,
+    retryAfterS,
   });
 }
 

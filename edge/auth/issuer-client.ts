@@ -10,16 +10,21 @@ export interface IssuerCall {
   readonly headers?: Readonly<Record<string, string>>;
   /** A form to POST; without it the call is a GET. */
   readonly form?: string;
+  /** The time that it may take, ms. Default 5 s. */
+  readonly withinMs?: number;
 }
 
 /** There was no answer, or it was not a JSON object of at most 512 KiB. */
 export class IssuerError extends Error {
   /** The status of an answer that was not 200. */
   readonly status: number | undefined;
-  constructor(message: string, options?: ErrorOptions & { status?: number }) {
+  /** The `error` of a 400 or 401 (RFC 6749 §5.2). */
+  readonly code: string | undefined;
+  constructor(message: string, options?: ErrorOptions & { status?: number; code?: string | undefined }) {
     super(message, options);
     this.name = "IssuerError";
     this.status = options?.status;
+    this.code = options?.code;
   }
 }
 
@@ -33,7 +38,7 @@ export function createAskIssuer(
   http: Pick<HttpClient, "stream">,
   { maxBytes = MAX_BYTES, deadlineMs = DEADLINE_MS } = {},
 ): AskIssuer {
-  return async ({ url, headers = {}, form }) => {
+  return async ({ url, headers = {}, form, withinMs = deadlineMs }) => {
     const { origin, pathname, search } = new URL(url);
     const begun = performance.now();
     try {
@@ -47,14 +52,20 @@ export function createAskIssuer(
           ...headers,
         },
         ...(form === undefined ? {} : { body: form }),
-        timeoutMs: deadlineMs,
+        timeoutMs: Math.max(1, withinMs),
       });
-      if (status !== 200) {
+      const read = async () => parseObject(await readInTime(body, maxBytes, withinMs - (performance.now() - begun)));
+      if (status === 200) return await read();
+      if (status !== 400 && status !== 401) {
         await body.cancel();
         throw new IssuerError(`${url} answered ${status}`, { status });
       }
-      const bytes = await readInTime(body, maxBytes, deadlineMs - (performance.now() - begun));
-      return parseObject(bytes);
+      const code = await read().then(({ error }) => error, () => undefined);
+      const isCode = typeof code === "string" && /^[a-z_]{1,40}$/.test(code);
+      throw new IssuerError(`${url} answered ${status}${isCode ? ` ${code}` : ""}`, {
+        status,
+        code: isCode ? code : undefined,
+      });
     } catch (cause) {
       if (cause instanceof IssuerError) throw cause;
       throw new IssuerError(`${url} gave no answer that can be used: ${(cause as Error).message}`, { cause });

@@ -1,6 +1,7 @@
 // From an issuer's name alone to its keys: OpenID Connect Discovery 1.0 §4, RFC 8414 §3.
 
 import { type AskIssuer, IssuerError } from "./issuer-client.ts";
+import { shown } from "./token-refusal.ts";
 
 /**
  * The URL of an issuer's JWKS.
@@ -8,9 +9,15 @@ import { type AskIssuer, IssuerError } from "./issuer-client.ts";
  */
 export async function discoverJwksUrl(issuer: string, ask: AskIssuer): Promise<string> {
   const metadata = await firstOf(metadataUrls(issuer), ask);
+  const named = metadata["issuer"];
   // RFC 8414 §3.3: metadata that names another issuer must not be used.
-  if (metadata["issuer"] !== issuer) {
-    throw new IssuerError(`The metadata of issuer ${issuer} names another one; TIDINGS_ISSUER must be equal to it`);
+  if (named !== issuer) {
+    throw new IssuerError(
+      `TIDINGS_ISSUER names ${shown(issuer)}, but the metadata found there names the issuer ${
+        shown(named)
+      }; set TIDINGS_ISSUER ` +
+        "to the iss of your tokens, and TIDINGS_JWKS_URL too if the hub reaches the keys by another address",
+    );
   }
   const url = metadata["jwks_uri"];
   if (typeof url !== "string" || !/^https?:\/\/[^@\s]+$/.test(url) || !URL.canParse(url)) {

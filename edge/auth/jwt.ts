@@ -3,7 +3,10 @@
 import { decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
 import type { JWTVerifyGetKey, JWTVerifyOptions } from "jose";
 import { HubError } from "../answers/hub-error.ts";
+import { expired, notYetValid } from "./audience.ts";
 import type { Claims } from "./client.ts";
+import type { KeySet } from "./key-set.ts";
+import { seenIn, shown, TokenRefusal, type TokenRefusalOptions } from "./token-refusal.ts";
 
 /** RFC 8725 §3.1: signatures by a private key only, so neither `none` nor an HMAC made with a public key. */
 export const ALGORITHMS: readonly string[] = [
@@ -22,12 +25,12 @@ export const ALGORITHMS: readonly string[] = [
 
 export interface JwtVerifierOptions {
   /** Issuers by their name, exactly as in `iss`, with their keys. */
-  readonly issuers: ReadonlyMap<string, JWTVerifyGetKey>;
+  readonly issuers: ReadonlyMap<string, Pick<KeySet, "find" | "renew" | "unusable">>;
   /** ms since 1970. */
   readonly clock: () => number;
 }
 
-/** The claims of a JWT whose signature, issuer and times are right. @throws {HubError} "invalid_token", "unavailable" */
+/** The claims of a JWT whose signature, issuer and times are right. @throws {TokenRefusal}; {HubError} "unavailable" */
 export type VerifyJwt = (token: string) => Promise<{ readonly issuer: string; readonly claims: Claims }>;
 
 /** Whether a token is a JWT by its form: three parts, the first a JSON header that names an algorithm. */
@@ -41,11 +44,18 @@ export function isJwt(token: string): boolean {
 }
 
 export function createVerifyJwt({ issuers, clock }: JwtVerifierOptions): VerifyJwt {
+  const names = [...issuers.keys()].join(", ");
   return async (token) => {
-    const issuer = issuerOf(token);
-    const keys = issuer === undefined ? undefined : issuers.get(issuer);
-    if (issuer === undefined || keys === undefined) {
-      throw new HubError("invalid_token", "The access token is not from an issuer that this hub trusts.");
+    const claims = claimsOf(token);
+    // It only chooses the keys; it is compared again once the signature is verified.
+    const issuer = claims?.["iss"];
+    const keys = typeof issuer === "string" ? issuers.get(issuer) : undefined;
+    if (typeof issuer !== "string" || keys === undefined) {
+      throw new TokenRefusal(
+        "issuer",
+        `The access token is not from an issuer that this hub trusts: its iss is ${shown(issuer)}.`,
+        { seen: seenIn(claims), expected: `TIDINGS_ISSUER (${names}) in iss` },
+      );
     }
     const options: JWTVerifyOptions = {
       algorithms: [...ALGORITHMS],
@@ -57,11 +67,28 @@ export function createVerifyJwt({ issuers, clock }: JwtVerifierOptions): VerifyJ
       clockTolerance: 5,
     };
     try {
-      return { issuer, claims: await verify(token, keys, options) };
+      return { issuer, claims: await verifyByAll(token, keys, options) };
     } catch (error) {
-      throw refusalOf(error);
+      throw refusalOf(error, claims ?? {}, issuer) ?? keys.unusable(error);
     }
   };
+}
+
+/** A token that does not name its key may be by one that the hub does not know yet. */
+async function verifyByAll(
+  token: string,
+  keys: Pick<KeySet, "find" | "renew">,
+  options: JWTVerifyOptions,
+): Promise<Claims> {
+  try {
+    return await verify(token, keys.find, options);
+  } catch (error) {
+    const mayBeNew = error instanceof errors.JWSSignatureVerificationFailed &&
+      decodeProtectedHeader(token).kid === undefined;
+    if (!mayBeNew) throw error;
+    await keys.renew();
+    return await verify(token, keys.find, options);
+  }
 }
 
 async function verify(token: string, keys: JWTVerifyGetKey, options: JWTVerifyOptions): Promise<Claims> {
@@ -81,25 +108,47 @@ async function verify(token: string, keys: JWTVerifyGetKey, options: JWTVerifyOp
   }
 }
 
-/** The issuer that a token claims. It only chooses the keys; it is compared again once the signature is verified. */
-function issuerOf(token: string): string | undefined {
+/** What a token claims, before anything of it is verified. */
+function claimsOf(token: string): Claims | undefined {
   try {
-    return decodeJwt(token).iss;
+    return decodeJwt(token);
   } catch {
     return undefined;
   }
 }
 
-/** The refusal for an error of jose: it names the claim or the rule that was broken, and never repeats the token's text. */
-function refusalOf(error: unknown): HubError {
+/**
+ * The refusal for an error of jose: it names the claim or the rule that was broken, and never repeats the token's text. Undefined
+ * if the fault is not the token's.
+ */
+function refusalOf(error: unknown, claims: Claims, issuer: string): HubError | undefined {
   if (error instanceof HubError) return error;
-  const refused = (sentence: string) => new HubError("invalid_token", sentence, { cause: error });
-  if (error instanceof errors.JWTExpired) return refused("The access token has expired; get a new one.");
+  const seen = seenIn(claims);
+  const refused = (
+    reason: TokenRefusal["reason"],
+    sentence: string,
+    expected: NonNullable<TokenRefusalOptions["expected"]>,
+  ) => new TokenRefusal(reason, sentence, { cause: error, seen, expected });
+  if (error instanceof errors.JWTExpired) return expired(claims);
   if (error instanceof errors.JWTClaimValidationFailed) {
-    return refused(`The access token's claim ${error.claim} is missing or wrong.`);
+    if (error.claim === "nbf" && error.reason === "check_failed") return notYetValid(claims);
+    return refused("claims", `The access token's claim ${error.claim} is missing or wrong.`, `a right ${error.claim}`);
   }
+  const algorithms = ALGORITHMS.join(", ");
   if (error instanceof errors.JOSEAlgNotAllowed) {
-    return refused(`The access token's algorithm is not one of ${ALGORITHMS.join(", ")}.`);
+    return refused("algorithm", `The access token's algorithm is not one of ${algorithms}.`, `one of ${algorithms}`);
   }
-  return refused("The access token's signature cannot be verified.");
+  const key = `a signature by one of the keys of ${issuer}`;
+  if (error instanceof errors.JWKSNoMatchingKey) {
+    return refused(
+      "signature",
+      "The access token's signature cannot be verified: its issuer has no such key, or has it no longer; get a new one.",
+      key,
+    );
+  }
+  // The rest of jose's errors are about the token's form and its signature.
+  if (error instanceof errors.JOSEError) {
+    return refused("signature", "The access token's signature cannot be verified.", key);
+  }
+  return undefined;
 }

@@ -1,74 +1,212 @@
-// An issuer's keys (RFC 7517). They are fetched anew for a key that is not among them, at most once per cooldown; known keys
-// stay in use while the issuer is down.
+// An issuer's keys (RFC 7517). They are fetched anew for a key that is not among them; known keys stay in use while the issuer is
+// down. One fetch is in flight at a time, and if the issuer hangs, one request waits for it and the others do not.
 
-import { getLogger } from "@logtape/logtape";
+import type { Logger } from "@logtape/logtape";
 import { createLocalJWKSet, errors } from "jose";
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
-import { Flights, type FlightsOptions } from "../../shared/flights.ts";
+import type { FlightsOptions } from "../../shared/flights.ts";
+import { waitAtMost } from "../../shared/pause.ts";
 import { HubError } from "../answers/hub-error.ts";
+import { createOutage } from "./outage.ts";
+import { createTries } from "./tries.ts";
 
 export interface KeySetOptions {
   readonly issuer: string;
-  /** Fetches the key set; rejects if the issuer is down, or its answer is not a key set. */
-  readonly load: () => Promise<JSONWebKeySet>;
+  /** Fetches the key set in so many ms; rejects if the issuer is down, or its answer is not a key set. */
+  readonly load: (withinMs: number) => Promise<JSONWebKeySet>;
+  readonly logger: Pick<Logger, "warn" | "info">;
   /** Monotonic ms. */
   readonly now: () => number;
   /** Keys this old are fetched anew in the background, ms. Default 10 min: a revoked key still counts for that long. */
-  readonly maxAgeMs?: number;
-  /** The least time between two fetches, ms. Default 10 s. */
-  readonly cooldownMs?: number;
-  /** How those who wait for the keys share one fetch. */
-  readonly flights?: FlightsOptions | undefined;
+  readonly maxAgeMs?: number | undefined;
+  /** What one fetch may take, ms. Default 5 s. */
+  readonly deadlineMs?: number | undefined;
+  /** Lets a fetch go on when the request that began it is over. */
+  readonly keep?: FlightsOptions["keep"];
 }
 
-/** The least time between two fetches while none has succeeded, ms. */
-const FIRST_COOLDOWN_MS = 1_000;
+export interface KeySet {
+  /** Finds the key of a token. @throws {HubError} "unavailable" if that is not known; {errors.JWKSNoMatchingKey} */
+  readonly find: JWTVerifyGetKey;
+  /** Resolves after a fetch that began no earlier than the call. @throws {HubError} "unavailable" */
+  renew(): Promise<void>;
+  /** Fetches the keys if there are none. Never rejects. */
+  fetch(): Promise<void>;
+  /** What to throw where a key itself is wrong, which is not the token's fault; it is logged, once a minute at most. */
+  unusable(error: unknown): HubError;
+}
 
-/** Finds the key of a token. @throws {HubError} "unavailable" if the issuer cannot be asked; {errors.JWKSNoMatchingKey} */
-export function createKeySet(options: KeySetOptions): JWTVerifyGetKey {
-  const { issuer, load, now, maxAgeMs = 600_000, cooldownMs = 10_000 } = options;
-  const logger = getLogger(["tidings", "edge", "auth"]);
-  let keys: JWTVerifyGetKey | undefined;
-  let loadedAt = -Infinity;
-  let triedAt = -Infinity;
-  let away = false;
-  const loading = new Flights<void>(options.flights);
+/** Fetches at once, and the time after which there is one more, ms: anyone can make up key ids. */
+const TRIES = 5;
+const TRY_EVERY_MS = 2_000;
+const DEADLINE_MS = 5_000;
+/** How long others wait for a fetch that another request began, and how long a fetch may take that is not slow, ms. */
+const SLOW_MS = 1_000;
+/** How long a request waits for its own fetch after one that hung, ms. */
+const DOUBT_MS = 250;
+const COMPLAINT_EVERY_MS = 60_000;
 
-  async function fetchKeys(): Promise<void> {
-    triedAt = now();
-    try {
-      keys = createLocalJWKSet(await load());
-      loadedAt = now();
-      away = false;
-    } catch (error) {
-      away = true;
-      logger.warn("The keys of issuer {issuer} could not be fetched: {error}", { issuer, error });
+interface Fetch {
+  readonly begunAt: number;
+  /** Never rejects, but may never settle: a Worker's runtime may drop it. */
+  ended: Promise<void>;
+  outcome: "fetched" | "failed" | undefined;
+}
+
+export function createKeySet(options: KeySetOptions): KeySet {
+  return new IssuerKeys(options);
+}
+
+class IssuerKeys implements KeySet {
+  readonly #options: KeySetOptions;
+  readonly #deadlineMs: number;
+  readonly #tries;
+  readonly #outage;
+  #keys: JWTVerifyGetKey | undefined;
+  #loadedAt = -Infinity;
+  /** The fetch in flight, or one that was dropped. */
+  #current: Fetch | undefined;
+  /** The last fetch brought nothing, and took long. */
+  #hung = false;
+  #complainedAt = -Infinity;
+
+  constructor(options: KeySetOptions) {
+    const { issuer, logger, now, deadlineMs = DEADLINE_MS } = options;
+    this.#options = options;
+    this.#deadlineMs = deadlineMs;
+    this.#tries = createTries({ most: TRIES, everyMs: TRY_EVERY_MS, now });
+    this.#outage = createOutage({
+      what: `The keys of issuer ${issuer} cannot be fetched`,
+      end: `The keys of issuer ${issuer} can be fetched`,
+      logger,
+      now,
+    });
+  }
+
+  find: JWTVerifyGetKey = async (header, token) => {
+    const { now, maxAgeMs = 600_000 } = this.#options;
+    const calledAt = now();
+    if (this.#keys !== undefined) {
+      if (calledAt - this.#loadedAt >= maxAgeMs) void this.#next(calledAt).catch(() => {});
+      const key = await this.#pick(header, token);
+      if (key !== undefined) return key;
     }
-  }
-
-  /** Fetches, or waits for the fetch in flight; not within the cooldown. */
-  async function refresh(cooldown: number): Promise<void> {
-    if (loading.has(issuer) || now() - triedAt >= cooldown) await loading.join(issuer, fetchKeys);
-  }
-
-  const unavailable = () =>
-    new HubError("unavailable", "The keys of the token's issuer cannot be fetched now; try again a little later.");
-
-  return async (header, token) => {
-    if (keys === undefined) await refresh(FIRST_COOLDOWN_MS);
-    else if (now() - loadedAt >= maxAgeMs) void refresh(cooldownMs);
-    if (keys === undefined) throw unavailable();
-    try {
-      return await keys(header, token);
-    } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
-      await refresh(cooldownMs);
-      try {
-        return await keys(header, token);
-      } catch (again) {
-        // Whether the issuer has such a key is not known, and the client must not throw its token away for that.
-        throw away ? unavailable() : again;
-      }
+    // The issuer may have made the key since. Without a later answer of the issuer, the token may be good.
+    for (;;) {
+      const isLater = await this.#next(calledAt);
+      const key = await this.#pick(header, token);
+      if (key !== undefined) return key;
+      if (isLater) throw new errors.JWKSNoMatchingKey();
     }
   };
+
+  async renew(): Promise<void> {
+    const calledAt = this.#options.now();
+    while (!await this.#next(calledAt));
+  }
+
+  async fetch(): Promise<void> {
+    if (this.#keys === undefined) await this.#next(this.#options.now()).catch(() => {});
+  }
+
+  unusable(error: unknown): HubError {
+    const { issuer, logger, now } = this.#options;
+    if (now() - this.#complainedAt >= COMPLAINT_EVERY_MS) {
+      this.#complainedAt = now();
+      const message = error instanceof Error ? error.message : String(error);
+      logger.warn("A key of issuer {issuer} cannot be used: {message}", { issuer, message });
+    }
+    return this.#unavailable(error);
+  }
+
+  /** The key of a token; undefined if it is not among those that are known. What is wrong with a key is not the token's fault. */
+  async #pick(...asked: Parameters<JWTVerifyGetKey>): Promise<Awaited<ReturnType<JWTVerifyGetKey>> | undefined> {
+    try {
+      return await this.#keys?.(...asked);
+    } catch (error) {
+      if (error instanceof errors.JWKSNoMatchingKey) return undefined;
+      if (error instanceof errors.JWKSMultipleMatchingKeys) throw error;
+      throw this.unusable(error);
+    }
+  }
+
+  /**
+   * Waits for the fetch in flight, or for a new one; yields whether it began at this time or later, as the answer of an earlier one
+   * may be older than the token's key.
+   */
+  async #next(calledAt: number): Promise<boolean> {
+    const other = this.#inFlight();
+    const fetch = other ?? this.#begin();
+    await this.#wait(fetch, other === undefined);
+    if (fetch.outcome !== "fetched") throw this.#unavailable();
+    return fetch.begunAt >= calledAt;
+  }
+
+  #inFlight(): Fetch | undefined {
+    const { now } = this.#options;
+    // A fetch that has had more time than there is was dropped with its request.
+    if (this.#current !== undefined && now() - this.#current.begunAt > this.#deadlineMs + SLOW_MS) this.#drop();
+    return this.#current;
+  }
+
+  #drop(): void {
+    this.#current = undefined;
+    this.#tries.end();
+  }
+
+  #begin(): Fetch {
+    const { now, keep = () => {} } = this.#options;
+    if (!this.#tries.begin()) throw this.#unavailable();
+    const fetch: Fetch = { begunAt: now(), ended: Promise.resolve(), outcome: undefined };
+    this.#current = fetch;
+    fetch.ended = this.#run(fetch);
+    keep(fetch.ended);
+    return fetch;
+  }
+
+  async #run(fetch: Fetch): Promise<void> {
+    const { load, now } = this.#options;
+    try {
+      this.#keys = createLocalJWKSet(await load(this.#deadlineMs));
+      this.#loadedAt = now();
+      fetch.outcome = "fetched";
+      this.#hung = false;
+      this.#outage.over();
+    } catch (error) {
+      fetch.outcome = "failed";
+      this.#hung = now() - fetch.begunAt >= Math.min(SLOW_MS, this.#deadlineMs);
+      this.#outage.failed(error);
+    }
+    if (this.#current === fetch) this.#drop();
+  }
+
+  /** Waits for a fetch: as long as it takes if it is the request's own, and a short time for another's or in doubt. */
+  async #wait({ begunAt, ended }: Fetch, own: boolean): Promise<void> {
+    const { now } = this.#options;
+    const most = this.#hung ? DOUBT_MS : own ? this.#deadlineMs + SLOW_MS : SLOW_MS;
+    const leftMs = most - (now() - begunAt);
+    if (leftMs <= 0) return;
+    try {
+      await waitAtMost(leftMs, ended);
+    } catch {
+      // The runtime says that the request that fetched has ended without its work.
+      if (this.#current?.ended === ended) this.#drop();
+    }
+  }
+
+  #unavailable(cause?: unknown): HubError {
+    const { now } = this.#options;
+    const fetch = this.#current;
+    const retryAfterS = fetch === undefined
+      ? this.#tries.waitS()
+      : Math.max(1, Math.ceil((this.#deadlineMs - (now() - fetch.begunAt)) / 1_000));
+    return new HubError(
+      "unavailable",
+      "The keys of the token's issuer cannot be fetched now; try again a little later.",
+      {
+        cause,
+        retryAfterS,
+      },
+    );
+  }
 }

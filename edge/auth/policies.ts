@@ -6,8 +6,14 @@ import type { Client } from "./client.ts";
 /** What a right is asked for. Content and pings are `publish`; reading and moving a subscription is `subscribe`. */
 export type Action = "register" | "deregister" | "publish" | "subscribe" | "unsubscribe";
 
-/** null if the client may; else what its token lacks, as text that follows "it needs". */
-export type Policy = (client: Client, action: Action, topic: string) => string | null;
+/** What a token lacks: `text` follows "it needs". */
+export interface Lack {
+  readonly reason: "role" | "scope" | "partner";
+  readonly text: string;
+}
+
+/** null if the client may. */
+export type Policy = (client: Client, action: Action, topic: string) => Lack | null;
 
 export const POLICIES = { scopes, wso2, mosip } as const satisfies Record<string, Policy>;
 export type PolicyName = keyof typeof POLICIES;
@@ -16,7 +22,7 @@ export type PolicyName = keyof typeof POLICIES;
 export const OPERATE = "websub:operate";
 
 /** `websub:publish` for all topics, `websub:publish:<topic or prefix*>` for some; `websub:subscribe` likewise. */
-export function scopes({ scopes, roles }: Client, action: Action, topic: string): string | null {
+export function scopes({ scopes, roles }: Client, action: Action, topic: string): Lack | null {
   const right = `websub:${isSubscribing(action) ? "subscribe" : "publish"}`;
   for (const held of [scopes, roles]) {
     if (held.has(right)) return null;
@@ -24,7 +30,7 @@ export function scopes({ scopes, roles }: Client, action: Action, topic: string)
       if (word.startsWith(`${right}:`) && covers(word.slice(right.length + 1), topic)) return null;
     }
   }
-  return `the scope or role ${right}, for all topics or for this one`;
+  return { reason: "scope", text: `the scope or role ${right}, for all topics or for this one` };
 }
 
 function covers(pattern: string, topic: string): boolean {
@@ -42,23 +48,31 @@ const WSO2: Readonly<Record<Action, readonly string[]>> = {
 };
 
 /** The scopes of WSO2's hub: one for each thing to do, for all topics. */
-export function wso2({ scopes }: Client, action: Action): string | null {
-  return WSO2[action].some((scope) => scopes.has(scope)) ? null : `the scope ${WSO2[action].join(" or ")}`;
+export function wso2({ scopes }: Client, action: Action): Lack | null {
+  if (WSO2[action].some((scope) => scopes.has(scope))) return null;
+  return { reason: "scope", text: `the scope ${WSO2[action].join(" or ")}` };
 }
 
 /** The roles of MOSIP's hub: named after the event, and a partner's own events are the partner's. */
-export function mosip({ roles, userId }: Client, action: Action, named: string): string | null {
+export function mosip({ roles, userId }: Client, action: Action, named: string): Lack | null {
   const topic = identityOf(named);
   const slash = topic.indexOf("/");
   const partner = slash === -1 ? undefined : topic.slice(0, slash);
   const event = topic.slice(slash + 1);
-  const lacks = (role: string) => roles.has(role) ? null : `the role ${role}`;
+  const lacks = (role: string): Lack | null => roles.has(role) ? null : { reason: "role", text: `the role ${role}` };
   if (!isSubscribing(action)) {
     return lacks(`PUBLISH_${event}_${partner === undefined ? "GENERAL" : "ALL_INDIVIDUAL"}`);
   }
   if (partner === undefined) return lacks(`SUBSCRIBE_${event}_GENERAL`);
-  const isPartner = partner !== "" && partner === userId.replace(/^service-account-/, "");
-  return isPartner ? lacks(`SUBSCRIBE_${event}_INDIVIDUAL`) : "to be that partner's own token";
+  // Keycloak writes user names in lower case, whatever the case of the client's id.
+  const isPartner = partner !== "" && lowered(partner) === lowered(userId).replace(/^service-account-/, "");
+  if (isPartner) return lacks(`SUBSCRIBE_${event}_INDIVIDUAL`);
+  return { reason: "partner", text: "to be that partner's own token" };
+}
+
+/** In ASCII only: beyond it, different letters have the same lower case. */
+function lowered(text: string): string {
+  return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
 function isSubscribing(action: Action): boolean {

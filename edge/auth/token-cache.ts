@@ -2,8 +2,8 @@
 
 export interface TokenCache<T> {
   get(token: string): T | undefined;
-  /** Remembers until `until`, ms since 1970. */
-  set(token: string, value: T, until: number): void;
+  /** Remembers until `until`, ms since 1970. `moreBytes` is what the value takes beyond `ENTRY_BYTES`. */
+  set(token: string, value: T, until: number, moreBytes?: number): void;
   forget(token: string): void;
   readonly size: number;
 }
@@ -16,11 +16,12 @@ export const ENTRY_BYTES = 512;
  * 1970.
  */
 export function createTokenCache<T>(clock: () => number, mostBytes: number): TokenCache<T> {
-  const entries = new Map<string, { readonly value: T; readonly until: number }>();
+  const entries = new Map<string, { readonly value: T; readonly until: number; readonly bytes: number }>();
   let bytes = 0;
 
   function forget(token: string): void {
-    if (entries.delete(token)) bytes -= token.length + ENTRY_BYTES;
+    bytes -= entries.get(token)?.bytes ?? 0;
+    entries.delete(token);
   }
 
   return {
@@ -36,11 +37,12 @@ export function createTokenCache<T>(clock: () => number, mostBytes: number): Tok
       entries.set(token, entry);
       return entry.value;
     },
-    set(token, value, until) {
+    set(token, value, until, moreBytes = 0) {
       forget(token);
       if (until <= clock()) return;
-      entries.set(token, { value, until });
-      bytes += token.length + ENTRY_BYTES;
+      const size = token.length + ENTRY_BYTES + moreBytes;
+      entries.set(token, { value, until, bytes: size });
+      bytes += size;
       for (const oldest of entries.keys()) {
         if (bytes <= mostBytes) break;
         forget(oldest);

@@ -198,21 +198,16 @@ describe("conformance with tokens, a real identity provider", { concurrency: 8 }
       assert.equal((await registerAt(first)).status, 200);
       await own.rotate();
       const rotated = await token();
-      await eventually("the new key", async () => (await registerAt(rotated)).status === 200, {
-        deadlineMs: 30_000,
-        everyMs: 500,
-      });
+      assert.equal((await registerAt(rotated)).status, 200, "on first use");
       denied(await registerAt(second), 401);
       const unseen = await token();
       await own.rotate();
       const unknown = await token();
       own.away = true;
-      // The edge asks again after the cooldown, gets no answer, and says so.
-      const reply = await eventually("503", async () => {
-        const answer = await registerAt(unknown);
-        return answer.status === 503 && answer;
-      }, { deadlineMs: 30_000, everyMs: 500 });
-      assert.equal(reply.headers["retry-after"], "5");
+      // The edge asks again, gets no answer, and says so.
+      const reply = await registerAt(unknown);
+      assert.equal(reply.status, 503);
+      assert.match(String(reply.headers["retry-after"]), /^[1-5]$/);
       assert.equal((await registerAt(unseen)).status, 200, "by a key that is known");
     } finally {
       await other.close();

@@ -33,6 +33,26 @@ describe("WIRE §6 the claims of a client", () => {
       ["a text with spaces", { scope: "a b" }, "scope", ["a", "b"]],
       ["a deep path", { x: { y: { z: ["a"] } } }, "x.y.z", ["a"]],
       ["a name that has dots itself", { "https://a.example/roles": ["a"] }, "https://a.example/roles", ["a"]],
+      [
+        "a name with dots within a path",
+        { resource_access: { "my.client": { roles: ["a"] } } },
+        "resource_access.my.client.roles",
+        [
+          "a",
+        ],
+      ],
+      ["a URL within a path", { "https://a.example/x": { roles: ["a"] } }, "https://a.example/x.roles", ["a"]],
+      ["a URL at the end of a path", { x: { "https://a.example/roles": ["a"] } }, "x.https://a.example/roles", ["a"]],
+      ["the longest name first", { "a.b": { c: ["long"] }, a: { b: { c: ["short"] } } }, "a.b.c", ["long"]],
+      [
+        "a shorter name, where the longest leads nowhere",
+        { "a.b": { x: ["long"] }, a: { b: { c: ["short"] } } },
+        "a.b.c",
+        [
+          "short",
+        ],
+      ],
+      ["a path with empty names", { a: { "": { b: ["a"] } } }, "a..b", []],
       ["nothing there", {}, "realm_access.roles", []],
       ["something else there", { roles: { a: true } }, "roles", []],
       ["a list of other things", { roles: ["a", 1, null, ["b"], ""] }, "roles", ["a"]],

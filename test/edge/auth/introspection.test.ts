@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { HubError } from "../../../edge/answers/hub-error.ts";
+import { createIntrospect } from "../../../edge/auth/introspection.ts";
+import { createAskIssuer } from "../../../edge/auth/issuer-client.ts";
+import { createHttpClient } from "../../../shared/runtime/http-client.ts";
+import { eventually } from "../../support/eventually.ts";
+import { keepLines } from "../../support/rigs/log-lines.ts";
+import { type Issuer, openIssuer } from "../../support/servers/issuer.ts";
+
+const DEADLINE_MS = 1_500;
+
+async function open() {
+  const issuer: Issuer = await openIssuer();
+  issuer.opaque.set("good", { sub: "a" });
+  const http = createHttpClient();
+  const log = keepLines();
+  const introspect = createIntrospect({
+    url: `${issuer.url}/introspect`,
+    clientId: "hub",
+    clientSecret: "s3cret-of-the-hub",
+    issuers: [],
+    ask: createAskIssuer(http),
+    logger: log as never,
+    places: { now: () => performance.now(), lostAfterMs: Infinity },
+    deadlineMs: DEADLINE_MS,
+  });
+  const ask = async (token = "good") => {
+    const begun = performance.now();
+    const error = await introspect(token).then(() => undefined, (refusal: unknown) => refusal);
+    assert.ok(error === undefined || error instanceof HubError, String(error));
+    return { code: error?.code ?? "active", retryAfterS: error?.retryAfterS, ms: performance.now() - begun };
+  };
+  const close = async () => {
+    await http.close();
+    await issuer.close();
+  };
+  return { issuer, ask, lines: log.lines, [Symbol.asyncDispose]: close };
+}
+
+describe("an introspection endpoint", { concurrency: true }, () => {
+  it("that hangs costs some requests their wait once; later ones are 503 soon, one question at a time", async () => {
+    await using rig = await open();
+    const { onIntrospect } = rig.issuer;
+    rig.issuer.onIntrospect = () => {};
+    const first = rig.ask();
+    await eventually("the first question", () => rig.issuer.asked.introspect.length === 1);
+    const second = await Promise.all([first, rig.ask("b")]).then(([, other]) => other);
+    assert.equal(second.code, "unavailable");
+    const asked = rig.issuer.asked.introspect.length;
+    const later = await Promise.all(Array.from({ length: 30 }, (_, index) => rig.ask(`later-${index}`)));
+    assert.deepEqual(new Set(later.map(({ code }) => code)), new Set(["unavailable"]));
+    assert.ok(Math.max(...later.map(({ ms }) => ms)) < 1_000, String(later.map(({ ms }) => ms)));
+    assert.equal(rig.issuer.asked.introspect.length, asked + 1, "one probe at a time");
+    rig.issuer.onIntrospect = onIntrospect;
+    await eventually("its answer", async () => (await rig.ask()).code === "active");
+    assert.match(rig.lines[0]!, /^warn Tokens cannot be introspected: /);
+    assert.match(rig.lines[1]!, /^info Tokens can be introspected again, after \d s$/);
+    assert.equal(rig.lines.length, 2);
+  });
+
+  it("that refuses the hub's own credentials is 503 for the client, and the log names the settings, not an outage", async () => {
+    await using rig = await open();
+    const { onIntrospect } = rig.issuer;
+    for (
+      const [status, body] of [[401, '{"error":"invalid_client"}'], [403, ""], [
+        400,
+        '{"error":"invalid_client"}',
+      ]] as const
+    ) {
+      rig.issuer.onIntrospect = (_, response) => void response.writeHead(status).end(body);
+      const { code, retryAfterS } = await rig.ask(`t-${status}`);
+      assert.deepEqual([code, retryAfterS], ["unavailable", 1]);
+    }
+    assert.equal(rig.lines.length, 1, "not each time");
+    assert.match(
+      rig.lines[0]!,
+      /^warn The introspection endpoint http.*\/introspect refuses the hub's own credentials, TIDINGS_INTROSPECTION_CLIENT_ID and TIDINGS_INTROSPECTION_CLIENT_SECRET: http.* answered 401 invalid_client$/,
+    );
+    assert.doesNotMatch(rig.lines.join(), /s3cret/);
+    rig.issuer.onIntrospect = onIntrospect;
+    assert.equal((await rig.ask()).code, "active");
+    assert.match(rig.lines[1]!, /^info .* takes the hub's credentials again/);
+  });
+
+  it("whose answer is not one of introspection is 503: nothing is known of the token", async () => {
+    await using rig = await open();
+    for (const body of ["{}", '{"active":"true"}', '{"active":1}', "[]", "<html>"]) {
+      rig.issuer.onIntrospect = (_, response) => void response.end(body);
+      assert.equal((await rig.ask(body)).code, "unavailable", body);
+    }
+    rig.issuer.onIntrospect = (_, response) => void response.writeHead(400).end('{"error":"invalid_request"}');
+    assert.equal((await rig.ask("x")).code, "unavailable");
+  });
+});

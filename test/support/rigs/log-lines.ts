@@ -1,0 +1,16 @@
+// A logger for a test: it keeps each line as people read it.
+
+export interface KeptLines {
+  readonly warn: (message: string, properties?: Record<string, unknown>) => void;
+  readonly info: (message: string, properties?: Record<string, unknown>) => void;
+  /** "warn …" and "info …", in order. */
+  readonly lines: string[];
+}
+
+export function keepLines(): KeptLines {
+  const lines: string[] = [];
+  const keep = (level: string) => (message: string, properties: Record<string, unknown> = {}) => {
+    lines.push(`${level} ${message.replace(/\{(\w+)\}/g, (_, name: string) => String(properties[name]))}`);
+  };
+  return { warn: keep("warn"), info: keep("info"), lines };
+}
