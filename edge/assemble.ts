@@ -12,7 +12,7 @@ import type { Outbound } from "../shared/outbound/outbound.ts";
 import { pause } from "../shared/pause.ts";
 import { createChallenge } from "../shared/random.ts";
 import type { Settings } from "../shared/settings/settings.ts";
-import { type Access, openAccess, publicAccess, tokenAccess } from "./auth/access.ts";
+import { type Access, openAccess, publicAccess, type TokenAccess, tokenAccess } from "./auth/access.ts";
 import { createTokenAccess } from "./auth/identity-provider.ts";
 import { type CoreClient, createCoreClient } from "./core/core-client.ts";
 import { createSessions } from "./core/session.ts";
@@ -25,9 +25,10 @@ import { type MemoryBounds, PROCESS_MEMORY } from "./limits/memory.ts";
 export interface EdgeParts {
   readonly settings: Settings;
   readonly metrics: Metrics;
-  /** The client of the cores, and of identity providers if `issuerHttp` is not given. */
+  /** The client of the cores. */
   readonly http: HttpClient;
-  readonly issuerHttp?: HttpClient;
+  /** The client of identity providers. */
+  readonly issuerHttp: HttpClient;
   readonly key: EdgeKey;
   readonly digests: Digests;
   readonly outbound: Outbound;
@@ -48,17 +49,20 @@ export interface EdgeParts {
 export interface AssembledEdge {
   readonly edge: Edge;
   readonly limits: Limits;
+  /** Fetches the keys of the issuers of tokens, if there are any. Never rejects; what is wrong is logged. */
+  readonly fetchKeys: () => Promise<void>;
 }
 
 /** Puts an edge together. Nothing is opened, and nothing is called yet. */
 export function assembleEdge(parts: EdgeParts): AssembledEdge {
   const { settings, metrics, now, guard, noteBlocked, busyMs, memory = PROCESS_MEMORY } = parts;
   const core = coreOf(parts);
+  const tokens = tokensOf(parts);
   const limits = createLimits(settings, metrics, { now, busyMs, memory });
   const edge = createEdge({
     core,
     verifier: verifierOf(parts, core, limits),
-    access: accessOf(parts),
+    access: accessOf(settings, tokens),
     limits,
     ...autoVerifyOf(settings),
     metrics,
@@ -69,7 +73,7 @@ export function assembleEdge(parts: EdgeParts): AssembledEdge {
     hubUrl: settings.hubUrl,
     now,
   });
-  return { edge, limits };
+  return { edge, limits, fetchKeys: async () => await tokens?.fetchKeys() };
 }
 
 function coreOf({ settings, metrics, http, key, digests, clock, now, flights }: EdgeParts): CoreClient {
@@ -104,16 +108,15 @@ function verifierOf(
   });
 }
 
-function accessOf(parts: EdgeParts): Access {
-  const { settings, metrics, http, issuerHttp = http, clock, now, memory = PROCESS_MEMORY, flights } = parts;
-  switch (settings.access) {
-    case "open":
-      return openAccess;
-    case "public":
-      return publicAccess;
-    case "token":
-      return tokenAccess(createTokenAccess({ settings, http: issuerHttp, metrics, clock, now, memory, flights }));
-  }
+function tokensOf(parts: EdgeParts): TokenAccess | undefined {
+  const { settings, metrics, issuerHttp, clock, now, memory = PROCESS_MEMORY, flights } = parts;
+  if (settings.access !== "token") return undefined;
+  return createTokenAccess({ settings, http: issuerHttp, metrics, clock, now, memory, flights });
+}
+
+function accessOf({ access }: Settings, tokens: TokenAccess | undefined): Access {
+  if (tokens !== undefined) return tokenAccess(tokens);
+  return access === "public" ? publicAccess : openAccess;
 }
 
 function autoVerifyOf(settings: Settings): Pick<EdgeOptions, "autoVerify" | "onSubscription" | "onUnsubscription"> {

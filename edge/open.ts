@@ -10,7 +10,7 @@ import { createHttpClient, type TlsHttpClient } from "../shared/runtime/http-cli
 import { edgeKey } from "../shared/runtime/keys.ts";
 import { createMetrics } from "../shared/runtime/metrics.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
-import { followTls, readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
+import { followTls, readAuthorities, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import type { ServeOptions } from "../shared/serve.ts";
 import type { Settings } from "../shared/settings/settings.ts";
 import { assembleEdge } from "./assemble.ts";
@@ -30,7 +30,7 @@ export interface OpenEdge {
 const VERIFICATIONS_DEADLINE_MS = 3_000;
 
 /**
- * Opens an edge. The cores are not called before the first request. The server in front obeys EDGE_LISTEN, EDGE_TLS_… and the
+ * Opens an edge. The cores are not called before the first request; the issuers' keys are fetched in the background. The server in front obeys EDGE_LISTEN, EDGE_TLS_… and the
  * limits of connections and headers. `metrics`: default a registry of its own.
  * @throws {Error} a sentence for people, if a key or a certificate cannot be read
  */
@@ -44,11 +44,13 @@ export async function openEdge(
   const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked: noteBlocked });
   const key = await edgeKey(settings);
   const { http, unfollow } = await openHttp(settings);
+  const issuerHttp = await openIssuerHttp(settings);
   const busy = watchBusy(now);
-  const { edge, limits } = assembleEdge({
+  const { edge, limits, fetchKeys } = assembleEdge({
     settings,
     metrics,
     http,
+    issuerHttp,
     key,
     digests: NODE_DIGESTS,
     outbound,
@@ -58,6 +60,8 @@ export async function openEdge(
     clock: () => Date.now(),
     busyMs: busy.ms,
   });
+  // In the background: an identity provider that is away, or is another one, is logged before the first token comes.
+  void fetchKeys();
   return {
     fetch: edge.fetch,
     onRefused: limits.count,
@@ -66,22 +70,28 @@ export async function openEdge(
       busy.stop();
       unfollow();
       await edge.close(VERIFICATIONS_DEADLINE_MS);
-      await Promise.all([outbound.close(), http.close()]);
+      await Promise.all([outbound.close(), http.close(), issuerHttp.close()]);
     },
   };
 }
 
 /**
- * The client of the cores and of identity providers. It trusts the authorities of CORE_CA, and shows the certificate of
+ * The client of the cores. It trusts the authorities of CORE_CA, and shows the certificate of
  * CORE_TLS_CERT if it is asked for one. A new certificate is taken when the files change.
  */
 async function openHttp(
   { coreCa, coreTlsCert, coreTlsKey }: Settings,
 ): Promise<{ readonly http: TlsHttpClient; readonly unfollow: () => void }> {
-  const trusted = coreCa === undefined ? {} : { ca: await readPem("the core's authorities", coreCa) };
+  const trusted = coreCa === undefined ? {} : { ca: await readAuthorities("the core's authorities", coreCa) };
   const files = tlsFilesOf(coreTlsCert, coreTlsKey);
   if (files === undefined) return { http: createHttpClient({ tls: trusted }), unfollow: () => {} };
   const own = await readTls(files);
   const http = createHttpClient({ tls: { ...trusted, ...own } });
   return { http, unfollow: followTls(files, own, { useTls: (next) => http.useTls({ ...trusted, ...next }) }) };
+}
+
+/** The client of identity providers, which are others than the cores: nothing of CORE_CA and CORE_TLS_… counts for them. */
+async function openIssuerHttp({ issuerCa }: Settings): Promise<TlsHttpClient> {
+  if (issuerCa === undefined) return createHttpClient();
+  return createHttpClient({ tls: { ca: await readAuthorities("the identity providers' authorities", issuerCa) } });
 }

@@ -64,7 +64,7 @@ function running({ settings, key, core }: WorkerSettings): Answer {
   const metrics = createIsolateMetrics({ tier: "edge" });
   const busy = createIsolateBusy(now);
   const internet = createFetchClient((...call) => fetch(...call));
-  const { edge } = assembleEdge({
+  const { edge, fetchKeys } = assembleEdge({
     settings,
     metrics,
     http: core === undefined ? internet : createFetchClient((...call) => core.fetch(...call)),
@@ -80,6 +80,8 @@ function running({ settings, key, core }: WorkerSettings): Answer {
     memory: WORKER_MEMORY,
     flights: { keep: waitUntil, patienceMs: PATIENCE_MS },
   });
+  // The first request is being answered, so calls are allowed. What is wrong with an issuer is logged once an isolate.
+  waitUntil(fetchKeys());
   return async (request) => {
     if (isOpenToAll(settings, request.url)) {
       return sentence(503, "TIDINGS_ACCESS is open, so this hub answers at loopback addresses only.");

@@ -56,6 +56,21 @@ export async function readPem(what: string, path: string): Promise<string> {
   return text;
 }
 
+/** A PEM file of authorities' certificates, each of which can be read. @throws {Error} a sentence for people */
+export async function readAuthorities(what: string, path: string): Promise<string> {
+  const text = await readPem(what, path);
+  const certificates = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  if (certificates.length === 0) throw new Error(`Cannot use ${what} in ${path}: there is no certificate in it`);
+  certificates.forEach((certificate, index) => {
+    try {
+      new X509Certificate(certificate);
+    } catch (cause) {
+      throw new Error(`Cannot use ${what} in ${path}: certificate ${index + 1} of it cannot be read`, { cause });
+    }
+  });
+  return text;
+}
+
 /** Gives `served` what the files hold, from now on. Returns a function that ends this. */
 export function followTls(
   files: TlsFiles,

@@ -3,7 +3,7 @@
 import type { DELIVERY_ROWS } from "./delivery.ts";
 import type { PLACE_ROWS } from "./places.ts";
 import { row, type ValuesOf } from "./row.ts";
-import { httpUrl, httpUrls, isLoopback, issuers, oneOf, text, words } from "./values.ts";
+import { file, httpUrl, httpUrls, isLoopback, issuers, oneOf, text, words } from "./values.ts";
 
 export const ACCESS_ROWS = {
   access: row({
@@ -58,10 +58,20 @@ export const ACCESS_ROWS = {
     change: "If an issuer has no discovery document, or the hub reaches it by another address.",
     value: httpUrls,
   }),
+  issuerCa: row<string | undefined>({
+    name: "ISSUER_CA",
+    default: null,
+    what:
+      "PEM file of the authorities that the hub trusts to certify identity providers, at all of their addresses. Unset: the system's.",
+    change:
+      "If your provider's certificate is from an authority of your own. If another provider's is from a public one, that authority must stand in the file, too.",
+    value: file,
+  }),
   rolesClaim: row({
     name: "ROLES_CLAIM",
     default: "realm_access.roles",
-    what: "The claim that lists a token's roles: a name, or a path of names with dots.",
+    what:
+      "The claim that lists a token's roles: a name, or a path of names with dots between them. A name may itself have dots, as in `resource_access.my.client.roles` or `https://example.org/roles`: the longest name that is there counts.",
     change: "If your provider puts roles elsewhere: `roles`, `scope`, `resource_access.hub.roles`.",
     value: text("a claim's name, or a path with dots", /^[^\s\0]{1,256}$/),
   }),
@@ -117,6 +127,7 @@ const TOKEN_SETTINGS = [
   "ISSUER",
   "AUDIENCE",
   "JWKS_URL",
+  "ISSUER_CA",
   "ROLES_CLAIM",
   "INTROSPECTION_URL",
   "INTROSPECTION_CLIENT_ID",

@@ -31,6 +31,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   CORE_TLS_CERT: "it has no files; bind an mTLS certificate as CORE",
   CORE_TLS_KEY: "it has no files; bind an mTLS certificate as CORE",
   CORE_CA: "it trusts public authorities only; reach the core by a tunnel or by a service that is bound as CORE",
+  ISSUER_CA: "it trusts public authorities only; reach the identity provider by a name that one of them has certified",
   TRUSTED_PROXIES: "it does not see who its peer is; name the platform's header in TIDINGS_ADDRESS_HEADER",
 };
 

@@ -56,6 +56,9 @@ describe("work that requests of a Worker share", { timeout: 60_000 }, () => {
       TIDINGS_AUDIENCE: "hub",
     });
     try {
+      await eventually("the keys of the start", () => issuer.asked.keys.length === 1);
+      // A key that the isolate does not know.
+      await issuer.addKey();
       const { wait, open } = gate();
       const answerKeys = issuer.onKeys;
       issuer.onKeys = async (...call) => {
@@ -64,14 +67,14 @@ describe("work that requests of a Worker share", { timeout: 60_000 }, () => {
       };
       const authorization = `Bearer ${await issuer.token({ scope: "websub:publish" })}`;
       const leave = await edge.begin(head(1, `\r\nAuthorization: ${authorization}`), Buffer.from("x"));
-      await eventually("the keys to be asked for", () => issuer.asked.keys.length > 0);
+      await eventually("the keys to be asked for", () => issuer.asked.keys.length > 1);
       // One that carries the same token and one that carries another: each waits for something else.
       const other = `Bearer ${await issuer.token({ scope: "websub:publish", sub: "other" })}`;
       const answers = [authorization, other].map((authorization) => publish(edge, "x", { authorization }));
       leave();
       open();
       assert.deepEqual((await Promise.all(answers)).map(({ status }) => status), [200, 200]);
-      assert.equal(issuer.asked.keys.length, 1);
+      assert.ok(issuer.asked.keys.length <= 3, "for all who waited at once");
     } finally {
       await issuer.close();
     }

@@ -216,6 +216,7 @@ describe("settings", () => {
       issuer: [],
       audience: [],
       jwksUrl: [],
+      issuerCa: undefined,
       rolesClaim: "realm_access.roles",
       introspectionUrl: undefined,
       introspectionClientId: undefined,

@@ -37,6 +37,7 @@ const WRONG: readonly [what: string, change: Bindings, says: RegExp][] = [
   ["a wrong value", { TIDINGS_LEASE_MIN: "soon" }, /^TIDINGS_LEASE_MIN must be .*, not "soon"$/],
   ["a number", { TIDINGS_REQUESTS_PER_CLIENT: 5 }, /^TIDINGS_REQUESTS_PER_CLIENT must be bound as text/],
   ["a certificate", { TIDINGS_EDGE_TLS_CERT: "c.pem" }, /^TIDINGS_EDGE_TLS_CERT has no effect on a Worker/],
+  ["an issuer's authority", { TIDINGS_ISSUER_CA: "ca.pem" }, /^TIDINGS_ISSUER_CA has no effect on a Worker: .*public/],
   ["an authority", { TIDINGS_CORE_CA: "ca.pem" }, /^TIDINGS_CORE_CA has no effect on a Worker: .*tunnel/],
   [
     "proxies",
