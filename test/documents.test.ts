@@ -26,6 +26,7 @@ const RUN_BY: Readonly<Record<string, { readonly path: string; readonly says: st
   "npm run test:deno": { path: ".ci/run", says: "npm run test:deno" },
   "npm run test:bun": { path: ".ci/run", says: "npm run test:bun" },
   "npm run test:table": { path: ".ci/run", says: "test:table" },
+  "npm run test:clients": { path: ".ci/run", says: "npm run test:clients" },
   "npm run build:worker": { path: "test/edge/worker/bundle.test.ts", says: "buildWorker()" },
   "npm run typecheck": { path: "package.json", says: "npm run --silent typecheck" },
   "npm run lint": { path: "package.json", says: "npm run --silent lint" },

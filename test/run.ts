@@ -1,4 +1,4 @@
-// All tests: `node test/run.ts [path…]` on Node, `--on deno`, `--on bun` or `--on worker` for another target. One Kafka broker serves
+// All tests: `node test/run.ts [path…]` on Node, `--on deno`, `--on bun`, `--on worker` or `--on clients` for another target. One Kafka broker serves
 // them all (test/support/kafka/kafka.ts). REQUIRE_…=1 makes a test that was skipped for want of something a failure
 // (test/support/suites/required.ts).
 // While working: `--check` runs the rules on the tree, and the tests that open nothing. `--table` prints the last run of each target.
@@ -7,11 +7,12 @@ import { parseArgs } from "node:util";
 import { closure, readTree } from "./support/architecture.ts";
 import { environmentOf as environmentOfKafka, startKafka, whyNoKafka } from "./support/kafka/kafka.ts";
 import type { Kafka } from "./support/kafka/node.ts";
+import { operationsTable } from "./support/suites/operations.ts";
 import { type Plan, planOf, testFiles } from "./support/suites/plan.ts";
 import { requiredButSkipped } from "./support/suites/required.ts";
 import { type Job, runApart, runOnNode } from "./support/suites/runners.ts";
 import { keep, keptRuns, table, tallyOf } from "./support/suites/tally.ts";
-import { environmentOf, isTarget, type Target } from "./support/suites/targets.ts";
+import { environmentOf, isRuntime, isTarget, type Target } from "./support/suites/targets.ts";
 
 const KAFKA = "test/support/kafka/kafka.ts";
 
@@ -23,7 +24,7 @@ const { values: { on, check, table: onlyTable }, positionals } = parseArgs({
   },
   allowPositionals: true,
 });
-if (!isTarget(on)) throw new Error(`--on must be node, deno, bun or worker, not "${on}"`);
+if (!isTarget(on)) throw new Error(`--on must be node, deno, bun, worker or clients, not "${on}"`);
 
 // Each test file is a process that loads half the tree: with the types stripped once, its start takes a third less.
 process.env["NODE_COMPILE_CACHE"] ??= fileURLToPath(new URL("../node_modules/.cache/tests", import.meta.url));
@@ -52,6 +53,7 @@ async function runTests(target: Target, paths: readonly string[]): Promise<boole
     const tally = tallyOf(outcome.files);
     if (paths.length === 0 && !stop.signal.aborted) await keep(target, tally);
     const missing = requiredButSkipped(outcome.skipped, process.env);
+    if (target === "clients") say(["", ...operationsTable(outcome.reports)]);
     say(["", ...table(new Map([[target, tally]])), ...missing]);
     return outcome.passed && missing.length === 0;
   } finally {
@@ -61,8 +63,8 @@ async function runTests(target: Target, paths: readonly string[]): Promise<boole
 
 function jobsOf({ inside, against }: Plan, target: Target): Job[] {
   return [
-    ...against.map((path) => ({ path, on: "node" as const })),
-    ...inside.map((path) => ({ path, on: target === "worker" ? "node" as const : target })),
+    ...against.map((path): Job => ({ path, on: "node" })),
+    ...inside.map((path): Job => ({ path, on: isRuntime(target) ? target : "node" })),
   ];
 }
 

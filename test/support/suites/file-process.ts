@@ -47,7 +47,7 @@ export async function runFile(path: string, options: FileOptions): Promise<FileO
     if (late) failed.push(`the file ran longer than ${options.deadlineMs / 1_000} s`);
     else if (code !== 0 && failed.length === 0) failed.push(`the file ended with ${code}, and no test had failed`);
     if (left) failed.push("the file left a process behind");
-    if (report.passed + failed.length + report.skipped.length === 0) failed.push("the file has no test");
+    if (report.passed.length + failed.length + report.skipped.length === 0) failed.push("the file has no test");
     return { ...report, failed, output, seconds: (performance.now() - begun) / 1_000 };
   } finally {
     await rm(directory, { recursive: true, force: true });

@@ -2,7 +2,8 @@
 // the group's; Node and Bun report groups as suites. Node reports a file without a test as one test that passed, named by its path.
 
 export interface Report {
-  readonly passed: number;
+  /** The names of the tests that passed. */
+  readonly passed: readonly string[];
   readonly failed: readonly string[];
   readonly skipped: readonly Skip[];
 }
@@ -36,7 +37,7 @@ export function readReport(xml: string, path: string): Report {
     !groups.has(name) && !(outcome === "passed" && name.endsWith(path))
   );
   return {
-    passed: tests.filter(({ outcome }) => outcome === "passed").length,
+    passed: tests.filter(({ outcome }) => outcome === "passed").map(({ name }) => name),
     failed: tests.filter(({ outcome }) => outcome === "failed").map(({ name }) => name),
     skipped: tests.filter(({ outcome }) => outcome === "skipped").map(({ name, why }) => ({ test: name, why })),
   };

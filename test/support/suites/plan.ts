@@ -43,6 +43,12 @@ export const EXCEPTIONS: readonly Exception[] = [
     byHand: true,
     why: "It tests an edge on workerd, and runs for that target.",
   },
+  {
+    at: "test/clients/",
+    on: ["node", ...OTHERS],
+    byHand: true,
+    why: "It tests clients that others wrote, which are fetched first, and runs by `npm run test:clients`.",
+  },
   { at: "test/scenario/own-install.test.ts", on: ["node"], byHand: true, why: "It is about people without Node." },
   {
     at: "test/conformance/kafka.test.ts",
@@ -59,15 +65,19 @@ export const EXCEPTIONS: readonly Exception[] = [
   ...LONG_SCENARIOS,
 ];
 
-/** A Worker is an edge only: these paths show what an edge does with a core behind it. */
-const FOR_WORKER = [
-  "test/conformance/embedded.test.ts",
-  "test/conformance/token.test.ts",
-  "test/demo/demo.test.ts",
-  "test/edge/worker/",
-  "test/hostile/hub.test.ts",
-  "test/hostile/fuzz.test.ts",
-];
+/** The targets that run only what begins with these paths. */
+const ONLY: Readonly<Partial<Record<Target, readonly string[]>>> = {
+  // A Worker is an edge only: these paths show what an edge does with a core behind it.
+  worker: [
+    "test/conformance/embedded.test.ts",
+    "test/conformance/token.test.ts",
+    "test/demo/demo.test.ts",
+    "test/edge/worker/",
+    "test/hostile/hub.test.ts",
+    "test/hostile/fuzz.test.ts",
+  ],
+  clients: ["test/clients/"],
+};
 
 const STARTS_TIERS = "test/support/hub/tier-process.ts";
 
@@ -112,7 +122,7 @@ export function planOf(
 ): Plan {
   const wanted = files.filter((path) => !check || ON_THE_TREE.test(path) || opensNothing(tree, path))
     .filter((path) => !EXCEPTIONS.some((one) => excepts(one, path, target) && !(named && one.byHand === true)))
-    .filter((path) => target !== "worker" || FOR_WORKER.some((start) => path.startsWith(start)));
+    .filter((path) => ONLY[target]?.some((start) => path.startsWith(start)) ?? true);
   const starts = (path: string) => STARTS_PROGRAMS.includes(path) || closure(tree, path).files.includes(STARTS_TIERS);
   return { inside: wanted.filter((path) => !starts(path)), against: wanted.filter(starts) };
 }

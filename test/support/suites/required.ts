@@ -4,6 +4,7 @@ import type { Skip } from "./junit.ts";
 /** By the variable that requires it when it is 1: how a test says that it lacks it. */
 export const REQUIRED: Readonly<Record<string, RegExp>> = {
   REQUIRE_KAFKA: /kafka|broker|java|maven/i,
+  REQUIRE_CLIENTS: /third-party client/i,
   REQUIRE_PACKAGE: /registry/,
   REQUIRE_HADOLINT: /hadolint/,
   REQUIRE_RUNTIMES: /\b(?:node|deno|bun|workerd|worker)\b/i,

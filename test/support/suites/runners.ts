@@ -5,7 +5,7 @@ import { spec } from "node:test/reporters";
 import { fileURLToPath } from "node:url";
 import type { Runtime } from "../../../shared/runtime/which.ts";
 import { type FileOutcome, runFile } from "./file-process.ts";
-import type { Skip } from "./junit.ts";
+import type { Report, Skip } from "./junit.ts";
 import type { Counts } from "./tally.ts";
 
 /** What a run of files came to. */
@@ -13,6 +13,8 @@ export interface Outcome {
   readonly files: ReadonlyMap<string, Counts>;
   readonly passed: boolean;
   readonly skipped: readonly Skip[];
+  /** What each file reported, if each ran in a process of its own. */
+  readonly reports: readonly Report[];
 }
 
 /** How a file runs. */
@@ -55,7 +57,7 @@ export async function runOnNode(
     for (const path of files) if (!counts.has(path)) counts.set(path, { passed: 0, failed: 1, skipped: 0 });
   }
   const failed = [...counts.values()].some((file) => file.failed > 0);
-  return { files: counts, passed: passed && !failed, skipped };
+  return { files: counts, passed: passed && !failed, skipped, reports: [] };
 }
 
 /** Runs each file in a process of its own, some at the same time. Prints a line for each, and all output of one that failed. */
@@ -63,6 +65,7 @@ export async function runApart(
   jobs: readonly Job[],
   { environment, signal }: { readonly environment: Readonly<Record<string, string>>; readonly signal: AbortSignal },
 ): Promise<Outcome> {
+  const reports: Report[] = [];
   const files = new Map<string, Counts>();
   const skipped: Skip[] = [];
   const waiting = [...jobs];
@@ -71,19 +74,20 @@ export async function runApart(
       const outcome = await runFile(job.path, { on: job.on, environment, deadlineMs: FILE_DEADLINE_MS, signal });
       files.set(job.path, countsOf(outcome));
       skipped.push(...outcome.skipped);
+      reports.push(outcome);
       if (!signal.aborted) print(job, outcome);
     }
   }));
   const passed = files.size === jobs.length && [...files.values()].every(({ failed }) => failed === 0);
-  return { files, passed, skipped };
+  return { files, passed, skipped, reports };
 }
 
 function countsOf({ passed, failed, skipped }: FileOutcome): Counts {
-  return { passed, failed: failed.length, skipped: skipped.length };
+  return { passed: passed.length, failed: failed.length, skipped: skipped.length };
 }
 
 function print({ path, on }: Job, { passed, failed, skipped, output, seconds }: FileOutcome): void {
-  const counts = [`${passed} passed`, `${failed.length} failed`, `${skipped.length} skipped`]
+  const counts = [`${passed.length} passed`, `${failed.length} failed`, `${skipped.length} skipped`]
     .filter((text) => !text.startsWith("0 ")).join(", ");
   if (failed.length > 0) console.log(output);
   console.log(`${failed.length === 0 ? "✔" : "✖"} ${path} on ${on}: ${counts} (${seconds.toFixed(1)} s)`);

@@ -6,6 +6,7 @@ import { readTree } from "../architecture.ts";
 import { whyNoRegistry } from "../package/registry.ts";
 import { ALL_RUNTIMES } from "../runtimes.ts";
 import { EXCEPTIONS, planOf, testFiles } from "./plan.ts";
+import { operationsTable } from "./operations.ts";
 import { REQUIRED, requiredButSkipped } from "./required.ts";
 import { table, tallyOf } from "./tally.ts";
 import { environmentOf, TARGETS } from "./targets.ts";
@@ -70,6 +71,7 @@ describe("a test that was skipped", () => {
     { test: "the log on Kafka, when its broker fails", why: "" },
     { test: "a small disk", why: "it may not mount a small tmpfs" },
     { test: "rows", why: "there is no workerd for this machine" },
+    { test: "third-party client Flask", why: "there is no python3 on the PATH" },
     { test: "the images", why: whyNoRegistry(new Error("npm error code ENOTFOUND")) },
     { test: "has nothing that a linter complains of", why: "cannot get hadolint with python3 and pip" },
   ];
@@ -90,6 +92,26 @@ describe("a test that was skipped", () => {
     const text = await readFile(new URL("../../../.ci/run", import.meta.url), "utf8");
     const names = Array.from(text.matchAll(/\b(REQUIRE_\w+)=1\b/g), ([, name]) => name!);
     assert.deepEqual(names.toSorted(), Object.keys(REQUIRED).toSorted());
+  });
+});
+
+describe("the table of clients", () => {
+  it("has a client in each row and the worst outcome of an operation in each cell", () => {
+    const reports = [
+      { passed: ["group > Reader 2: subscribe: it asks", "Reader 2: deliver: bytes"], failed: [], skipped: [] },
+      {
+        passed: ["Pinger: publish: a ping", "another test", "MOSIP: failed content: a page: its end"],
+        failed: ["Reader 2: deliver: a signature"],
+        skipped: [{ test: "Pinger: publish: twice", why: "" }],
+      },
+    ];
+    assert.deepEqual(operationsTable(reports), [
+      "client    subscribe  verify  deliver  unsubscribe  publish  failed content",
+      "MOSIP     –          –       –        –            –        passed",
+      "Pinger    –          –       –        –            skipped  –",
+      "Reader 2  passed     –       failed   –            –        –",
+    ]);
+    assert.deepEqual(operationsTable([{ passed: ["another test"], failed: [], skipped: [] }]), []);
   });
 });
 

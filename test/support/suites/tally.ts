@@ -30,6 +30,7 @@ const SUITES: readonly (readonly [at: string, name: string])[] = [
   ["test/core/", "units of the core"],
   ["test/edge/", "units of the edge"],
   ["test/client/", "units of the client"],
+  ["test/clients/", "third-party clients"],
   ["test/hostile/", "hostile input"],
   ["test/scenario/", "scenarios"],
   ["test/simulation/", "simulation"],
