@@ -27,6 +27,7 @@ import { createOperations, type Operations } from "./requests/operations.ts";
 import { createPublish } from "./requests/publish.ts";
 import { createQuotas, QUOTAS, type Quotas } from "./requests/quotas.ts";
 import { createStandingOf } from "./requests/standing.ts";
+import { STUCK_TIMES } from "./requests/stuck.ts";
 import { createReadStatus } from "./requests/status.ts";
 import { Topics } from "./requests/topics.ts";
 import type { Effects } from "./shards/effects-port.ts";
@@ -174,6 +175,7 @@ async function startEngineOf(parts: Parts, effects: Effects): Promise<Engine> {
         parkAfterMs: settings.parkAfterMs,
         probeIntervalMs: settings.probeIntervalMs,
         deadLetterAttempts: settings.deadLetterAttempts,
+        deadLetter500Attempts: settings.deadLetter500Attempts,
         laneMemoryBytes: settings.laneMemoryBytes,
       },
     },
@@ -204,7 +206,14 @@ function createFace(
   const standingOf = createStandingOf({ log, replica, ownership, tail });
   const read = createReadTopic({ tail, readMessages: createReadMessages({ log, index, recentIds }) });
   const missed = createMissed({ log, replica, topics, admit, standingOf, read, tail, secrets, clock });
-  const readStatus = createReadStatus({ log, admit: admitToStatus, standingOf, index, clock });
+  const readStatus = createReadStatus({
+    log,
+    admit: admitToStatus,
+    standingOf,
+    index,
+    stuckAfter: settings.deadLetterAttempts * STUCK_TIMES,
+    clock,
+  });
   const refused = metrics.counter("tidings_edge_refused_total", "Requests and sessions of edges refused, by reason", [
     "reason",
   ]);

@@ -209,6 +209,7 @@ export interface SubscriptionStatus {
   readonly lag: number;
   readonly oldestUndeliveredAt: string | null;
   readonly lastError: string | null;
+  readonly stuck: StuckMessage | null;
   readonly gaps: readonly { readonly from: string; readonly to: string }[];
   /** The last verification, if it failed and less than a day ago. */
   readonly lastVerification: LastVerification | null;
@@ -219,6 +220,16 @@ export interface LastVerification {
   readonly at: string;
   readonly outcome: VerificationOutcome;
   readonly reason: string;
+}
+
+/** The message that holds its subscription up. `cursor` is the message's, `since` the time of its first attempt. */
+export interface StuckMessage {
+  readonly id: string;
+  readonly cursor: string;
+  readonly attempts: number;
+  /** The attempts that were answered with a status of 500 to 599. */
+  readonly answered5xx: number;
+  readonly since: string;
 }
 
 /** WIRE §5: `body` if the bytes are UTF-8, else `bodyBase64`. */

@@ -1,4 +1,6 @@
 // Where a live subscription stands: its lane says it if it runs here, else its last checkpoint (A4.3).
+import type { Tried } from "../delivery/lane/backlog.ts";
+import { decodeHealth, WELL } from "../delivery/lane/health.ts";
 import type { Ownership } from "../shards/ownership.ts";
 import type { Tail } from "../messages/tail.ts";
 import type { CursorRecord } from "../state/records.ts";
@@ -12,7 +14,10 @@ export interface Standing {
   /** Offsets beyond it that are done too. */
   readonly beyond: readonly number[];
   readonly parked: boolean;
-  readonly lastError: string | null;
+  /** "": nothing failed since the last success. */
+  readonly lastError: string;
+  /** The message that failed last and is not done. */
+  readonly failed: Tried | undefined;
   readonly gaps: CursorRecord["gaps"];
 }
 
@@ -34,21 +39,24 @@ export function createStandingOf({ log, replica, ownership, tail }: StandingOpti
         position: lane.position(tail.next(topic.partition)),
         beyond: lane.backlog.beyond,
         parked: lane.state === "parked",
-        lastError: lane.health.lastError === "" ? null : lane.health.lastError,
+        lastError: lane.health.lastError,
+        failed: lane.health.failed,
         gaps: lane.gaps,
       };
     }
     // The watermark is read before the record: a later watermark might already rely on a record that was written in between.
     const watermark = replica.watermark(log.partitionOf("subscriptions", id), topic.partition) ?? 0;
     const kept = await replica.cursor(id);
-    const { position = Math.max(watermark, record.start), beyond = [], health } = kept?.life === record.life
+    const { position = Math.max(watermark, record.start), beyond = [], health: recorded } = kept?.life === record.life
       ? kept
       : {};
+    const health = recorded === undefined ? WELL : decodeHealth(recorded);
     return {
       position,
       beyond,
-      parked: health?.parked === true,
-      lastError: health?.lastError ?? null,
+      parked: recorded?.parked === true,
+      lastError: health.lastError,
+      failed: health.failed,
       gaps: kept?.gaps,
     };
   };

@@ -6,6 +6,7 @@ import type { Log } from "../log/log.ts";
 import type { FailedVerification, SubscriptionRecord } from "../state/records.ts";
 import { isLive, withoutOldFailure } from "../state/fold-subscription.ts";
 import type { AdmitToStatus } from "./admission.ts";
+import { describeFailure, statusOfStuck } from "./stuck.ts";
 import type { StandingOf } from "./standing.ts";
 import type { Topic } from "./topics.ts";
 
@@ -14,6 +15,8 @@ export interface StatusOptions {
   readonly admit: AdmitToStatus;
   readonly standingOf: StandingOf;
   readonly index: Pick<BlockIndex, "countRepeats">;
+  /** A message that was answered 5xx so many times is said to hold up its subscription. */
+  readonly stuckAfter: number;
   /** Wall clock, ms. */
   readonly clock: () => number;
 }
@@ -23,7 +26,7 @@ export type ReadStatus = (topic: string, callback: string, caller: Caller) => Pr
 const READ_BYTES = 1024 * 1024;
 
 /** @throws {Refusal} as `Admit` */
-export function createReadStatus({ log, admit, standingOf, index, clock }: StatusOptions): ReadStatus {
+export function createReadStatus({ log, admit, standingOf, index, stuckAfter, clock }: StatusOptions): ReadStatus {
   return async (name, callback, caller) => {
     const subscription = await admit(name, callback, caller);
     if ("failed" in subscription) return withoutDelivery(subscription.record, "unverified", subscription.failed);
@@ -34,6 +37,7 @@ export function createReadStatus({ log, admit, standingOf, index, clock }: Statu
     const { position } = standing;
     const undelivered = await countFrom(topic, position);
     const cursor = (offset: number) => encodeCursor(topic.id, { partition: topic.partition, offset });
+    const { lastError, stuck } = describeFailure(standing, stuckAfter);
     return {
       topic: record.topic,
       callback: record.callback,
@@ -42,7 +46,8 @@ export function createReadStatus({ log, admit, standingOf, index, clock }: Statu
       cursor: cursor(position - 1),
       lag: undelivered.count,
       oldestUndeliveredAt: undelivered.oldest === undefined ? null : new Date(undelivered.oldest).toISOString(),
-      lastError: standing.lastError,
+      lastError,
+      stuck: stuck === undefined ? null : statusOfStuck(stuck, cursor(stuck.offset)),
       gaps: (standing.gaps ?? []).map(({ from, to }) => ({ from: cursor(from - 1), to: cursor(to - 1) })),
       lastVerification: shown(lastVerification),
     };
@@ -79,6 +84,7 @@ function withoutDelivery(
     lag: 0,
     oldestUndeliveredAt: null,
     lastError: null,
+    stuck: null,
     gaps: [],
     lastVerification: shown(lastVerification),
   };

@@ -130,10 +130,14 @@ export interface LaneHealth {
   /** Attempts in a row that failed. */
   readonly failures: number;
   readonly lastError: string;
-  /** The message that failed last; the next fields tell about its attempts. */
+  /** The message that failed last, -1 if there is none; the next fields tell about it and its attempts. */
   readonly offset: number;
+  readonly id?: string;
   readonly attempts: number;
   readonly refusals: number;
+  /** Attempts that were answered with a status of 500 to 599, and those of them answered 500. */
+  readonly answered5xx?: number;
+  readonly answered500?: number;
   readonly firstAt: number;
 }
 

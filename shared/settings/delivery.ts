@@ -87,6 +87,15 @@ export const DELIVERY_ROWS = {
     change: "1, if such an answer is always final.",
     value: integer(1, 100),
   }),
+  deadLetter500Attempts: row({
+    name: "DEAD_LETTER_500_ATTEMPTS",
+    default: "0",
+    what:
+      "How often a callback may answer one message 500 (exactly 500) before it is a dead letter, and the next one follows. 0: for ever, in order.",
+    change:
+      "If subscribers answer 500 to a message that they will never take, as MOSIP's do to a body whose signature they compute wrongly. Set it well above what an outage brings: an attempt counts whenever the callback answers, also while the subscription is parked. A subscriber that answers 500 while it is broken loses its order, and has to ask for its dead letters.",
+    value: integer(0, 1_000),
+  }),
   retentionMs: row({
     name: "RETENTION",
     default: "7d",

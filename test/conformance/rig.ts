@@ -15,7 +15,7 @@ export interface Rig {
   readonly hub: HubUnderTest;
   readonly topics: TopicServer;
   readonly callbacks: CallbackServer;
-  /** A second hub of ours with TOPIC_REGISTRATION=required, SIGNATURE=sha1 and COMPACT_JSON=compact/*; the same one for every row. */
+  /** A second hub of ours with TOPIC_REGISTRATION=required, SIGNATURE=sha1 and COMPACT_JSON=compact/*, DEAD_LETTER_ATTEMPTS=1 and DEAD_LETTER_500_ATTEMPTS=3; the same one for every row. */
   variant(): Promise<HubUnderTest>;
   /** A topic name that is not a URL and that no other row has. */
   name(): string;
@@ -26,6 +26,8 @@ export const VARIANT_SETTINGS = {
   TIDINGS_TOPIC_REGISTRATION: "required",
   TIDINGS_SIGNATURE: "sha1",
   TIDINGS_COMPACT_JSON: "compact/*",
+  TIDINGS_DEAD_LETTER_ATTEMPTS: "1",
+  TIDINGS_DEAD_LETTER_500_ATTEMPTS: "3",
 } as const;
 
 export async function openRig(hub: HubUnderTest, openVariant: () => Promise<HubUnderTest>): Promise<Rig> {

@@ -5,7 +5,9 @@ import { answer, cut, hang, script } from "../support/servers/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
-import { published, statusOf, statusUntil, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
+import { encodeForm } from "../support/form.ts";
+import { call } from "../support/servers/http.ts";
+import { post, published, statusOf, statusUntil, subscribed, unsubscribed } from "../support/hub/hub-client.ts";
 import { bodies, quiet, row } from "./rig.ts";
 import type { Rig } from "./rig.ts";
 
@@ -52,6 +54,55 @@ export function retryingRows(rig: Rig): void {
       },
     );
   }
+
+  settings(
+    "WIRE §3 §5 DEAD_LETTER_500_ATTEMPTS answers of 500 make a dead letter, other 5xx in between do not",
+    async () => {
+      const variant = await rig.variant();
+      const topic = rig.name();
+      const callback = callbacks.callback();
+      await post(variant, { "hub.mode": "register", "hub.topic": topic });
+      callback.onDelivery = script(answer(500), answer(503), answer(500), answer(502), answer(500), answer(204));
+      await subscribed(variant, topic, callback);
+      const unwanted = await published(variant, topic, "unwanted");
+      await published(variant, topic, "wanted");
+      await callback.delivered(6, 15_000);
+      await quiet([callback]);
+      assert.deepEqual(bodies(callback), [...Array.from({ length: 5 }, () => "unwanted"), "wanted"]);
+      const query = encodeForm({ topic, callback: callback.url });
+      const letters = await eventually("the dead letter", async () => {
+        const reply = await call(`${variant.base}/dead-letters?${query}`);
+        const { deadLetters } = JSON.parse(reply.text) as { deadLetters: Record<string, unknown>[] };
+        return deadLetters.length > 0 && deadLetters;
+      });
+      assert.deepEqual(letters.map(({ id, status, attempts }) => [id, status, attempts]), [[unwanted, 500, 5]]);
+    },
+  );
+
+  settings("WIRE §5 a message that is answered 5xx for long is named in the status, and an ack passes it", async () => {
+    const variant = await rig.variant();
+    const topic = rig.name();
+    const callback = callbacks.callback();
+    await post(variant, { "hub.mode": "register", "hub.topic": topic });
+    callback.onDelivery = (request, response) =>
+      answer(request.body.toString() === "stuck" ? 503 : 204)(request, response);
+    await subscribed(variant, topic, callback);
+    const id = await published(variant, topic, "stuck");
+    await published(variant, topic, "next");
+    const named = await statusUntil(variant, topic, callback.url, "named", ({ stuck }) => stuck !== null, 30_000);
+    assert.equal(named.stuck?.id, id);
+    assert.ok(named.stuck.answered5xx >= 10);
+    assert.match(named.lastError ?? "", new RegExp(`^answered 503: .*${id}.*/subscriptions/ack`));
+    const form = encodeForm({ topic, callback: callback.url, cursor: named.stuck.cursor });
+    const reply = await call(`${variant.base}/subscriptions/ack`, {
+      body: form,
+      headers: { "content-type": "application/x-www-form-urlencoded" },
+    });
+    assert.equal(reply.status, 200, reply.text);
+    await eventually("the next", () => accepted(callback).length === 1);
+    const after = await statusUntil(variant, topic, callback.url, "no lag", ({ lag }) => lag === 0);
+    assert.deepEqual([after.stuck, after.lastError], [null, null]);
+  });
 
   settings("WIRE §3 a cut connection and a timeout are tried again", async () => {
     await using own = await openCallbackServer();

@@ -1,27 +1,46 @@
 // A lane's backlog: the messages that the lane has read and that are not done. Each is queued, in flight, or waits to be sent again.
 // With concurrency above 1, messages are also done out of order: the backlog notes their offsets.
 import type { Message } from "../../messages/message.ts";
+import type { Failure } from "./outcome.ts";
 
-/** A message that was sent before, and how often. */
-export interface Repeat {
-  readonly message: Message;
+/** What came of a message's attempts so far. */
+export interface Tries {
   /** Attempts that are over. */
   readonly attempts: number;
   /** The attempts that the subscriber refused for what the message is. */
   readonly refusals: number;
+  /** The attempts that were answered with a status of 500 to 599. */
+  readonly answered5xx: number;
+  /** The attempts that were answered 500. */
+  readonly answered500: number;
   /** When the first attempt began, ms since 1970. */
   readonly firstAt: number;
+}
+
+/** A message that was sent before, and how often. */
+export interface Repeat extends Tries {
+  readonly message: Message;
 }
 
 /** A message in flight. Each departure has an object of its own: a message that is read again is another flight. */
 export type Flight = Repeat;
 
 /** What is known of a message's earlier attempts; the message itself may have been dropped since. */
-export interface Tried {
+export interface Tried extends Tries {
   readonly offset: number;
-  readonly attempts: number;
-  readonly refusals: number;
-  readonly firstAt: number;
+  /** The message's id. */
+  readonly id: string;
+}
+
+/** The tries after one more, which failed. */
+export function afterTry(tries: Tries, { kind, status }: Failure): Tries {
+  return {
+    attempts: tries.attempts + 1,
+    refusals: tries.refusals + (kind === "refused" ? 1 : 0),
+    answered5xx: tries.answered5xx + (status >= 500 && status <= 599 ? 1 : 0),
+    answered500: tries.answered500 + (status === 500 ? 1 : 0),
+    firstAt: tries.firstAt,
+  };
 }
 
 /** The most offsets that are done beyond the contiguous prefix; the lane then waits for the prefix (A4.3). */
@@ -115,8 +134,7 @@ export class Backlog {
       if (message === undefined) return undefined;
       this.#shift();
       const known = tried?.offset === message.offset ? tried : undefined;
-      const { attempts = 0, refusals = 0, firstAt = now } = known ?? NOTHING;
-      flight = { message, attempts, refusals, firstAt };
+      flight = { message, ...triesOf(known ?? { ...UNTRIED, firstAt: now }) };
     }
     if (this.#flights === NO_FLIGHTS) this.#flights = [flight];
     else this.#flights.push(flight);
@@ -153,15 +171,9 @@ export class Backlog {
   }
 
   /** The flight is over and its message is to be sent again. */
-  repeat(flight: Flight, isRefused: boolean): Repeat {
+  repeat(flight: Flight, failure: Failure): Repeat {
     this.#land(flight);
-    const { message, firstAt } = flight;
-    const repeat = {
-      message,
-      firstAt,
-      attempts: flight.attempts + 1,
-      refusals: flight.refusals + (isRefused ? 1 : 0),
-    };
+    const repeat = { message: flight.message, ...afterTry(flight, failure) };
     this.#repeats = [...this.#repeats, repeat].sort((one, other) => one.message.offset - other.message.offset);
     return repeat;
   }
@@ -216,7 +228,12 @@ export class Backlog {
 /** Shared by all lanes that have nothing in hand, so that a million quiet ones hold no backlog; it is never written to. */
 export const EMPTY_BACKLOG = new Backlog();
 
-const NOTHING: Partial<Tried> = {};
+const UNTRIED = { attempts: 0, refusals: 0, answered5xx: 0, answered500: 0 };
+
+/** The tries alone, of an object that has more. */
+export function triesOf({ attempts, refusals, answered5xx, answered500, firstAt }: Tries): Tries {
+  return { attempts, refusals, answered5xx, answered500, firstAt };
+}
 
 /** The list, or the shared empty one in its place. */
 function sharedIfEmpty<T>(list: T[], none: T[]): T[] {

@@ -1,6 +1,6 @@
 // A lane's health: its failures in a row and its pause. Lanes that are well share one object (ARCHITECTURE §4).
 import type { LaneHealth } from "../../state/records.ts";
-import type { Repeat, Tried } from "./backlog.ts";
+import { type Repeat, type Tried, triesOf } from "./backlog.ts";
 
 export interface Health {
   /** Attempts in a row that failed. */
@@ -43,18 +43,13 @@ function isWell({ failures, failingSince, lastError, notBefore, isSuspect, faile
 }
 
 /** The health after an attempt that failed at `now`, ms since 1970. */
-export function afterFailure(
-  health: Health,
-  { message, attempts, refusals, firstAt }: Repeat,
-  reason: string,
-  now: number,
-) {
+export function afterFailure(health: Health, repeat: Repeat, reason: string, now: number) {
   const own = health === WELL ? createHealth() : health;
   own.failures++;
   if (own.failingSince === 0) own.failingSince = now;
   own.lastError = reason;
   own.isSuspect = true;
-  own.failed = { offset: message.offset, attempts, refusals, firstAt };
+  own.failed = { offset: repeat.message.offset, id: repeat.message.id, ...triesOf(repeat) };
   return own;
 }
 
@@ -68,23 +63,23 @@ export function recovered(health: Health): Health {
   return isWell(health) ? WELL : health;
 }
 
-/** What the lane's record says of its health; undefined if the lane is not failing. */
+/** What the lane's record says of its health; undefined if the lane is not failing, and no message of it has failed. */
 export function encodeHealth(health: Health, isParked: boolean): LaneHealth | undefined {
-  const { failures, failingSince, lastError, failed = NOTHING_FAILED } = health;
-  if (failures === 0) return undefined;
-  return { ...(isParked ? { parked: true } : {}), failingSince, failures, lastError, ...failed };
+  const { failures, failingSince, lastError, failed } = health;
+  // After a resume the failures are forgotten, and the tries of the message are not.
+  if (failures === 0 && failed === undefined) return undefined;
+  return { ...(isParked ? { parked: true } : {}), failingSince, failures, lastError, ...failed ?? NOTHING_FAILED };
 }
 
-export function decodeHealth({ failures, failingSince, lastError, ...failed }: LaneHealth): Health {
-  const { offset, attempts, refusals, firstAt } = failed;
-  return {
-    failures,
-    failingSince,
-    lastError,
-    notBefore: 0,
-    isSuspect: true,
-    failed: offset >= 0 ? { offset, attempts, refusals, firstAt } : undefined,
-  };
+export function decodeHealth({ failures, failingSince, lastError, ...rest }: LaneHealth): Health {
+  return { failures, failingSince, lastError, notBefore: 0, isSuspect: failures > 0, failed: failedOf(rest) };
 }
 
-const NOTHING_FAILED: Tried = { offset: -1, attempts: 0, refusals: 0, firstAt: 0 };
+/** Cores before this one wrote neither the message's id nor how often it was answered 5xx and 500. */
+function failedOf({ offset, id = "", attempts, refusals, answered5xx = 0, answered500 = 0, firstAt }: FailedMessage) {
+  return offset >= 0 ? { offset, id, attempts, refusals, answered5xx, answered500, firstAt } : undefined;
+}
+
+type FailedMessage = Omit<LaneHealth, "failures" | "failingSince" | "lastError">;
+
+const NOTHING_FAILED: FailedMessage = { offset: -1, attempts: 0, refusals: 0, firstAt: 0 };

@@ -222,9 +222,9 @@ export class Lane {
   }
 
   /** The flight is over and its message is to be sent again; `park` or `backOff` follows. */
-  failed(flight: Flight, { kind, reason }: Failure, now: number): Repeat {
-    const repeat = this.#own().repeat(flight, kind === "refused");
-    this.#health = afterFailure(this.#health, repeat, reason, now);
+  failed(flight: Flight, failure: Failure, now: number): Repeat {
+    const repeat = this.#own().repeat(flight, failure);
+    this.#health = afterFailure(this.#health, repeat, failure.reason, now);
     return repeat;
   }
 

@@ -1,6 +1,7 @@
 // What an attempt's outcome does to its lane (WIRE §3, §4): the next message, a pause, parking, a dead letter, or the lane's end.
 import type { DeadLetter } from "../../state/records.ts";
 import type { Attempt } from "./attempt.ts";
+import { afterTry, type Tries } from "../lane/backlog.ts";
 import type { Lane } from "../lane/lane.ts";
 import { askedTime, backoffMs, type Failure, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
 import type { LaneMemory } from "../reading/lane-memory.ts";
@@ -16,6 +17,8 @@ export interface FailureSettings {
   readonly parkAfterMs: number;
   readonly probeIntervalMs: number;
   readonly deadLetterAttempts: number;
+  /** A message that was answered 500 so many times is given up; 0: never. */
+  readonly deadLetter500Attempts: number;
 }
 
 /**
@@ -83,11 +86,19 @@ export function applyOutcome(context: OutcomeContext, attempt: Attempt, outcome:
       lane.done(flight);
       return endGone(context, lane);
     case "refused":
-      if (flight.refusals + 1 >= context.settings.deadLetterAttempts) return giveUp(context, attempt, outcome, now);
-      return onFailure(context, attempt, outcome, now);
     case "retry":
+      if (isHopeless(context.settings, afterTry(flight, outcome), outcome)) {
+        return giveUp(context, attempt, outcome, now);
+      }
       return onFailure(context, attempt, outcome, now);
   }
+}
+
+/** Whether a message that failed so is given up: other attempts are not expected to end better (WIRE §3). */
+function isHopeless(settings: FailureSettings, { refusals, answered500 }: Tries, { kind, status }: Failure): boolean {
+  if (kind === "refused") return refusals >= settings.deadLetterAttempts;
+  const most = settings.deadLetter500Attempts;
+  return status === 500 && most > 0 && answered500 >= most;
 }
 
 /** §7: a 410 ends the lane at once, not when the end is folded: the next message is not sent. */
@@ -127,7 +138,8 @@ function onFailure(context: OutcomeContext, attempt: Attempt, failure: Failure, 
   pauses.add(lane, isOutdated ? now : Math.max(asked, now + pause));
 }
 
-function giveUp({ counts, memory, owner }: OutcomeContext, attempt: Attempt, failure: Failure, now: number): void {
+function giveUp(context: OutcomeContext, attempt: Attempt, failure: Failure, now: number): void {
+  const { settings, counts, memory, owner, pauses } = context;
   const { lane, flight } = attempt;
   const { message: { id, partition, offset }, firstAt } = flight;
   const { reason, status } = failure;
@@ -136,4 +148,9 @@ function giveUp({ counts, memory, owner }: OutcomeContext, attempt: Attempt, fai
   counts.deadLettered++;
   const attempts = flight.attempts + 1;
   owner.deadLetter(lane, { id, partition, offset, reason, status, attempts, firstAt, lastAt: now });
+  // WIRE §4: Retry-After holds for the subscription, so for the next message, too.
+  const asked = askedTime(failure, settings.retry, now);
+  if (asked <= now || lane.isOver || attempt.renewals !== lane.renewals) return;
+  lane.backOff();
+  pauses.add(lane, asked);
 }

@@ -165,6 +165,7 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
         lag: 0,
         oldestUndeliveredAt: null,
         lastError: null,
+        stuck: null,
         gaps: [],
         lastVerification: null,
       });
@@ -211,6 +212,25 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
       assert.equal(parked.lag, 1);
       const after = await until(await again(), "it is parked", ({ state }) => state === "parked");
       assert.deepEqual(after, parked);
+    });
+  });
+
+  it("a message that is answered 5xx for long is named, from the lane and after a restart from its checkpoint", async () => {
+    const settings = { TIDINGS_DEAD_LETTER_ATTEMPTS: "1", TIDINGS_RETRY_MIN: "1ms", TIDINGS_RETRY_MAX: "1ms" };
+    await withCore(settings, async (core, again) => {
+      core.transport.answer = () => core.transport.posts.length <= 12 ? 503 : "hold";
+      await core.subscribe(TOPIC, CALLBACK);
+      const { answer } = await core.publish(TOPIC, "1");
+      const status = await until(core, "it is named", ({ stuck }) => stuck?.attempts === 12);
+      const { since, ...stuck } = status.stuck!;
+      assert.deepEqual(stuck, { id: answer.id, cursor: answer.cursor, attempts: 12, answered5xx: 12 });
+      assert.ok(Math.abs(Date.parse(since) - core.clock()) < 60_000);
+      assert.match(
+        status.lastError!,
+        new RegExp(`^answered 503: .* message ${answer.id} with 5xx 12 times since ${since}`),
+      );
+      const restarted = await again();
+      assert.deepEqual(await until(restarted, "it is named", ({ stuck }) => stuck !== null), status);
     });
   });
 
@@ -265,6 +285,7 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
           lag: 0,
           oldestUndeliveredAt: null,
           lastError: null,
+          stuck: null,
           gaps: [],
           lastVerification: null,
         };

@@ -131,6 +131,23 @@ describe("A4.3 lanes over a restart", () => {
     });
   });
 
+  it("A4.3 answers of 500 are remembered: a dead letter after as many as without the restart", async () => {
+    await withDirectory(async (directory) => {
+      {
+        await using rig = await openCoreRig({ directory, deadLetter500Attempts: 5 });
+        rig.transport.answer = () => rig.transport.posts.length < 4 ? 500 : "hold";
+        await rig.intend({ callback: CALLBACK, verified: true });
+        await publish(rig, "bad", "good");
+        await attempts(rig, 4);
+        await eventually("three", async () => (await position(rig))?.health?.answered500 === 3);
+      }
+      const transport = createScriptedTransport(({ text }) => text === "bad" ? 500 : 204);
+      await using rig = await openCoreRig({ directory, transport, deadLetter500Attempts: 5 });
+      await settled(rig);
+      assert.deepEqual(transport.to("/callback"), ["bad", "bad", "good"]);
+    });
+  });
+
   it("A4.3 expired: its position outlives restarts, and a renewal goes on from the last delivered message", async () => {
     await withDirectory(async (directory) => {
       const clock = createClock();

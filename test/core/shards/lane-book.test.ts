@@ -19,8 +19,11 @@ const PARKED = {
   failures: 7,
   lastError: "answered 500",
   offset: 0,
+  id: "msg_first",
   attempts: 7,
   refusals: 0,
+  answered5xx: 6,
+  answered500: 5,
   firstAt: 5,
 };
 

@@ -241,6 +241,7 @@ describe("settings", () => {
       parkAfterMs: 900_000,
       probeIntervalMs: 300_000,
       deadLetterAttempts: 5,
+      deadLetter500Attempts: 0,
       retentionMs: 604_800_000,
       laneMemoryBytes: 256 * 1024 * 1024,
       signature: "sha256",

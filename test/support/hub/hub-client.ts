@@ -19,6 +19,7 @@ export interface Status {
   readonly lag: number;
   readonly oldestUndeliveredAt: string | null;
   readonly lastError: string | null;
+  readonly stuck: { id: string; cursor: string; attempts: number; answered5xx: number; since: string } | null;
   readonly gaps: readonly { readonly from: string; readonly to: string }[];
   readonly lastVerification: { readonly at: string; readonly outcome: string; readonly reason: string } | null;
 }

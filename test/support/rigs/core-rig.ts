@@ -84,6 +84,7 @@ export const QUICK_DELIVERY: DeliverySettings = {
   parkAfterMs: 900_000,
   probeIntervalMs: 100,
   deadLetterAttempts: 5,
+  deadLetter500Attempts: 0,
   laneMemoryBytes: 64 * 1024 * 1024,
 };
 
@@ -99,6 +100,7 @@ export interface RigOptions {
   readonly retentionMs?: number;
   readonly checkpointMs?: number;
   readonly deadLetterAttempts?: number;
+  readonly deadLetter500Attempts?: number;
   readonly parkAfterMs?: number;
 }
 
@@ -235,6 +237,7 @@ export async function openCoreRig(options: RigOptions): Promise<CoreRig> {
           ...QUICK_DELIVERY,
           parkAfterMs: options.parkAfterMs ?? QUICK_DELIVERY.parkAfterMs,
           deadLetterAttempts: options.deadLetterAttempts ?? QUICK_DELIVERY.deadLetterAttempts,
+          deadLetter500Attempts: options.deadLetter500Attempts ?? QUICK_DELIVERY.deadLetter500Attempts,
         },
       },
       effects,

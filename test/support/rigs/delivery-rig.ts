@@ -82,6 +82,7 @@ export const SETTINGS: DeliverySettings = {
   parkAfterMs: 900_000,
   probeIntervalMs: 300_000,
   deadLetterAttempts: 5,
+  deadLetter500Attempts: 0,
   laneMemoryBytes: 64 * 1024 * 1024,
 };
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { EMPTY_BACKLOG, type Flight, MOST_BEYOND } from "../../../../core/delivery/lane/backlog.ts";
+import type { Failure } from "../../../../core/delivery/lane/outcome.ts";
 import type { Lane } from "../../../../core/delivery/lane/lane.ts";
 import { FAILED, laneOf, messageAt, REFUSED, termsOf } from "../../../support/rigs/lanes.ts";
 
@@ -223,6 +224,60 @@ describe("a lane", () => {
       const { attempts, refusals, firstAt } = one.depart(20)!;
       assert.deepEqual({ attempts, refusals, firstAt }, { attempts: 1, refusals: 1, firstAt: 10 });
     }
+  });
+
+  it("A4.3 answers of 5xx and 500 to a message are counted over a drop, a restart, a renewal and a resume", () => {
+    const failureOf = (status: number): Failure => ({ kind: "retry", reason: `answered ${status}`, status });
+    let lane = laneOf();
+    lane.joinTail();
+    lane.receive(messageAt(7));
+    for (const status of [500, 503, 599, 404, 0, 500]) {
+      lane.failed(lane.depart(10)!, failureOf(status), 10);
+      lane.drop(8);
+      const restored = laneOf();
+      restored.restore(lane.record(8)!);
+      lane = restored;
+      lane.receive(messageAt(7));
+      lane.renew({ target: lane.target, concurrency: 1, expiresAt: lane.expiresAt });
+      lane.resume();
+    }
+    const afterResume = laneOf();
+    afterResume.restore(lane.record(8)!);
+    assert.deepEqual(lane.health.failed, {
+      offset: 7,
+      id: messageAt(7).id,
+      attempts: 6,
+      refusals: 0,
+      answered5xx: 4,
+      answered500: 2,
+      firstAt: 10,
+    });
+    assert.deepEqual(afterResume.health.failed, lane.health.failed);
+    const { answered5xx, answered500 } = lane.depart(20)!;
+    assert.deepEqual([answered5xx, answered500], [4, 2]);
+    // A resume from a position sends the message as if for the first time.
+    lane.rewind(7);
+    lane.receive(messageAt(7));
+    assert.equal(lane.depart(30)!.answered500, 0);
+  });
+
+  it("A4.3 a record without these counts, of a core before this one, still counts its attempts and refusals", () => {
+    const lane = laneOf();
+    const failed = { offset: 7, attempts: 3, refusals: 2, firstAt: 10 };
+    const health = { failingSince: 10, failures: 3, lastError: "answered 500", ...failed };
+    lane.restore({ life: lane.life, position: 7, health });
+    assert.deepEqual(lane.health.failed, { ...failed, id: "", answered5xx: 0, answered500: 0 });
+    lane.receive(messageAt(7));
+    lane.failed(lane.depart(20)!, { kind: "retry", reason: "answered 500", status: 500 }, 20);
+    assert.deepEqual(lane.health.failed, {
+      offset: 7,
+      id: messageAt(7).id,
+      attempts: 4,
+      refusals: 2,
+      answered5xx: 1,
+      answered500: 1,
+      firstAt: 10,
+    });
   });
 
   it("a drop hands out what was held once, and not what is in flight", () => {

@@ -97,6 +97,66 @@ describe("failing, parking, giving up", () => {
     assert.equal(rig.deadLetters[0]?.status, 413);
   });
 
+  it("WIRE §3 a message answered exactly 500 as often as DEAD_LETTER_500_ATTEMPTS says is a dead letter", async () => {
+    await using rig = await openDeliveryRig({ settings: { deadLetter500Attempts: 3 } });
+    const answers = [500, 503, 501, 500, 404, 599, 500];
+    rig.answer = () => answers.shift() ?? 204;
+    const lane = rig.add(at("broken"));
+    for (const body of ["a", "b"]) await rig.publish(TOPIC, body);
+    assert.deepEqual(await rig.received("/broken", 8), ["a", "a", "a", "a", "a", "a", "a", "b"]);
+    await eventually("it to be at rest", () => lane.state === "idle" && lane.record(2) === undefined);
+    const { reason, status, attempts, offset } = rig.deadLetters[0]!;
+    assert.deepEqual({ reason, status, attempts, offset }, {
+      reason: "answered 500",
+      status: 500,
+      attempts: 7,
+      offset: 0,
+    });
+    assert.equal(rig.deadLetters.length, 1);
+  });
+
+  it("WIRE §3 without that setting a 500 never makes a dead letter, and 400s and 500s are counted apart", async () => {
+    await using rig = await openDeliveryRig({ settings: { deadLetterAttempts: 2 } });
+    const answers = [...Array.from({ length: 12 }, () => 500), 422, 500, 422];
+    rig.answer = () => answers.shift() ?? 204;
+    rig.add(at("broken"));
+    for (const body of ["a", "b"]) await rig.publish(TOPIC, body);
+    await eventually("all but the pauses", () => {
+      rig.advance(300_000);
+      return rig.deadLetters.length === 1;
+    });
+    assert.equal(rig.deadLetters[0]?.attempts, 15);
+    assert.equal(rig.deadLetters[0]?.status, 422);
+  });
+
+  it("WIRE §4 probes of a parked lane are counted, too, and one that makes a dead letter ends the parking", async () => {
+    await using rig = await openDeliveryRig({ settings: { deadLetter500Attempts: 4 } });
+    rig.answer = ({ body }) => body === "bad" ? 500 : 204;
+    const lane = rig.add(at("parked"));
+    for (const body of ["bad", "good"]) await rig.publish(TOPIC, body);
+    await eventually("it to fail", () => lane.health.failures === 1);
+    for (let parked = 2; parked <= 3; parked++) {
+      rig.advance(900_000);
+      await eventually("it to be parked", () => lane.state === "parked" && lane.health.failed?.answered500 === parked);
+    }
+    rig.advance(900_000);
+    await eventually("it to be at rest", () => lane.state === "idle" && lane.record(2) === undefined);
+    assert.deepEqual(rig.bodies("/parked"), ["bad", "bad", "bad", "bad", "good"]);
+    assert.equal(rig.deadLetters.length, 1);
+  });
+
+  it("WIRE §4 Retry-After of the 500 that makes a dead letter holds for the next message", async () => {
+    await using rig = await openDeliveryRig({ settings: { deadLetter500Attempts: 1 } });
+    rig.answer = ({ body }) => body === "bad" ? { status: 500, retryAfter: "300" } : 204;
+    const lane = rig.add(at("busy"));
+    for (const body of ["bad", "good"]) await rig.publish(TOPIC, body);
+    await eventually("a dead letter", () => rig.deadLetters.length === 1);
+    await never("an attempt in the pause", () => rig.sent.length > 1, 100);
+    rig.advance(301_000);
+    await eventually("it to be at rest", () => lane.state === "idle" && lane.record(2) === undefined);
+    assert.deepEqual(rig.bodies("/busy"), ["bad", "good"]);
+  });
+
   it("a dead letter does not end the pause of another message (concurrency above 1)", async () => {
     await using rig = await openDeliveryRig({ settings: { deadLetterAttempts: 1 } });
     rig.answer = ({ body }) =>
