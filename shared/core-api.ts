@@ -1,6 +1,8 @@
 // What the edge says to the core, and what the core answers: the contract between the tiers (ARCHITECTURE §1).
 // JSON over HTTP, except content, whose bytes travel untouched behind their fields (shared/content-frame.ts).
 
+import type { SignatureMethod } from "./signature-methods.ts";
+
 /** Every operation is made at an edge, once: retries carry the same id and time, and the core deduplicates (A3.8). */
 export interface OperationHead {
   /** 1–64 of `A–Z a–z 0–9 _ -`, made at the edge, unique. */
@@ -41,6 +43,8 @@ export interface IntentOperation extends OperationHead {
    * only.
    */
   readonly secret?: string;
+  /** `hub.signature`, how deliveries are signed; subscribe only. Absent: as `SIGNATURE` says. */
+  readonly signature?: SignatureMethod;
   readonly verifyToken?: string;
   /** 1–64; subscribe only. */
   readonly concurrency?: number;

@@ -1,6 +1,7 @@
 // The scheduler of all lanes of this process, put together (ARCHITECTURE §4): the tail hands each message to the lanes of its topic, lanes
 // that are behind read up to it, attempts start as the limits allow, and outcomes move the lanes. Everything happens in synchronous
 // steps. The owner of a lane's shard hears of what must be durable (ends, dead letters, positions) and writes it.
+import type { SignatureMethod } from "../../shared/signature-methods.ts";
 import type { Signers } from "../keys/signers.ts";
 import type { Log } from "../log/log.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
@@ -14,7 +15,7 @@ import { LaneMemory } from "./reading/lane-memory.ts";
 import { type QuietTopics, Reading } from "./reading/reading.ts";
 import { AttemptsInFlight } from "./sending/attempt.ts";
 import { Attempts } from "./sending/attempts.ts";
-import { createSignedHeaders, type SignatureAlgorithm } from "./sending/headers.ts";
+import { createSignedHeaders } from "./sending/headers.ts";
 import { createCounts, type FailureSettings, type LaneOwner } from "./sending/apply-outcome.ts";
 import { Limits } from "./sending/limits.ts";
 import { ReplayAttempts } from "./sending/replay-attempts.ts";
@@ -23,7 +24,7 @@ import type { Transport } from "./sending/transport.ts";
 
 export interface DeliverySettings extends FailureSettings {
   readonly userAgent: string;
-  readonly signature: SignatureAlgorithm;
+  readonly signature: SignatureMethod;
   /** The most bytes that all lanes hold together. */
   readonly laneMemoryBytes: number;
 }

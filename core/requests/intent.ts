@@ -136,7 +136,8 @@ function examineSecret(secrets: IntentOptions["secrets"], sealed: string, subscr
 }
 
 function eventOf(operation: IntentOperation, { time, end, start, denied, marked }: Additions): IntentEvent {
-  const { id, mode, topic, callback, leaseMs, secret, verifyToken, concurrency, client, unpinned } = operation;
+  const { id, mode, topic, callback, leaseMs, secret, signature, verifyToken, concurrency, client, unpinned } =
+    operation;
   return {
     type: "intent",
     id,
@@ -148,6 +149,7 @@ function eventOf(operation: IntentOperation, { time, end, start, denied, marked 
     ...(start === undefined ? {} : { start }),
     ...(leaseMs === undefined ? {} : { leaseMs }),
     ...(secret === undefined ? {} : { secret }),
+    ...(signature === undefined ? {} : { signature }),
     ...(verifyToken === undefined ? {} : { verifyToken }),
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(client === undefined ? {} : { client }),

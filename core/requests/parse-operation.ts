@@ -2,7 +2,16 @@
 import * as v from "valibot";
 import { IDEMPOTENCY_KEY, type MoveOperation, type Operation, type OperationHead } from "../../shared/core-api.ts";
 import { SEALED_SECRET } from "../../shared/sealed-secret.ts";
-import { CALLBACK_URL, CLIENT, CONCURRENCY, LEASE_MS, OUTCOME, TOPIC_NAME, VERIFY_TOKEN } from "../state/events.ts";
+import {
+  CALLBACK_URL,
+  CLIENT,
+  CONCURRENCY,
+  LEASE_MS,
+  OUTCOME,
+  SIGNATURE,
+  TOPIC_NAME,
+  VERIFY_TOKEN,
+} from "../state/events.ts";
 import { CALLER } from "./caller.ts";
 import { Refusal } from "./refusal.ts";
 
@@ -29,6 +38,7 @@ const OPERATION = v.variant("kind", [
     ...PAIR,
     leaseMs: v.exactOptional(LEASE_MS),
     secret: v.exactOptional(v.pipe(v.string(), v.regex(SEALED_SECRET, "it is not a sealed secret"))),
+    signature: v.exactOptional(SIGNATURE),
     verifyToken: v.exactOptional(VERIFY_TOKEN),
     concurrency: v.exactOptional(CONCURRENCY),
     start: v.exactOptional(SHORT_TEXT),

@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import type { ClientIdentity, VerificationOutcome } from "../../shared/core-api.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
+import { SIGNATURE_METHODS, type SignatureMethod } from "../../shared/signature-methods.ts";
 import { KEYS_KEPT_MS } from "./ids.ts";
 import { textOf } from "../log/log.ts";
 
@@ -37,6 +38,8 @@ export interface IntentEvent extends EventHead {
   readonly leaseMs?: number;
   /** Sealed (ARCHITECTURE §5). */
   readonly secret?: string;
+  /** How deliveries are signed; absent: as `SIGNATURE` says. */
+  readonly signature?: SignatureMethod;
   readonly verifyToken?: string;
   readonly concurrency?: number;
   /** The client that asked; none: the anonymous client. */
@@ -120,6 +123,7 @@ export const CALLBACK_URL = v.pipe(
 /** 10 years, the longest lease that can be set (WIRE §8), so that every expiry is a date. */
 export const LEASE_MS = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(315_360_000_000));
 export const CONCURRENCY = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64));
+export const SIGNATURE = v.picklist(SIGNATURE_METHODS);
 export const VERIFY_TOKEN = v.pipe(v.string(), v.maxLength(4_096), v.check((text) => text.isWellFormed()));
 
 const CLIENT_NAME = v.pipe(
@@ -152,6 +156,7 @@ const EVENT = v.variant("type", [
     start: v.exactOptional(OFFSET),
     leaseMs: v.exactOptional(LEASE_MS),
     secret: v.exactOptional(v.string()),
+    signature: v.exactOptional(SIGNATURE),
     verifyToken: v.exactOptional(VERIFY_TOKEN),
     concurrency: v.exactOptional(CONCURRENCY),
     client: v.exactOptional(CLIENT),

@@ -183,7 +183,8 @@ function subscribed(
   begin: number,
   challengedAt: number,
 ): SubscriptionRecord {
-  const { secret: _secret, client: _client, endedAt: _endedAt, notice: _notice, ...rest } = record;
+  const { secret: _secret, signature: _signature, client: _client, endedAt: _endedAt, notice: _notice, ...rest } =
+    record;
   const { topic, callback, concurrency = 1 } = intent;
   const renewed = {
     ...rest,
@@ -195,6 +196,7 @@ function subscribed(
     concurrency,
     // §5.1: a renewal replaces the secret, or drops it.
     ...(intent.secret === undefined ? {} : { secret: intent.secret }),
+    ...(intent.signature === undefined ? {} : { signature: intent.signature }),
     ...(intent.client === undefined ? {} : { client: intent.client }),
   };
   // A renewal goes on where the last lease stopped, also after that lease was over. Everything else begins a life.

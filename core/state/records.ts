@@ -1,6 +1,7 @@
 // The records of the streams that a shard's writer fills: the consolidated state (a record per topic, and one per subscription), positions
 // of lanes, and dead letters. Compacted streams and the replica keep them.
 import type { ClientIdentity, VerificationOutcome } from "../../shared/core-api.ts";
+import type { SignatureMethod } from "../../shared/signature-methods.ts";
 import type { IntentEvent } from "./events.ts";
 import { textOf } from "../log/log.ts";
 
@@ -67,6 +68,8 @@ export interface SubscriptionRecord {
   readonly expiresAt: number;
   /** Sealed (ARCHITECTURE §5). */
   readonly secret?: string;
+  /** How deliveries are signed; absent: as `SIGNATURE` says. */
+  readonly signature?: SignatureMethod;
   /** The client of the intent that was verified last; none: the anonymous client. */
   readonly client?: ClientIdentity;
   readonly concurrency: number;

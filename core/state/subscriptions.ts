@@ -78,7 +78,8 @@ export class Subscriptions {
     const [group, callback, phase, version, life, start, verified, expiresAt, concurrency, ...more] = JSON.parse(
       packed,
     ) as Packed;
-    const [secret = null, client = null, endedAt = null, unsubscribedAt = null, lastVerification = null] = more;
+    const [secret = null, client = null, endedAt = null, unsubscribedAt = null, ...rare] = more;
+    const [signature = null, lastVerification = null] = rare;
     return {
       topic: this.#byNumber.get(group)!.topic,
       callback,
@@ -95,6 +96,7 @@ export class Subscriptions {
       ...(client === null ? {} : { client }),
       ...(endedAt === null ? {} : { endedAt }),
       ...(unsubscribedAt === null ? {} : { unsubscribedAt }),
+      ...(signature === null ? {} : { signature }),
       ...(lastVerification === null ? {} : { lastVerification }),
     };
   }
@@ -115,6 +117,7 @@ type Packed = [
   client?: NonNullable<SubscriptionRecord["client"]> | null,
   endedAt?: number | null,
   unsubscribedAt?: number | null,
+  signature?: NonNullable<SubscriptionRecord["signature"]> | null,
   lastVerification?: NonNullable<SubscriptionRecord["lastVerification"]> | null,
 ];
 
@@ -122,7 +125,7 @@ type Packed = [
 function pack(id: string, record: SubscriptionRecord, { number, topic: shared }: Group): string | undefined {
   const { topic, callback, phase, version, life, start, verified, expiresAt, concurrency, ...others } = record;
   const { pending, operations, secret, client = null, endedAt = null, unsubscribedAt = null, ...rare } = others;
-  const { lastVerification = null, ...more } = rare;
+  const { signature = null, lastVerification = null, ...more } = rare;
   const isQuiet = pending.length === 0 && operations.length === 0 && Object.keys(more).length === 0;
   // JSON has no Infinity.
   if (!isQuiet || topic !== shared || !Number.isFinite(expiresAt)) return undefined;
@@ -141,6 +144,7 @@ function pack(id: string, record: SubscriptionRecord, { number, topic: shared }:
     client,
     endedAt,
     unsubscribedAt,
+    signature,
     lastVerification,
   ];
   while (all.at(-1) === null) all.pop();

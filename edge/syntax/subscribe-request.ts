@@ -2,6 +2,7 @@
 
 import { parseHttpUrl, UrlError } from "../../shared/http-url.ts";
 import { parseIsoTime } from "../../shared/iso-time.ts";
+import { isSignatureMethod, SIGNATURE_METHODS, type SignatureMethod } from "../../shared/signature-methods.ts";
 import type { OutboundGuard } from "../../shared/outbound/guard.ts";
 import type { Parameters } from "./form.ts";
 import { HubError } from "../answers/hub-error.ts";
@@ -16,6 +17,8 @@ export interface SubscribeRequest {
   /** Granted, ms; subscribe only. */
   readonly leaseMs?: number;
   readonly secret?: string;
+  /** Of `X-Hub-Signature`; absent: the hub's. */
+  readonly signature?: SignatureMethod;
   readonly verifyToken?: string;
   readonly concurrency?: number;
   readonly start?: string;
@@ -51,11 +54,13 @@ export function parseSubscribe(
   if (kind === "unsubscribe") return pair;
   const secret = parseSecret(sent(form.first("hub.secret")));
   const concurrency = parseConcurrency(form.first("hub.concurrency"));
+  const signature = parseSignature(form.first("hub.signature"));
   const start = parseStart(form.first("hub.start"));
   return {
     ...pair,
     leaseMs: parseLease(sent(form.first("hub.lease_seconds")), rules),
     ...(secret === undefined ? {} : { secret }),
+    ...(signature === undefined ? {} : { signature }),
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(start === undefined ? {} : { start }),
   };
@@ -98,6 +103,11 @@ function parseSecret(value: string | undefined): string | undefined {
   // §5.1: less than 200 bytes; the sentence does not repeat it.
   if (value !== undefined && !fitsInBytes(value, 199)) throw refuse("hub.secret must be shorter than 200 bytes");
   return value;
+}
+
+function parseSignature(value: string | undefined): SignatureMethod | undefined {
+  if (value === undefined || isSignatureMethod(value)) return value;
+  throw refuse(`hub.signature must be one of ${SIGNATURE_METHODS.join(", ")}`);
 }
 
 function parseConcurrency(value: string | undefined): number | undefined {

@@ -2,6 +2,7 @@
 // leaves the letter of §5.3, so it is off by default.
 
 import { base64Of, hexOf } from "../encoding.ts";
+import type { SignatureMethod } from "../signature-methods.ts";
 import { webhookContent, webhookKeyOf } from "../standard-webhooks.ts";
 
 /** The intent that a ping asks about. */
@@ -10,9 +11,6 @@ export interface PingIntent {
   readonly leaseMs?: number;
   readonly secret?: string;
 }
-
-/** How this hub signs, SIGNATURE. */
-export type SignatureMethod = "sha1" | "sha256" | "sha384" | "sha512";
 
 export interface Ping {
   readonly headers: Readonly<Record<string, string>>;

@@ -6,11 +6,14 @@ import { parseRetryAfter } from "../retry-after.ts";
 import type { VerificationOutcome } from "../core-api.ts";
 import { NO_ADDRESS } from "./socket-reason.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "./outbound.ts";
-import { createPing, type SignatureMethod } from "./verification-ping.ts";
+import type { SignatureMethod } from "../signature-methods.ts";
+import { createPing } from "./verification-ping.ts";
 
 export interface VerifiableIntent extends AskedIntent {
   /** Signs a ping; subscribe only. */
   readonly secret?: string;
+  /** How a ping is signed; absent: as the hub does by default. */
+  readonly signature?: SignatureMethod;
 }
 
 /**
@@ -126,7 +129,7 @@ async function question(
   return {
     method: "POST",
     url: intent.callback,
-    ...await createPing(intent, { challenge, method: ping.signature, nowMs: clock() }),
+    ...await createPing(intent, { challenge, method: intent.signature ?? ping.signature, nowMs: clock() }),
   };
 }
 

@@ -1,4 +1,5 @@
 // Settings of what the hub takes, for how long, and how it verifies and delivers.
+import { SIGNATURE_METHODS } from "../signature-methods.ts";
 import { row, type ValuesOf } from "./row.ts";
 import { cidrs, type ClientOrigin, clientOrigins, duration, integer, oneOf, seconds, topicPatterns } from "./values.ts";
 
@@ -114,7 +115,7 @@ export const DELIVERY_ROWS = {
   signature: row({
     name: "SIGNATURE",
     default: "sha256",
-    what: "Hash of `X-Hub-Signature`, for subscriptions with a secret.",
+    what: "Hash of `X-Hub-Signature`, for subscriptions with a secret that chose none by `hub.signature`.",
     meanings: {
       "sha1": "For readers of PubSubHubbub 0.3 and 0.4, which know nothing else.",
       "sha256": "What WebSub's subscribers expect today.",
@@ -122,8 +123,8 @@ export const DELIVERY_ROWS = {
       "sha512": "Longest. Few subscribers expect it.",
     },
     change:
-      "To `sha1` only if you have subscribers that check nothing else. `webhook-signature` is SHA-256 in any case.",
-    value: oneOf(["sha1", "sha256", "sha384", "sha512"]),
+      "To `sha1` only if you have subscribers that check nothing else and cannot send `hub.signature`. `webhook-signature` is SHA-256 in any case.",
+    value: oneOf(SIGNATURE_METHODS),
   }),
   compactJson: row<readonly string[]>({
     name: "COMPACT_JSON",

@@ -82,6 +82,52 @@ export function signingRows(rig: Rig): void {
     assert.match(String(there.deliveries[0]?.headers["x-hub-signature"]), /^sha1=/);
   }, "wire");
 
+  row(
+    rig,
+    "H64 H67 WIRE §2 hub.signature chooses the method of one subscription, and each renewal chooses anew",
+    async () => {
+      const topic = rig.name();
+      const [chosen, other] = [callbacks.callback(), callbacks.callback()];
+      const methodOf = (delivery: Recorded | undefined) => String(delivery?.headers["x-hub-signature"]).split("=")[0];
+      await subscribed(hub, topic, other, { "hub.secret": "s" });
+      for (const [n, method] of ["sha1", "sha384", "sha512", undefined].entries()) {
+        const choice: Record<string, string> = method === undefined ? {} : { "hub.signature": method };
+        await subscribed(hub, topic, chosen, { "hub.secret": "s", ...choice });
+        await published(hub, topic, `message ${n}`);
+        const delivery = (await chosen.delivered(n + 1))[n];
+        assertSigned(delivery, "s");
+        assert.equal(methodOf(delivery), method ?? "sha256");
+        assert.match(String(delivery?.headers["webhook-signature"]), /^v1,/);
+      }
+      for (const delivery of await other.delivered(4)) assert.equal(methodOf(delivery), "sha256");
+      const wrong = { "hub.mode": "subscribe", "hub.topic": topic, "hub.callback": chosen.url, "hub.signature": "md5" };
+      assert.match((await post(hub, wrong)).text, /^hub\.signature must be one of/);
+    },
+    "wire",
+  );
+
+  row(
+    rig,
+    "WIRE §3 a renewal's hub.signature shows on a message that waits already; without a secret it shows nowhere",
+    async () => {
+      const topic = rig.name();
+      const [waiting, bare] = [callbacks.callback(), callbacks.callback()];
+      await subscribed(hub, topic, waiting, { "hub.secret": "s", "hub.signature": "sha512" });
+      await subscribed(hub, topic, bare, { "hub.signature": "sha1" });
+      waiting.onDelivery = answer(503, "", { "retry-after": "3600" });
+      const id = await published(hub, topic, "waits");
+      assert.match(String((await waiting.delivered(1))[0]?.headers["x-hub-signature"]), /^sha512=/);
+      waiting.onDelivery = answer(204);
+      await subscribed(hub, topic, waiting, { "hub.secret": "s", "hub.signature": "sha1" });
+      const again = (await waiting.delivered(2))[1];
+      assertSigned(again, "s");
+      assert.match(String(again?.headers["x-hub-signature"]), /^sha1=/);
+      assert.equal(again?.headers["webhook-id"], id);
+      assert.equal((await bare.delivered(1))[0]?.headers["x-hub-signature"], undefined);
+    },
+    "wire",
+  );
+
   row(rig, "H66 §5.1 without a secret there is no signature", async () => {
     const topic = topics.topic();
     const [callback, empty] = [callbacks.callback(), callbacks.callback()];

@@ -1,6 +1,7 @@
 // A lane's target: where its requests go, and the part of them that never changes. Both follow from the topic and the callback. They
 // are made when the lane sends and kept for a bounded number of lanes, so that a million quiet lanes hold none of it.
 import { type HttpUrl, parseHttpUrl } from "../../../shared/http-url.ts";
+import type { SignatureMethod } from "../../../shared/signature-methods.ts";
 import type { Signer, Signing } from "../../keys/signers.ts";
 
 export interface Target extends Addressed {
@@ -9,6 +10,8 @@ export interface Target extends Addressed {
   readonly link: string;
   /** undefined: the subscription has no secret, and nothing is signed (H66). */
   readonly signer: Signer | undefined;
+  /** How X-Hub-Signature is made; undefined: as the hub does by default. */
+  readonly signature: SignatureMethod | undefined;
 }
 
 /** The parts of a subscription that its requests are made from. */
@@ -18,6 +21,7 @@ export interface Recipient {
   readonly callback: string;
   /** Sealed (ARCHITECTURE §5); undefined: nothing is signed. */
   readonly secret?: string | undefined;
+  readonly signature?: SignatureMethod | undefined;
 }
 
 export interface TargetOptions {
@@ -61,13 +65,17 @@ class LazyTarget implements Target, Signer {
   get signer(): Signer | undefined {
     return this.#addresses.of(this).isSigned ? this : undefined;
   }
+  get signature(): SignatureMethod | undefined {
+    return this.#addresses.of(this).signature;
+  }
 }
 
-/** Where a lane's requests go, their `Link` header, and whether they are signed. */
+/** Where a lane's requests go, their `Link` header, and whether and how they are signed. */
 export interface Address {
   readonly url: HttpUrl;
   readonly link: string;
   readonly isSigned: boolean;
+  readonly signature: SignatureMethod | undefined;
 }
 
 /** An object whose address is made and kept here. */
@@ -93,11 +101,12 @@ export class Addresses {
 
   of(lane: Addressed): Address {
     if (lane.address !== undefined) return lane.address;
-    const { topic, callback, secret } = lane.recipient;
+    const { topic, callback, secret, signature } = lane.recipient;
     lane.address = {
       url: parseHttpUrl(callback),
       link: `${this.#hub}<${linkTarget(topic)}>; rel="self"`,
       isSigned: secret !== undefined,
+      signature,
     };
     if (this.#kept.length < this.#most) this.#kept.push(lane);
     else {

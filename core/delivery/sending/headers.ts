@@ -3,26 +3,27 @@ import { createHmac } from "node:crypto";
 import { SecretError } from "../../keys/secrets.ts";
 import type { Signers, Signing } from "../../keys/signers.ts";
 import type { Message } from "../../messages/message.ts";
+import type { SignatureMethod } from "../../../shared/signature-methods.ts";
 import type { Target } from "../lane/target.ts";
-
-export type SignatureAlgorithm = "sha1" | "sha256" | "sha384" | "sha512";
 
 export interface SignedHeadersOptions {
   readonly signers: Signers;
   readonly userAgent: string;
-  readonly signature: SignatureAlgorithm;
+  /** Of subscriptions that chose none. */
+  readonly signature: SignatureMethod;
 }
 
 /** Name and value in turn, or why the secret cannot be opened. `now`: ms since 1970. */
 export type SignedHeaders = (target: Target, message: Message, now: number) => string[] | SecretError;
 
 export function createSignedHeaders(options: SignedHeadersOptions): SignedHeaders {
-  const { signers, userAgent, signature: algorithm } = options;
+  const { signers, userAgent } = options;
   return (target, message, now) => {
     try {
       const { signer } = target;
       // Opens the secret if it is not open.
       const signing = signer === undefined ? undefined : signers.of(signer);
+      const algorithm = target.signature ?? options.signature;
       return attemptHeaders(target, message, { userAgent, algorithm, signing, now });
     } catch (error) {
       if (error instanceof SecretError) return error;
@@ -33,7 +34,7 @@ export function createSignedHeaders(options: SignedHeadersOptions): SignedHeader
 
 export interface AttemptHeadersOptions {
   readonly userAgent: string;
-  readonly algorithm: SignatureAlgorithm;
+  readonly algorithm: SignatureMethod;
   /** The target's signer, opened; undefined if it has none. */
   readonly signing: Signing | undefined;
   /** The attempt's time, ms since 1970. */

@@ -130,6 +130,9 @@ describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
     const unsubscribe = { ...INTENT, mode: "unsubscribe" } as const;
     assert.equal((await new Promise<ResultEvent>((found) => effects.verify(unsubscribe, found))).verified, false);
     assert.equal(calls[1]!.method, "GET");
+    const chosen = { ...subscribe, signature: "sha512" } as const;
+    await new Promise<ResultEvent>((found) => effects.verify(chosen, found));
+    assert.match(String(calls[2]!.headers?.["x-hub-signature"]), /^sha512=/, "by hub.signature, if it was sent");
   });
 
   it("§5.3 asks as an edge would, and a good answer is a result of its intent", async () => {

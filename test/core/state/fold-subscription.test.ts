@@ -243,6 +243,14 @@ describe("A3.6 the fold of a subscription", () => {
       assert.equal(asked.start, 3, "WIRE §2: even what lies between unsubscribe and subscribe, if it asks for it");
     });
 
+    it("WIRE §2 a renewal replaces hub.signature, or drops it; one that fails does not", () => {
+      const [one, two, three] = [intent("subscribe", { signature: "sha1" }), intent("subscribe"), intent("subscribe")];
+      const chosen = fold([one, result(one, true)], inPhase("active"), 10)!;
+      assert.equal(chosen.signature, "sha1");
+      assert.equal(fold([two, result(two, false)], chosen, 20)!.signature, "sha1");
+      assert.equal("signature" in fold([three, result(three, true)], chosen, 20)!, false);
+    });
+
     it("§5.1 a renewal without a secret drops it", () => {
       const renewal = intent("subscribe");
       assert.equal("secret" in fold([renewal, result(renewal, true)], inPhase("active"), 10)!, false);

@@ -28,6 +28,7 @@ const QUIET = {
   client: fc.record({ issuer: text, userId: text }, PLAIN),
   endedAt: number,
   unsubscribedAt: number,
+  signature: fc.constantFrom("sha1", "sha512"),
 };
 const ALWAYS = Object.keys(QUIET).slice(0, 11) as (keyof typeof QUIET)[];
 

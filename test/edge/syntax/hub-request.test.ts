@@ -387,12 +387,24 @@ describe("WIRE §2 a subscribe request", () => {
     });
   }
 
-  it("H7 ignores lease, secret, start and concurrency on unsubscribe, whatever they say", () => {
+  for (const signature of ["sha1", "sha256", "sha384", "sha512"]) {
+    it(`H64 takes ${signature} for a hub.signature`, () => {
+      assert.deepEqual(parse(subscribe({ "hub.signature": signature })), { ...plain, signature });
+    });
+  }
+  for (const signature of ["", "md5", "SHA1", "sha-1", "sha1=", "__proto__"]) {
+    it(`refuses ${JSON.stringify(signature)} for a hub.signature`, () => {
+      assert.match(refusal(subscribe({ "hub.signature": signature })), /^hub\.signature must be one of sha1, sha256, /);
+    });
+  }
+
+  it("H7 ignores lease, secret, signature, start and concurrency on unsubscribe, whatever they say", () => {
     const more = {
       "hub.lease_seconds": "garbage",
       "hub.secret": "s".repeat(300),
       "hub.start": "?",
       "hub.concurrency": "-1",
+      "hub.signature": "md5",
       "hub.verify_token": "t",
     };
     assert.deepEqual(parse(subscribe(more, [], "unsubscribe")), {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createHmac, randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import type { Target } from "../../../../core/delivery/lane/target.ts";
-import { attemptHeaders, type SignatureAlgorithm } from "../../../../core/delivery/sending/headers.ts";
+import { attemptHeaders, createSignedHeaders } from "../../../../core/delivery/sending/headers.ts";
+import type { SignatureMethod } from "../../../../shared/signature-methods.ts";
 import type { Message } from "../../../../core/messages/message.ts";
 import { OPEN_SIGNERS } from "../../../support/keys.ts";
 import { messageAt, targetOf } from "../../../support/rigs/lanes.ts";
@@ -18,7 +19,7 @@ function headersOf(
   { secret, message = messageAt(7), algorithm = "sha256", topic = "https://example.com/feed" }: {
     secret?: string;
     message?: Message;
-    algorithm?: SignatureAlgorithm;
+    algorithm?: SignatureMethod;
     topic?: string;
   },
 ): Record<string, string> {
@@ -46,6 +47,20 @@ describe("the headers of an attempt (WIRE §3)", () => {
     "x-hub-cursor": "cursor_7",
     "user-agent": "tidings/1",
   };
+
+  it("WIRE §2 are signed as the subscription chose, else as the hub does, and not at all without a secret", () => {
+    const signedHeaders = createSignedHeaders({ signers: OPEN_SIGNERS, userAgent: "tidings/1", signature: "sha384" });
+    const signatureOf = (recipient: { secret?: string; signature?: SignatureMethod }) => {
+      const target = targetOf({ topic: "t", callback: "http://a.example/", ...recipient });
+      const lines = signedHeaders(target, messageAt(7), NOW);
+      assert.ok(Array.isArray(lines));
+      return lines[lines.indexOf("x-hub-signature") + 1];
+    };
+    const body = Buffer.from("7");
+    assert.equal(signatureOf({ secret: "s" }), hubSignature("s", body, "sha384"));
+    assert.equal(signatureOf({ secret: "s", signature: "sha1" }), hubSignature("s", body, "sha1"));
+    assert.equal(signatureOf({ signature: "sha1" }), "content-type", "there is none");
+  });
 
   it("are exactly these without a secret (H66)", () => {
     assert.deepEqual(headersOf({}), PLAIN);
