@@ -71,6 +71,7 @@ export class CommitLoop {
     if (this.#isBroken) return;
     try {
       await this.#options.writer.commit(this.#options.step());
+      this.#options.committed();
     } catch (error) {
       logger.warn("Shard {shard} could not be released: {error}", { shard: this.#options.shard, error });
     }

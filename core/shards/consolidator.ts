@@ -7,6 +7,7 @@ import type { BlockIndex } from "../messages/block-index.ts";
 import type { Replica } from "../replica/replica.ts";
 import { Claims } from "./claims.ts";
 import type { Effects } from "./effects-port.ts";
+import { LifeLog } from "./life-log.ts";
 import type { Ownership } from "./ownership.ts";
 import type { ShardOptions } from "./shard.ts";
 import { reportGap, takeShard } from "./take.ts";
@@ -62,23 +63,26 @@ export async function startConsolidator(options: ConsolidatorOptions): Promise<C
   });
   const partitionOf = (topicId: string) => log.partitionOf("messages", topicId);
   const isConfirmed = () => ownership.isConfirmed();
+  const life = new LifeLog(() => performance.now());
   const claims = new Claims({
     ...options,
     joinedAs: options.joinedAs ?? (() => {}),
     take: (number, taking) =>
-      takeShard(number, { ...options, ...taking, addresses, follower, isConfirmed, partitionOf }),
+      takeShard(number, { ...options, ...taking, addresses, follower, isConfirmed, partitionOf, life }),
     unfollow: (number) => follower.remove("events", number),
   });
   claims.begin();
   await claims.settled(log.supports.group ? FIRST_SHARDS_WITHIN_MS : undefined, options.signal);
   const sweeper = setInterval(() => {
     for (const shard of ownership.shards) shard.sweep();
+    life.tick();
   }, 1_000);
   return {
     counts: claims.counts,
     async stop(deadlineMs) {
       clearInterval(sweeper);
       await claims.stop(deadlineMs);
+      life.tick();
       await follower.close();
     },
   };

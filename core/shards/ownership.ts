@@ -63,6 +63,8 @@ export class Ownership {
   readonly lanes: LaneOwner = {
     moved: (lane) => this.#shards.get(lane.shard)?.moved(lane),
     gone: (lane) => this.#shards.get(lane.shard)?.gone(lane),
+    parked: (lane) => this.#shards.get(lane.shard)?.parked(lane),
+    recovered: (lane, failingSince) => this.#shards.get(lane.shard)?.recovered(lane, failingSince),
     leaseOver: (lane) => this.#shards.get(lane.shard)?.leaseOver(lane),
     deadLetter: (lane, letter) => this.#shards.get(lane.shard)?.deadLetter(lane, letter),
   };

@@ -23,6 +23,7 @@ import type { ReplayResult } from "./effects-port.ts";
 import type { Finding, Findings } from "./findings.ts";
 import type { FoldedState } from "./folded-state.ts";
 import type { LaneBook } from "./lane-book.ts";
+import type { LifeLines } from "./life-lines.ts";
 import type { OwedEffects } from "./owed-effects.ts";
 
 export interface ShardFoldOptions {
@@ -31,6 +32,7 @@ export interface ShardFoldOptions {
   readonly batch: Pick<BatchComposer, "put">;
   readonly effects: OwedEffects;
   readonly findings: Findings;
+  readonly life: Pick<LifeLines, "changed">;
   /** Whether the shard was released or dropped, or is being released or dropped. */
   readonly isOver: () => boolean;
   /** Wall clock, ms. */
@@ -93,7 +95,7 @@ export class ShardFold {
         const before = state.subscriptions.get(id);
         const after = foldSubscription(before, event, offset);
         if (after === before || after === undefined) return;
-        this.#setSubscription(id, after);
+        this.#setSubscription(id, after, event);
         if (event.type === "resume") batch.put(...book.rewind(id, after, event.from));
         return;
       }
@@ -160,7 +162,7 @@ export class ShardFold {
         return this.#foldNoticeSent(id, before, finding.notice);
       case "verified": {
         const after = foldOwnResult(before, finding.result);
-        return after === before ? effects.subscription(id, before) : this.#setSubscription(id, after);
+        return after === before ? effects.subscription(id, before) : this.#setSubscription(id, after, finding.result);
       }
       case "replayed":
         return this.#foldReplayed(id, before, finding.life, finding.result);
@@ -244,10 +246,11 @@ export class ShardFold {
     effects.topic(id, record);
   }
 
-  /** The lane follows in the same step, except that a new one waits for the commit. */
-  #setSubscription(id: string, record: SubscriptionRecord): void {
-    const { state, book, batch, effects } = this.#options;
+  /** The lane follows in the same step, except that a new one waits for the commit. `event`: what the record changed by. */
+  #setSubscription(id: string, record: SubscriptionRecord, event?: HubEvent): void {
+    const { state, book, batch, effects, life } = this.#options;
     const before = state.subscriptions.get(id);
+    life.changed(before, record, event);
     state.setSubscription(id, record);
     effects.subscription(id, record);
     const lane = book.lane(id);

@@ -21,6 +21,8 @@ import { FoldedState } from "./folded-state.ts";
 import { LaneBook } from "./lane-book.ts";
 import { OwedEffects } from "./owed-effects.ts";
 import { Resealing, type ResealingOptions } from "./resealing.ts";
+import { LifeLines } from "./life-lines.ts";
+import type { LifeLog } from "./life-log.ts";
 import { ShardFold } from "./shard-fold.ts";
 
 const logger = getLogger(["tidings", "core", "consolidator"]);
@@ -39,6 +41,8 @@ export interface ShardOptions {
   readonly partitionOf: (topicId: string) => number;
   readonly effects: Effects;
   readonly secrets: ResealingOptions["secrets"];
+  /** Writes what happens to subscriptions. */
+  readonly life: LifeLog;
   /** Wall clock, ms. */
   readonly clock: () => number;
   /** A3.4: whether this process certainly still has its shards. */
@@ -66,6 +70,7 @@ export class Shard {
   readonly #fold: ShardFold;
   readonly #folder: EventFolder;
   readonly #resealing: Resealing;
+  readonly #life: LifeLines;
   #delivery: Delivery | undefined;
   /** All lanes have joined the tail, so that the watermarks speak for them. */
   #isAttached = false;
@@ -104,7 +109,8 @@ export class Shard {
     const mayAct = () => !loop.isStopped && isConfirmed();
     const owed = this.#effects = new OwedEffects({ effects, state, book, findings, mayAct, clock });
     const isOver = () => loop.isStopped;
-    const fold = this.#fold = new ShardFold({ state, book, batch, effects: owed, findings, isOver, clock });
+    const life = this.#life = new LifeLines(options.life);
+    const fold = this.#fold = new ShardFold({ state, book, batch, effects: owed, findings, life, isOver, clock });
     this.#folder = new EventFolder({ shard: number, events, operations, state, fold });
     this.#resealing = new Resealing({ state, secrets, findings, clock });
   }
@@ -217,7 +223,16 @@ export class Shard {
     this.#loop.wake();
   }
 
+  parked(lane: Lane): void {
+    this.#life.parked(this.#state.subscriptions.get(lane.id), lane.health);
+  }
+
+  recovered(lane: Lane, failingSince: number): void {
+    this.#life.recovered(this.#state.subscriptions.get(lane.id), failingSince);
+  }
+
   deadLetter(lane: Lane, letter: DeadLetter): void {
+    this.#life.deadLetter(this.#state.subscriptions.get(lane.id), letter);
     this.#batch.putLetter(deadLetterRecord(lane, letter));
     this.book.gaveUp(lane);
     this.#loop.wake();
@@ -249,11 +264,13 @@ export class Shard {
     this.#folder.foldSlice(turn);
     const { events, operations } = this.#folder;
     const isMoved = events !== this.#writtenEvents;
+    this.#life.composed();
     return this.#batch.compose({ events, operations, isMoved, isReleasing: this.#isReleasing, begun });
   }
 
   #committed(): void {
     this.#writtenEvents = this.#folder.events;
+    this.#life.committed();
     this.#wakeWaiting();
   }
 

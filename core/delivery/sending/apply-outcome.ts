@@ -32,6 +32,10 @@ export interface LaneOwner {
   gone(lane: Lane): void;
   /** The lease was over when an attempt was to start. */
   leaseOver(lane: Lane): void;
+  /** Attempts have failed for PARK_AFTER, so the lane is parked. */
+  parked(lane: Lane): void;
+  /** A parked lane goes on; it had failed since then, ms since 1970, or 0 if that was forgotten at a resume. */
+  recovered(lane: Lane, failingSince: number): void;
   /** A message was given up: the position moves past it in the same batch that writes the letter. */
   deadLetter(lane: Lane, letter: DeadLetter): void;
 }
@@ -108,17 +112,24 @@ export function endGone({ counts, reading, owner }: OutcomeContext, lane: Lane):
   owner.gone(lane);
 }
 
-function onDelivered({ counts, limits }: OutcomeContext, attempt: Attempt, now: number): void {
+function onDelivered({ counts, limits, owner }: OutcomeContext, attempt: Attempt, now: number): void {
   const { lane, flight } = attempt;
   counts.delivered++;
   counts.delaySum += (now - flight.message.publishedAt) / 1_000;
   limits.trust(attempt.url.origin);
-  lane.delivered(flight, now - attempt.startedAt > SLOW_MS);
+  goOn(owner, lane, () => lane.delivered(flight, now - attempt.startedAt > SLOW_MS));
+}
+
+/** Moves the lane on after a message that needs no other attempt, which ends its parking. */
+function goOn(owner: LaneOwner, lane: Lane, move: () => void): void {
+  const { state, health: { failingSince } } = lane;
+  move();
+  if (state === "parked" && lane.state !== "parked") owner.recovered(lane, failingSince);
 }
 
 function onFailure(context: OutcomeContext, attempt: Attempt, failure: Failure, now: number): void {
   const { lane, flight } = attempt;
-  const { settings, counts, memory, pauses, random } = context;
+  const { settings, counts, memory, pauses, owner, random } = context;
   counts.retried++;
   const repeat = lane.failed(flight, failure, now);
   if (lane.isOver) return memory.drop(lane);
@@ -127,7 +138,9 @@ function onFailure(context: OutcomeContext, attempt: Attempt, failure: Failure, 
   // An attempt from before a renewal says nothing about the renewed callback: the next attempt is due at once (WIRE §4).
   const isOutdated = attempt.renewals !== lane.renewals;
   if (lane.state === "parked" || now - lane.health.failingSince >= settings.parkAfterMs) {
+    const isNew = lane.state !== "parked";
     lane.park();
+    if (isNew) owner.parked(lane);
     // A parked lane holds nothing: the next probe reads its message again.
     memory.drop(lane);
     pauses.add(lane, isOutdated ? now : Math.max(asked, now + settings.probeIntervalMs));
@@ -143,7 +156,7 @@ function giveUp(context: OutcomeContext, attempt: Attempt, failure: Failure, now
   const { lane, flight } = attempt;
   const { message: { id, partition, offset }, firstAt } = flight;
   const { reason, status } = failure;
-  lane.gaveUp(flight, failure);
+  goOn(owner, lane, () => lane.gaveUp(flight, failure));
   memory.release(flight.message);
   counts.deadLettered++;
   const attempts = flight.attempts + 1;

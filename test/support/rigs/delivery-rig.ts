@@ -44,6 +44,8 @@ export interface DeliveryRig extends AsyncDisposable {
   moved: (lane: Lane) => void;
   readonly gone: readonly Lane[];
   readonly overLease: readonly Lane[];
+  readonly parked: readonly Lane[];
+  readonly recovered: readonly Lane[];
   readonly deadLetters: readonly (DeadLetter & { readonly lane: Lane })[];
   /** The most bytes that lanes held at any time an attempt began or ended. */
   readonly mostHeld: number;
@@ -126,6 +128,8 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
   const sent: Sent[] = [];
   const gone: Lane[] = [];
   const overLease: Lane[] = [];
+  const parked: Lane[] = [];
+  const recovered: Lane[] = [];
   const deadLetters: (DeadLetter & { lane: Lane })[] = [];
   let mostHeld = 0;
   const scripted: Transport = {
@@ -163,6 +167,8 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
     {
       moved: (lane) => rig.moved(lane),
       gone: (lane) => void gone.push(lane),
+      parked: (lane) => void parked.push(lane),
+      recovered: (lane) => void recovered.push(lane),
       leaseOver: (lane) => void overLease.push(lane),
       deadLetter: (lane, letter) => void deadLetters.push({ ...letter, lane }),
     },
@@ -176,6 +182,8 @@ export async function openDeliveryRig(options: DeliveryRigOptions = {}): Promise
     moved: () => {},
     gone,
     overLease,
+    parked,
+    recovered,
     deadLetters,
     get mostHeld() {
       return mostHeld;

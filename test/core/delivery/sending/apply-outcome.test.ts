@@ -45,9 +45,12 @@ describe("failing, parking, giving up", () => {
     const before = rig.sent.length;
     rig.delivery.renew(lane, termsOf(lane));
     await eventually("a probe", () => rig.sent.length === before + 1);
+    assert.deepEqual(rig.parked, [lane], "a probe that fails does not park it anew");
+    assert.deepEqual(rig.recovered, []);
     status = 204;
     rig.delivery.renew(lane, termsOf(lane));
     await eventually("it to be at rest", () => lane.state === "idle");
+    assert.deepEqual(rig.recovered, [lane]);
     assert.equal(rig.sent.length, before + 2);
   });
 
