@@ -7,7 +7,7 @@ import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 import type { FlightsOptions } from "../../shared/flights.ts";
 import { waitAtMost } from "../../shared/pause.ts";
 import { HubError } from "../answers/hub-error.ts";
-import { createOutage } from "./outage.ts";
+import { createOutage, literal } from "./outage.ts";
 import { createTries } from "./tries.ts";
 
 export interface KeySetOptions {
@@ -114,7 +114,7 @@ class IssuerKeys implements KeySet {
     if (now() - this.#complainedAt >= COMPLAINT_EVERY_MS) {
       this.#complainedAt = now();
       const message = error instanceof Error ? error.message : String(error);
-      logger.warn("A key of issuer {issuer} cannot be used: {message}", { issuer, message });
+      logger.warn(literal(`A key of issuer ${issuer} cannot be used: ${message}`));
     }
     return this.#unavailable(error);
   }

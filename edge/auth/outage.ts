@@ -4,7 +4,7 @@
 import type { Logger } from "@logtape/logtape";
 
 export interface Outage {
-  /** It failed again. `message` follows "what". */
+  /** It failed. The error's message follows `what`. */
   failed(error: unknown): void;
   /** It works. */
   over(): void;
@@ -22,6 +22,11 @@ export interface OutageOptions {
 
 const SAID_EVERY_MS = 60_000;
 
+/** Text as a line of the log, where braces would name a property, and a property's text would stand in quotes. */
+export function literal(text: string): string {
+  return text.replace(/[{}]/g, "$&$&");
+}
+
 export function createOutage({ what, end, logger, now }: OutageOptions): Outage {
   let begunAt: number | undefined;
   let saidAt = -Infinity;
@@ -35,14 +40,13 @@ export function createOutage({ what, end, logger, now }: OutageOptions): Outage 
       if (now() - saidAt < SAID_EVERY_MS) return;
       saidAt = now();
       const message = error instanceof Error ? error.message : String(error);
-      if (said) {
-        logger.warn("{what}, for {seconds} s now: {message}", { what, seconds: seconds(begunAt), message });
-      } else logger.warn("{what}: {message}", { what, message });
+      const lasting = said ? `, for ${seconds(begunAt)} s now` : "";
+      logger.warn(literal(`${what}${lasting}: ${message}`), { seconds: seconds(begunAt) });
       said = true;
     },
     over() {
       if (begunAt !== undefined && said) {
-        logger.info("{end} again, after {seconds} s", { end, seconds: seconds(begunAt) });
+        logger.info(literal(`${end} again, after ${seconds(begunAt)} s`), { seconds: seconds(begunAt) });
       }
       begunAt = undefined;
       said = false;

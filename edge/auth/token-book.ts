@@ -3,7 +3,8 @@
 
 import type { Logger } from "@logtape/logtape";
 import type { Metrics } from "../../shared/metrics.ts";
-import { type RefusalReason, seenIn, TokenRefusal } from "./token-refusal.ts";
+import { literal } from "./outage.ts";
+import { type RefusalReason, TokenRefusal } from "./token-refusal.ts";
 
 export interface TokenBook {
   /** Counts what came of a token that was not refused. */
@@ -29,7 +30,7 @@ export function createTokenBook({ metrics, logger, now }: TokenBookOptions): Tok
   /** When each reason was logged, and how many refusals were not since. */
   const warned = new Map<RefusalReason, { at: number; silent: number }>();
 
-  function warn({ reason, message, seen = seenIn(undefined), expected }: TokenRefusal): void {
+  function warn({ reason, message, seen, expected }: TokenRefusal): void {
     const last = warned.get(reason);
     if (last !== undefined && now() - last.at < WARN_EVERY_MS) {
       last.silent++;
@@ -37,12 +38,13 @@ export function createTokenBook({ metrics, logger, now }: TokenBookOptions): Tok
     }
     warned.set(reason, { at: now(), silent: 0 });
     const silent = last?.silent ?? 0;
-    logger.warn(
-      "A token was refused, reason {reason}: {sentence} It names iss {iss}, aud {aud}, azp {azp}." +
-        (expected === undefined ? "" : " Expected: {expected}.") +
-        (silent === 0 ? "" : " {silent} refusals for this reason were not logged since the last such line."),
-      { reason, sentence: message, ...seen, ...(expected === undefined ? {} : { expected }), silent },
-    );
+    const parts = [
+      `A request was refused for its token, reason ${reason}: ${message}`,
+      ...(seen === undefined ? [] : [`It names iss ${seen.iss}, aud ${seen.aud}, azp ${seen.azp}.`]),
+      ...(expected === undefined ? [] : [`Expected: ${expected}.`]),
+      ...(silent === 0 ? [] : [`${silent} refusals for this reason were not logged since the last such line.`]),
+    ];
+    logger.warn(literal(parts.join(" ")), { reason, ...seen, ...(expected === undefined ? {} : { expected }), silent });
   }
 
   return {

@@ -6,6 +6,7 @@ import { ALGORITHMS } from "../../../edge/auth/jwt.ts";
 import { HubError } from "../../../edge/answers/hub-error.ts";
 import { eventually } from "../../support/eventually.ts";
 import { createSigningKey, type Issuer, openIssuer, type SigningKey } from "../../support/servers/issuer.ts";
+import { keepLines } from "../../support/rigs/log-lines.ts";
 import { openTokenAccess, type OwnTokenAccess } from "../../support/rigs/token-access.ts";
 
 let issuer: Issuer;
@@ -283,6 +284,46 @@ describe("an issuer in trouble", () => {
       await own.close();
     });
   }
+
+  it("is found out at the start, in one warning that says both names and what to set", async () => {
+    const logger = keepLines();
+    own = openTokenAccess({ ISSUER: ill.url }, { logger });
+    const { onMetadata } = ill;
+    ill.onMetadata = (_, response) => {
+      response.end(JSON.stringify({ issuer: "https://public.example", jwks_uri: `${ill.url}/keys` }));
+    };
+    await own.fetchKeys();
+    for (let requests = 0; requests < 3; requests++) {
+      assert.match(await verdict(await ill.token(), own), /^unavailable: /);
+    }
+    ill.onMetadata = onMetadata;
+    await own.close();
+    assert.equal(logger.lines.length, 1, logger.lines.join("\n"));
+    for (const part of [`"${ill.url}"`, '"https://public.example"', "set TIDINGS_ISSUER to"]) {
+      assert.ok(logger.lines[0]!.includes(part), `${part} in ${logger.lines[0]}`);
+    }
+  });
+
+  it("whose keys are not where JWKS_URL says is found out at the start, too", async () => {
+    const logger = keepLines();
+    own = openTokenAccess({ ISSUER: ill.url, JWKS_URL: `${ill.url}/moved` }, { logger });
+    await own.fetchKeys();
+    await own.close();
+    assert.deepEqual(logger.lines, [
+      `warn The keys of issuer ${ill.url} cannot be fetched: ${ill.url}/moved answered 404`,
+    ]);
+  });
+
+  it("is no trouble at the start where its keys come", async () => {
+    const logger = keepLines();
+    own = openTokenAccess({ ISSUER: ill.url }, { logger });
+    const before = ill.asked.keys.length;
+    await own.fetchKeys();
+    assert.equal(await verdict(await ill.token(), own), "publisher");
+    assert.equal(ill.asked.keys.length, before + 1);
+    await own.close();
+    assert.deepEqual(logger.lines, []);
+  });
 
   it("is found by OAuth's metadata where it has no OpenID's (RFC 8414 §3.1)", async () => {
     own = openTokenAccess({ ISSUER: ill.url });

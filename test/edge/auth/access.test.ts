@@ -17,7 +17,8 @@ import { type FakeCore, openFakeCore } from "../../support/rigs/fake-core.ts";
 import { encodeForm } from "../../support/form.ts";
 import { call, type Reply } from "../../support/servers/http.ts";
 import { exchangeRaw } from "../../support/servers/raw-http.ts";
-import { type Issuer, openIssuer } from "../../support/servers/issuer.ts";
+import { createSigningKey, type Issuer, openIssuer } from "../../support/servers/issuer.ts";
+import { keepLines } from "../../support/rigs/log-lines.ts";
 import { openTokenAccess, type OwnTokenAccess } from "../../support/rigs/token-access.ts";
 
 const FORM = "application/x-www-form-urlencoded";
@@ -240,6 +241,66 @@ describe("WIRE §1 what the edge answers about tokens", () => {
     const token = await issuer.token({ exp: 1 });
     const both = { authorization: `Bearer ${token}`, cookie: `Authorization=${token}` };
     assert.match((await send("token", "status", both)).text, /^The access token has expired/);
+  });
+
+  it("every refusal is counted by its reason, and logged once with what was seen and what was expected", async () => {
+    const logger = keepLines();
+    const own = openTokenAccess({ ISSUER: issuer.url, AUDIENCE: "hub" }, { logger });
+    const edge = await openEdge([core.origin], { access: tokenAccess(own) });
+    const authorized = async (token: string | Promise<string>) => ({ authorization: `Bearer ${await token}` });
+    const inAnHour = Math.floor(Date.now() / 1_000) + 3_600;
+    const sent: [reason: string, headers: Record<string, string>][] = [
+      ["missing", {}],
+      ["malformed", await authorized("wrong")],
+      ["cookie", { cookie: `Authorization=${await issuer.token()}`, origin: "https://a.example" }],
+      ["issuer", await authorized(issuer.token({ iss: "https://b.example" }))],
+      ["audience", await authorized(issuer.token({ aud: "account", azp: "partner" }))],
+      [
+        "signature",
+        await authorized(issuer.token({}, { key: await createSigningKey(), header: { kid: issuer.keys[0]!.kid } })),
+      ],
+      ["expired", await authorized(issuer.token({ exp: 1 }))],
+      ["not_yet_valid", await authorized(issuer.token({ nbf: inAnHour }))],
+      [
+        "algorithm",
+        await authorized(
+          `${btoa('{"alg":"HS256"}')}.${btoa(JSON.stringify({ iss: issuer.url })).replace(/=+$/, "")}.AAAA`,
+        ),
+      ],
+      ["claims", await authorized(issuer.token({ sub: "" }))],
+      ["scope", await authorized(issuer.token())],
+    ];
+    const { path, options } = REQUESTS.register;
+    for (let round = 0; round < 3; round++) {
+      for (const [reason, headers] of sent) {
+        const { status } = await call(`${edge.url}${path}`, {
+          ...options,
+          headers: { ...options.headers, ...headers },
+        });
+        assert.equal(status, reason === "scope" ? 403 : 401, reason);
+      }
+    }
+    const metrics = await own.metrics();
+    await edge.close();
+    await own.close();
+    for (const [reason] of sent) {
+      assert.match(
+        metrics,
+        new RegExp(`tidings_tokens_total\\{outcome="refused",reason="${reason}",tier="edge"\\} 3\n`),
+      );
+    }
+    assert.deepEqual(
+      logger.lines.map((line) => /^warn .*, reason (\w+): /.exec(line)?.[1]),
+      sent.map(([reason]) => reason),
+    );
+    const audience = logger.lines[4]!;
+    for (const part of [`iss "${issuer.url}"`, 'aud "account"', 'azp "partner"', "TIDINGS_AUDIENCE (hub)"]) {
+      assert.ok(audience.includes(part), `${part} in ${audience}`);
+    }
+    for (const [, { authorization = "none" }] of sent.slice(3)) {
+      const [, payload, signature] = authorization.split(".");
+      for (const part of [payload, signature]) assert.ok(!logger.lines.join().includes(part!), "no part of a token");
+    }
   });
 
   it("403 says what is missing", async () => {

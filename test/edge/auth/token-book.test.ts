@@ -19,7 +19,7 @@ function open() {
 }
 const audience = (iss = "https://a") =>
   new TokenRefusal("audience", "The access token is not for this hub.", {
-    seen: seenIn({ iss, aud: ["account", "b"], azp: "client" }),
+    seen: seenIn({ iss, aud: ["account", "b"], azp: "{client}" }),
     expected: "TIDINGS_AUDIENCE (hub)",
   });
 
@@ -29,8 +29,8 @@ describe("refusals of tokens", () => {
     book.refused(audience());
     assert.equal(await counted("audience"), 1);
     assert.deepEqual(lines, [
-      'warn A token was refused, reason audience: The access token is not for this hub. It names iss "https://a", ' +
-      'aud ["account", "b"], azp "client". Expected: TIDINGS_AUDIENCE (hub).',
+      'warn A request was refused for its token, reason audience: The access token is not for this hub. It names iss "https://a", ' +
+      'aud ["account", "b"], azp "{client}". Expected: TIDINGS_AUDIENCE (hub).',
     ]);
   });
 

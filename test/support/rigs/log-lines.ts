@@ -10,7 +10,10 @@ export interface KeptLines {
 export function keepLines(): KeptLines {
   const lines: string[] = [];
   const keep = (level: string) => (message: string, properties: Record<string, unknown> = {}) => {
-    lines.push(`${level} ${message.replace(/\{(\w+)\}/g, (_, name: string) => String(properties[name]))}`);
+    const text = message.replace(/\{\{|\}\}|\{(\w+)\}/g, (written, name: string | undefined) => {
+      return name === undefined ? written.slice(1) : String(properties[name]);
+    });
+    lines.push(`${level} ${text}`);
   };
   return { warn: keep("warn"), info: keep("info"), lines };
 }

@@ -3,6 +3,7 @@
 import { createTokenAccess } from "../../../edge/auth/identity-provider.ts";
 import type { TokenAccess } from "../../../edge/auth/access.ts";
 import { PROCESS_MEMORY } from "../../../edge/limits/memory.ts";
+import type { KeptLines } from "./log-lines.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { createMetrics } from "../../../shared/runtime/metrics.ts";
 import { parseSettings } from "../../../shared/settings/settings.ts";
@@ -16,7 +17,7 @@ export interface OwnTokenAccess extends TokenAccess {
 /** `settings` without their prefix; AUDIENCE is `hub` unless they say otherwise. `clock` yields ms since 1970. */
 export function openTokenAccess(
   settings: Readonly<Record<string, string>>,
-  { clock = Date.now }: { clock?: () => number } = {},
+  { clock = Date.now, logger }: { clock?: () => number; logger?: KeptLines } = {},
 ): OwnTokenAccess {
   const http = createHttpClient();
   const metrics = createMetrics({ tier: "edge" });
@@ -30,6 +31,7 @@ export function openTokenAccess(
     memory: PROCESS_MEMORY,
     clock,
     now: () => performance.now(),
+    ...(logger === undefined ? {} : { logger: logger as never }),
   });
   return {
     ...access,
