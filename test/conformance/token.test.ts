@@ -242,6 +242,10 @@ describe("conformance with VERIFICATION=ping", { concurrency: 8 }, () => {
     assert.deepEqual(said, { "hub.mode": "ping", "hub.topic": topic, "hub.lease_seconds": 864_000 });
     assert.match(String(challenge), /^[A-Za-z0-9_-]{43}$/);
     assert.match(String(ping!.headers["x-hub-signature"]), /^sha256=[0-9a-f]{64}$/);
+    const renewal = { "hub.secret": "s", "hub.signature": "sha1" };
+    assert.equal((await request(hub, "subscribe", topic, callback.url, renewal)).status, 202);
+    const chosen = (await callback.delivered(2))[1];
+    assert.match(String(chosen!.headers["x-hub-signature"]), /^sha1=[0-9a-f]{40}$/, "as hub.signature says");
     assert.equal(callback.challenges.length, 0);
   });
 
