@@ -7,7 +7,7 @@ import { OWNER_KEY, SHARD_KEY } from "../state/records.ts";
 import { withoutOldOperations } from "../state/recent-operations.ts";
 import { Subscriptions } from "../state/subscriptions.ts";
 import { isLive } from "../state/fold-subscription.ts";
-import { clientKeyOf, topicIdOf } from "../state/ids.ts";
+import { clientKeyOf, hasOldId, topicIdOf } from "../state/ids.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import { rowsOf, slicesOf, type Statement } from "../sqlite/database.ts";
 import { type Batch, textOf } from "../log/log.ts";
@@ -26,7 +26,17 @@ export interface ShardState {
   readonly subscriptions: Subscriptions;
   readonly cursors: ReadonlyMap<string, CursorRecord>;
   readonly shard: { readonly topics?: ShardProgress; readonly cursors?: ShardProgress };
+  /** Live topics and subscriptions whose ids are not those of their spelling; at most 1,000. */
+  readonly oldRecords?: readonly OldRecord[];
 }
+
+/** A topic's record, or a subscription's, which has a callback. */
+export interface OldRecord {
+  readonly topic: string;
+  readonly callback?: string;
+}
+
+const MOST_OLD = 1_000;
 
 /**
  * The statements that write a batch of a stream of state. They are raw SQL: drizzle takes longer to build 500 rows than SQLite to write
@@ -143,6 +153,7 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
   const subscriptions = new Subscriptions();
   const cursors = new Map<string, CursorRecord>();
   const state: { topics?: ShardProgress; cursors?: ShardProgress } = {};
+  const oldRecords: OldRecord[] = [];
   for (const stream of STATES) {
     const keep = (key: string, record: unknown): unknown => {
       switch (stream) {
@@ -159,7 +170,10 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
       for (const [key, record] of page.rows) {
         if (key === SHARD_KEY) {
           if (stream !== "subscriptions") state[stream] = record as ShardProgress;
-        } else keep(key, record);
+        } else {
+          keep(key, record);
+          if (oldRecords.length < MOST_OLD) oldRecords.push(...oldOf(stream, key, record));
+        }
       }
       if (page.last === undefined) break;
       after = page.last;
@@ -167,7 +181,17 @@ export async function loadShard(db: LibSQLDatabase, shard: number, now: number):
       await nextTurn();
     }
   }
-  return { topics, subscriptions, cursors, shard: state };
+  return { topics, subscriptions, cursors, shard: state, oldRecords };
+}
+
+function oldOf(stream: StateStream, key: string, record: unknown): OldRecord[] {
+  if (stream === "cursors") return [];
+  if (stream === "topics") {
+    const { topic, endedAt } = record as TopicRecord;
+    return endedAt === undefined && hasOldId(key, topic) ? [{ topic }] : [];
+  }
+  const { topic, callback, phase } = record as SubscriptionRecord;
+  return isLive(phase) && hasOldId(key, topic, callback) ? [{ topic, callback }] : [];
 }
 
 interface Page {

@@ -8,6 +8,7 @@ import type { QuietTopics } from "../delivery/reading/reading.ts";
 import { type Batch, type Follower, type Log, shardThatWrites } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { MOVE_TIMEOUTS } from "./claim.ts";
+import { warnOfOldIds } from "./old-ids.ts";
 import { Shard, type ShardOptions } from "./shard.ts";
 
 export interface TakeOptions extends Omit<ShardOptions, "number" | "writer" | "state" | "eventsFrom" | "ends"> {
@@ -53,6 +54,7 @@ export async function takeShard(number: number, options: TakeOptions): Promise<v
     // (4) Our marks are in the log, so a replica that is at its end has everything that was written before them.
     await replica.caughtUp(number);
     const state = await replica.load(number);
+    await warnOfOldIds(number, state, replica);
     const ends = await Promise.all(delivery.tail.partitions.map((partition) => log.end("messages", partition)));
     const eventsFrom = await log.start("events", number);
     shard = new Shard({ ...options, number, writer, state, eventsFrom, ends });

@@ -30,3 +30,13 @@ export function keyedMessageIdOf(client: string, topicId: string, key: string): 
 export function subscriptionIdOf(topic: string, callback: string): string {
   return createHash("sha256").update(`${identityOf(topic)}\0${identityOf(callback)}`).digest("base64url");
 }
+
+/**
+ * Whether a record's key is another id than its spelling has: it was made when fewer spellings were one. Without a callback, of a
+ * topic. Only a spelling that is not its own identity is hashed, so a million of the others cost little.
+ */
+export function hasOldId(key: string, topic: string, callback?: string): boolean {
+  if (callback === undefined) return identityOf(topic) !== topic && key !== topicIdOf(topic);
+  const isNormal = identityOf(topic) === topic && identityOf(callback) === callback;
+  return !isNormal && key !== subscriptionIdOf(topic, callback);
+}

@@ -17,6 +17,7 @@ import type { Log, ShardRecord, ShardWriter } from "../../../core/log/log.ts";
 import { openReplica, type Replica } from "../../../core/replica/replica.ts";
 import { type Clock, createClock, withDirectory } from "../../support/rigs/core-rig.ts";
 import { subscriptionOf, TOPIC } from "../../support/rigs/subscription-events.ts";
+import { unreachable } from "../../../core/shards/old-ids.ts";
 import { inFile } from "../../support/sqlite-file.ts";
 import { eventually, never, pause } from "../../support/eventually.ts";
 
@@ -148,6 +149,43 @@ describe("the replica", { timeout: 60_000 }, () => {
         assert.equal(await waits({ phase, pending: [pending] }), true, phase);
       }
       assert.equal(await replica.hasSubscriptions(topicIdOf("another topic")), false);
+      await replica.close();
+    });
+  });
+
+  it("WIRE Words live records under ids that their spellings no longer have are found, and those that have come again are not named", async () => {
+    await inPlace(async (place) => {
+      const put = (stream: "topics" | "subscriptions", key: string, record: object) => {
+        return { stream, key, value: Buffer.from(JSON.stringify(record)) };
+      };
+      const [old, again] = ["https://Old.example:443", "https://Again.example"];
+      const topic = (name: string) => ({ topic: name, version: 1, start: 0, operations: [] });
+      const pair = (callback: string) => ({ ...recordOf(1), topic: old, callback });
+      await place.writer.commit([
+        put("topics", "key-of-old", topic(old)),
+        put("topics", "key-of-again", topic(again)),
+        put("topics", topicIdOf(again), topic(again)),
+        put("topics", "key-of-ended", { ...topic("https://Ended.example"), endedAt: 5 }),
+        put("topics", topicIdOf("HTTPS://New.example"), topic("HTTPS://New.example")),
+        put("topics", topicIdOf("a name"), topic("a name")),
+        put("subscriptions", "key-of-pair", pair("http://C.example/%2f")),
+        put("subscriptions", "key-of-gone", { ...pair("http://D.example/"), phase: "gone", endedAt: 5 }),
+        put("subscriptions", subscriptionIdOf(old, "http://E.example/"), pair("http://E.example/")),
+        subscription(1),
+        ...Array.from({ length: 10 }, (_, n) => put("subscriptions", `key-of-${n}`, pair(`HTTP://many.example/${n}`))),
+      ]);
+      const replica = await place.open();
+      const { oldRecords = [] } = await replica.load(0);
+      const pairs = ["http://C.example/%2f", ...Array.from({ length: 10 }, (_, n) => `HTTP://many.example/${n}`)];
+      assert.deepEqual(oldRecords, [
+        { topic: old },
+        { topic: again },
+        ...pairs.map((callback) => ({ topic: old, callback })),
+      ]);
+      const { count, named } = await unreachable(oldRecords, replica);
+      assert.equal(count, 12, "all but the topic that was registered again");
+      const some = pairs.slice(0, 4).map((callback) => `topic ${old} with callback ${callback}`);
+      assert.equal(named, [`topic ${old}`, ...some, "…"].join("; "));
       await replica.close();
     });
   });
