@@ -25,15 +25,22 @@ export function canMatch(pattern: string): boolean {
   return STAND_INS.some((some) => topicProblem(pattern.replaceAll("*", some)) === undefined);
 }
 
-/** The pattern as it stands in identities. A host with `*` in it has no identity of its own: it is compared in lower case. */
+/** The pattern as it stands in identities (shared/identity.ts). Its parts are compared each for itself. */
 function patternIdentity(pattern: string): string {
   if (!isHttpUrl(pattern)) return pattern;
   const [, scheme = "", authority = "", rest = ""] = /^(https?:\/\/)([^/?]*)(.*)$/is.exec(pattern) ?? [];
-  if (!authority.includes("*")) return identityOf(pattern);
-  const base = "http://host";
-  // `*` may run on into the path, so none is added where the pattern has none.
-  const path = rest === "" ? "" : identityOf(base + rest).slice(base.length);
-  return scheme.toLowerCase() + authority.toLowerCase() + path;
+  // Lower case, for hosts that no URL's parser takes, as one with a port of `*`.
+  const origin = identityOf(`${scheme}${authority}/`).slice(0, -1).toLowerCase();
+  // A `*` in the authority may run on into the path, so none is added where the pattern has none.
+  const slash = rest.startsWith("/") || (rest === "" && authority.includes("*")) ? "" : "/";
+  return origin + slash + rest.split("*").map(pathIdentity).join("*");
+}
+
+/** A part of a path or query. A `*` may cut an escape short: what is left of it stays. */
+function pathIdentity(part: string): string {
+  const [cut = ""] = /%[0-9A-Fa-f]?$/.exec(part) ?? [];
+  const base = "http://host/";
+  return identityOf(base + part.slice(0, part.length - cut.length)).slice(base.length) + cut.toUpperCase();
 }
 
 /** A part of a pattern between two `*`. */

@@ -24,6 +24,17 @@ describe("WIRE §1 patterns of topics", () => {
     ]],
     ["https://example*", ["https://example/", "https://example.com/x"], ["https://an.example/"]],
     ["https://*/%7Efeed", ["https://a.example/~feed", "https://a.example/b/~feed"], ["https://a.example/feed"]],
+    ["HTTPS://Example.COM:443/A/*", ["https://example.com/A/b", "HTTPS://EXAMPLE.com:443/A/"], [
+      "https://example.com/a/b",
+      "https://example.com:8443/A/b",
+    ]],
+    ["https://example.com", ["https://example.com/", "https://EXAMPLE.com:443"], ["https://example.com/a"]],
+    ["https://example.com?*", ["https://example.com/?a=1", "https://example.com?a"], ["https://example.com/a?b"]],
+    ["https://*.Bücher.example:443/é*", ["https://a.bücher.example/%c3%a9/1", "https://A.xn--bcher-kva.example/é"], [
+      "https://bücher.example/é",
+    ]],
+    ["http://example.com:*/x", ["http://example.com:8080/x"], ["http://example.com/x"]],
+    ["https://*:8443/%7e*%7E/%c3*", ["https://a.example:8443/~b~/%C3%A9"], ["https://a.example/~b~/%C3%A9"]],
     ["http*://example.com/", ["http://example.com/", "https://example.com/"], ["ftp://example.com/"]],
   ];
   for (const [pattern, yes, no] of MATCHES) {
