@@ -22,8 +22,8 @@ export interface Standing {
 }
 
 export interface StandingOptions {
-  readonly log: Log;
-  readonly replica: Replica;
+  readonly log: Pick<Log, "partitionOf">;
+  readonly replica: Pick<Replica, "watermark" | "cursor">;
   readonly ownership: Pick<Ownership, "shardOf">;
   readonly tail: Pick<Tail, "next">;
 }

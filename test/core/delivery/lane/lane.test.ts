@@ -238,7 +238,7 @@ describe("a lane", () => {
       restored.restore(lane.record(8)!);
       lane = restored;
       lane.receive(messageAt(7));
-      lane.renew({ target: lane.target, concurrency: 1, expiresAt: lane.expiresAt });
+      lane.renew(termsOf(lane));
       lane.resume();
     }
     const afterResume = laneOf();
