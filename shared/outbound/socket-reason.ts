@@ -22,6 +22,10 @@ export function socketReason(error: Error): string {
     case "UND_ERR_CONNECT_TIMEOUT":
       return "connecting timed out";
     default:
-      return error instanceof ForbiddenAddressError ? NO_ADDRESS : code ?? error.message.slice(0, 200);
+      if (error instanceof ForbiddenAddressError) return NO_ADDRESS;
+      return code ?? (ADDRESS.test(error.message) ? "connection broken" : error.message.slice(0, 200));
   }
 }
+
+/** A message may name the address that was dialled. */
+const ADDRESS = /\d+\.\d+\.\d+\.\d+|[\da-f]*:[\da-f]*:[\da-f]*/i;

@@ -33,14 +33,18 @@ export function errorTextWithPlaces(error: unknown): string {
 class Telling {
   readonly #told = new Set<unknown>();
 
-  tell(value: unknown, depth: number): string {
+  /** `above`: the head of the error that has this one as its cause. A message that it repeats is not told again. */
+  tell(value: unknown, depth: number, above = ""): string {
     if (typeof value !== "object" || value === null) return textOf(value);
     if (this.#told.has(value)) return "(told above)";
     if (this.#told.size >= MOST_TOLD || depth > MOST_DEPTH) return "…";
     this.#told.add(value);
+    const head = headOf(value);
     const inner = (label: string, name: string) => {
       const found = read(value, name);
-      return found === undefined ? "" : `; ${label}: ${this.tell(found, depth + 1)}`;
+      if (found === undefined) return "";
+      const text = this.tell(found, depth + 1, name === "cause" ? head : "");
+      return text === "" || text.startsWith("; ") ? text : `; ${label}: ${text}`;
     };
     const errors = read(value, "errors");
     const all = Array.isArray(errors) ? `; errors: [${this.#list(errors, depth)}]` : "";
@@ -48,7 +52,7 @@ class Telling {
     const both = read(value, "suppressed") === undefined
       ? ""
       : inner("error", "error") + inner("suppressed", "suppressed");
-    return headOf(value) + all + both + inner("cause", "cause");
+    return (isToldBy(above, value) ? "" : head) + all + both + inner("cause", "cause");
   }
 
   #list(errors: readonly unknown[], depth: number): string {
@@ -62,6 +66,12 @@ class Telling {
     }
     return told.join(" | ");
   }
+}
+
+/** Whether the head of an error has the message of its cause after a colon, and its code. */
+function isToldBy(text: string, value: object): boolean {
+  const [message, code] = [messageOf(value, ""), read(value, "code")];
+  return message !== "" && text.includes(`: ${message}`) && (code === undefined || text.includes(textOf(code)));
 }
 
 /** "Name: message (CODE)". */

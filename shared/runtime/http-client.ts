@@ -1,6 +1,7 @@
 // The client between the tiers on Node, Deno and Bun: undici pools, dispatched without streams, since `fetch` on Node costs
 // 8 to 12 times as much a request.
 
+import { errorText } from "./error-text.ts";
 import { HttpClientError, MAX_REPLY_BYTES } from "../http-client.ts";
 import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../http-client.ts";
 import { CHECKED } from "../checked-tls.ts";
@@ -109,7 +110,7 @@ function stream(pool: Pool, call: HttpCall): Promise<HttpStream> {
         over = true;
         output?.close();
       },
-      onResponseError: (_controller, error) => fail(error.message, error),
+      onResponseError: (_controller, error) => fail(whyOf(error), error),
     };
     dispatch(pool, call, handler, fail);
   });
@@ -151,7 +152,7 @@ function send(pool: Pool, call: HttpCall): Promise<HttpReply> {
         clearTimeout(timer);
         resolve({ status, body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks) });
       },
-      onResponseError: (_controller, error) => fail(error.message, error),
+      onResponseError: (_controller, error) => fail(whyOf(error), error),
     };
     dispatch(pool, call, handler, fail);
   });
@@ -166,6 +167,11 @@ function dispatch(
   try {
     pool.dispatch({ path, method, headers, body: body ?? null, headersTimeout: 0, bodyTimeout: 0 }, handler);
   } catch (error) {
-    fail((error as Error).message, error as Error);
+    fail(whyOf(error as Error), error as Error);
   }
+}
+
+/** Where a name has several addresses, the error of connecting has no message, and one error for each of them. */
+function whyOf(error: Error): string {
+  return error.message === "" ? errorText(error) : error.message;
 }

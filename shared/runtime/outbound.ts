@@ -9,6 +9,7 @@ import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { ForbiddenReason } from "../outbound/guard.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound/outbound.ts";
 import { socketReason } from "../outbound/socket-reason.ts";
+import { errorText } from "./error-text.ts";
 import { decompress } from "./decompress.ts";
 import { createGuardedConnector } from "./guarded-connect.ts";
 import type { GuardedConnectOptions } from "./guarded-connect.ts";
@@ -210,6 +211,8 @@ function broken(error: Error): Failed {
 }
 
 function describe(error: Error): string {
+  // Where a name has several addresses, the error of connecting has no message, and one error for each of them.
+  if (error.message === "") return errorText(error);
   const code = (error as NodeJS.ErrnoException).code;
   return code === undefined || error.message.includes(code) ? error.message : `${code}: ${error.message}`;
 }

@@ -13,6 +13,7 @@ const WANTED: Readonly<Record<string, string>> = {
   plain: "TypeError: it failed",
   code: "Error: connect (ECONNREFUSED)",
   cause: "Error: fetch failed; cause: Error (EHOSTUNREACH)",
+  "cause that is told already": "Error: GET http://a: reset; cause: TypeError: deeper",
   "text as a cause": "Error: outer; cause: a text",
   "object as a cause": "Error: outer; cause: an object: like an error (7)",
   aggregate: "AggregateError: all failed; errors: [Error: one | two | RangeError: three]",

@@ -44,6 +44,9 @@ export const THROWN: Readonly<Record<string, unknown>> = {
   plain: new TypeError("it failed"),
   code: Object.assign(new Error("connect"), { code: "ECONNREFUSED" }),
   cause: new Error("fetch failed", { cause: Object.assign(new Error(""), { code: "EHOSTUNREACH" }) }),
+  "cause that is told already": new Error("GET http://a: reset", {
+    cause: new Error("reset", { cause: new TypeError("deeper") }),
+  }),
   "text as a cause": new Error("outer", { cause: "a text" }),
   "object as a cause": new Error("outer", { cause: { message: "like an error", code: 7, secret: SECRET } }),
   aggregate: new AggregateError([new Error("one"), "two", new RangeError("three")], "all failed"),
