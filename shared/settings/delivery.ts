@@ -133,7 +133,7 @@ export const DELIVERY_ROWS = {
     what:
       "Topics whose JSON loses the whitespace outside strings, a list. In an entry `*` stands for any characters, also for none and for `/`: `*`, `partner/*`, `https://*.example/events/*`. A body is JSON if it is one JSON text in UTF-8, whatever its type. Anything else stays as it is, byte for byte: several JSON texts, XML, what has a `Content-Encoding`. The signature is over the result.",
     change:
-      "If a subscriber computes the signature over anything but the bytes it was sent. MOSIP's joins the body's lines by one line feed first, so it answers 500 for ever to a body that ends in a line break, or has CRLF or CR; `*` mends that for JSON. A comma in a topic is written as `*`.",
+      "If a subscriber computes the signature over anything but the bytes it was sent. MOSIP's joins the body's lines by one line feed first, so it answers 500 for ever to a body that ends in a line break, or has CRLF or CR; `*` mends that for JSON. XML and other text the hub cannot mend: their publisher has to send them with line feeds alone, and none at the end. A comma in a topic is written as `*`.",
     value: topicPatterns,
   }),
   verification: row({
