@@ -29,6 +29,15 @@ const QUIET = {
   endedAt: number,
   unsubscribedAt: number,
   signature: fc.constantFrom("sha1", "sha512"),
+  lastVerification: fc.record({
+    at: number,
+    outcome: fc.constantFrom("refused", "failed"),
+    reason: text,
+    by: fc.record({ client: fc.record({ issuer: text, userId: text }, PLAIN), secret: text }, {
+      requiredKeys: [],
+      ...PLAIN,
+    }),
+  }, { requiredKeys: ["at", "outcome", "reason"], ...PLAIN }),
 };
 const ALWAYS = Object.keys(QUIET).slice(0, 11) as (keyof typeof QUIET)[];
 
