@@ -139,10 +139,17 @@ async function messageAt(log: Pick<Log, "read">, partition: number, offset: numb
   return record?.offset === offset ? toMessage(record) : undefined;
 }
 
+/** A row as JSON in ASCII: Spring before 5.2, and so MOSIP's client 1.2, reads JSON without a charset as ISO-8859-1. */
 function encodeRow({ body, publishedAt }: Message): string {
   const row: FailedContents["failedcontents"][number] = {
     message: body.toString("utf8"),
     timestamp: new Date(publishedAt).toISOString(),
   };
-  return JSON.stringify(row);
+  return JSON.stringify(row).replace(BEYOND_ASCII, escaped);
+}
+
+const BEYOND_ASCII = /[\u007f-\uffff]/g;
+
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
