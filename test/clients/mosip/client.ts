@@ -25,7 +25,7 @@ export interface FailedContent {
 export interface MosipClient extends AsyncDisposable {
   readonly callback: string;
   /** Obeys a command of Driver.java; its answer. @throws {Error} with the client's own message */
-  command<T = unknown>(...words: readonly string[]): Promise<T>;
+  readonly command: <T = unknown>(...words: readonly string[]) => Promise<T>;
 }
 
 /** Why this version cannot run here; undefined if it can. */
