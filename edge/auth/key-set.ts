@@ -87,7 +87,8 @@ class IssuerKeys implements KeySet {
     const { now, maxAgeMs = 600_000 } = this.#options;
     const calledAt = now();
     if (this.#keys !== undefined) {
-      if (calledAt - this.#loadedAt >= maxAgeMs) void this.#next(calledAt).catch(() => {});
+      const isOld = calledAt - this.#loadedAt >= maxAgeMs;
+      if (isOld && this.#inFlight() === undefined) void this.#next(calledAt).catch(() => {});
       const key = await this.#pick(header, token);
       if (key !== undefined) return key;
     }
