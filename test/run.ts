@@ -6,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { closure, readTree } from "./support/architecture.ts";
 import { environmentOf as environmentOfKafka, startKafka, whyNoKafka } from "./support/kafka/kafka.ts";
-import type { Kafka } from "./support/kafka/node.ts";
+import { startKeycloak } from "./support/keycloak/keycloak.ts";
+import { environmentOf as environmentOfKeycloak, whyNoKeycloak } from "./support/keycloak/shared.ts";
 import { operationsTable } from "./support/suites/operations.ts";
 import { type Plan, planOf, testFiles } from "./support/suites/plan.ts";
 import { requiredButSkipped } from "./support/suites/required.ts";
@@ -15,6 +16,7 @@ import { keep, keptRuns, table, tallyOf } from "./support/suites/tally.ts";
 import { environmentOf, isRuntime, isTarget, type Target } from "./support/suites/targets.ts";
 
 const KAFKA = "test/support/kafka/kafka.ts";
+const KEYCLOAK = "test/support/keycloak/shared.ts";
 
 const { values: { on, check, table: onlyTable }, positionals } = parseArgs({
   options: {
@@ -43,22 +45,21 @@ async function runTests(target: Target, paths: readonly string[]): Promise<boole
   const files = [...plan.inside, ...plan.against];
   if (files.length === 0) throw new Error(`No test runs for ${target} at ${paths.join(", ")}`);
   if (check) return (await runOnNode(files, { together: true, signal: stop.signal })).passed;
-  const kafka = files.some((path) => closure(tree, path).files.includes(KAFKA)) ? await sharedBroker() : undefined;
-  try {
-    // A person who names files may want to see them on every runtime.
-    if (target === "node" && paths.length === 0) Object.assign(process.env, environmentOf(target));
-    const outcome = target === "node"
-      ? await runOnNode(files, { signal: stop.signal })
-      : await runApart(jobsOf(plan, target), { environment: environmentOf(target), signal: stop.signal });
-    const tally = tallyOf(outcome.files);
-    if (paths.length === 0 && !stop.signal.aborted) await keep(target, tally);
-    const missing = requiredButSkipped(outcome.skipped, process.env);
-    if (target === "clients") say(["", ...operationsTable(outcome.reports)]);
-    say(["", ...table(new Map([[target, tally]])), ...missing]);
-    return outcome.passed && missing.length === 0;
-  } finally {
-    await kafka?.close();
-  }
+  const need = (what: string) => files.some((path) => closure(tree, path).files.includes(what));
+  await using shared = new AsyncDisposableStack();
+  if (need(KAFKA)) shared.defer(await sharedBroker());
+  if (need(KEYCLOAK)) shared.defer(await sharedKeycloak());
+  // A person who names files may want to see them on every runtime.
+  if (target === "node" && paths.length === 0) Object.assign(process.env, environmentOf(target));
+  const outcome = target === "node"
+    ? await runOnNode(files, { signal: stop.signal })
+    : await runApart(jobsOf(plan, target), { environment: environmentOf(target), signal: stop.signal });
+  const tally = tallyOf(outcome.files);
+  if (paths.length === 0 && !stop.signal.aborted) await keep(target, tally);
+  const missing = requiredButSkipped(outcome.skipped, process.env);
+  if (target === "clients") say(["", ...operationsTable(outcome.reports)]);
+  say(["", ...table(new Map([[target, tally]])), ...missing]);
+  return outcome.passed && missing.length === 0;
 }
 
 function jobsOf({ inside, against }: Plan, target: Target): Job[] {
@@ -68,12 +69,20 @@ function jobsOf({ inside, against }: Plan, target: Target): Job[] {
   ];
 }
 
-async function sharedBroker(): Promise<Kafka | undefined> {
-  if (process.env["TIDINGS_TEST_KAFKA_BROKERS"]) return undefined;
-  if (await whyNoKafka()) return undefined;
+/** Starts a broker for all files, unless there is one or can be none; resolves to its end. */
+async function sharedBroker(): Promise<() => Promise<void>> {
+  if (process.env["TIDINGS_TEST_KAFKA_BROKERS"] || await whyNoKafka()) return () => Promise.resolve();
   const kafka = await startKafka();
   Object.assign(process.env, environmentOfKafka(kafka));
-  return kafka;
+  return () => kafka.close();
+}
+
+/** Starts a Keycloak for all files, unless there can be none; resolves to its end. */
+async function sharedKeycloak(): Promise<() => Promise<void>> {
+  if (await whyNoKeycloak()) return () => Promise.resolve();
+  const keycloak = await startKeycloak();
+  Object.assign(process.env, environmentOfKeycloak(keycloak.origin));
+  return () => keycloak.close();
 }
 
 function say(lines: readonly string[]): void {
