@@ -121,6 +121,20 @@ function strange({ open, raw, call }: ServeRig): void {
     assert.equal((await raw(served.port, "GET / HTTP/1.0\r\n\r\n")).status, 200);
   });
 
+  it("costs time in proportion to its length, also if its headers are nearly all spaces", async () => {
+    const served = await open({});
+    const long = `x${" ".repeat(15_000)}x`;
+    const values = [`A: ${long}`, `Expect: ${long}`, `Connection: ${long}`, `Host: ${long}`, `Content-Length: 3${long}`];
+    const codings = [long, `chunked, ${long}`, `chunked\r\nTransfer-Encoding: ${long}`, `chunked ${long}\r\nA : b`];
+    const before = process.cpuUsage();
+    for (const header of [...values, ...codings.map((coding) => `Transfer-Encoding: ${coding}`)]) {
+      for (const head of [get, post]) await raw(served.port, `${head}${header}\r\n\r\n`);
+    }
+    const { user } = process.cpuUsage(before);
+    // Time of the processor, which other processes do not take. A check that takes the square of the length needs 0.8 s or more.
+    assert.ok(user < 500_000, `${user} µs`);
+  });
+
   it("is the last request of its connection, if somebody else may see its end elsewhere", async () => {
     const asked: string[] = [];
     const served = await open({
