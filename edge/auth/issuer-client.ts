@@ -68,10 +68,21 @@ export function createAskIssuer(
       });
     } catch (cause) {
       if (cause instanceof IssuerError) throw cause;
-      throw new IssuerError(`${url} gave no answer that can be used: ${(cause as Error).message}`, { cause });
+      throw new IssuerError(`${url} gave no answer that can be used: ${whyOf(cause as Error)}`, { cause });
     }
   };
 }
+
+/** Why there was no answer. A runtime's own advice about an unknown authority would not help: this hub has a setting for it. */
+function whyOf(error: Error): string {
+  const isUnknown = UNKNOWN_AUTHORITY.test(`${(error.cause as { code?: string } | undefined)?.code} ${error.message}`);
+  return isUnknown
+    ? "its certificate is not of an authority that this hub trusts; if it is of one of yours, TIDINGS_ISSUER_CA names that"
+    : error.message;
+}
+
+/** OpenSSL's codes on Node and Bun, and what rustls says on Deno. */
+const UNKNOWN_AUTHORITY = /UNABLE_TO_(?:VERIFY|GET_ISSUER)|SELF_SIGNED_CERT|UnknownIssuer/;
 
 /** Throws an error of its own: a parser's message quotes the JSON and is logged, and an answer may hold secrets. */
 function parseObject(bytes: Uint8Array): Readonly<Record<string, unknown>> {

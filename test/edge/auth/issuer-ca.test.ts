@@ -8,7 +8,9 @@ import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { after, before, describe, it } from "node:test";
 import { SignJWT } from "jose";
+import { createAskIssuer } from "../../../edge/auth/issuer-client.ts";
 import { openEdge } from "../../../edge/open.ts";
+import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { parseSettings } from "../../../shared/settings/settings.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type Certificate, type Certificates, openCertificates } from "../../support/servers/certificates.ts";
@@ -85,6 +87,12 @@ describe("TIDINGS_ISSUER_CA", () => {
     const edge = await open({ TIDINGS_CORE_CA: certificates.ca });
     assert.equal(await statusAt(edge), 503);
     await edge.close();
+  });
+
+  it("is what the error about an unknown authority names", async () => {
+    const http = createHttpClient();
+    await assert.rejects(createAskIssuer(http)({ url: `${url}/keys` }), /not of an authority.* TIDINGS_ISSUER_CA/);
+    await http.close();
   });
 
   it("that cannot be used stops the start with one sentence", async () => {
