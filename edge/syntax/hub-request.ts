@@ -40,7 +40,7 @@ export function parseHubRequest(request: RawRequest, rules: SubscribeRules): Hub
   const query = request.query === "" ? null : parseQuery(request.query);
   const mode = query?.first("hub.mode");
   if (query !== null && mode !== undefined) return readQuery(mode, query, request);
-  return readForm(request, rules);
+  return readForm(request, query, rules);
 }
 
 function readQuery(mode: string, query: Parameters, request: RawRequest): HubRequest {
@@ -63,7 +63,8 @@ function readQuery(mode: string, query: Parameters, request: RawRequest): HubReq
   }
 }
 
-function readForm(request: RawRequest, rules: SubscribeRules): HubRequest {
+/** `query`: has no mode; it may have extensions of a subscribe. */
+function readForm(request: RawRequest, query: Parameters | null, rules: SubscribeRules): HubRequest {
   const { contentType, body } = request;
   if (contentType === null ? !beginsWithParameter(body) : !isForm(contentType)) {
     throw refuse(`hub.mode is missing from the query; to send it in the body, let Content-Type be ${FORM}`);
@@ -75,7 +76,7 @@ function readForm(request: RawRequest, rules: SubscribeRules): HubRequest {
       throw refuse("hub.mode is missing; send subscribe, unsubscribe, publish, register or deregister");
     case "subscribe":
     case "unsubscribe":
-      return parseSubscribe(mode, form, rules);
+      return parseSubscribe(mode, { form, query }, rules);
     case "register":
     case "deregister":
     case "unregister":

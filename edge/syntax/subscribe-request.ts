@@ -34,13 +34,20 @@ export interface SubscribeRules {
 const MAX_TOKEN_BYTES = 2_048;
 const MAX_CONCURRENCY = 64;
 
+/** What a subscribe is read from. */
+export interface SubscribeParameters {
+  readonly form: Parameters;
+  /** Of the hub's URL as the client has it, which is all that can be set in some clients (WIRE §2). */
+  readonly query: Parameters | null;
+}
+
 /**
- * Reads the form of a subscribe or unsubscribe.
+ * Reads the form of a subscribe or unsubscribe, and the hub's extensions from the query where the form has none.
  * @throws {HubError} "invalid_request", naming the parameter
  */
 export function parseSubscribe(
   kind: "subscribe" | "unsubscribe",
-  form: Parameters,
+  { form, query }: SubscribeParameters,
   rules: SubscribeRules,
 ): SubscribeRequest {
   const topic = parseTopic("hub.topic", form.first("hub.topic"));
@@ -53,9 +60,10 @@ export function parseSubscribe(
   // §5.1: lease and secret mean nothing on unsubscribe, whatever they say; neither do our own extensions.
   if (kind === "unsubscribe") return pair;
   const secret = parseSecret(sent(form.first("hub.secret")));
-  const concurrency = parseConcurrency(form.first("hub.concurrency"));
-  const signature = parseSignature(form.first("hub.signature"));
-  const start = parseStart(form.first("hub.start"));
+  const extension = (name: string) => form.first(name) ?? query?.first(name);
+  const concurrency = parseConcurrency(extension("hub.concurrency"));
+  const signature = parseSignature(extension("hub.signature"));
+  const start = parseStart(extension("hub.start"));
   return {
     ...pair,
     leaseMs: parseLease(sent(form.first("hub.lease_seconds")), rules),

@@ -11,10 +11,10 @@ export interface HttpsHub extends AsyncDisposable {
 }
 
 /** Opens a hub with a certificate by an authority of its own. */
-export async function openHttpsHub(settings: Readonly<Record<string, string>> = {}): Promise<HttpsHub> {
+export async function openHttpsHub(): Promise<HttpsHub> {
   const certificates = await openCertificates();
   try {
-    const hub = await openOwnHub({ tls: true, settings: { ...await tlsSettings(certificates), ...settings } });
+    const hub = await openOwnHub({ tls: true, settings: await tlsSettings(certificates) });
     return {
       hub,
       ca: await readFile(certificates.ca, "utf8"),

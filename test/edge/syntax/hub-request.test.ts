@@ -398,6 +398,22 @@ describe("WIRE §2 a subscribe request", () => {
     });
   }
 
+  it("WIRE §2 reads the hub's extensions in the query of its URL, and nothing else there", () => {
+    const query =
+      "hub.signature=sha1&hub.concurrency=4&hub.start=earliest&hub.secret=s&hub.lease_seconds=9&hub.topic=x";
+    assert.deepEqual(parse({ ...subscribe({}), query }), {
+      ...plain,
+      signature: "sha1",
+      concurrency: 4,
+      start: "earliest",
+    });
+    assert.deepEqual(parse({ ...subscribe({ "hub.signature": "sha512" }), query: "hub.signature=sha1" }), {
+      ...plain,
+      signature: "sha512",
+    });
+    assert.match(refusal({ ...subscribe({}), query: "hub.signature=md5" }), /^hub\.signature must be one of/);
+  });
+
   it("H7 ignores lease, secret, signature, start and concurrency on unsubscribe, whatever they say", () => {
     const more = {
       "hub.lease_seconds": "garbage",
