@@ -62,11 +62,21 @@ function fromAuthorization(value: string | null): string[] {
 function fromCookie(value: string | null): string[] {
   if (value === null) return [];
   return value.split(/[;,]/).flatMap((pair) => {
-    const written = /^\s*Authorization=\s*"?([^"]*?)"?\s*$/.exec(pair)?.[1];
+    const trimmed = pair.trim();
+    if (!trimmed.startsWith(COOKIE_NAME)) return [];
+    const written = withoutQuotes(trimmed.slice(COOKIE_NAME.length).trim());
     // A logout leaves an empty cookie behind.
-    if (written === undefined || written === "") return [];
+    if (written === "" || written.includes('"')) return [];
     return [JWT.test(written) ? written : MALFORMED];
   });
+}
+
+const COOKIE_NAME = "Authorization=";
+
+/** Without a quotation mark at its beginning and one at its end. */
+function withoutQuotes(text: string): string {
+  const from = text.startsWith('"') ? 1 : 0;
+  return text.slice(from, text.length > from && text.endsWith('"') ? -1 : undefined);
 }
 
 function comesFromAnotherSite(headers: Headers): boolean {

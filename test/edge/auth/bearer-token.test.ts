@@ -18,7 +18,12 @@ const TABLE: readonly [what: string, headers: Sent, token: string | undefined | 
   ["a cookie", { cookie: `Authorization=${A}` }, A],
   ["a cookie among others", { cookie: `x=1; Authorization=${A}; authorization=${B}; XAuthorization=${B}` }, A],
   ["a quoted cookie", { cookie: `Authorization="${A}"` }, A],
+  ["a cookie with spaces around it and its quotes", { cookie: ` Authorization= "${A}" ; x=1` }, A],
+  ["a cookie with one quotation mark", { cookie: `Authorization="${A}` }, A],
+  ["a cookie with quotation marks within", { cookie: `Authorization="a"${A}"` }, undefined],
   ["the cookie of a logout", { cookie: "Authorization=" }, undefined],
+  ["the quoted cookie of a logout", { cookie: 'Authorization=""' }, undefined],
+  ["a cookie of one quotation mark", { cookie: 'Authorization="' }, undefined],
   ["other cookies only", { cookie: "session=1" }, undefined],
   ["equal tokens in two places", { authorization: `Bearer ${A}`, cookie: `Authorization=${A}` }, A],
   ["equal tokens in all three", { authorization: `Bearer ${A}, ${A}`, cookie: `Authorization=${A}` }, A],
@@ -72,4 +77,27 @@ describe("WIRE §6 the places of a token", () => {
       });
     });
   }
+
+  it("are read in time that grows with the length of what was sent, and not faster", () => {
+    const spaces = " ".repeat(2_000);
+    const texts = [`${spaces}"x"y`, `x${spaces}x`, `"x${spaces}"x"${spaces}`, spaces];
+    const before = process.cpuUsage();
+    for (const text of texts) {
+      for (const cookie of [`Authorization=${text}`, `${spaces}Authorization=${text}`]) {
+        tryRead({ cookie });
+      }
+      tryRead({ authorization: `Bearer ${text}` });
+    }
+    const { user } = process.cpuUsage(before);
+    // Time of the processor, which other processes do not take. A search that goes back takes 3 s or more.
+    assert.ok(user < 500_000, `${user} µs`);
+  });
 });
+
+function tryRead(headers: Sent): void {
+  try {
+    accessTokenOf(new Headers(headers));
+  } catch (error) {
+    assert.ok(error instanceof HubError);
+  }
+}

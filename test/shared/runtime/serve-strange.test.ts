@@ -124,7 +124,13 @@ function strange({ open, raw, call }: ServeRig): void {
   it("costs time in proportion to its length, also if its headers are nearly all spaces", async () => {
     const served = await open({});
     const long = `x${" ".repeat(15_000)}x`;
-    const values = [`A: ${long}`, `Expect: ${long}`, `Connection: ${long}`, `Host: ${long}`, `Content-Length: 3${long}`];
+    const values = [
+      `A: ${long}`,
+      `Expect: ${long}`,
+      `Connection: ${long}`,
+      `Host: ${long}`,
+      `Content-Length: 3${long}`,
+    ];
     const codings = [long, `chunked, ${long}`, `chunked\r\nTransfer-Encoding: ${long}`, `chunked ${long}\r\nA : b`];
     const before = process.cpuUsage();
     for (const header of [...values, ...codings.map((coding) => `Transfer-Encoding: ${coding}`)]) {
