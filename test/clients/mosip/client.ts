@@ -1,12 +1,14 @@
 // MOSIP's own Java client, unmodified from Maven Central, behind a small driver of ours (Driver.java).
 import { execFile, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { cacheDirectory, classPathOf, HOW_MAVEN, jarsMissing, javaVersion } from "../../support/maven.ts";
+import { cached } from "../../support/caches.ts";
+import { classPathOf, HOW_MAVEN, jarsMissing, javaVersion } from "../../support/maven.ts";
 
 export const VERSIONS = ["1.2.0.1", "1.2.0.2", "1.3.0"] as const;
 export type Version = typeof VERSIONS[number];
@@ -58,22 +60,15 @@ async function jdkOf(version: Version): Promise<string | undefined> {
 
 /** The driver for a version of the client, compiled once for each change of its source. */
 async function compiled(version: Version, bin: string, jars: string): Promise<string> {
-  const { mtimeMs } = await stat(SOURCE);
-  const classes = cacheDirectory(`${nameOf(version)}-driver-${Math.round(mtimeMs)}`);
-  if (existsSync(classes)) return classes;
-  await mkdir(join(classes, ".."), { recursive: true });
-  const work = await mkdtemp(`${classes}-`);
-  try {
+  const source = createHash("sha256").update(await readFile(SOURCE)).digest("hex").slice(0, 12);
+  return await cached(`${nameOf(version)}-driver-${source}`, async (work) => {
+    const classes = join(work, "classes");
+    await mkdir(classes);
     // Spring of 1.2 reads no newer class files.
     const release = OLDEST_JAVA[version] < 17 ? ["--release", "8"] : [];
-    await run(join(bin, "javac"), [...release, "-nowarn", "-proc:none", "-cp", jars, "-d", work, SOURCE]);
-    await rename(work, classes).catch((error: unknown) => {
-      if (!existsSync(classes)) throw error;
-    });
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
-  return classes;
+    await run(join(bin, "javac"), [...release, "-nowarn", "-proc:none", "-cp", jars, "-d", classes, SOURCE]);
+    return classes;
+  });
 }
 
 /** Starts a subscriber and publisher of this version, for one topic. */
