@@ -50,7 +50,7 @@ const CHUNK_BYTES = 1024 * 1024;
 const MOST_LETTERS = 10_000;
 /** Letters are read from the log so many at once. */
 const AT_ONCE = 8;
-/** A page that has found no row within this time is refused, ms: the edge waits 7 s for an answer. */
+/** A page ends after this time, ms, and is refused if it has found no row by then: the edge waits 7 s for an answer. */
 const SEARCH_MS = 5_000;
 
 /** Checks all of a query, and finds where its rows are. @throws {Refusal | LogError} */
@@ -84,8 +84,10 @@ export async function readFailedContent(
   const rows: Uint8Array[] = [];
   let bytes = 0;
   for await (const message of failedMessages(options, range)) {
-    // Also when the reader asks for rows far into a long backlog: each that is skipped must be read.
-    if (rows.length === 0 && now() > until) {
+    if (now() > until) {
+      // The next page begins after these rows.
+      if (rows.length > 0) break;
+      // Also when the reader asks for rows far into a long backlog: each that is skipped must be read.
       throw new Refusal("overloaded", "The hub cannot read so far in time; ask with a later timestamp");
     }
     if (message === undefined) continue;
