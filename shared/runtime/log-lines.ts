@@ -8,13 +8,16 @@ import { errorText, errorTextWithPlaces, isError } from "./error-text.ts";
  */
 export function formatterFor(terminal: boolean): (record: LogRecord) => string {
   if (terminal) {
-    return getAnsiColorFormatter({
+    const format = getAnsiColorFormatter({
       timestamp: "time",
       value: (value, inspect) => {
         if (isError(value)) return escaped(errorTextWithPlaces(value));
         return escaped(typeof value === "string" ? value : inspect(readable(value, errorText)));
       },
     });
+    // The text of the line may hold what strangers sent, too: a sentence that names it.
+    return (record) =>
+      format({ ...record, message: record.message.map((part, n) => n % 2 === 0 ? escapedText(part) : part) });
   }
   const format = getJsonLinesFormatter({ categorySeparator: ".", message: "rendered", properties: "flatten" });
   return (record) => `${escaped(format(forJson(record)).trimEnd())}\n`;
@@ -70,6 +73,10 @@ function readable(value: unknown, told: (error: Error) => string, depth = 0): un
     }
   }
   return Object.fromEntries(entries);
+}
+
+function escapedText(part: unknown): unknown {
+  return typeof part === "string" ? escaped(part) : part;
 }
 
 // C0 and C1 controls steer terminals; line and direction marks fool readers. They are escaped as in JSON, so that inside JSON

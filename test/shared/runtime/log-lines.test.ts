@@ -41,13 +41,16 @@ describe("a log line", () => {
       assert.match(json, /^\{[^\n\r\u007f-\u009f\u2028\u2029\u202e]*\}\n$/);
       // Escaped, not lost.
       assert.equal((JSON.parse(json) as { topic: string }).topic, value);
-      const text = formatterFor(true)(recordOf(value));
-      assert.ok(text.endsWith("\n") && text.indexOf("\n") === text.length - 1, JSON.stringify(text));
-      // Its own colours are the only commands in it.
-      assert.doesNotMatch(
-        text.replaceAll(/\u001b\[\d*(?:;\d+)*m/g, ""),
-        /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\u202e]/,
-      );
+      const inText = { ...recordOf("t"), message: [`A sentence that names ${value}: `, "t", ` and ${value}`] };
+      for (const record of [recordOf(value), inText]) {
+        const text = formatterFor(true)(record);
+        assert.ok(text.endsWith("\n") && text.indexOf("\n") === text.length - 1, JSON.stringify(text));
+        // Its own colours are the only commands in it.
+        assert.doesNotMatch(
+          text.replaceAll(/\u001b\[\d*(?:;\d+)*m/g, ""),
+          /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u2028\u2029\u202e]/,
+        );
+      }
     });
   }
 });
