@@ -1,4 +1,5 @@
 // Why a call brought no answer, in words that its subscriber may read (WIRE §5). They say no more than the socket said.
+
 import { ForbiddenAddressError } from "./guard.ts";
 
 /**
@@ -23,9 +24,12 @@ export function socketReason(error: Error): string {
       return "connecting timed out";
     default:
       if (error instanceof ForbiddenAddressError) return NO_ADDRESS;
-      return code ?? (ADDRESS.test(error.message) ? "connection broken" : error.message.slice(0, 200));
+      return code ?? (ADDRESS.test(error.message.slice(0, 300)) ? "connection broken" : error.message.slice(0, 200));
   }
 }
 
-/** A message may name the address that was dialled. */
+/**
+ * A message may name the address that was dialled. The time to look for one grows with the square of the text, so only so much is
+ * looked at that no part of an address is shown.
+ */
 const ADDRESS = /\d+\.\d+\.\d+\.\d+|[\da-f]*:[\da-f]*:[\da-f]*/i;
