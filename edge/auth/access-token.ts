@@ -38,6 +38,8 @@ export type VerifyAccessToken = (token: string) => Promise<Client>;
 /** How long a verified token counts without being verified again, never past its end: a key or a token may be revoked. */
 const JWT_KEPT_MS = 300_000;
 const INTROSPECTED_KEPT_MS = 60_000;
+/** How long a request waits for what another one finds out about the same JWT, ms: its keys' provider may hang (key-set.ts). */
+const JWT_PATIENCE_MS = 1_000;
 /** How long the issuer is not asked again about a token that is not active. */
 const REFUSED_KEPT_MS = 10_000;
 
@@ -45,10 +47,16 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
   const { verifyJwt, introspect, rolesClaim, clock, book, memory } = options;
   const verified = createTokenCache<Client>(clock, memory.tokenBytes);
   const refused = createTokenCache<TokenRefusal>(clock, memory.refusedTokenBytes);
-  const pending = new Flights<Client>(options.flights);
+  const introspections = new Flights<Client>(options.flights);
+  const { patienceMs = JWT_PATIENCE_MS } = options.flights ?? {};
+  const verifications = new Flights<Client>({
+    ...options.flights,
+    patienceMs: Math.min(patienceMs, JWT_PATIENCE_MS),
+  });
+  const isOwnJwt = (token: string) => verifyJwt !== undefined && isJwt(token);
 
   async function verify(token: string): Promise<Client> {
-    const asJwt = verifyJwt !== undefined && isJwt(token);
+    const asJwt = isOwnJwt(token);
     const look = asJwt ? verifyJwt : introspect;
     if (look === undefined) {
       throw new TokenRefusal("malformed", "The access token is not a JWT, and this hub accepts no other tokens.", {
@@ -80,6 +88,7 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
     try {
       const before = refused.get(token);
       if (before !== undefined) throw before;
+      const pending = isOwnJwt(token) ? verifications : introspections;
       const client = await pending.join(token, () => verify(token));
       book.count("verified");
       return client;

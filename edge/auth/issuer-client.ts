@@ -52,7 +52,7 @@ export function createAskIssuer(
           ...headers,
         },
         ...(form === undefined ? {} : { body: form }),
-        timeoutMs: Math.max(1, withinMs),
+        timeoutMs: Math.max(1, Math.round(withinMs)),
       });
       const read = async () => parseObject(await readInTime(body, maxBytes, withinMs - (performance.now() - begun)));
       if (status === 200) return await read();

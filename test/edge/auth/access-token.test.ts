@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { after, before, describe, it } from "node:test";
 import type { JWK } from "jose";
 import { base64url, exportSPKI, SignJWT, UnsecuredJWT } from "jose";
@@ -284,6 +285,25 @@ describe("an issuer in trouble", () => {
       await own.close();
     });
   }
+
+  it("that hangs costs one request its wait, also where all carry the same token", async () => {
+    own = openTokenAccess({ ISSUER: ill.url });
+    const { onMetadata } = ill;
+    const held: ServerResponse[] = [];
+    ill.onMetadata = (_, response) => void held.push(response);
+    const token = await ill.token();
+    const first = verdict(token, own);
+    await eventually("the question", () => held.length === 1);
+    const begun = performance.now();
+    const others = await Promise.all(Array.from({ length: 20 }, () => verdict(token, own)));
+    assert.ok(performance.now() - begun < 2_500, `${performance.now() - begun} ms`);
+    assert.match([...new Set(others)].join(), /^unavailable: [^,]*$/);
+    ill.onMetadata = onMetadata;
+    held[0]!.end(JSON.stringify({ issuer: ill.url, jwks_uri: `${ill.url}/keys` }));
+    assert.equal(await first, "publisher");
+    assert.equal(await verdict(token, own), "publisher");
+    await own.close();
+  });
 
   it("is found out at the start, in one warning that says both names and what to set", async () => {
     const logger = keepLines();
