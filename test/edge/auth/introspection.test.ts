@@ -50,7 +50,8 @@ describe("an introspection endpoint", { concurrency: true }, () => {
     const asked = rig.issuer.asked.introspect.length;
     const later = await Promise.all(Array.from({ length: 30 }, (_, index) => rig.ask(`later-${index}`)));
     assert.deepEqual(new Set(later.map(({ code }) => code)), new Set(["unavailable"]));
-    assert.ok(Math.max(...later.map(({ ms }) => ms)) < 1_000, String(later.map(({ ms }) => ms)));
+    const longest = Math.max(...later.map(({ ms }) => ms));
+    assert.ok(longest < DEADLINE_MS - 100, `${longest} ms: one of them has waited for its question to end`);
     assert.equal(rig.issuer.asked.introspect.length, asked + 1, "one probe at a time");
     rig.issuer.onIntrospect = onIntrospect;
     await eventually("its answer", async () => (await rig.ask()).code === "active");
