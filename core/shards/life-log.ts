@@ -46,6 +46,9 @@ const SENTENCES: Readonly<Record<Kind, string>> = {
   "dead letter": "Message {messageId} of {topic} is a dead letter of {callback} after {attempts} attempts: {reason}",
 };
 
+/** Where a resume has made the hub forget since when. */
+const RESUMED = "{callback} takes deliveries of {topic} again, after a resume";
+
 export const MOST_LINES_A_SECOND = 100;
 const WINDOW_MS = 1_000;
 
@@ -70,7 +73,8 @@ export class LifeLog {
     this.tick();
     const said = (this.#said.get(line.event) ?? 0) + 1;
     this.#said.set(line.event, said);
-    if (said <= MOST_LINES_A_SECOND) this.#logger.info(SENTENCES[line.event], line);
+    const isResumed = line.event === "recovered" && line.since === null;
+    if (said <= MOST_LINES_A_SECOND) this.#logger.info(isResumed ? RESUMED : SENTENCES[line.event], line);
   }
 
   /** Once a second: says how many lines of each kind were only counted. */

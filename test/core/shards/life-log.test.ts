@@ -87,6 +87,20 @@ describe("the lines about subscriptions", () => {
     assert.equal(events().filter((event) => event === "expired").length, MOST_LINES_A_SECOND + 2);
   });
 
+  it("about a lane that goes on say since when it had failed, or that a resume was asked for", () => {
+    const { lines } = rig();
+    const said = [0, 86_400_000].map((failingSince) => {
+      lines.recovered(subscriptionOf(), failingSince);
+      lines.composed();
+      lines.committed();
+      return (JSON.parse(formatterFor(false)(records.at(-1)!)) as { message: string }).message;
+    });
+    assert.deepEqual(said, [
+      `"${CALLBACK}" takes deliveries of "${TOPIC}" again, after a resume`,
+      `"${CALLBACK}" takes deliveries of "${TOPIC}" again; it had failed since "1970-01-02T00:00:00.000Z"`,
+    ]);
+  });
+
   it("cannot be forged by a topic or a callback, and have both in full", () => {
     const { log } = rig();
     const topic = `a"\n{"level":"FATAL"}\u2028${"x".repeat(2_000)}`;
