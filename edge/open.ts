@@ -30,8 +30,8 @@ export interface OpenEdge {
 const VERIFICATIONS_DEADLINE_MS = 3_000;
 
 /**
- * Opens an edge. The cores are not called before the first request; the issuers' keys are fetched in the background. The server in front obeys EDGE_LISTEN, EDGE_TLS_… and the
- * limits of connections and headers. `metrics`: default a registry of its own.
+ * Opens an edge. The cores are not called before the first request; the issuers' keys are fetched in the background. The server in front
+ * obeys EDGE_LISTEN, EDGE_TLS_… and the limits of connections and headers. `metrics`: default a registry of its own.
  * @throws {Error} a sentence for people, if a key or a certificate cannot be read
  */
 export async function openEdge(
@@ -76,8 +76,8 @@ export async function openEdge(
 }
 
 /**
- * The client of the cores. It trusts the authorities of CORE_CA, and shows the certificate of
- * CORE_TLS_CERT if it is asked for one. A new certificate is taken when the files change.
+ * The client of the cores. It trusts the authorities of CORE_CA, and shows the certificate of CORE_TLS_CERT if it is asked for one. A
+ * new certificate is taken when the files change.
  */
 async function openHttp(
   { coreCa, coreTlsCert, coreTlsKey }: Settings,

@@ -6,7 +6,7 @@ import { topicProblem } from "./topic.ts";
 /** Whether a topic, in any spelling, is one that the list names. */
 export type IsListed = (topic: string) => boolean;
 
-/** Compares identities. The time for a topic grows with the lengths of topic and patterns, never with their product. */
+/** Compares identities. Each pattern takes time that grows with its length and the topic's, never with their product. */
 export function createIsListed(patterns: readonly string[]): IsListed {
   const identities = patterns.map(patternIdentity);
   const exact = new Set(identities.filter((pattern) => !pattern.includes("*")));

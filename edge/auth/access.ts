@@ -19,8 +19,8 @@ export type AccessName = "open" | "public" | "token";
 export type Need = "content" | "ping" | "intent" | "subscription" | "secret" | "nothing";
 
 /**
- * The access table of WIRE §6. `signed`: MOSIP's signature, whoever else may ask; `right`: a token with the right that the policy asks for; `own`: the subscription's signature,
- * or a token of its client or of an operator.
+ * The access table of WIRE §6. `signed`: MOSIP's signature, which the core checks, and nothing else; `right`: a token with the right that
+ * the policy asks for; `own`: the subscription's signature, or a token of its client or of an operator.
  */
 export const ACCESS_TABLE = {
   open: { content: "all", ping: "all", intent: "all", subscription: "all", secret: "signed", nothing: "all" },
