@@ -5,8 +5,8 @@ import { after, before, describe, it } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { pythonMissing, pythonPackages } from "../support/python.ts";
 import { openTopicServer, type Topic, type TopicServer } from "../support/servers/topic-server.ts";
+import { type Driver, startPythonDriver } from "./driver.ts";
 import { type HttpsHub, openHttpsHub } from "./https-hub.ts";
-import { type PythonReader, startPythonReader } from "./python-reader.ts";
 
 const NAME = "django-push 1.1";
 /** Django 4 has dropped what django-push imports. */
@@ -17,13 +17,13 @@ const missing = await pythonMissing();
 if (missing !== undefined) console.error(`\n!!! THE TEST OF ${NAME} IS SKIPPED: ${missing}\n`);
 
 describe(`the third-party client ${NAME}`, { skip: missing ?? false, timeout: 120_000 }, () => {
-  let [https, site, reader, topic]: [HttpsHub?, TopicServer?, PythonReader?, Topic?] = [];
+  let [https, site, reader, topic]: [HttpsHub?, TopicServer?, Driver?, Topic?] = [];
   before(async () => {
     const packages = await pythonPackages("django-push", PACKAGES);
     https = await openHttpsHub();
     site = await openTopicServer(https.hub.url);
     topic = site.topic();
-    reader = await startPythonReader("django_push_reader.py", packages, https.caFile);
+    reader = await startPythonDriver("django_push_reader.py", packages, https.caFile);
   });
   after(async () => {
     await reader?.[Symbol.asyncDispose]();

@@ -5,8 +5,8 @@ import { encodeForm } from "../support/form.ts";
 import { pythonMissing, pythonPackages } from "../support/python.ts";
 import { call } from "../support/servers/http.ts";
 import { openTopicServer, type Topic, type TopicServer } from "../support/servers/topic-server.ts";
+import { type Driver, startPythonDriver } from "./driver.ts";
 import { type HttpsHub, openHttpsHub } from "./https-hub.ts";
-import { type PythonReader, startPythonReader } from "./python-reader.ts";
 
 const NAME = "Flask-WebSub 0.4.1";
 const PACKAGES = ["Flask-WebSub==0.4.1", "Flask==3.1.2", "Werkzeug==3.1.9", "requests==2.34.2"];
@@ -16,13 +16,13 @@ const missing = await pythonMissing();
 if (missing !== undefined) console.error(`\n!!! THE TEST OF ${NAME} IS SKIPPED: ${missing}\n`);
 
 describe(`the third-party client ${NAME}`, { skip: missing ?? false, timeout: 120_000 }, () => {
-  let [https, site, reader, topic]: [HttpsHub?, TopicServer?, PythonReader?, Topic?] = [];
+  let [https, site, reader, topic]: [HttpsHub?, TopicServer?, Driver?, Topic?] = [];
   before(async () => {
     const packages = await pythonPackages("flask-websub", PACKAGES);
     https = await openHttpsHub();
     site = await openTopicServer(https.hub.url);
     topic = site.topic();
-    reader = await startPythonReader("flask_websub_reader.py", packages, https.caFile);
+    reader = await startPythonDriver("flask_websub_reader.py", packages, https.caFile);
   });
   after(async () => {
     await reader?.[Symbol.asyncDispose]();
