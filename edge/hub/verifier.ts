@@ -27,7 +27,7 @@ export interface VerifierOptions extends Omit<VerificationPorts, "signal" | "inT
   readonly maxPerOrigin?: number;
   /** Called for each intent that its callback confirmed. */
   readonly onVerified?: (intent: VerifiableIntent) => void;
-  /** Intents that may wait. Default 10,000. */
+  /** Intents that may wait for their first GET; as many may pause between two tries. Default 10,000. */
   readonly maxWaiting?: number;
 }
 
@@ -71,22 +71,18 @@ class BackgroundVerifier implements Verifier {
       "tidings_verifications_waiting",
       "Intents waiting for their verification",
       [],
-      (gauge) => gauge.set(this.#waiting),
+      (gauge) => gauge.set(this.#queue.waiting + this.#resting.size),
     );
   }
 
   enqueue(intent: AcceptedIntent): void {
     // A3.6: where addresses cannot be pinned, the core verifies.
-    if (this.#closed || this.#waiting >= this.#maxWaiting || !this.canVerify) {
+    if (this.#closed || this.#queue.waiting >= this.#maxWaiting || !this.canVerify) {
       this.#outcomes.inc({ outcome: "left" });
       return;
     }
     this.#queue.add(intent);
     this.#startWhatFits();
-  }
-
-  get #waiting(): number {
-    return this.#queue.waiting + this.#resting.size;
   }
 
   async close(deadlineMs: number): Promise<void> {
@@ -156,7 +152,8 @@ class BackgroundVerifier implements Verifier {
   /** Pauses between two tries. The place is free meanwhile: callbacks that ask for long pauses must not hold up others. */
   async #rest(pair: Pair, ms: number, cut: AbortController): Promise<void> {
     this.#resting.add(cut);
-    if (this.#closed) cut.abort();
+    // One pause too many is what goes to the core, and not a callback that has not been asked yet.
+    if (this.#closed || this.#resting.size > this.#maxWaiting) cut.abort();
     this.#queue.rest(pair);
     this.#inFlight--;
     this.#startWhatFits();

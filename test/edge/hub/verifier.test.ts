@@ -277,10 +277,10 @@ describe("WIRE §2 the edge's verifier", () => {
     await verifier.close(0);
   });
 
-  it("bounds those that pause with those that wait, and cuts their pauses when it is closed", async () => {
+  it("bounds those that pause, which shut nobody out, and cuts their pauses when it is closed", async () => {
     await using server = await openCallbackServer();
     let pausing = 0;
-    const { verifier, reports, outcomes } = verifying({
+    const { verifier, reported, outcomes } = verifying({
       maxConcurrent: 1,
       maxWaiting: 2,
       pause: (ms, signal) => {
@@ -296,12 +296,15 @@ describe("WIRE §2 the edge's verifier", () => {
     for (const callback of callbacks.slice(0, 2)) verifier.enqueue(intent(callback));
     await eventually("two pauses", () => pausing === 2);
     verifier.enqueue(intent(callbacks[2]!));
-    assert.deepEqual(outcomes, ["left"]);
+    await eventually("one pause too many to be left to the core", () => outcomes.length === 1);
+    const good = server.callback();
+    verifier.enqueue(intent(good));
+    assert.deepEqual((await reported(1)).map(({ callback }) => callback), [good.url]);
     const begun = performance.now();
     await verifier.close(10_000);
     assert.ok(performance.now() - begun < 5_000);
-    assert.deepEqual([outcomes, reports], [["left", "left", "left"], []]);
-    assert.deepEqual(callbacks.map(({ challenges }) => challenges.length), [1, 1, 0]);
+    assert.deepEqual(outcomes, ["left", "verified", "left", "left"]);
+    assert.deepEqual(callbacks.map(({ challenges }) => challenges.length), [1, 1, 1]);
   });
 
   it("A3.6 leaves to the core a callback that asks for more time than an edge has", async () => {
