@@ -60,7 +60,7 @@ export function createTokenAccess(options: ProviderOptions): TokenAccess {
     );
   }
   const keySets = new Map(issuers.map((issuer, index) => {
-    const load = createLoad(issuer, settings.jwksUrl[index], ask);
+    const load = createLoad(issuer, settings.jwksUrl[index], ask, now);
     return [issuer, createKeySet({ issuer, load, logger, now, deadlineMs, keep })] as const;
   }));
   const introspection = url === undefined ? {} : {
@@ -102,11 +102,16 @@ export function createTokenAccess(options: ProviderOptions): TokenAccess {
  * The keys' URL is discovered anew each time, since it may change; the last known URL is used while discovery fails. All of it has one
  * deadline.
  */
-function createLoad(issuer: string, fixed: string | undefined, ask: AskIssuer): KeySetOptions["load"] {
+function createLoad(
+  issuer: string,
+  fixed: string | undefined,
+  ask: AskIssuer,
+  now: () => number,
+): KeySetOptions["load"] {
   let known = fixed;
   return async (withinMs) => {
-    const until = performance.now() + withinMs;
-    const within = (ms: number): AskIssuer => (call) => ask({ ...call, withinMs: ms - performance.now() });
+    const until = now() + withinMs;
+    const within = (ms: number): AskIssuer => (call) => ask({ ...call, withinMs: ms - now() });
     if (fixed === undefined) {
       // Half of the time is for the keys, where it is known where they are.
       const half = known === undefined ? until : until - withinMs / 2;

@@ -7,7 +7,8 @@ import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 import type { FlightsOptions } from "../../shared/flights.ts";
 import { waitAtMost } from "../../shared/pause.ts";
 import { HubError } from "../answers/hub-error.ts";
-import { createOutage, literal } from "./outage.ts";
+import { literal } from "./log-text.ts";
+import { createOutage } from "./outage.ts";
 import { createTries } from "./tries.ts";
 
 export interface KeySetOptions {

@@ -2,6 +2,7 @@
 // fails and works by turns is not logged more often.
 
 import type { Logger } from "@logtape/logtape";
+import { literal } from "./log-text.ts";
 
 export interface Outage {
   /** It failed. The error's message follows `what`. */
@@ -21,11 +22,6 @@ export interface OutageOptions {
 }
 
 const SAID_EVERY_MS = 60_000;
-
-/** Text as a line of the log, where braces would name a property, and a property's text would stand in quotes. */
-export function literal(text: string): string {
-  return text.replace(/[{}]/g, "$&$&");
-}
 
 export function createOutage({ what, end, logger, now }: OutageOptions): Outage {
   let begunAt: number | undefined;

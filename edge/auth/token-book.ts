@@ -3,7 +3,7 @@
 
 import type { Logger } from "@logtape/logtape";
 import type { Metrics } from "../../shared/metrics.ts";
-import { literal } from "./outage.ts";
+import { literal } from "./log-text.ts";
 import { type RefusalReason, TokenRefusal } from "./token-refusal.ts";
 
 export interface TokenBook {
