@@ -256,7 +256,7 @@ describe("conformance with VERIFICATION=ping", { concurrency: 8 }, () => {
       const topic = `https://news.example/ping/${status}`;
       await request(hub, "subscribe", topic, callback.url);
       await callback.delivered(1);
-      await never("a subscription", async () => await stateOf(topic, callback) !== undefined, 300);
+      await eventually("the no", async () => await stateOf(topic, callback) === "unverified");
       assert.equal(callback.requests.length, 1);
     }
   });

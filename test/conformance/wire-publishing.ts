@@ -263,7 +263,8 @@ export function wirePublishingRows(rig: Rig): void {
       const readers = await Promise.all(urls.map((url) => reader(url)));
       const answered = await exchangeRaw(
         Number(new URL(hub.url).port),
-        head.replace(/Content-Length: \d+/, `Content-Length: ${body.length}`) + body,
+        head.replace(/Content-Length: \d+/, `Content-Length: ${body.length}`)
+          .replace("Host: hub.example", `Host: ${new URL(hub.url).host}`) + body,
         { untilClosed: true },
       );
       assert.equal(answered.status, 204, answered.body);
