@@ -86,8 +86,9 @@ function createListener(options: ServeOptions, answer: Answer): Listener {
   server.maxHeadersCount = MOST_HEADERS + 1;
   // A request with an unknown expectation comes by itself; `answer` refuses it.
   server.on("checkExpectation", answer);
-  // A client may end its side when its request is whole, and waits for the answer (RFC 9112 §9.6). Only a field says so on all runtimes.
-  Object.assign(server, { httpAllowHalfOpen: true });
+  // A client may end its side when its request is whole, and waits for the answer (RFC 9112 §9.6). Bun does not tell then that a client has
+  // left, so that its stream would go on for ever, and Deno is left as it was.
+  if (runtime() === "node") Object.assign(server, { httpAllowHalfOpen: true });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket, options));
   if (isFronted) return createTlsFront(server, { ...limits, context: contextOf(tls) });
   return { server, closeIdle: () => server.closeIdleConnections() };

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { after, describe, it } from "node:test";
 import { readBody } from "../../../shared/request-body.ts";
+import { runtime } from "../../../shared/runtime/which.ts";
 import { eventually, pause } from "../../support/eventually.ts";
 import { exchangeRaw } from "../../support/servers/raw-http.ts";
 import { createServeRig, SCHEMES, type ServeRig } from "../../support/servers/serve-rig.ts";
@@ -240,7 +241,7 @@ for (const scheme of SCHEMES) {
 }
 
 describe("a request", () => {
-  it("is taken by HTTP/1.0 with a length, and also from a client that has ended its side", async () => {
+  it("is taken by HTTP/1.0 with a length, and on Node also from a client that has ended its side", async () => {
     const bodies: string[] = [];
     const rig = await createServeRig();
     const served = await rig.open({
@@ -255,13 +256,14 @@ describe("a request", () => {
     for (const head of heads) {
       const text = `${head}Content-Length: 3\r\n\r\nabc`;
       assert.equal((await exchangeRaw(served.port, text)).status, 200);
+      if (runtime() !== "node") continue;
       const halfClosed = await exchangeRaw(served.port, (socket) => void socket.end(text), { untilClosed: true });
       assert.deepEqual([halfClosed.status, halfClosed.body, halfClosed.closed], [200, "taken", true], head);
     }
     assert.equal((await exchangeRaw(served.port, `${post}Transfer-Encoding: Chunked\r\n\r\n${chunks}`)).status, 200);
     assert.equal((await exchangeRaw(served.port, `${post}\r\n`)).status, 200);
     await rig.close();
-    assert.deepEqual(bodies, [...Array<string>(9).fill("abc"), ""]);
+    assert.deepEqual(bodies, [...Array<string>(runtime() === "node" ? 9 : 5).fill("abc"), ""]);
   });
 });
 
