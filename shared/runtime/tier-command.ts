@@ -4,7 +4,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { namedPlaces, PREFIX } from "../settings/settings.ts";
 import { libsqlBinaries, RUN } from "./installation.ts";
-import { NODE_ENVIRONMENT, NODE_FLAGS } from "./node-flags.ts";
+import { NODE_ENVIRONMENT, NODE_FLAGS, YOUNG_GENERATION } from "./node-flags.ts";
 import { type Runtime, runtime } from "./which.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -51,7 +51,7 @@ export function tierCommand(
     case "bun":
       return [executable, ...BUN_FLAGS, ...run];
     case "deno":
-      return [executable, "run", "--no-prompt", "--no-check", ...denoPermissions(program, environment), ...run];
+      return [executable, ...DENO_FLAGS, ...denoPermissions(program, environment), ...run];
   }
 }
 
@@ -85,6 +85,8 @@ export function withheldNames(environment: Environment, on: Runtime = runtime())
 
 /** Bun by itself reads settings from files named .env, and installs packages that are missing. */
 export const BUN_FLAGS = [`--max-http-header-size=${BUN_HEADER_BYTES}`, "--no-env-file", "--no-install"];
+
+const DENO_FLAGS = ["run", "--no-prompt", "--no-check", `--v8-flags=${YOUNG_GENERATION}`];
 
 /** Deno's permissions by name: the places that the settings name, and for the core its native code, which asks about its machine. */
 function denoPermissions(program: Program, environment: Environment): string[] {
