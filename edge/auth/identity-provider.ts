@@ -1,7 +1,6 @@
 // The token side of ACCESS=token, put together from settings: issuers with their keys, introspection, audience, policy.
 
 import { getLogger } from "@logtape/logtape";
-import type { Logger } from "@logtape/logtape";
 import type { JSONWebKeySet } from "jose";
 import type { FlightsOptions } from "../../shared/flights.ts";
 import type { HttpClient } from "../../shared/http-client.ts";
@@ -15,6 +14,7 @@ import { type AskIssuer, createAskIssuer } from "./issuer-client.ts";
 import { createVerifyJwt } from "./jwt.ts";
 import { createKeySet, type KeySetOptions } from "./key-set.ts";
 import { discoverJwksUrl } from "./issuer-metadata.ts";
+import type { LineLog } from "./log-text.ts";
 import { POLICIES } from "./policies.ts";
 import { createTokenBook } from "./token-book.ts";
 
@@ -41,7 +41,7 @@ export interface ProviderOptions {
   /** How requests share what is asked of an issuer. */
   readonly flights?: FlightsOptions | undefined;
   /** Default: the edge's own. */
-  readonly logger?: Pick<Logger, "warn" | "info">;
+  readonly logger?: LineLog;
   /** What a fetch of keys, or a question about a token, may take, ms. Default 5 s. */
   readonly deadlineMs?: number;
 }

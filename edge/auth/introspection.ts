@@ -1,13 +1,13 @@
 // Opaque tokens: their issuer is asked what they are (RFC 7662). An endpoint that hangs is asked one question at a time until it
 // answers again, and no request waits for that.
 
-import type { Logger } from "@logtape/logtape";
 import type { FlightsOptions } from "../../shared/flights.ts";
 import { waitAtMost } from "../../shared/pause.ts";
 import { Places, type PlacesOptions } from "../../shared/places.ts";
 import { HubError } from "../answers/hub-error.ts";
 import type { Claims } from "./client.ts";
 import { type AskIssuer, IssuerError } from "./issuer-client.ts";
+import type { LineLog } from "./log-text.ts";
 import { createOutage } from "./outage.ts";
 import { seenIn, shown, TokenRefusal } from "./token-refusal.ts";
 
@@ -18,7 +18,7 @@ export interface IntrospectionOptions {
   /** ISSUER: an answer that names another is refused. Empty: any. */
   readonly issuers: readonly string[];
   readonly ask: AskIssuer;
-  readonly logger: Pick<Logger, "warn" | "info">;
+  readonly logger: LineLog;
   /** Of the questions in flight. */
   readonly places: Pick<PlacesOptions, "now" | "lostAfterMs">;
   /** What one question may take, ms. Default 5 s. */

@@ -1,13 +1,12 @@
 // An issuer's keys (RFC 7517). They are fetched anew for a key that is not among them; known keys stay in use while the issuer is
 // down. One fetch is in flight at a time, and if the issuer hangs, one request waits for it and the others do not.
 
-import type { Logger } from "@logtape/logtape";
 import { createLocalJWKSet, errors } from "jose";
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 import type { FlightsOptions } from "../../shared/flights.ts";
 import { waitAtMost } from "../../shared/pause.ts";
 import { HubError } from "../answers/hub-error.ts";
-import { literal } from "./log-text.ts";
+import { type LineLog, literal } from "./log-text.ts";
 import { createOutage } from "./outage.ts";
 import { createTries } from "./tries.ts";
 
@@ -15,7 +14,7 @@ export interface KeySetOptions {
   readonly issuer: string;
   /** Fetches the key set in so many ms; rejects if the issuer is down, or its answer is not a key set. */
   readonly load: (withinMs: number) => Promise<JSONWebKeySet>;
-  readonly logger: Pick<Logger, "warn" | "info">;
+  readonly logger: LineLog;
   /** Monotonic ms. */
   readonly now: () => number;
   /** Keys this old are fetched anew in the background, ms. Default 10 min: a revoked key still counts for that long. */

@@ -1,8 +1,7 @@
 // A trouble with something that the hub asks: logged when it begins, each minute while it lasts, and when it ends. Something that
 // fails and works by turns is not logged more often.
 
-import type { Logger } from "@logtape/logtape";
-import { literal } from "./log-text.ts";
+import { type LineLog, literal } from "./log-text.ts";
 
 export interface Outage {
   /** It failed. The error's message follows `what`. */
@@ -16,7 +15,7 @@ export interface OutageOptions {
   readonly what: string;
   /** The line of its end, for example "The keys of issuer https://a were fetched". */
   readonly end: string;
-  readonly logger: Pick<Logger, "warn" | "info">;
+  readonly logger: LineLog;
   /** Monotonic ms. */
   readonly now: () => number;
 }

@@ -1,9 +1,8 @@
 // What came of tokens: counted by outcome and reason, and each reason of refusal logged at most once a minute, so that a flood of
 // one reason neither fills the log nor hides another.
 
-import type { Logger } from "@logtape/logtape";
 import type { Metrics } from "../../shared/metrics.ts";
-import { literal } from "./log-text.ts";
+import { type LineLog, literal } from "./log-text.ts";
 import { type RefusalReason, TokenRefusal } from "./token-refusal.ts";
 
 export interface TokenBook {
@@ -15,7 +14,7 @@ export interface TokenBook {
 
 export interface TokenBookOptions {
   readonly metrics: Metrics;
-  readonly logger: Pick<Logger, "warn">;
+  readonly logger: Pick<LineLog, "warn">;
   /** Monotonic ms. */
   readonly now: () => number;
 }
