@@ -81,9 +81,9 @@ function wrongFramingOf({ method = "", httpVersion, headers, rawHeaders }: Incom
     return httpVersion === "1.0" ? OLD_CODING : undefined;
   }
   if (length !== undefined || MAY_HAVE_NO_BODY.has(method)) return undefined;
-  // HTTP/1.1 takes it for a request without a body (RFC 9112 §6.3), which it is unless it has a type and is the connection's last.
-  const isLast = /\bclose\b/i.test(headers.connection ?? "") && headers["content-type"] !== undefined;
-  return httpVersion === "1.0" || isLast ? NO_LENGTH : undefined;
+  // HTTP/1.1 takes it for a request without a body (RFC 9112 §6.3). One that has a type has a body all the same: the request would be carried
+  // out without it, and its body be refused as the next request.
+  return httpVersion === "1.0" || headers["content-type"] !== undefined ? NO_LENGTH : undefined;
 }
 
 /** `rawHeaders` are names and values in turn. */

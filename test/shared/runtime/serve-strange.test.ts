@@ -91,6 +91,9 @@ const NO_LENGTH: Readonly<Record<string, string>> = {
   "no body of HTTP/1.0": `${old}\r\n`,
   "a body of HTTP/1.0 on a connection that is kept": `${old}Connection: keep-alive\r\n\r\nabc`,
   "another method of HTTP/1.0": "PUT / HTTP/1.0\r\n\r\nabc",
+  "a body with a type": `${post}Content-Type: a/b\r\n\r\nabc`,
+  "a body with a type that looks like a request": `${post}Content-Type: a/b\r\n\r\n${get}\r\n`,
+  "no body with a type": `${post}Content-Type: a/b\r\n\r\n`,
   "a body with a type before the end of the connection": `${post}Content-Type: a/b\r\nConnection: close\r\n\r\nabc`,
 };
 
