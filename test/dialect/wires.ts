@@ -35,6 +35,8 @@ export class ClientWire {
   readonly #port: number;
   #socket: Socket | undefined;
   #messages = new Messages();
+  /** Whether the last request was the last of its connection, as it said. The hub's end may come a moment after its answer. */
+  #isLast = false;
   /** How many connections it has opened. */
   connections = 0;
 
@@ -43,7 +45,8 @@ export class ClientWire {
   }
 
   async write(bytes: string): Promise<void> {
-    if (this.#socket === undefined || this.#socket.destroyed || !this.#socket.writable) {
+    if (this.#isLast || this.#socket === undefined || this.#socket.destroyed || !this.#socket.writable) {
+      this.#socket?.destroy();
       const socket = connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
       const messages = this.#messages = new Messages();
       socket.on("error", () => {});
@@ -53,6 +56,7 @@ export class ClientWire {
       this.#socket = socket;
       this.connections++;
     }
+    this.#isLast = /^connection: close/im.test(bytes);
     this.#socket.write(bytes, "latin1");
   }
 
