@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { cached } from "../../support/caches.ts";
-import { classPathOf, HOW_MAVEN, jarsMissing, javaVersion } from "../../support/maven.ts";
+import { classPathOf, HOW_MAVEN, jarsMissing, javaVersion } from "../../support/java/maven.ts";
 
 export const VERSIONS = ["1.2.0.1", "1.2.0.2", "1.3.0"] as const;
 export type Version = typeof VERSIONS[number];

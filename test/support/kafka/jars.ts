@@ -1,5 +1,5 @@
 // Apache Kafka from its Maven artifacts.
-import { classPathOf, type Dependency, HOW_MAVEN, jarsMissing, javaVersion } from "../maven.ts";
+import { classPathOf, type Dependency, HOW_MAVEN, jarsMissing, javaVersion } from "../java/maven.ts";
 
 export const KAFKA_VERSION = "4.1.0";
 const NAME = `kafka-${KAFKA_VERSION}`;

@@ -1,13 +1,11 @@
 // One Kafka process for tests, in a temporary directory of its own. It can be stopped, killed, paused and started again on the
 // same ports and data. It never outlives the process that started it.
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { signalChild } from "../hub/child.ts";
+import { type JavaServer, startJavaServer } from "../java/java-server.ts";
 import { kafkaClassPath } from "./jars.ts";
 import type { Door } from "./properties.ts";
 
@@ -67,11 +65,17 @@ export async function prepareKafkaNode(options: KafkaNodeOptions): Promise<Kafka
   await writeFile(logging, LOGGING);
   const heap = [`-Xms${Math.min(64, options.heapMb)}m`, `-Xmx${options.heapMb}m`];
   const java = [...heap, ...JVM, `-Dlog4j2.configurationFile=${logging}`, "-cp", classPath];
-  let running: Running | undefined;
+  let running: JavaServer | undefined;
 
   const start = async () => {
     if (running !== undefined) throw new Error("The broker runs already");
-    running = await startJava([...java, "kafka.Kafka", properties], directory);
+    running = await startJavaServer({
+      name: "Kafka",
+      args: [...java, "kafka.Kafka", properties],
+      directory,
+      ready: "Kafka Server started",
+      readyWithinMs: READY_DEADLINE_MS,
+    });
     void running.exited.then(() => running = undefined);
   };
   const end = async (signal: NodeJS.Signals) => {
@@ -106,72 +110,6 @@ export async function prepareKafkaNode(options: KafkaNodeOptions): Promise<Kafka
     start,
     close,
   };
-}
-
-interface Running {
-  readonly pid: number;
-  readonly exited: Promise<void>;
-  signal(signal: NodeJS.Signals): void;
-}
-
-async function startJava(args: readonly string[], directory: string): Promise<Running> {
-  // It has its own process group: Ctrl-C reaches only the tests, which end the broker in their own order.
-  const child = spawn("java", args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
-  if (child.pid === undefined) throw new Error("Cannot start java");
-  const exited = once(child, "exit").then(() => {});
-  const watchdog = watch(child.pid, directory);
-  void exited.then(() => watchdog.kill("SIGKILL"));
-  let output = "";
-  await new Promise<void>((resolve, reject) => {
-    const fail = (what: string) => {
-      child.kill("SIGKILL");
-      reject(new Error(`Kafka ${what}; its output:\n${output}`));
-    };
-    const late = setTimeout(() => fail(`did not serve within ${READY_DEADLINE_MS} ms`), READY_DEADLINE_MS);
-    const note = (part: Buffer) => {
-      output = (output + part.toString()).slice(-20_000);
-      if (!output.includes("Kafka Server started")) return;
-      clearTimeout(late);
-      resolve();
-    };
-    child.stdout?.on("data", note);
-    child.stderr?.on("data", note);
-    void exited.then(() => {
-      clearTimeout(late);
-      fail("ended while it started");
-    });
-  });
-  unref(child);
-  return {
-    pid: child.pid,
-    exited,
-    signal(signal) {
-      // While its end is awaited, the process must stay alive.
-      child.ref();
-      signalChild(child, signal);
-      if (signal === "SIGSTOP" || signal === "SIGCONT") child.unref();
-    },
-  };
-}
-
-/** Ends the broker and removes its data when this process has ended in whatever way: then the pipe closes. */
-function watch(pid: number, directory: string): ChildProcess {
-  const script = 'cat >/dev/null; kill -KILL "$1" 2>/dev/null; sleep 0.2; rm -rf "$2"';
-  const watchdog = spawn("sh", ["-c", script, "sh", String(pid), directory], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  unref(watchdog);
-  return watchdog;
-}
-
-/** A test process must not wait for something that ends only when it ends itself. */
-function unref(child: ChildProcess): void {
-  child.unref();
-  for (const stream of [child.stdin, child.stdout, child.stderr]) {
-    // Pipes are sockets on Node and Deno; on Bun they are plain streams, which keep no process alive.
-    if (stream !== null && "unref" in stream) (stream as Socket).unref();
-  }
 }
 
 const LOGGING = [

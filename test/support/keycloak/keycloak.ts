@@ -1,13 +1,10 @@
 // A real Keycloak for tests, on a free port of 127.0.0.1, with data of its own. It can be stopped, paused and started again on the
 // same port and data. It never outlives the process that started it.
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { cp, mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
-import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../free-port.ts";
-import { signalChild } from "../hub/child.ts";
+import { type JavaServer, startJavaServer } from "../java/java-server.ts";
 import { keycloakDirectory } from "./distribution.ts";
 
 export interface Keycloak extends AsyncDisposable {
@@ -58,10 +55,17 @@ export async function startKeycloak(): Promise<Keycloak> {
   const main = ["io.quarkus.bootstrap.runner.QuarkusEntryPoint", "start", "--optimized", "--cache=local"];
   const http = ["--http-enabled=true", "--http-host=127.0.0.1", `--http-port=${port}`, "--hostname-strict=false"];
   const args = [...JVM, ...place, ...main, ...http];
-  let running: Running | undefined;
+  let running: JavaServer | undefined;
   const start = async () => {
     if (running !== undefined) throw new Error("Keycloak runs already");
-    running = await startJava(args, directory);
+    running = await startJavaServer({
+      name: "Keycloak",
+      args,
+      directory,
+      ready: "Listening on:",
+      readyWithinMs: READY_DEADLINE_MS,
+      env: environment(),
+    });
     void running.exited.then(() => running = undefined);
   };
   const end = async (signal: NodeJS.Signals) => {
@@ -96,77 +100,12 @@ export async function startKeycloak(): Promise<Keycloak> {
   };
 }
 
-interface Running {
-  readonly pid: number;
-  readonly exited: Promise<void>;
-  signal(name: NodeJS.Signals): void;
-}
-
-async function startJava(args: readonly string[], directory: string): Promise<Running> {
+/** What is set for this process and means something to Keycloak or to a hub is not for it. */
+function environment(): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(?:KC|QUARKUS|TIDINGS)_/.test(name));
-  // It has its own process group: Ctrl-C reaches only the tests, which end it in their own order.
-  const child = spawn("java", args, {
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-    env: {
-      ...Object.fromEntries(inherited),
-      KC_BOOTSTRAP_ADMIN_USERNAME: ADMINISTRATOR.username,
-      KC_BOOTSTRAP_ADMIN_PASSWORD: ADMINISTRATOR.password,
-    },
-  });
-  if (child.pid === undefined) throw new Error("Cannot start java");
-  const exited = once(child, "exit").then(() => {});
-  const watchdog = watch(child.pid, directory);
-  void exited.then(() => watchdog.kill("SIGKILL"));
-  let output = "";
-  await new Promise<void>((resolve, reject) => {
-    const fail = (what: string) => {
-      child.kill("SIGKILL");
-      reject(new Error(`Keycloak ${what}; its output:\n${output}`));
-    };
-    const late = setTimeout(() => fail(`did not serve within ${READY_DEADLINE_MS} ms`), READY_DEADLINE_MS);
-    const note = (part: Buffer) => {
-      output = (output + part.toString()).slice(-20_000);
-      if (!output.includes("Listening on:")) return;
-      clearTimeout(late);
-      resolve();
-    };
-    child.stdout?.on("data", note);
-    child.stderr?.on("data", note);
-    void exited.then(() => {
-      clearTimeout(late);
-      fail("ended while it started");
-    });
-  });
-  unref(child);
   return {
-    pid: child.pid,
-    exited,
-    signal(name) {
-      // While its end is awaited, the process must stay alive.
-      child.ref();
-      signalChild(child, name);
-      if (name === "SIGSTOP" || name === "SIGCONT") child.unref();
-    },
+    ...Object.fromEntries(inherited),
+    KC_BOOTSTRAP_ADMIN_USERNAME: ADMINISTRATOR.username,
+    KC_BOOTSTRAP_ADMIN_PASSWORD: ADMINISTRATOR.password,
   };
-}
-
-/** Ends Keycloak and removes its data when this process has ended in whatever way: then the pipe closes. */
-function watch(pid: number, directory: string): ChildProcess {
-  const script = 'cat >/dev/null; kill -KILL "$1" 2>/dev/null; sleep 0.2; rm -rf "$2"';
-  const watchdog = spawn("sh", ["-c", script, "sh", String(pid), directory], {
-    stdio: ["pipe", "ignore", "ignore"],
-    detached: true,
-  });
-  unref(watchdog);
-  return watchdog;
-}
-
-/** A test process must not wait for something that ends only when it ends itself. */
-function unref(child: ChildProcess): void {
-  child.unref();
-  for (const stream of [child.stdin, child.stdout, child.stderr]) {
-    // Pipes are sockets on Node and Deno; on Bun they are plain streams, which keep no process alive.
-    if (stream !== null && "unref" in stream) (stream as Socket).unref();
-  }
 }

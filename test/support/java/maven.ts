@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { cached, cachePath } from "./caches.ts";
+import { cached, cachePath } from "../caches.ts";
 
 export const HOW_MAVEN = "Debian: apt-get install openjdk-17-jdk-headless maven";
 
