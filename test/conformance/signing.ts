@@ -1,6 +1,7 @@
 // CONFORMANCE §7: authenticated distribution.
 
 import assert from "node:assert/strict";
+import { eventually } from "../support/eventually.ts";
 import { answer, script } from "../support/servers/answers.ts";
 import { post, publish, published, subscribed } from "../support/hub/hub-client.ts";
 import type { Recorded } from "../support/servers/recording-server.ts";
@@ -117,11 +118,15 @@ export function signingRows(rig: Rig): void {
       waiting.onDelivery = answer(503, "", { "retry-after": "3600" });
       const id = await published(hub, topic, "waits");
       assert.match(String((await waiting.delivered(1))[0]?.headers["x-hub-signature"]), /^sha512=/);
-      waiting.onDelivery = answer(204);
       await subscribed(hub, topic, waiting, { "hub.secret": "s", "hub.signature": "sha1" });
-      const again = (await waiting.delivered(2))[1];
+      // A hub may have tried again before the renewal.
+      let again: Recorded | undefined;
+      await eventually("a delivery by the new method", () => {
+        again = waiting.deliveries.find(({ headers }) => String(headers["x-hub-signature"]).startsWith("sha1="));
+        return again !== undefined;
+      });
+      waiting.onDelivery = answer(204);
       assertSigned(again, "s");
-      assert.match(String(again?.headers["x-hub-signature"]), /^sha1=/);
       assert.equal(again?.headers["webhook-id"], id);
       assert.equal((await bare.delivered(1))[0]?.headers["x-hub-signature"], undefined);
     },
