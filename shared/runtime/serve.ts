@@ -148,13 +148,19 @@ function answering(options: ServeOptions): Answer {
     if (incoming.method === "GET") {
       cutStalled(incoming.socket, outgoing, stallTimeoutMs);
       endWithClient(incoming.socket, outgoing);
-    } else lingerAfter(incoming, outgoing);
+    }
+    if (incoming.method !== "GET" || hasBody(incoming)) lingerAfter(incoming, outgoing);
     if (refuseRequest(incoming, outgoing, options)) return;
     // @hono/node-server writes an answer's length into a private field of Node's, which Bun has and does not read. If the field is
     // not as on Node, it sends the header instead.
     if (!tellsLength) Object.assign(outgoing, { _contentLength: undefined });
     pipeline.inTurn(() => void listener(incoming, outgoing));
   };
+}
+
+/** Whether a request has a body. One of a GET means nothing, but it has to be read, or the next request is not: Deno does not by itself. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
 }
 
 /** Ends the answer when the client has ended its side: an answer that is long may be nobody's then. */

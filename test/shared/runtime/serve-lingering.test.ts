@@ -1,5 +1,6 @@
 // A client that has not sent everything when its answer comes: it still gets the answer.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { after, describe, it } from "node:test";
 import { readBody } from "../../../shared/request-body.ts";
 import type { ServeOptions } from "../../../shared/serve.ts";
@@ -46,6 +47,19 @@ describe("a client that is answered before it has sent everything", { timeout: 3
       assert.equal((await slowUpload(served.port, head, body, 15)).status, status);
     });
   }
+
+  it("gets the next answer on its connection too, whatever the method whose body was not read", async () => {
+    const served = await open({ fetch: ({ method }) => new Response(`to ${method}`) });
+    for (const method of ["GET", "DELETE", "OPTIONS", "POST", "PUT"]) {
+      const long = `${method} / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n${"x".repeat(500_000)}`;
+      const answers = await exchangeRaw(served.port, async (socket) => {
+        socket.write(long);
+        await once(socket, "data");
+        socket.write("PATCH / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+      }, { untilClosed: true });
+      assert.match(`${answers.head}${answers.body}`, new RegExp(`to ${method}[^]*to PATCH`), method);
+    }
+  });
 
   for (const [what, options, head, body, status] of rows.slice(0, 3)) {
     it(`still gets its answer where the connection is not kept, and can send all: ${what}`, async () => {
