@@ -1,6 +1,8 @@
-// A server of Java's for tests: it never outlives the process that started it.
+// A server of Java's for tests. It can be stopped, killed, paused and started again with the same arguments. It never outlives the
+// process that started it.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { signalChild } from "../hub/child.ts";
 
@@ -9,7 +11,7 @@ export interface JavaServerOptions {
   readonly name: string;
   /** The arguments of `java`. */
   readonly args: readonly string[];
-  /** Where its data are; removed when this process has ended. */
+  /** Where its data are; removed when it is closed, or this process has ended. */
   readonly directory: string;
   /** What it writes when it serves. */
   readonly ready: string;
@@ -19,15 +21,63 @@ export interface JavaServerOptions {
 }
 
 export interface JavaServer {
+  readonly pid: number | undefined;
+  /** Asks it to end and waits; its data stay. */
+  stop(): Promise<void>;
+  /** Ends it at once (SIGKILL). */
+  kill(): Promise<void>;
+  /** Stops its clock (SIGSTOP): connections stay open, nothing is answered. */
+  pause(): void;
+  /** Lets it go on (SIGCONT). */
+  resume(): void;
+  /** Starts it, at first and after `stop` or `kill`; resolves when it serves. @throws {Error} with its output if it does not come up */
+  start(): Promise<void>;
+  /** Ends it and removes its data. */
+  close(): Promise<void>;
+}
+
+const STOP_DEADLINE_MS = 20_000;
+
+/** A server that is not started yet. */
+export function createJavaServer(options: JavaServerOptions): JavaServer {
+  let running: Running | undefined;
+  const end = async (signal: NodeJS.Signals) => {
+    const ending = running;
+    if (ending === undefined) return;
+    const late = setTimeout(() => ending.signal("SIGKILL"), STOP_DEADLINE_MS);
+    ending.signal(signal);
+    await ending.exited;
+    clearTimeout(late);
+  };
+  return {
+    get pid() {
+      return running?.pid;
+    },
+    stop: () => end("SIGTERM"),
+    kill: () => end("SIGKILL"),
+    pause: () => running?.signal("SIGSTOP"),
+    resume: () => running?.signal("SIGCONT"),
+    async start() {
+      if (running !== undefined) throw new Error(`${options.name} runs already`);
+      running = await startJava(options);
+      void running.exited.then(() => running = undefined);
+    },
+    async close() {
+      await end("SIGKILL");
+      await rm(options.directory, { recursive: true, force: true, maxRetries: 3 });
+    },
+  };
+}
+
+interface Running {
   readonly pid: number;
   readonly exited: Promise<void>;
   signal(name: NodeJS.Signals): void;
 }
 
-/** Starts it, and resolves when it serves. @throws {Error} with its output if it does not come up */
-export async function startJavaServer(
+async function startJava(
   { name, args, directory, ready, readyWithinMs, env }: JavaServerOptions,
-): Promise<JavaServer> {
+): Promise<Running> {
   // It has its own process group: Ctrl-C reaches only the tests, which end it in their own order.
   const child = spawn("java", args, { stdio: ["ignore", "pipe", "pipe"], detached: true, env });
   if (child.pid === undefined) throw new Error("Cannot start java");

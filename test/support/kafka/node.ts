@@ -1,33 +1,20 @@
 // One Kafka process for tests, in a temporary directory of its own. It can be stopped, killed, paused and started again on the
 // same ports and data. It never outlives the process that started it.
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { type JavaServer, startJavaServer } from "../java/java-server.ts";
+import { createJavaServer, type JavaServer } from "../java/java-server.ts";
 import { kafkaClassPath } from "./jars.ts";
 import type { Door } from "./properties.ts";
 
 /** A broker of our own. */
-export interface Kafka {
+export interface Kafka extends JavaServer {
   /** Where clients connect, `127.0.0.1:port`; the same for life. */
   readonly address: string;
   /** Other addresses: the broker tells a client that connects to `to` to use `listen`, where a test's proxy forwards it to `to`. */
   readonly doors: readonly Door[];
-  readonly pid: number | undefined;
-  /** Asks it to end and waits; data and port stay. */
-  stop(): Promise<void>;
-  /** Ends it at once (SIGKILL). */
-  kill(): Promise<void>;
-  /** Stops its clock (SIGSTOP): connections stay open, nothing is answered. */
-  pause(): void;
-  /** Lets it go on (SIGCONT). */
-  resume(): void;
-  /** Starts it again after `stop` or `kill`; resolves when it serves. */
-  start(): Promise<void>;
-  /** Ends it and removes its data. */
-  close(): Promise<void>;
 }
 
 export interface KafkaNodeOptions {
@@ -44,7 +31,6 @@ export interface KafkaNodeOptions {
 
 const run = promisify(execFile);
 const READY_DEADLINE_MS = 60_000;
-const STOP_DEADLINE_MS = 20_000;
 const JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"];
 
 /** A new cluster's id, as Kafka writes them. */
@@ -65,51 +51,21 @@ export async function prepareKafkaNode(options: KafkaNodeOptions): Promise<Kafka
   await writeFile(logging, LOGGING);
   const heap = [`-Xms${Math.min(64, options.heapMb)}m`, `-Xmx${options.heapMb}m`];
   const java = [...heap, ...JVM, `-Dlog4j2.configurationFile=${logging}`, "-cp", classPath];
-  let running: JavaServer | undefined;
-
-  const start = async () => {
-    if (running !== undefined) throw new Error("The broker runs already");
-    running = await startJavaServer({
-      name: "Kafka",
-      args: [...java, "kafka.Kafka", properties],
-      directory,
-      ready: "Kafka Server started",
-      readyWithinMs: READY_DEADLINE_MS,
-    });
-    void running.exited.then(() => running = undefined);
-  };
-  const end = async (signal: NodeJS.Signals) => {
-    const ending = running;
-    if (ending === undefined) return;
-    const late = setTimeout(() => ending.signal("SIGKILL"), STOP_DEADLINE_MS);
-    ending.signal(signal);
-    await ending.exited;
-    clearTimeout(late);
-  };
-  const close = async () => {
-    await end("SIGKILL");
-    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
-  };
+  const server = createJavaServer({
+    name: "Kafka",
+    args: [...java, "kafka.Kafka", properties],
+    directory,
+    ready: "Kafka Server started",
+    readyWithinMs: READY_DEADLINE_MS,
+  });
   try {
     const identity = ["--cluster-id", options.clusterId, "--config", properties];
     await run("java", [...java, "kafka.tools.StorageTool", "format", ...identity, ...options.format ?? []]);
   } catch (error) {
-    await close();
+    await server.close();
     throw error;
   }
-  return {
-    address: `127.0.0.1:${options.port}`,
-    doors: options.doors ?? [],
-    get pid() {
-      return running?.pid;
-    },
-    stop: () => end("SIGTERM"),
-    kill: () => end("SIGKILL"),
-    pause: () => running?.signal("SIGSTOP"),
-    resume: () => running?.signal("SIGCONT"),
-    start,
-    close,
-  };
+  return Object.assign(server, { address: `127.0.0.1:${options.port}`, doors: options.doors ?? [] });
 }
 
 const LOGGING = [
