@@ -67,7 +67,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "core/sqlite",
   ],
   edge: ["edge", "edge/hub", "edge/subscriber", "edge/limits", "edge/auth", "edge/syntax", "edge/answers", "edge/core"],
-  shared: ["shared/runtime/workerd", "shared/runtime", "shared/settings", "shared/outbound", "shared"],
+  shared: ["shared/runtime/workerd", "shared/runtime", "shared/settings", "shared/outbound", "shared/shares", "shared"],
   client: ["client"],
   cli: ["cli"],
 };

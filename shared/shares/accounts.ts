@@ -1,0 +1,161 @@
+// Who has how many places of a pool, and who may have one more (ARCHITECTURE §4 "Fair shares").
+//
+// The rule is that of dynamic thresholds, as switches share their memory by it: a requester may have as many places as are still free. So one
+// alone has at most half of them, two a third each, and there is always room for one who has none. Within a requester the same rule
+// holds for its hosts, and within a host that many requesters name, for those.
+
+import { type Claim, type Standing, STANDINGS } from "./standing.ts";
+
+export interface Bounds {
+  /** Places in all, also those of claims whose standing has fallen since. */
+  readonly most: number;
+  /** Places that claims of a standing may take. Together less than `most`, so that none waits for another standing. */
+  readonly of: Readonly<Record<Standing, number>>;
+  /** Places of a standing to one host, whoever asks. Default no bound. */
+  readonly perHost?: Readonly<Record<Standing, number>>;
+}
+
+/** Places in use, by standing and in all. */
+class Usage {
+  total = 0;
+  readonly #by = { proven: 0, slow: 0, new: 0, failing: 0 };
+
+  by(standing: Standing): number {
+    return this.#by[standing];
+  }
+  add(standing: Standing, count: number): void {
+    this.#by[standing] += count;
+    this.total += count;
+  }
+}
+
+/** What one requester has. */
+export class RequesterAccount {
+  readonly name: string;
+  readonly usage = new Usage();
+  /** Its hosts, by name. */
+  readonly hosts = new Map<string, PairAccount>();
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/** What one host has, whoever asks. */
+export class HostAccount {
+  readonly name: string;
+  readonly usage = new Usage();
+  /** The pairs of which it is the host. */
+  pairs = 0;
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/** What one requester has of one host. */
+export class PairAccount {
+  readonly requester: RequesterAccount;
+  readonly host: HostAccount;
+  readonly usage = new Usage();
+  /** Lines of it that have waiters. */
+  lines = 0;
+  /** Places that it may have in all; Infinity unless the host asked for pauses. */
+  limit = Infinity;
+  constructor(requester: RequesterAccount, host: HostAccount) {
+    this.requester = requester;
+    this.host = host;
+  }
+}
+
+/** A place that is taken, or a weight of several. */
+export interface Place {
+  readonly pair: PairAccount;
+  standing: Standing;
+  weight: number;
+}
+
+/**
+ * Why a claim may not have a place now. `room`: there is none of its standing, or its requester and all with more of them have their share;
+ * `requester`: its requester has its share of all; `pair`: its host has its share of the requester's; `host`: the host has as many as it may.
+ */
+export type Lack = "room" | "requester" | "pair" | "host";
+
+export class Accounts {
+  readonly #bounds: Bounds;
+  readonly #usage = new Usage();
+  readonly #requesters = new Map<string, RequesterAccount>();
+  readonly #hosts = new Map<string, HostAccount>();
+
+  constructor(bounds: Bounds) {
+    this.#bounds = bounds;
+  }
+
+  get used(): number {
+    return this.#usage.total;
+  }
+  usedBy(standing: Standing): number {
+    return this.#usage.by(standing);
+  }
+  /** Requesters, hosts and pairs that are remembered: those that have a place, wait for one, or have a lowered limit. */
+  get size(): number {
+    return this.#requesters.size + this.#hosts.size;
+  }
+
+  pairOf({ requester, host }: Claim): PairAccount {
+    let ofRequester = this.#requesters.get(requester);
+    if (ofRequester === undefined) this.#requesters.set(requester, ofRequester = new RequesterAccount(requester));
+    let pair = ofRequester.hosts.get(host);
+    if (pair !== undefined) return pair;
+    let ofHost = this.#hosts.get(host);
+    if (ofHost === undefined) this.#hosts.set(host, ofHost = new HostAccount(host));
+    ofHost.pairs++;
+    ofRequester.hosts.set(host, pair = new PairAccount(ofRequester, ofHost));
+    return pair;
+  }
+
+  /** The pair if it is remembered. */
+  knownPair(requester: string, host: string): PairAccount | undefined {
+    return this.#requesters.get(requester)?.hosts.get(host);
+  }
+
+  /** What `weight` more places of this standing lack; undefined if they may be taken. */
+  lackOf({ requester, host, usage, limit }: PairAccount, standing: Standing, weight: number): Lack | undefined {
+    const { most, of, perHost } = this.#bounds;
+    const free = of[standing] - this.#usage.by(standing);
+    const freeOfAll = most - this.#usage.total;
+    const had = requester.usage.by(standing);
+    if (weight > free || weight > freeOfAll || isOver(had, weight, free)) return "room";
+    if (isOver(requester.usage.total, weight, freeOfAll)) return "requester";
+    if (isOver(usage.by(standing), weight, free - had)) return "pair";
+    if (usage.total > 0 && usage.total + weight > limit) return "host";
+    if (perHost === undefined) return undefined;
+    const freeOfHost = perHost[standing] - host.usage.by(standing);
+    return weight > freeOfHost || isOver(usage.by(standing), weight, freeOfHost) ? "host" : undefined;
+  }
+
+  take(pair: PairAccount, standing: Standing, weight: number): void {
+    for (const usage of [this.#usage, pair.requester.usage, pair.host.usage, pair.usage]) usage.add(standing, weight);
+  }
+
+  give(pair: PairAccount, standing: Standing, weight: number): void {
+    this.take(pair, standing, -weight);
+  }
+
+  /** Forgets a pair that has nothing, and nobody waits for. */
+  forgetIfQuiet({ requester, host, usage, lines, limit }: PairAccount): void {
+    if (usage.total > 0 || lines > 0 || limit !== Infinity) return;
+    if (!requester.hosts.delete(host.name)) return;
+    if (requester.hosts.size === 0) this.#requesters.delete(requester.name);
+    if (--host.pairs === 0) this.#hosts.delete(host.name);
+  }
+}
+
+/** Whoever has none yet may have some; else no more than remain free. */
+function isOver(had: number, weight: number, free: number): boolean {
+  return had > 0 && had + weight > free;
+}
+
+/** @throws {RangeError} if the bounds let one standing wait for another */
+export function checkBounds({ most, of }: Bounds): void {
+  const sum = STANDINGS.reduce((total, standing) => total + of[standing], 0);
+  if (sum > most) throw new RangeError(`The shares add up to ${sum} places, and there are ${most}`);
+}

@@ -1,0 +1,121 @@
+// A pool for tasks that wait for their place (ARCHITECTURE §4 "Fair shares"): no longer than they say, and no more of one requester than
+// is fair.
+
+import type { Place } from "./accounts.ts";
+import { FairShares, type FairSharesOptions } from "./fair-shares.ts";
+import type { Claim } from "./standing.ts";
+
+export interface FairPoolOptions extends Omit<FairSharesOptions<never>, "onTurn"> {
+  /** Tasks that may wait at once, by the same rule as the places. */
+  readonly mostWaiting: number;
+}
+
+export interface Patience {
+  /** How long the task waits for its place, ms. Infinity: as long as it takes. */
+  readonly waitMs: number;
+  /** Ends the waiting. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** There was no place in time, or too many of the same requester wait. What was asked for has not begun. */
+export class NoPlaceError extends Error {
+  constructor(why: "full" | "late" | "aborted") {
+    super(
+      why === "full"
+        ? "Too many of this requester wait already"
+        : why === "late"
+        ? "No place in time"
+        : "No longer wanted",
+    );
+    this.name = "NoPlaceError";
+  }
+}
+
+interface Waiter {
+  readonly go: (place: Place) => void;
+  /** Its place among those who wait. */
+  readonly seat: Place;
+}
+
+export class FairPool {
+  readonly #places: FairShares<Waiter>;
+  /** Those who wait have seats, which are shared by the same rule. */
+  readonly #seats: FairShares<never>;
+
+  constructor({ mostWaiting, ...bounds }: FairPoolOptions) {
+    this.#places = new FairShares<Waiter>({
+      ...bounds,
+      onTurn: (waiter, place) => {
+        this.#seats.leave(waiter.seat);
+        waiter.go(place);
+        return true;
+      },
+    });
+    this.#seats = new FairShares<never>({
+      most: mostWaiting,
+      of: { proven: Math.floor(mostWaiting / 2), slow: 0, new: Math.ceil(mostWaiting / 2), failing: 0 },
+    });
+  }
+
+  get used(): number {
+    return this.#places.used;
+  }
+  get waiting(): number {
+    return this.#places.waiting;
+  }
+
+  /** Does a task when its turn has come. @throws {NoPlaceError}, and what the task throws */
+  async run<T>(claim: Claim, task: () => Promise<T>, patience: Patience): Promise<T> {
+    const place = await this.take(claim, patience);
+    try {
+      return await task();
+    } finally {
+      this.leave(place);
+    }
+  }
+
+  /** Takes a place when its turn has come; `leave` gives it back. @throws {NoPlaceError} */
+  async take(claim: Claim, { waitMs, signal }: Patience): Promise<Place> {
+    if (signal?.aborted === true) throw new NoPlaceError("aborted");
+    const place = this.#places.tryEnter(claim);
+    if (place !== undefined) return place;
+    if (waitMs <= 0) throw new NoPlaceError("late");
+    const seat = this.#seats.tryEnter({ ...claim, standing: claim.standing === "proven" ? "proven" : "new" });
+    if (seat === undefined) throw new NoPlaceError("full");
+    return await this.#wait(claim, seat, waitMs, signal);
+  }
+
+  leave(place: Place): void {
+    this.#places.leave(place);
+  }
+
+  #wait(claim: Claim, seat: Place, waitMs: number, signal: AbortSignal | undefined): Promise<Place> {
+    return new Promise((resolve, reject) => {
+      const end = (why: "late" | "aborted") => {
+        settle();
+        this.#places.forget(claim, waiter);
+        this.#seats.leave(seat);
+        reject(new NoPlaceError(why));
+      };
+      const timer = waitMs === Infinity ? undefined : setTimeout(end, Math.min(waitMs, LONGEST_TIMER_MS), "late");
+      const onAbort = () => end("aborted");
+      signal?.addEventListener("abort", onAbort);
+      const settle = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+      };
+      const waiter: Waiter = {
+        seat,
+        go: (place) => {
+          settle();
+          resolve(place);
+        },
+      };
+      // Nobody has left since `tryEnter`: it waits.
+      this.#places.enter(claim, waiter);
+    });
+  }
+}
+
+/** A longer timer would fire at once, ms. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;

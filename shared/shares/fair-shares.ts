@@ -1,0 +1,174 @@
+// Places of a pool in fair shares, and those who wait for one (ARCHITECTURE §4 "Fair shares"). One mechanism for all pools: attempts,
+// verifications, fetches, look-ups, introspections, streams, bodies, connections. Each step is synchronous.
+
+import { Accounts, type Bounds, checkBounds, type Lack, type PairAccount, type Place } from "./accounts.ts";
+import { type Claim, type Standing, STANDINGS } from "./standing.ts";
+import { WaitingLines } from "./waiting-lines.ts";
+
+export interface FairSharesOptions<W> extends Bounds {
+  /** The turn of a waiter has come, and the place is its own. False: it no longer wants it, or not now. Runs within `leave` and `wake`. */
+  readonly onTurn?: (waiter: W, place: Place) => boolean;
+}
+
+/** A claim as the pool knows it while it waits. */
+type Claimed = Pick<Place, "pair" | "standing">;
+
+export class FairShares<W> {
+  readonly #accounts: Accounts;
+  readonly #onTurn: (waiter: W, place: Place) => boolean;
+  readonly #lines: Readonly<Record<Standing, WaitingLines<W>>>;
+  readonly #lowered = new Set<PairAccount>();
+  /** Whether turns are being given: `onTurn` may give places back. */
+  #isGiving = false;
+  #waiting = 0;
+
+  /** @throws {RangeError} if the shares add up to more places than there are */
+  constructor({ onTurn = () => false, ...bounds }: FairSharesOptions<W>) {
+    checkBounds(bounds);
+    const accounts = new Accounts(bounds);
+    const linesOf = (standing: Standing) => new WaitingLines<W>(standing, accounts);
+    this.#accounts = accounts;
+    this.#onTurn = onTurn;
+    this.#lines = {
+      proven: linesOf("proven"),
+      slow: linesOf("slow"),
+      new: linesOf("new"),
+      failing: linesOf("failing"),
+    };
+  }
+
+  /** Places in use. */
+  get used(): number {
+    return this.#accounts.used;
+  }
+  usedBy(standing: Standing): number {
+    return this.#accounts.usedBy(standing);
+  }
+  get waiting(): number {
+    return this.#waiting;
+  }
+  /** Requesters and hosts that are remembered. */
+  get remembered(): number {
+    return this.#accounts.size;
+  }
+
+  /** Takes a place, or as many as `weight` says; undefined if the claim may not have them now. */
+  tryEnter(claim: Claim, weight = 1): Place | undefined {
+    const pair = this.#accounts.pairOf(claim);
+    const { standing } = claim;
+    if (this.#accounts.lackOf(pair, standing, weight) === undefined) return this.#take(pair, standing, weight);
+    this.#accounts.forgetIfQuiet(pair);
+    return undefined;
+  }
+
+  /** What a claim lacks; undefined if `tryEnter` would succeed. */
+  lackOf(claim: Claim, weight = 1): Lack | undefined {
+    const pair = this.#accounts.pairOf(claim);
+    const lack = this.#accounts.lackOf(pair, claim.standing, weight);
+    this.#accounts.forgetIfQuiet(pair);
+    return lack;
+  }
+
+  /** Takes a place; undefined if the claim has to wait: then `onTurn` is called when its turn has come. A waiter waits once at a time. */
+  enter(claim: Claim, waiter: W): Place | undefined {
+    const { standing } = claim;
+    const pair = this.#accounts.pairOf(claim);
+    if (this.#accounts.lackOf(pair, standing, 1) === undefined) return this.#take(pair, standing, 1);
+    this.#lines[standing].add(pair, waiter);
+    this.#waiting++;
+    return undefined;
+  }
+
+  /** A waiter no longer waits; `claim` as it entered. */
+  forget({ requester, host, standing }: Claim, waiter: W): void {
+    const pair = this.#accounts.knownPair(requester, host);
+    if (pair === undefined || !this.#lines[standing].remove(pair, waiter)) return;
+    this.#waiting--;
+    this.#accounts.forgetIfQuiet(pair);
+  }
+
+  /** A place counts as so many more from now on; false, and nothing is changed, if there are fewer. */
+  grow(place: Place, weight: number): boolean {
+    if (this.#accounts.lackOf(place.pair, place.standing, weight) !== undefined) return false;
+    place.weight += weight;
+    this.#accounts.take(place.pair, place.standing, weight);
+    return true;
+  }
+
+  /** A place counts in another standing from now on, also beyond what that one may take. Those who wait have their turn with `wake`. */
+  turn(place: Place, standing: Standing): void {
+    const { pair, weight } = place;
+    this.#accounts.give(pair, place.standing, weight);
+    this.#changed({ pair, standing: place.standing });
+    place.standing = standing;
+    this.#accounts.take(pair, standing, weight);
+    this.#changed(place);
+  }
+
+  /** Gives a place back, once. Those whose turn it is get theirs. */
+  leave(place: Place): void {
+    const { pair, standing, weight } = place;
+    if (weight === 0) return;
+    place.weight = 0;
+    this.#accounts.give(pair, standing, weight);
+    this.#changed(place);
+    this.#accounts.forgetIfQuiet(pair);
+    this.wake();
+  }
+
+  /** Gives all free places to those whose turn it is. */
+  wake(): void {
+    if (this.#isGiving) return;
+    this.#isGiving = true;
+    try {
+      for (const standing of STANDINGS) this.#serve(standing);
+    } finally {
+      this.#isGiving = false;
+    }
+  }
+
+  /** The host asked this requester for a pause: half as many of its places may be in use, at least one. */
+  ease(place: Place): void {
+    const { pair } = place;
+    pair.limit = Math.max(1, Math.floor(Math.min(pair.limit, Math.max(2, pair.usage.total)) / 2));
+    this.#lowered.add(pair);
+  }
+
+  /** The host answered this requester well: one more place may be in use, up to `most`, where there is no such limit any more. */
+  trust({ pair }: Pick<Place, "pair">, most: number): void {
+    if (pair.limit === Infinity) return;
+    pair.limit = pair.limit + 1 >= most ? Infinity : pair.limit + 1;
+    if (pair.limit === Infinity) this.#lowered.delete(pair);
+    for (const standing of STANDINGS) this.#lines[standing].changed(pair);
+    this.#accounts.forgetIfQuiet(pair);
+  }
+
+  /** As `trust`, for all pairs that have nothing in use. */
+  recover(most: number): void {
+    for (const pair of this.#lowered) if (pair.usage.total === 0) this.trust({ pair }, most);
+  }
+
+  #serve(standing: Standing): void {
+    const lines = this.#lines[standing];
+    for (let next = lines.next(); next !== undefined; next = lines.next()) {
+      this.#waiting--;
+      const place = this.#take(next.pair, standing, 1);
+      if (this.#onTurn(next.waiter, place)) continue;
+      place.weight = 0;
+      this.#accounts.give(next.pair, standing, 1);
+      this.#changed(place);
+      this.#accounts.forgetIfQuiet(next.pair);
+    }
+  }
+
+  #take(pair: PairAccount, standing: Standing, weight: number): Place {
+    this.#accounts.take(pair, standing, weight);
+    const place = { pair, standing, weight };
+    this.#changed(place);
+    return place;
+  }
+
+  #changed({ pair, standing }: Claimed): void {
+    this.#lines[standing].changed(pair);
+  }
+}

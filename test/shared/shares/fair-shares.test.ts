@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Place } from "../../../shared/shares/accounts.ts";
+import { FairShares, type FairSharesOptions } from "../../../shared/shares/fair-shares.ts";
+import type { Claim, Standing } from "../../../shared/shares/standing.ts";
+
+const OF = { proven: 64, slow: 16, new: 16, failing: 16 };
+
+function claimOf(requester: string, host = `${requester}.example`, standing: Standing = "new"): Claim {
+  return { requester, host, standing };
+}
+
+/** Shares whose waiters take the place, and note that they did. */
+function sharesOf(options: Partial<FairSharesOptions<string>> = {}) {
+  const served: [waiter: string, place: Place][] = [];
+  const shares = new FairShares<string>({
+    most: 128,
+    of: OF,
+    onTurn: (waiter, place) => {
+      served.push([waiter, place]);
+      return true;
+    },
+    ...options,
+  });
+  return { shares, served };
+}
+
+/** Takes as many places as the claim gets. */
+function fill(shares: FairShares<string>, claim: Claim): Place[] {
+  const places: Place[] = [];
+  for (let place = shares.tryEnter(claim); place !== undefined; place = shares.tryEnter(claim)) places.push(place);
+  return places;
+}
+
+describe("fair shares", () => {
+  it("leave room for a requester who has nothing, whoever came before", () => {
+    const { shares } = sharesOf();
+    const many = Array.from({ length: 40 }, (_, host) => fill(shares, claimOf("greedy", `host${host}`))).flat();
+    assert.equal(many.length, OF.new / 2);
+    for (const other of ["a", "b", "c"]) assert.ok(shares.tryEnter(claimOf(other)));
+  });
+
+  it("leave room for another host of the same requester", () => {
+    const { shares } = sharesOf();
+    assert.ok(fill(shares, claimOf("one", "hangs")).length <= OF.new / 3 + 1);
+    assert.ok(shares.tryEnter(claimOf("one", "answers")));
+  });
+
+  it("do not count ports and names of one host twice: the bound of a host holds for all who ask", () => {
+    const { shares } = sharesOf({ perHost: { proven: 8, slow: 4, new: 4, failing: 4 } });
+    const taken = Array.from({ length: 20 }, (_, at) => fill(shares, claimOf(`requester${at}`, "one.example"))).flat();
+    assert.equal(taken.length, 4);
+    assert.ok(shares.tryEnter(claimOf("requester0", "two.example")));
+  });
+
+  it("keep what other standings may take, also when claims fall behind", () => {
+    const { shares } = sharesOf();
+    for (let at = 0; at < 100; at++) {
+      for (const place of fill(shares, claimOf(`r${at}`, "h", "proven"))) shares.turn(place, "slow");
+    }
+    assert.ok(shares.usedBy("slow") > OF.slow);
+    assert.ok(shares.used <= 128);
+    assert.equal(shares.tryEnter(claimOf("x", "h", "slow")), undefined);
+  });
+
+  it("give a free place to who has fewest", () => {
+    const { shares, served } = sharesOf();
+    const greedy = Array.from({ length: 40 }, (_, host) => fill(shares, claimOf("greedy", `host${host}`))).flat();
+    const others = ["a", "b", "c", "d", "e", "f", "g", "h"].map((name) => fill(shares, claimOf(name))).flat();
+    assert.equal(greedy.length + others.length, OF.new);
+    for (let at = 0; at < 10; at++) {
+      assert.equal(shares.enter(claimOf("greedy", `wait${at}`), `greedy ${at}`), undefined);
+    }
+    assert.equal(shares.enter(claimOf("late"), "late"), undefined);
+    shares.leave(greedy[0]!);
+    assert.deepEqual(served.map(([waiter]) => waiter), ["late"]);
+    assert.equal(shares.waiting, 10);
+  });
+
+  it("serve those who wait in turn, requester by requester and host by host", () => {
+    const { shares, served } = sharesOf({ most: 1, of: { proven: 0, slow: 0, new: 1, failing: 0 } });
+    const first = shares.tryEnter(claimOf("first"))!;
+    for (const [requester, host] of [["a", "1"], ["a", "1"], ["a", "2"], ["b", "3"], ["b", "3"]] as const) {
+      assert.equal(shares.enter(claimOf(requester, host), `${requester}${host} ${shares.waiting}`), undefined);
+    }
+    shares.leave(first);
+    for (let at = 0; at < 4; at++) shares.leave(served[at]![1]);
+    assert.deepEqual(served.map(([waiter]) => waiter.slice(0, 2)), ["a1", "b3", "a2", "b3", "a1"]);
+  });
+
+  it("pass over those who no longer want a place", () => {
+    const wanted = new Set(["second"]);
+    const { shares } = sharesOf({
+      most: 1,
+      of: { proven: 0, slow: 0, new: 1, failing: 0 },
+      onTurn: (waiter) => wanted.delete(waiter),
+    });
+    const first = shares.tryEnter(claimOf("first"))!;
+    shares.enter(claimOf("a"), "gone");
+    shares.enter(claimOf("b"), "second");
+    shares.enter(claimOf("c"), "third");
+    shares.forget(claimOf("c"), "third");
+    shares.leave(first);
+    assert.equal(wanted.size, 0);
+    assert.equal(shares.waiting, 0);
+    assert.equal(shares.used, 1);
+  });
+
+  it("forget whoever has nothing and waits for nothing", () => {
+    const { shares } = sharesOf();
+    const places = Array.from({ length: 30 }, (_, at) => fill(shares, claimOf(`r${at}`))).flat();
+    shares.enter(claimOf("waits"), "waits");
+    shares.forget(claimOf("waits"), "waits");
+    for (const place of places) shares.leave(place);
+    for (const place of places) shares.leave(place);
+    assert.equal(shares.used, 0);
+    assert.equal(shares.remembered, 0);
+  });
+
+  it("count what has a weight by its weight", () => {
+    const { shares } = sharesOf();
+    const place = shares.tryEnter(claimOf("one"), 4)!;
+    assert.equal(shares.grow(place, 100), false);
+    assert.equal(shares.usedBy("new"), 4);
+    assert.ok(shares.grow(place, 1));
+    shares.leave(place);
+    assert.equal(shares.used, 0);
+  });
+
+  it("let a host ask for pauses, which count for the requester that it answered", () => {
+    const { shares, served } = sharesOf();
+    const places = fill(shares, claimOf("one", "busy", "proven"));
+    shares.ease(places[0]!);
+    const most = Math.floor(places.length / 2);
+    for (const place of places) shares.leave(place);
+    assert.equal(fill(shares, claimOf("one", "busy", "proven")).length, most);
+    assert.ok(fill(shares, claimOf("two", "busy", "proven")).length > 0);
+    assert.equal(shares.enter(claimOf("one", "busy", "proven"), "more"), undefined);
+    shares.trust({ pair: places[0]!.pair }, 32);
+    shares.wake();
+    assert.deepEqual(served.map(([waiter]) => waiter), ["more"]);
+  });
+
+  it("refuse bounds by which one standing would wait for another", () => {
+    assert.throws(() => new FairShares({ most: 10, of: OF }), /add up to 112 places, and there are 10/);
+  });
+
+  it("cost a release no more when many wait that may not have the place", () => {
+    const { shares } = sharesOf({ perHost: { proven: 8, slow: 4, new: 4, failing: 4 } });
+    const places = fill(shares, claimOf("one", "full"));
+    for (let at = 0; at < 50_000; at++) shares.enter(claimOf(`r${at}`, "full"), `w${at}`);
+    const begun = performance.now();
+    for (let at = 0; at < 2_000; at++) {
+      const place = shares.tryEnter(claimOf("other", "other"))!;
+      shares.leave(place);
+    }
+    // 100 million looks otherwise.
+    assert.ok(performance.now() - begun < 2_000);
+    assert.equal(places.length > 0, true);
+  });
+});
