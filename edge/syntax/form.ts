@@ -5,7 +5,7 @@ import { HubError, quoted } from "../answers/hub-error.ts";
 
 /** The media type of a form. */
 export const FORM = "application/x-www-form-urlencoded";
-/** A form may have this many bytes, also where messages must be shorter. */
+/** A form may have this many bytes, however long or short messages may be. */
 export const FORM_MAX_BYTES = 65_536;
 const MAX_PARAMETERS = 1_000;
 
@@ -55,7 +55,7 @@ export function parseQuery(text: string, where = "query"): Parameters {
  * @throws {HubError} as `parseQuery`
  */
 export function parseForm(body: Uint8Array): Parameters {
-  return parseQuery(asciiOf(body), "form");
+  return parseQuery(textOf(body), "form");
 }
 
 /** The query of a request's URL as it was sent, without "?" and fragment; "" if there is none. */
@@ -81,21 +81,44 @@ function undecodable(what: string): HubError {
 }
 
 function decode(text: string): string | null {
-  if (!text.includes("%") && !text.includes("+")) return text;
+  const spaced = text.replaceAll("+", " ");
+  if (!spaced.includes("%")) return spaced;
   try {
     // Strict both ways: a stray % and bytes that are not UTF-8 (lone surrogates among them) throw.
-    return decodeURIComponent(text.replaceAll("+", " "));
+    return decodeURIComponent(spaced);
   } catch {
     return null;
   }
 }
 
-/** Bytes as ASCII text: those beyond ASCII become %XX, so that they are decoded together with escaped ones, once. */
-function asciiOf(bytes: Uint8Array): string {
-  // As many characters as bytes: all of them were ASCII.
-  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-  if (text.length === bytes.length && !text.includes("\ufffd")) return text;
-  return Array.from(bytes, (byte) => byte < 0x80 ? String.fromCharCode(byte) : `%${byte.toString(16)}`).join("");
+/**
+ * A form's bytes as text. Bytes that are not UTF-8 by themselves become %XX: together with escaped ones they may be, and all are decoded
+ * once.
+ */
+function textOf(bytes: Uint8Array): string {
+  try {
+    return STRICT.decode(bytes);
+  } catch {
+    return escaped(bytes);
+  }
+}
+
+const STRICT = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const PERCENT = 0x25;
+const DIGITS = new TextEncoder().encode("0123456789ABCDEF");
+
+function escaped(bytes: Uint8Array): string {
+  const ascii = new Uint8Array(3 * bytes.length);
+  let length = 0;
+  for (const byte of bytes) {
+    if (byte < 0x80) ascii[length++] = byte;
+    else {
+      ascii[length++] = PERCENT;
+      ascii[length++] = DIGITS[byte >> 4]!;
+      ascii[length++] = DIGITS[byte & 15]!;
+    }
+  }
+  return STRICT.decode(ascii.subarray(0, length));
 }
 
 /** Media type parameters never matter for dispatch. */
