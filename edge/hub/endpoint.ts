@@ -10,8 +10,8 @@ import { OVERLOADED } from "../limits/limits.ts";
 import type { Limits } from "../limits/limits.ts";
 import { type MemoryBounds, PROCESS_MEMORY } from "../limits/memory.ts";
 import { FORM_MAX_BYTES, rawQueryOf } from "../syntax/form.ts";
-import { parseHubRequest } from "../syntax/hub-request.ts";
-import type { HubRequest } from "../syntax/hub-request.ts";
+import { longestBody, parseHubRequest } from "../syntax/hub-request.ts";
+import type { HubRequest, RawRequest } from "../syntax/hub-request.ts";
 import { idempotencyKey } from "../syntax/request-headers.ts";
 import type { SubscribeRules } from "../syntax/subscribe-request.ts";
 import { HubActions } from "./actions.ts";
@@ -31,10 +31,9 @@ export interface HubEndpointOptions extends HubActionsOptions {
 export function createHubEndpoint(options: HubEndpointOptions): (request: Request) => Promise<Response> {
   const { access, limits, memory = PROCESS_MEMORY } = options;
   const actions = new HubActions(options);
-  const readLimit = Math.max(options.messageMaxBytes, FORM_MAX_BYTES);
   const budget = createBodyBudget({
     ...memory,
-    most: Math.max(memory.bodiesBytes, 4 * readLimit),
+    most: Math.max(memory.bodiesBytes, 4 * Math.max(options.messageMaxBytes, FORM_MAX_BYTES)),
     now: options.now,
   });
   const requests = options.metrics.counter(
@@ -48,8 +47,10 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
     let response: Response;
     let release = () => {};
     try {
+      const head = headOf(request);
+      const readLimit = longestBody(head, options.messageMaxBytes);
       release = budget.reserve(request, readLimit);
-      const parsed = await read(request, readLimit, options);
+      const parsed = await read(request, head, readLimit, options);
       operation = parsed.kind;
       const client = await access.admit(request, parsed);
       if (client !== undefined) limits.admitClient(identityOfClient(client), "client");
@@ -71,38 +72,45 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
   };
 }
 
-async function read(
-  request: Request,
-  readLimit: number,
-  { messageMaxBytes, rules }: HubEndpointOptions,
-): Promise<HubRequest> {
-  const body = await readBytes(request, readLimit);
-  const { headers } = request;
-  const parsed = parseHubRequest({
-    query: rawQueryOf(request.url),
+/** What a request says before its body. */
+function headOf({ url, headers }: Request): Omit<RawRequest, "body"> {
+  return {
+    query: rawQueryOf(url),
     // An empty Content-Type says nothing.
     contentType: headers.get("content-type") || null,
     publisher: headers.get("x-ballerina-publisher"),
-    body,
-  }, rules);
+  };
+}
+
+async function read(
+  request: Request,
+  head: Omit<RawRequest, "body">,
+  readLimit: number,
+  { messageMaxBytes, rules }: HubEndpointOptions,
+): Promise<HubRequest> {
+  const body = await readBytes(request, readLimit, messageMaxBytes);
+  const parsed = parseHubRequest({ ...head, body }, rules);
   if (parsed.kind === "content") {
-    if (parsed.body.length > messageMaxBytes) throw tooLarge(messageMaxBytes);
+    if (parsed.body.length > messageMaxBytes) throw tooLarge(messageMaxBytes, messageMaxBytes);
     // Syntax comes before access. Pings ignore it.
-    idempotencyKey(headers);
+    idempotencyKey(request.headers);
   }
   return parsed;
 }
 
-async function readBytes(request: Request, readLimit: number): Promise<Uint8Array> {
+async function readBytes(request: Request, readLimit: number, messageMaxBytes: number): Promise<Uint8Array> {
   try {
     return await readBody(request, readLimit);
   } catch (error) {
-    if (error instanceof BodyTooLargeError) throw tooLarge(error.maxBytes);
+    if (error instanceof BodyTooLargeError) throw tooLarge(error.maxBytes, messageMaxBytes);
     // The client went away or broke off; if it still listens, this tells it so.
     throw new HubError("invalid_request", "The request body ended before it was complete.", { cause: error });
   }
 }
 
-function tooLarge(maxBytes: number): HubError {
-  return new HubError("too_large", `The request body is longer than ${maxBytes} bytes; send at most that many.`);
+function tooLarge(maxBytes: number, messageMaxBytes: number): HubError {
+  const toDo = maxBytes < messageMaxBytes
+    ? "a longer message has hub.mode and hub.topic in the query"
+    : "send at most that many";
+  return new HubError("too_large", `The request body is longer than ${maxBytes} bytes; ${toDo}.`);
 }

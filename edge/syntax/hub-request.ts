@@ -2,7 +2,7 @@
 
 import { isHttpUrl } from "../../shared/identity.ts";
 import { topicProblem } from "../../shared/topic.ts";
-import { FORM, isForm, parseForm, parseQuery } from "./form.ts";
+import { FORM, FORM_MAX_BYTES, isForm, parseForm, parseQuery } from "./form.ts";
 import type { Parameters } from "./form.ts";
 import { HubError, quoted } from "../answers/hub-error.ts";
 import { parsePing, type PingRequest } from "./ping-request.ts";
@@ -26,6 +26,19 @@ export type HubRequest =
   | { readonly kind: "content"; readonly topic: string; readonly contentType: string; readonly body: Uint8Array };
 
 const NO_TYPE = "application/octet-stream";
+
+/**
+ * How long a request's body may be, bytes. Its query says whether it is content; all other bodies are forms, which are read before anyone
+ * has to show a token.
+ * @throws {HubError} as `parseQuery`
+ */
+export function longestBody(
+  { query, publisher }: Pick<RawRequest, "query" | "publisher">,
+  messageMaxBytes: number,
+): number {
+  const mayBeContent = publisher !== "event" && parseQuery(query).first("hub.mode") === "publish";
+  return mayBeContent ? messageMaxBytes : FORM_MAX_BYTES;
+}
 
 /**
  * Reads a request; the first row of the table that fits decides.

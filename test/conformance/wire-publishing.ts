@@ -285,19 +285,24 @@ export function wirePublishingRows(rig: Rig): void {
     },
   );
 
-  wire("WIRE §1 a body of the greatest size arrives whole, and one byte more is 413 with a sentence", async () => {
-    const topic = rig.name();
-    const callback = await reader(topic);
-    const body = Buffer.alloc(MESSAGE_MAX_BYTES, "0123456789abcdef");
-    assertAccepted(await publish(hub, topic, { body, contentType: "application/octet-stream" }), 200);
-    const [delivery] = await callback.delivered(1);
-    assert.ok(delivery?.body.equals(body), "the same megabyte");
-    const reply = await publish(hub, topic, { body: Buffer.concat([body, Buffer.from("x")]) });
-    assert.equal(reply.status, 413);
-    assert.match(reply.text, /1[,_ ]?000[,_ ]?000/);
-    await quiet([callback]);
-    assert.equal(callback.deliveries.length, 1);
-  });
+  wire(
+    "WIRE §1 a body of the greatest size arrives whole, and one byte more is 413 with a sentence, as is a form above 64 KiB",
+    async () => {
+      const topic = rig.name();
+      const callback = await reader(topic);
+      const body = Buffer.alloc(MESSAGE_MAX_BYTES, "0123456789abcdef");
+      assertAccepted(await publish(hub, topic, { body, contentType: "application/octet-stream" }), 200);
+      const [delivery] = await callback.delivered(1);
+      assert.ok(delivery?.body.equals(body), "the same megabyte");
+      const reply = await publish(hub, topic, { body: Buffer.concat([body, Buffer.from("x")]) });
+      assert.equal(reply.status, 413);
+      assert.match(reply.text, /1[,_ ]?000[,_ ]?000/);
+      const form = encodeForm({ "hub.mode": "publish", "hub.topic": topic, a: "x".repeat(65_536) });
+      assert.equal((await call(hub.url, { body: form, headers: { "content-type": FORM_TYPE } })).status, 413);
+      await quiet([callback]);
+      assert.equal(callback.deliveries.length, 1);
+    },
+  );
 
   wire("WIRE §1 every subscriber of a topic gets every message once and in order", async () => {
     const topic = rig.name();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { HubError } from "../../../edge/answers/hub-error.ts";
-import { parseHubRequest } from "../../../edge/syntax/hub-request.ts";
+import { longestBody, parseHubRequest } from "../../../edge/syntax/hub-request.ts";
 import type { HubRequest } from "../../../edge/syntax/hub-request.ts";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import { encodeForm } from "../../support/form.ts";
@@ -46,6 +46,25 @@ const content = (topic: string, contentType: string, body: string): HubRequest =
   body: new TextEncoder().encode(body),
 });
 const ping = (topics: readonly string[], quiet: boolean): HubRequest => ({ kind: "ping", topics, quiet });
+
+describe("WIRE §1 a body has at most 64 KiB unless the query says that it is content", () => {
+  const PUBLISH = "hub.topic=t&hub%2Emode=publish";
+  for (
+    const [query, publisher, longest] of [
+      ["", null, 65_536],
+      ["", "publish", 65_536],
+      ["hub.mode=register&hub.topic=t", null, 65_536],
+      ["hub.mode=subscribe&hub.mode=publish", null, 65_536],
+      [PUBLISH, null, 1_000_000],
+      [PUBLISH, "publish", 1_000_000],
+      [PUBLISH, "event", 65_536],
+    ] as const
+  ) {
+    it(`?${query}, x-ballerina-publisher: ${publisher}`, () => {
+      assert.equal(longestBody({ query, publisher }, 1_000_000), longest);
+    });
+  }
+});
 
 describe("WIRE §1 the dispatch table", () => {
   const ROWS: readonly [row: string, sent: Sent, expected: HubRequest][] = [
