@@ -17,14 +17,15 @@ import { isPast, Progress } from "./progress.ts";
 import { openReplicaFile } from "./replica-file.ts";
 import { ReplicaWriter } from "./replica-writer.ts";
 import {
-  hasSubscriptions,
   loadShard,
   readCount,
   readRecord,
   readShardRecords,
+  readTopics,
   type ShardState,
   STATES,
   type StateStream,
+  subscribedOf,
 } from "./states.ts";
 
 const RETENTION_MS = 7 * 86_400_000;
@@ -42,12 +43,14 @@ export interface ReplicaOptions {
 
 export interface Replica {
   topic(topicId: string): Promise<TopicRecord | undefined>;
+  /** The records of those of these topics that have one, by their ids: one question. */
+  topics(topicIds: readonly string[]): Promise<ReadonlyMap<string, TopicRecord>>;
   subscription(subscriptionId: string): Promise<SubscriptionRecord | undefined>;
   cursor(subscriptionId: string): Promise<CursorRecord | undefined>;
   /** A client's sum, by its name (`countNameOf` of states.ts). */
   count(name: string): Promise<number>;
-  /** Whether a topic has any subscription that is active, parked, expired or waits for verification. */
-  hasSubscriptions(topicId: string): Promise<boolean>;
+  /** Which of these topics have any subscription that is active, parked, expired or waits for verification: one question. */
+  subscribedOf(topicIds: readonly string[]): Promise<ReadonlySet<string>>;
   /**
    * Dead letters of a subscription's life, as far as retention keeps them; waits for those that the log has now.
    * @returns undefined if the replica has not read them within `timeoutMs`
@@ -121,10 +124,11 @@ export async function openReplica(
 
   return {
     topic: (topicId) => one<TopicRecord>("topics", topicId),
+    topics: (topicIds) => readTopics(db, topicIds.map((id) => [id, log.partitionOf("topics", id)])),
     subscription: (subscriptionId) => one<SubscriptionRecord>("subscriptions", subscriptionId),
     cursor: (subscriptionId) => one<CursorRecord>("cursors", subscriptionId),
     count: (name) => readCount(db, name),
-    hasSubscriptions: (topicId) => hasSubscriptions(db, topicId),
+    subscribedOf: (topicIds) => subscribedOf(db, topicIds),
     deadLetters: (query, timeoutMs) =>
       inDeadLetters(query.subscriptionId, timeoutMs, (since) => readDeadLetters(db, { ...query, since })),
     letterMessages: (query, timeoutMs) =>

@@ -10,7 +10,7 @@ export const records = sqliteTable("records", {
   partition: integer("partition").notNull(),
   key: text("key").notNull(),
   record: text("record").notNull(),
-  /** The id of a subscription's topic; null in other rows. */
+  /** The id of the topic of a subscription that is live or waits for verification; null in other rows. */
   topicId: text("topic_id"),
   /** JSON: the names in `counts` that the row counts for (states.ts). */
   counted: text("counted"),
@@ -92,7 +92,7 @@ export const origin = sqliteTable("origin", {
  * The version of what is below: a file of another version is thrown away and rebuilt. Raise it with every change of a table, an
  * index or a trigger.
  */
-export const SCHEMA_VERSION = 4;
+export const SCHEMA_VERSION = 5;
 
 const TABLES: readonly SQLiteTable[] = [records, counts, deadLetters, blocks, blockTopics, keyed, positions, origin];
 /**

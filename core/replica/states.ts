@@ -76,7 +76,8 @@ function columnsOf(stream: StateStream, key: string, record: string): [string | 
   if (stream === "cursors" || key.startsWith("~")) return [null, null];
   if (stream === "topics") return [null, countedOfTopic(JSON.parse(record) as TopicRecord)];
   const subscription = JSON.parse(record) as SubscriptionRecord;
-  return [topicIdOf(subscription.topic), countedOfSubscription(subscription)];
+  const waits = isLive(subscription.phase) || subscription.pending.length > 0;
+  return [waits ? topicIdOf(subscription.topic) : null, countedOfSubscription(subscription)];
 }
 
 /**
@@ -125,15 +126,31 @@ export async function readRecord<T>(
   return row === undefined ? undefined : JSON.parse(row.record) as T;
 }
 
-/** Whether a topic has any subscription that is active, parked, expired or waits for verification. */
-export async function hasSubscriptions(db: LibSQLDatabase, topicId: string): Promise<boolean> {
-  // The first row decides, so that a ping costs the same for one subscription and for a hundred thousand.
-  const rows = await db.select({ key: records.key }).from(records).where(and(
-    eq(records.topicId, topicId),
-    sql`(json_extract(${records.record}, '$.phase') IN ('active', 'expired')
-      OR json_array_length(${records.record}, '$.pending') > 0)`,
-  )).limit(1);
-  return rows.length > 0;
+/** The records of several topics, by their ids: one question, however many they are. */
+export async function readTopics(
+  db: LibSQLDatabase,
+  topics: readonly (readonly [id: string, partition: number])[],
+): Promise<Map<string, TopicRecord>> {
+  const rows = await db.select({ key: records.key, record: records.record })
+    .from(sql`json_each(${JSON.stringify(topics)}) AS wanted`)
+    .innerJoin(
+      records,
+      and(
+        eq(records.stream, "topics"),
+        sql`${records.partition} = json_extract(wanted.value, '$[1]')`,
+        sql`${records.key} = json_extract(wanted.value, '$[0]')`,
+      ),
+    );
+  return new Map(rows.map(({ key, record }) => [key, JSON.parse(record) as TopicRecord]));
+}
+
+/** Which of these topics have a subscription that is active, parked, expired or waits for verification. One question. */
+export async function subscribedOf(db: LibSQLDatabase, topicIds: readonly string[]): Promise<Set<string>> {
+  // The first row of each topic decides: a topic costs the same with one subscription and with a hundred thousand.
+  const rows = await db.select({ id: sql<string>`wanted.value` })
+    .from(sql`json_each(${JSON.stringify(topicIds)}) AS wanted`)
+    .where(sql`EXISTS (SELECT 1 FROM ${records} WHERE ${records.topicId} = wanted.value)`);
+  return new Set(rows.map(({ id }) => id));
 }
 
 /** The shards' own records of a stream, by shard. */

@@ -59,7 +59,7 @@ export function createPublish(options: PublishOptions): Publish {
     if (options.registration === "automatic") {
       await topics.ensure(content.topic, topic, content.id, { client: content.client });
     } else {
-      await topics.refuseUnregistered(content.topic, topic);
+      await topics.refuseUnregistered([{ name: content.topic, topic }]);
     }
     const { key, client, body } = content;
     if (key !== undefined) {

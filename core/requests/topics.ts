@@ -18,6 +18,12 @@ export interface Topic {
   readonly partition: number;
 }
 
+/** A topic under the name that a request has for it. */
+export interface NamedTopic {
+  readonly name: string;
+  readonly topic: Topic;
+}
+
 /**
  * The client that a new topic belongs to. `makerOf` is asked only if the topic has to be made, and no quota is checked: the
  * subscribe that makes the topic has used it already.
@@ -76,10 +82,48 @@ export class Topics {
     return record?.endedAt === undefined ? record : undefined;
   }
 
-  /** Refuses a publish or ping to an unregistered topic under TOPIC_REGISTRATION=required. @throws {Refusal} "not_found", "unavailable" */
-  async refuseUnregistered(name: string, topic: Topic): Promise<void> {
-    if (await this.find(topic) !== undefined) return;
-    throw new Refusal("not_found", `hub.topic "${name}" is not registered; register it first`);
+  /** As `find`, for many topics: the ids of those that exist. */
+  async existing(topics: readonly Topic[]): Promise<ReadonlySet<string>> {
+    const found = await this.#liveOf(topics);
+    const missing = topics.filter(({ id }) => !found.has(id));
+    if (missing.length === 0) return found;
+    const shards = new Set(missing.map(({ id }) => this.#options.log.partitionOf("events", id)));
+    await Promise.all([...shards].map((shard) => waitForAccepted(this.#options, "topics", shard)));
+    return new Set([...found, ...await this.#liveOf(missing)]);
+  }
+
+  async #liveOf(topics: readonly Topic[]): Promise<Set<string>> {
+    const records = await this.#options.replica.topics(topics.map(({ id }) => id));
+    return new Set([...records].flatMap(([id, { endedAt }]) => endedAt === undefined ? [id] : []));
+  }
+
+  /**
+   * Refuses a publish or ping under TOPIC_REGISTRATION=required, if a topic is not registered.
+   * @throws {Refusal} "not_found", "unavailable"
+   */
+  async refuseUnregistered(named: readonly NamedTopic[]): Promise<void> {
+    const existing = await this.existing(named.map(({ topic }) => topic));
+    const unknown = named.find(({ topic }) => !existing.has(topic.id));
+    if (unknown === undefined) return;
+    throw new Refusal("not_found", `hub.topic "${unknown.name}" is not registered; register it first`);
+  }
+
+  /** As `ensure`, for many topics; the operation of each is `operation`, a dot and its place among `named`. */
+  async ensureAll(named: readonly NamedTopic[], operation: string, maker: Maker): Promise<void> {
+    const unsure = [...named.entries()].filter(([, { topic }]) => !this.#existsForSure(topic));
+    const existing = await this.existing(unsure.map(([, { topic }]) => topic));
+    const time = this.#options.clock();
+    for (const id of existing) remember(this.#existedAt, id, time);
+    await Promise.all(
+      unsure.filter(([, { topic }]) => !existing.has(topic.id))
+        .map(([place, { name, topic }]) => this.ensure(name, topic, `${operation}.${place}`, maker)),
+    );
+  }
+
+  #existsForSure({ id }: Topic): boolean {
+    const age = this.#options.clock() - (this.#existedAt.get(id) ?? -Infinity);
+    // If the age is below 0, the clock was set back, and the true age is unknown.
+    return age >= 0 && age < POSITIVE_MS;
   }
 
   /**
@@ -88,9 +132,7 @@ export class Topics {
    */
   async ensure(name: string, topic: Topic, operation: string, maker: Maker): Promise<void> {
     const { clock } = this.#options;
-    const age = clock() - (this.#existedAt.get(topic.id) ?? -Infinity);
-    // If the age is below 0, the clock was set back, and the true age is unknown.
-    if (age >= 0 && age < POSITIVE_MS) return;
+    if (this.#existsForSure(topic)) return;
     // Publishes that come together make the topic once. A refusal counts for its client only: others may have room.
     const key = "client" in maker ? `${topic.id} ${clientKeyOf(maker.client)}` : topic.id;
     let made = this.#making.get(key);

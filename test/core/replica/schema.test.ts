@@ -15,8 +15,8 @@ const COUNT_OLD = `UPDATE counts SET count = count - 1 WHERE name IN (SELECT val
     DELETE FROM counts WHERE count = 0 AND name IN (SELECT value FROM json_each(old.counted));`;
 const COUNT_NEW = `INSERT INTO counts SELECT value, 1 FROM json_each(new.counted) WHERE true
     ON CONFLICT (name) DO UPDATE SET count = count + 1;`;
-/** The statements that made the files of version 4, as they were written by hand. A change of the tables needs a new version. */
-const VERSION_4 = [
+/** The statements that made the files of version 5, as they were written by hand. A change of the tables needs a new version. */
+const VERSION_5 = [
   `CREATE TABLE records (stream TEXT NOT NULL, partition INTEGER NOT NULL, key TEXT NOT NULL,
     record TEXT NOT NULL, topic_id TEXT, counted TEXT, PRIMARY KEY (stream, partition, key))`,
   "CREATE TABLE counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
@@ -72,10 +72,10 @@ describe("A3.12 the replica's schema", () => {
     await inPlace(async (_log, path, open) => {
       await (await open()).close();
       const former = await inFile(`${path}.former`, async (client) => {
-        for (const statement of VERSION_4) await client.execute(statement);
+        for (const statement of VERSION_5) await client.execute(statement);
         return await schemaOf(client);
       });
-      assert.equal(former.length, VERSION_4.length);
+      assert.equal(former.length, VERSION_5.length);
       assert.deepEqual(await inFile(path, schemaOf), former);
     });
   });
@@ -84,8 +84,8 @@ describe("A3.12 the replica's schema", () => {
     await inPlace(async (log, path, open) => {
       const record: TopicRecord = { topic: "t", version: 0, start: 0, operations: [] };
       await inFile(path, async (client) => {
-        for (const statement of VERSION_4) await client.execute(statement);
-        await client.execute({ sql: "INSERT INTO origin VALUES (?, ?)", args: [`${log.identity} v4`, Date.now()] });
+        for (const statement of VERSION_5) await client.execute(statement);
+        await client.execute({ sql: "INSERT INTO origin VALUES (?, ?)", args: [`${log.identity} v5`, Date.now()] });
         await client.execute({
           sql: "INSERT INTO records (stream, partition, key, record) VALUES ('topics', 0, 'kept', ?)",
           args: [JSON.stringify(record)],
