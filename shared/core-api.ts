@@ -14,7 +14,15 @@ export interface OperationHead {
 /** Who a verified token speaks for (WIRE §6); where nobody has to show one, everybody is one anonymous client. */
 export interface ClientIdentity {
   readonly issuer: string;
+  /** The value of `claim`. In a record from before claims were recorded: `preferred_username`, or else `sub`. */
   readonly userId: string;
+  /** The claim that names the client, `sub` if there is one: no value of another claim is the same client. */
+  readonly claim?: string;
+  /**
+   * What stands in `userId` of this client's records from before claims were recorded; absent if it is `userId`. It is compared with
+   * such records only, and is no part of the identity.
+   */
+  readonly name?: string;
 }
 
 export interface RegisterOperation extends OperationHead {

@@ -7,7 +7,8 @@ import { OWNER_KEY, SHARD_KEY } from "../state/records.ts";
 import { withoutOldOperations } from "../state/recent-operations.ts";
 import { Subscriptions } from "../state/subscriptions.ts";
 import { isLive } from "../state/fold-subscription.ts";
-import { clientKeyOf, hasOldId, topicIdOf } from "../state/ids.ts";
+import { hasOldId, topicIdOf } from "../state/ids.ts";
+import { clientKeyOf, formerClientOf } from "../../shared/client-key.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import { rowsOf, slicesOf, type Statement } from "../sqlite/database.ts";
 import { type Batch, textOf } from "../log/log.ts";
@@ -90,6 +91,12 @@ type Counted = "subscriptions" | "pending" | "topics";
 /** The name of a client's sum. */
 export function countNameOf(counted: Counted, client: ClientIdentity): string {
   return `${counted} ${createHash("sha256").update(clientKeyOf(client)).digest("base64url")}`;
+}
+
+/** The names of all that counts for a client: what was recorded before claims were counts for every client that it may be of. */
+export function countNamesOf(counted: Counted, client: ClientIdentity): readonly string[] {
+  const former = formerClientOf(client);
+  return [countNameOf(counted, client), ...(former === undefined ? [] : [countNameOf(counted, former)])];
 }
 
 /** The sums that a pair is part of, as JSON; null for none. It counts for its client, and for each client that asks for it. */

@@ -2,11 +2,12 @@
 // The log's order decides which record is the first of its key, and the block index tells it. So the answer is right also for
 // publishes that race through several cores, and for those repeated after a crash.
 import { createHash } from "node:crypto";
+import { clientKeyOf } from "../../shared/client-key.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { BlockIndex } from "../messages/block-index.ts";
 import type { Keyed } from "../messages/block.ts";
 import type { Tail } from "../messages/tail.ts";
-import { clientKeyOf, keyedMessageIdOf } from "../state/ids.ts";
+import { keyedMessageIdOf } from "../state/ids.ts";
 import type { Position } from "../log/log.ts";
 import { waitForMessages } from "./accepted.ts";
 import { notCaughtUp, Refusal } from "./refusal.ts";

@@ -3,7 +3,7 @@
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { Position } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
-import { countNameOf, type StateStream } from "../replica/states.ts";
+import { countNameOf, countNamesOf, type StateStream } from "../replica/states.ts";
 import { Refusal } from "./refusal.ts";
 
 export type Quota = "subscriptions" | "topics";
@@ -61,11 +61,13 @@ export function createQuotas({ replica, most, onRefused }: QuotasOptions): Quota
   ): Promise<Quota | undefined> {
     for (const quota of uses) {
       if (most[quota] === 0) continue;
-      const counted = quota === "subscriptions"
-        ? [replica.count(countNameOf("subscriptions", client))]
-        // A subscription that is verified makes its topic: the subscribe already uses the quota of topics.
-        : [replica.count(countNameOf("topics", client)), replica.count(countNameOf("pending", client))];
-      const sum = (await Promise.all(counted)).reduce((one, other) => one + other, others);
+      // A subscription that is verified makes its topic: the subscribe already uses the quota of topics.
+      const counted = quota === "subscriptions" ? ["subscriptions" as const] : ["topics" as const, "pending" as const];
+      const names = counted.flatMap((one) => countNamesOf(one, client));
+      const sum = (await Promise.all(names.map((name) => replica.count(name)))).reduce(
+        (one, other) => one + other,
+        others,
+      );
       if (sum >= most[quota]) return quota;
     }
     return undefined;

@@ -1,11 +1,12 @@
 // replay: dead letters are to be sent again, once for each Idempotency-Key (WIRE §5, A3.8). core/effects/replay-letter.ts sends
 // them.
-import type { ReplayOperation } from "../../shared/core-api.ts";
+import { clientKeyOf, formerClientOf } from "../../shared/client-key.ts";
+import type { ClientIdentity, ReplayOperation } from "../../shared/core-api.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ReplayEvent } from "../state/events.ts";
 import { requestKeyOf } from "../state/fold-subscription.ts";
-import { clientKeyOf, KEYS_KEPT_MS } from "../state/ids.ts";
+import { KEYS_KEPT_MS } from "../state/ids.ts";
 import { findDeadLetters } from "./accepted.ts";
 import type { KnownSubscription } from "./admission.ts";
 import { clientOf } from "./caller.ts";
@@ -30,10 +31,16 @@ export async function replayEvent(
 ): Promise<ReplayEvent | undefined> {
   const { time } = parts;
   const remembered = rememberedIds(subscription.record, time);
-  const name = `replay_${requestHash(`${clientKeyOf(clientOf(caller))}\n${subscription.id}\n${key}`)}`;
-  const id = `${name}.${requestHash(letter ?? "").slice(0, 8)}`;
-  const before = remembered.find((other) => requestKeyOf(other) === name);
-  if (before === id) return undefined;
+  const client = clientOf(caller);
+  const nameFor = (whose: ClientIdentity | undefined) =>
+    `replay_${requestHash(`${clientKeyOf(whose)}\n${subscription.id}\n${key}`)}`;
+  const name = nameFor(client);
+  const wanted = requestHash(letter ?? "").slice(0, 8);
+  const id = `${name}.${wanted}`;
+  // A key of a client as it was recorded before claims were counts, too.
+  const names = new Set([name, nameFor(formerClientOf(client) ?? client)]);
+  const before = remembered.find((other) => names.has(requestKeyOf(other)));
+  if (before?.endsWith(`.${wanted}`)) return undefined;
   if (before !== undefined) {
     throw new Refusal("conflict", "This Idempotency-Key was used with another id; use a new one for another request");
   }

@@ -1,9 +1,10 @@
 // Which topics exist, as a request needs to know it: never a wrong "no" (A3.11).
+import { clientKeyOf } from "../../shared/client-key.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { encodeEvent } from "../state/events.ts";
-import { clientKeyOf, topicIdOf } from "../state/ids.ts";
+import { topicIdOf } from "../state/ids.ts";
 import type { TopicRecord } from "../state/records.ts";
 import { waitForAccepted } from "./accepted.ts";
 import type { Quotas } from "./quotas.ts";

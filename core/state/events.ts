@@ -132,7 +132,12 @@ const CLIENT_NAME = v.pipe(
   v.maxLength(2_048),
   v.check((text) => text.isWellFormed()),
 );
-export const CLIENT = v.object({ issuer: CLIENT_NAME, userId: CLIENT_NAME });
+export const CLIENT = v.object({
+  issuer: CLIENT_NAME,
+  userId: CLIENT_NAME,
+  claim: v.exactOptional(CLIENT_NAME),
+  name: v.exactOptional(CLIENT_NAME),
+});
 
 export const OUTCOME = v.picklist(["refused", "failed"]);
 

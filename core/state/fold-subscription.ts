@@ -1,6 +1,6 @@
 // The pure fold of a subscription (A3.6): intents wait until a result closes them, and only a verified intent changes the subscription.
 // It decides where a life starts. How far a life has come moves in core/delivery/lane/lane.ts.
-import { isSameClient } from "./ids.ts";
+import { isSameClient, recordedClient } from "./ids.ts";
 import type { IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
 import { leaseEnd } from "./lease.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
@@ -133,7 +133,10 @@ function failed(
     const shown = mode === "unsubscribe" ? `unsubscribe: ${reason}` : reason;
     return { ...record, lastVerification: { at, outcome, reason: shown } };
   }
-  const by = { ...(client === undefined ? {} : { client }), ...(secret === undefined ? {} : { secret }) };
+  const by = {
+    ...(client === undefined ? {} : { client: recordedClient(client) }),
+    ...(secret === undefined ? {} : { secret }),
+  };
   const spelled = record.phase === "pending" ? { topic, callback } : {};
   return { ...record, ...spelled, lastVerification: { at, outcome, reason, by } };
 }
@@ -197,7 +200,7 @@ function subscribed(
     // §5.1: a renewal replaces the secret, or drops it.
     ...(intent.secret === undefined ? {} : { secret: intent.secret }),
     ...(intent.signature === undefined ? {} : { signature: intent.signature }),
-    ...(intent.client === undefined ? {} : { client: intent.client }),
+    ...(intent.client === undefined ? {} : { client: recordedClient(intent.client) }),
   };
   // A renewal goes on where the last lease stopped, also after that lease was over. Everything else begins a life.
   if (isLive(record.phase)) return renewed;

@@ -1,5 +1,6 @@
 // The pure fold of a topic: replays and duplicates change nothing.
 import type { TopicEvent } from "./events.ts";
+import { recordedClient } from "./ids.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
 import type { Fetched, TopicRecord } from "./records.ts";
 
@@ -16,7 +17,7 @@ export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, of
           version: offset,
           start: event.end,
           operations,
-          ...(event.client === undefined ? {} : { client: event.client }),
+          ...(event.client === undefined ? {} : { client: recordedClient(event.client) }),
         }
         : { ...record, version: offset, operations };
     case "deregister": {

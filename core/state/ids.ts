@@ -8,14 +8,20 @@ export function topicIdOf(topic: string): string {
   return createHash("sha256").update(identityOf(topic)).digest("base64url");
 }
 
-/** A client as part of a hash: issuer NUL user id (no issuer has a NUL); "" for the anonymous client (WIRE §6, `open`). */
-export function clientKeyOf(client: ClientIdentity | undefined): string {
-  return client === undefined ? "" : `${client.issuer}\0${client.userId}`;
+/**
+ * Whether what was recorded is of the client that asks. All requests without a token are of the anonymous client. A record from before
+ * claims were recorded is compared with what was recorded then (WIRE §6).
+ */
+export function isSameClient(recorded: ClientIdentity | undefined, asking: ClientIdentity | undefined): boolean {
+  if (recorded === undefined || asking === undefined) return recorded === asking;
+  if (recorded.issuer !== asking.issuer) return false;
+  if (recorded.claim === undefined) return recorded.userId === (asking.name ?? asking.userId);
+  return recorded.claim === asking.claim && recorded.userId === asking.userId;
 }
 
-/** Whether two requests are of one client. All requests without a token are of the anonymous client. */
-export function isSameClient(one: ClientIdentity | undefined, other: ClientIdentity | undefined): boolean {
-  return clientKeyOf(one) === clientKeyOf(other);
+/** A client as a record keeps it. */
+export function recordedClient({ issuer, userId, claim }: ClientIdentity): ClientIdentity {
+  return { issuer, userId, ...(claim === undefined ? {} : { claim }) };
 }
 
 /** An Idempotency-Key is remembered for at most this long, ms: that of a message (A4.4) and that of a replay (A3.8). */

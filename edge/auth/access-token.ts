@@ -66,7 +66,8 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
     try {
       const { issuer, claims } = await look(token);
       checkAudience(claims, options, clock());
-      const client = clientOf(claims, issuer, rolesClaim);
+      // A token that a client got for itself may have no sub in an answer of introspection; a JWT has one (RFC 9068 §2.2).
+      const client = clientOf(claims, issuer, { rolesClaim, byClientId: !asJwt && claims["sub"] === undefined });
       const keptMs = asJwt ? JWT_KEPT_MS : INTROSPECTED_KEPT_MS;
       verified.set(token, client, Math.min(client.expiresAt, clock() + keptMs));
       return client;

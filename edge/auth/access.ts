@@ -155,8 +155,8 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
 }
 
 /** The part of a client by which the core recognises it. */
-export function identityOfClient({ issuer, userId }: Client): ClientIdentity {
-  return { issuer, userId };
+export function identityOfClient({ issuer, claim, userId, name = userId }: Client): ClientIdentity {
+  return { issuer, userId, claim, ...(name === userId ? {} : { name }) };
 }
 
 const VERBS: Readonly<Record<Action, string>> = {

@@ -4,8 +4,11 @@ import { type Seen, seenIn, TokenRefusal } from "./token-refusal.ts";
 
 export interface Client {
   readonly issuer: string;
-  /** `preferred_username`, or `sub`. */
+  /** The claim that names the client, and its value: together with the issuer they are its identity. */
+  readonly claim: ClientClaim;
   readonly userId: string;
+  /** `preferred_username`, which policies and settings name it by. Another client may have the same one. */
+  readonly name?: string;
   readonly roles: ReadonlySet<string>;
   readonly scopes: ReadonlySet<string>;
   /** ms since 1970; Infinity if introspection names no end. */
@@ -17,36 +20,58 @@ export interface Client {
 /** The payload of a JWT whose signature is right, or the answer of an introspection endpoint. */
 export type Claims = Readonly<Record<string, unknown>>;
 
+/** The claims that may name a client; the first one that a token has does. */
+export const CLIENT_CLAIMS = ["sub", "preferred_username", "client_id"] as const;
+export type ClientClaim = typeof CLIENT_CLAIMS[number];
+
 const MOST_USER_ID_CHARACTERS = 1_024;
 
+export interface ClientRules {
+  /** A claim's name, or a path of names with dots between them. */
+  readonly rolesClaim: string;
+  /** Whether a token without `sub` and `preferred_username` speaks for its `client_id`. */
+  readonly byClientId?: boolean;
+}
+
 /**
- * Reads the claims that policies are made of. `rolesClaim` is a claim's name, or a path of names with dots between them.
+ * Reads the claims that identity and policies are made of.
  * @throws {TokenRefusal} "claims" if they name nobody
  */
-export function clientOf(claims: Claims, issuer: string, rolesClaim: string): Client {
-  const userId = [claims["preferred_username"], claims["sub"]].find((name) => typeof name === "string" && name !== "");
-  if (typeof userId !== "string") {
+export function clientOf(claims: Claims, issuer: string, { rolesClaim, byClientId = false }: ClientRules): Client {
+  const name = textAt(claims, "preferred_username");
+  // No claim may spell the name that another one gives: the claim is part of the identity (WIRE §6).
+  const claim = CLIENT_CLAIMS.find((one) => textAt(claims, one) !== undefined && (one !== "client_id" || byClientId));
+  if (claim === undefined) {
     throw new TokenRefusal(
       "claims",
-      "The access token names no user: it has neither preferred_username nor sub.",
-      { seen: seenIn(claims), expected: "a preferred_username or a sub" },
+      "The access token names no user: it has neither sub nor preferred_username.",
+      { seen: seenIn(claims), expected: "a sub or a preferred_username" },
     );
-  }
-  if (userId.length > MOST_USER_ID_CHARACTERS || !userId.isWellFormed()) {
-    throw new TokenRefusal("claims", "The access token's user id is too long or is not text.", {
-      seen: seenIn(claims),
-      expected: `a user id of at most ${MOST_USER_ID_CHARACTERS} characters`,
-    });
   }
   return {
     issuer,
-    userId,
+    claim,
+    userId: textAt(claims, claim)!,
+    ...(name === undefined ? {} : { name }),
     roles: wordsOf(claimAt(claims, rolesClaim)),
     // `scp` is what Microsoft's and Okta's tokens call it.
     scopes: new Set([...wordsOf(claims["scope"]), ...wordsOf(claims["scp"])]),
     expiresAt: typeof claims["exp"] === "number" ? claims["exp"] * 1_000 : Infinity,
     seen: seenIn(claims),
   };
+}
+
+/** A claim that is a text; undefined if there is none. @throws {TokenRefusal} "claims" if it is too long to keep */
+function textAt(claims: Claims, claim: ClientClaim): string | undefined {
+  const text = claims[claim];
+  if (typeof text !== "string" || text === "") return undefined;
+  if (text.length > MOST_USER_ID_CHARACTERS || !text.isWellFormed()) {
+    throw new TokenRefusal("claims", `The access token's ${claim} is too long or is not text.`, {
+      seen: seenIn(claims),
+      expected: `a ${claim} of at most ${MOST_USER_ID_CHARACTERS} characters`,
+    });
+  }
+  return text;
 }
 
 /**

@@ -54,7 +54,7 @@ export function wso2({ scopes }: Client, action: Action): Lack | null {
 }
 
 /** The roles of MOSIP's hub: named after the event, and a partner's own events are the partner's. */
-export function mosip({ roles, userId }: Client, action: Action, named: string): Lack | null {
+export function mosip({ roles, name }: Client, action: Action, named: string): Lack | null {
   const topic = identityOf(named);
   const slash = topic.indexOf("/");
   const partner = slash === -1 ? undefined : topic.slice(0, slash);
@@ -64,8 +64,9 @@ export function mosip({ roles, userId }: Client, action: Action, named: string):
     return lacks(`PUBLISH_${event}_${partner === undefined ? "GENERAL" : "ALL_INDIVIDUAL"}`);
   }
   if (partner === undefined) return lacks(`SUBSCRIBE_${event}_GENERAL`);
-  // Keycloak writes user names in lower case, whatever the case of the client's id.
-  const isPartner = partner !== "" && lowered(partner) === lowered(userId).replace(/^service-account-/, "");
+  // MOSIP's user id is preferred_username, and no other claim. Keycloak writes it in lower case, whatever the case of the client's id.
+  const isPartner = partner !== "" && name !== undefined &&
+    lowered(partner) === lowered(name).replace(/^service-account-/, "");
   if (isPartner) return lacks(`SUBSCRIBE_${event}_INDIVIDUAL`);
   return { reason: "partner", text: "to be that partner's own token" };
 }

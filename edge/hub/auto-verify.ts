@@ -64,6 +64,8 @@ export async function isMarked(
 /** A callback origin that belongs to a client (AUTO_VERIFY_ORIGINS). */
 export interface RegisteredOrigin {
   readonly issuer: string;
+  /** Undefined: `userId` is the `preferred_username` of tokens that have one, and what names the client of those without. */
+  readonly claim?: Client["claim"] | undefined;
   readonly userId: string;
   /** As `parseHttpUrl` writes it: scheme://host:port. */
   readonly origin: string;
@@ -78,8 +80,14 @@ export function createAutoVerify(origins: readonly RegisteredOrigin[]): OnIntent
     if (client === undefined) return;
     const { origin } = parseHttpUrl(callback);
     const isTheirs = origins.some((known) =>
-      known.origin === origin && known.issuer === client.issuer && known.userId === client.userId
+      known.origin === origin && known.issuer === client.issuer && known.userId === namedBy(known.claim, client)
     );
     if (isTheirs || client.roles.has(AUTO_VERIFY) || client.scopes.has(AUTO_VERIFY)) controller.markAsVerified(request);
   };
+}
+
+function namedBy(claim: RegisteredOrigin["claim"], { claim: own, userId, name }: Client): string | undefined {
+  if (claim === undefined) return name ?? userId;
+  if (claim === "preferred_username") return name;
+  return claim === own ? userId : undefined;
 }

@@ -3,6 +3,7 @@
 
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Exchange, ServerLimit } from "../../shared/serve.ts";
+import { clientKeyOf } from "../../shared/client-key.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
 import { sentence } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
@@ -98,8 +99,8 @@ export function createLimits(
     verifications: createHostBudget({ places: settings.verificationsPerHost, now, mostHosts: memory.keys }),
     pressure,
     count,
-    admitClient: ({ issuer, userId }, route) => {
-      if (perClient.take(`${issuer}\0${userId}`) === 0) return;
+    admitClient: (client, route) => {
+      if (perClient.take(clientKeyOf(client)) === 0) return;
       count(route);
       throw new HubError(
         "too_many",

@@ -165,7 +165,7 @@ export const DELIVERY_ROWS = {
     default: null,
     unset: [],
     what:
-      "Callback origins registered to a client, a list of `user=origin`, or `issuer user=origin` where there are several issuers.",
+      "Callback origins registered to a client, a list of `user=origin`, or `issuer user=origin` where there are several issuers. `user` is the `preferred_username` of its token, or its `sub` if the token has none. `sub:user`, `preferred_username:user` and `client_id:user` take that claim only.",
     change: "With `TIDINGS_AUTO_VERIFY=on`.",
     value: clientOrigins,
   }),

@@ -126,9 +126,14 @@ export const words: Value<readonly string[]> = {
   schema: v.pipe(v.string(), v.transform(split), v.minLength(1)),
 };
 
+const NAMED_CLAIM = /^(sub|preferred_username|client_id):(?=.)/;
+type NamedClaim = "sub" | "preferred_username" | "client_id";
+
 /** A callback origin that belongs to a client. `issuer` is undefined where there is but one. */
 export interface ClientOrigin {
   readonly issuer: string | undefined;
+  /** The claim that `userId` is of; undefined: `preferred_username` if the token has one, else the claim that names its client. */
+  readonly claim: NamedClaim | undefined;
   readonly userId: string;
   /** scheme://host:port, the port always written. */
   readonly origin: string;
@@ -147,8 +152,9 @@ export const clientOrigins: Value<readonly ClientOrigin[]> = {
       v.transform((written) => {
         const at = written.lastIndexOf("=");
         const { origin } = parseHttpUrl(written.slice(at + 1));
-        const [, issuer, userId = ""] = /^(?:(https?:\/\/\S+) +)?(.*)$/i.exec(written.slice(0, at)) ?? [];
-        return { issuer, userId, origin };
+        const [, issuer, user = ""] = /^(?:(https?:\/\/\S+) +)?(.*)$/i.exec(written.slice(0, at)) ?? [];
+        const claim = NAMED_CLAIM.exec(user)?.[1] as NamedClaim | undefined;
+        return { issuer, claim, userId: user.replace(NAMED_CLAIM, ""), origin };
       }),
     )),
   ),

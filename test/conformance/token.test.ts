@@ -109,11 +109,15 @@ describe("conformance with tokens, a real identity provider", { concurrency: 8 }
     });
   }
 
-  it("WIRE §6 one user is one client, whatever its token looks like", async () => {
-    const [topic, callback] = [newTopic(), callbacks.callback()];
-    await intend("subscribe", topic, callback.url, await bearer("alice", "websub:subscribe", "opaque"));
-    await callback.challenged();
-    await stateIs("active", topic, callback, await bearer("alice", "websub:subscribe", "jwt"));
+  it("WIRE §6 a client_id is not the sub that spells it: this provider's JWTs have a sub, its opaque tokens have none", async () => {
+    for (const [format, other] of [["opaque", "jwt"], ["jwt", "opaque"]] as const) {
+      const [topic, callback] = [newTopic(), callbacks.callback()];
+      await intend("subscribe", topic, callback.url, await bearer("alice", "websub:subscribe", format));
+      await callback.challenged();
+      await stateIs("active", topic, callback, await bearer("alice", "websub:subscribe", format));
+      const spelled = await bearer("alice", "websub:subscribe", other);
+      assert.equal((await ask(topic, callback.url, spelled)).status, 404, other);
+    }
   });
 
   it("WIRE §1 an Idempotency-Key is its client's own", async () => {

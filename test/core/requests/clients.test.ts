@@ -10,8 +10,10 @@ import { sealedFor } from "../../support/keys.ts";
 import { onSharedCore, pair, stateOf, withCore } from "../../support/rigs/shared-core.ts";
 import { resultOf, type TestCore } from "../../support/rigs/test-core.ts";
 
-const ALICE: ClientIdentity = { issuer: "https://a", userId: "alice" };
-const NAMESAKE: ClientIdentity = { issuer: "https://b", userId: "alice" };
+const ALICE: ClientIdentity = { issuer: "https://a", claim: "sub", userId: "alice" };
+const NAMESAKE: ClientIdentity = { issuer: "https://b", claim: "sub", userId: "alice" };
+/** A client of a record from before claims were recorded. */
+const FORMER: ClientIdentity = { issuer: "https://a", userId: "alice" };
 const SECRET = "shared";
 
 let core: () => TestCore;
@@ -47,9 +49,14 @@ function move(operation: object): Promise<Reply> {
 
 describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_000 }, () => {
   const OTHERS: Record<string, Caller> = {
-    "another client": { kind: "client", issuer: "https://a", userId: "bob" },
+    "another client": { kind: "client", ...ALICE, userId: "bob" },
+    "another client whose preferred_username is alice": { kind: "client", ...ALICE, userId: "bob", name: "alice" },
+    "a client that another claim names alice": { kind: "client", ...ALICE, claim: "preferred_username" },
+    "a client whose client_id is alice": { kind: "client", ...ALICE, claim: "client_id" },
+    "an edge from before claims": { kind: "client", ...FORMER },
     "another issuer's client of the same name": { kind: "client", ...NAMESAKE },
-    "one whose name only looks alike": { kind: "client", issuer: "https://a", userId: "Alice" },
+    "one whose name only looks alike": { kind: "client", ...ALICE, userId: "Alice" },
+    "one whose name is the same only after normalisation": { kind: "client", ...ALICE, userId: "alice\u200b" },
   };
 
   it("its client, and an operator", async () => {
@@ -88,6 +95,19 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
     const [own, other] = [{ kind: "client", ...ALICE }, OTHERS["another client"]!] as const;
     await eventually("the end", async () => (await QUESTIONS["resume"]!(mine, own)).status === 410);
     assert.equal((await QUESTIONS["resume"]!(mine, other)).status, 404);
+  });
+
+  it("of a record from before claims were recorded: who had that name then, until its next renewal", async () => {
+    const mine = pair();
+    await subscribe(mine, FORMER);
+    const keycloak: ClientIdentity = { ...ALICE, userId: "7f3e", name: "alice" };
+    const status = async (client: ClientIdentity) =>
+      (await QUESTIONS["status"]!(mine, { kind: "client", ...client })).status;
+    const all = [keycloak, ALICE, { ...ALICE, claim: "client_id" }, FORMER, { ...ALICE, name: "bob" }, NAMESAKE];
+    assert.deepEqual(await Promise.all(all.map(status)), [200, 200, 200, 200, 404, 404]);
+    await subscribe(mine, keycloak);
+    assert.deepEqual(await Promise.all(all.map(status)), [200, 404, 404, 404, 404, 404]);
+    assert.equal(await status({ ...keycloak, name: "renamed" }), 200);
   });
 
   it("a signer with the secret, whoever made the subscription", async () => {

@@ -88,6 +88,20 @@ describe("WIRE §2 a mark", () => {
     });
   }
 
+  it("counts for who had the name of a record from before claims were recorded, and the renewal records the claim", () => {
+    const now: ClientIdentity = { issuer: "https://a", claim: "sub", userId: "7f3e", name: "alice" };
+    const renewed = fold([marked("subscribe", now)], active(ALICE), 10)!;
+    assert.deepEqual(renewed.client, { issuer: "https://a", claim: "sub", userId: "7f3e" });
+    assert.equal(renewed.pending.length, 0);
+    for (
+      const client of [{ ...now, name: "bob" }, { ...now, claim: "preferred_username", userId: "bob", name: "bob" }]
+    ) {
+      assert.equal(fold([marked("subscribe", client)], active(ALICE), 10)?.pending.length, 1);
+    }
+    const spelled = { ...now, claim: "preferred_username", userId: "7f3e" };
+    assert.equal(fold([marked("unsubscribe", spelled)], renewed, 20)?.pending.length, 1, "another claim's value");
+  });
+
   it("ends the client's own subscription", () => {
     const after = fold([marked("unsubscribe", ALICE)], active(ALICE), 10)!;
     assert.deepEqual([after.phase, after.unsubscribedAt, after.verified], ["unsubscribed", 7, 10]);

@@ -436,7 +436,14 @@ describe("WIRE §6 opaque tokens by introspection (RFC 7662)", () => {
     const own = openTokenAccess(settings());
     issuer.opaque.set("machine", { aud: "hub", client_id: "machine-1" });
     const client = await own.verify("machine");
-    assert.deepEqual([client.userId, client.issuer], ["machine-1", `${issuer.url}/introspect`]);
+    assert.deepEqual(
+      [client.claim, client.userId, client.issuer],
+      ["client_id", "machine-1", `${issuer.url}/introspect`],
+    );
+    for (const iss of ["", "x".repeat(1_025), "\ud800"]) {
+      issuer.opaque.set("odd", { aud: "hub", sub: "a", iss });
+      assert.match(await verdict("odd", own), /^invalid_token: .*issuer/);
+    }
     await own.close();
   });
 
@@ -497,7 +504,7 @@ describe("WIRE §6 opaque tokens by introspection (RFC 7662)", () => {
     const own = openTokenAccess({ ...settings(), ISSUER: issuer.url });
     issuer.opaque.set("same", { aud: "hub", sub: "publisher" });
     const [jwt, opaque] = [await own.verify(await issuer.token()), await own.verify("same")];
-    assert.deepEqual([jwt.issuer, jwt.userId], [opaque.issuer, opaque.userId]);
+    assert.deepEqual([jwt.issuer, jwt.claim, jwt.userId], [opaque.issuer, opaque.claim, opaque.userId]);
     issuer.opaque.set("foreign", { aud: "hub", sub: "publisher", iss: "https://evil.example" });
     assert.match(await verdict("foreign", own), /^invalid_token: .*issuer/);
     await own.close();

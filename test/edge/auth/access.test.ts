@@ -373,7 +373,7 @@ describe("WIRE §1 what the edge answers about tokens", () => {
 });
 
 describe("WIRE §6 what the core is told of who asks", () => {
-  const identity = (userId: string) => ({ issuer: issuer.url, userId });
+  const identity = (userId: string) => ({ issuer: issuer.url, userId, claim: "sub" });
 
   it("nothing where nobody has to show a token", async () => {
     for (const access of ["open", "public"] as const) {

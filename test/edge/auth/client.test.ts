@@ -7,9 +7,12 @@ import { HubError } from "../../../edge/answers/hub-error.ts";
 const refused = (error: unknown) => error instanceof HubError && error.code === "invalid_token";
 
 describe("WIRE §6 the claims of a client", () => {
-  const rolesOf = (claims: Claims, path: string) => [...clientOf({ sub: "s", ...claims }, "i", path).roles];
+  const rolesOf = (
+    claims: Claims,
+    path: string,
+  ) => [...clientOf({ sub: "s", ...claims }, "i", { rolesClaim: path }).roles];
 
-  it("Keycloak's shape: realm_access.roles, preferred_username before sub, scope as one text", () => {
+  it("Keycloak's shape: realm_access.roles, sub before preferred_username, scope as one text", () => {
     const client = clientOf(
       {
         sub: "0f1d",
@@ -19,9 +22,9 @@ describe("WIRE §6 the claims of a client", () => {
         exp: 100,
       },
       "https://a",
-      "realm_access.roles",
+      { rolesClaim: "realm_access.roles" },
     );
-    assert.equal(client.userId, "service-account-mpartner");
+    assert.deepEqual([client.claim, client.userId, client.name], ["sub", "0f1d", "service-account-mpartner"]);
     assert.deepEqual([...client.roles], ["PUBLISH_X_GENERAL", "offline_access"]);
     assert.deepEqual([...client.scopes], ["profile", "email"]);
     assert.equal(client.expiresAt, 100_000);
@@ -62,11 +65,26 @@ describe("WIRE §6 the claims of a client", () => {
     ] as const
   ) it(`ROLES_CLAIM: ${what}`, () => assert.deepEqual(rolesOf(claims, path), roles));
 
+  it("the client is sub, else preferred_username, else in an answer of introspection client_id", () => {
+    const named = (claims: Claims, byClientId = false) => {
+      const { claim, userId, name } = clientOf(claims, "i", { rolesClaim: "roles", byClientId });
+      return [claim, userId, name];
+    };
+    const all = { sub: "s", preferred_username: "p", client_id: "c" };
+    assert.deepEqual(named(all, true), ["sub", "s", "p"]);
+    assert.deepEqual(named({ ...all, sub: "" }, true), ["preferred_username", "p", "p"]);
+    assert.deepEqual(named({ client_id: "c" }, true), ["client_id", "c", undefined]);
+    assert.throws(() => named({ client_id: "c" }), refused);
+    for (const wrong of ["x".repeat(1_025), "\ud800"]) {
+      assert.throws(() => named({ sub: "s", preferred_username: wrong }), refused);
+    }
+  });
+
   it("a token that names no user is refused", () => {
     const nobody: Claims[] = [{}, { sub: "" }, { sub: 1 }, { sub: ["a"] }, { sub: "x".repeat(1_025) }, {
       sub: "\ud800",
     }];
-    for (const claims of nobody) assert.throws(() => clientOf(claims, "i", "roles"), refused);
+    for (const claims of nobody) assert.throws(() => clientOf(claims, "i", { rolesClaim: "roles" }), refused);
   });
 });
 

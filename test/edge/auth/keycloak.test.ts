@@ -63,7 +63,9 @@ describe("WIRE §6 MOSIP's clients with Keycloak's tokens", () => {
     assert.equal((await hub(partner, "subscribe", "mpartner/CREDENTIAL_ISSUED", SUBSCRIBE)).status, 202);
     const operation = core.operations.findLast(({ kind }) => kind === "intent");
     assert.ok(operation?.kind === "intent");
-    assert.deepEqual(operation.client, { issuer: issuer.url, userId: "service-account-mpartner" });
+    const { sub: userId } = JSON.parse(Buffer.from(partner.split(".")[1]!, "base64url").toString()) as { sub: string };
+    const name = "service-account-mpartner";
+    assert.deepEqual(operation.client, { issuer: issuer.url, userId, claim: "sub", name });
     assert.equal((await hub(partner, "subscribe", "other/CREDENTIAL_ISSUED", SUBSCRIBE)).status, 403);
     const idRepo = await token(["PUBLISH_CREDENTIAL_ISSUED_ALL_INDIVIDUAL"], {
       preferred_username: "service-account-id",

@@ -9,9 +9,17 @@ interface Held {
   readonly userId?: string;
 }
 
-function client({ scopes = "", roles = "", userId = "partner" }: Held): Client {
+function client({ scopes = "", roles = "", userId: name = "partner" }: Held): Client {
   const words = (text: string) => new Set(text.split(" ").filter(Boolean));
-  return { issuer: "https://a", userId, scopes: words(scopes), roles: words(roles), expiresAt: Infinity };
+  return {
+    issuer: "https://a",
+    claim: "sub",
+    userId: "7f3e",
+    name,
+    scopes: words(scopes),
+    roles: words(roles),
+    expiresAt: Infinity,
+  };
 }
 
 const ACTIONS: readonly Action[] = ["register", "deregister", "publish", "subscribe", "unsubscribe"];
@@ -116,3 +124,16 @@ for (const [name, rows] of Object.entries(TABLE)) {
     }
   });
 }
+
+describe("WIRE §6 policy mosip: a partner is known by preferred_username alone", () => {
+  it("a sub that spells the partner's name is not the partner", () => {
+    const roles = "SUBSCRIBE_X_INDIVIDUAL";
+    const { name: _, ...nameless } = client({ roles });
+    for (const claim of ["sub", "client_id"] as const) {
+      const other = { ...nameless, claim, userId: "partner" };
+      assert.equal(POLICIES.mosip(other, "subscribe", "partner/X")?.reason, "partner");
+      assert.equal(POLICIES.mosip({ ...other, name: "other" }, "subscribe", "partner/X")?.reason, "partner");
+    }
+    assert.equal(POLICIES.mosip(client({ roles }), "subscribe", "partner/X"), null);
+  });
+});

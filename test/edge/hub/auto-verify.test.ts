@@ -13,7 +13,7 @@ import { call } from "../../support/servers/http.ts";
 
 function client(words: { roles?: string[]; scopes?: string[]; userId?: string; issuer?: string } = {}): Client {
   const { roles = [], scopes = [], userId = "partner", issuer = "https://a" } = words;
-  return { issuer, userId, roles: new Set(roles), scopes: new Set(scopes), expiresAt: Infinity };
+  return { issuer, claim: "sub", userId, roles: new Set(roles), scopes: new Set(scopes), expiresAt: Infinity };
 }
 const request = (more: Partial<VerifiableRequest> = {}): VerifiableRequest => ({
   mode: "subscribe",
@@ -86,12 +86,31 @@ describe("WIRE §2 the policy that comes with the hub", () => {
     ["of another client", request({ client: client({ userId: "other" }) }), false],
     ["of the same name at another issuer", request({ client: client({ issuer: "https://b" }) }), false],
     ["of nobody", request({ client: undefined }), false],
+    ["whose preferred_username it is", request({ client: { ...client({ userId: "7f3e" }), name: "partner" } }), true],
+    ["whose sub it is, while its name is another", request({ client: { ...client({}), name: "other" } }), false],
   ];
   for (const [what, asked, marks] of TABLE) {
     it(`${what}: ${marks ? "marked" : "challenged"}`, async () => {
       assert.equal(await isMarked(asked, createAutoVerify(origins), true), marks);
     });
   }
+
+  it("marks by one claim only, where the setting names it", async () => {
+    const own = client({});
+    const clients: Client[] = [
+      own,
+      { ...own, userId: "7f3e", name: "partner" },
+      { ...own, claim: "preferred_username", name: "partner" },
+      { ...own, claim: "client_id" },
+    ];
+    const marks = async (claim: Client["claim"]) => {
+      const policy = createAutoVerify(origins.map((origin) => ({ ...origin, claim })));
+      return await Promise.all(clients.map((asking) => isMarked(request({ client: asking }), policy, true)));
+    };
+    assert.deepEqual(await marks("sub"), [true, false, false, false]);
+    assert.deepEqual(await marks("preferred_username"), [false, true, true, false]);
+    assert.deepEqual(await marks("client_id"), [false, false, false, true]);
+  });
 });
 
 describe("WIRE §2 an edge with hooks", () => {

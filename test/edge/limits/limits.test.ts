@@ -92,7 +92,14 @@ describe("limits", () => {
 
   it("a client over its share is 429, wherever it comes from, and another client is not", async () => {
     const client = (userId: string): Client => {
-      return { issuer: "https://idp.example", userId, roles: new Set(), scopes: new Set(), expiresAt: Infinity };
+      return {
+        issuer: "https://idp.example",
+        claim: "sub",
+        userId,
+        roles: new Set(),
+        scopes: new Set(),
+        expiresAt: Infinity,
+      };
     };
     const access: Access = {
       admit: async (request) => client(request.headers.get("authorization") ?? ""),
@@ -108,7 +115,7 @@ describe("limits", () => {
 
   it("a client's limit covers all routes together, and refusals are counted by the kind of route", async () => {
     const refused = { client: 0, client_reads: 0, client_events: 0, client_moves: 0 };
-    const client = { issuer: "https://idp.example", userId: "a" };
+    const client = { issuer: "https://idp.example", claim: "sub", userId: "a" } as const;
     const access: Access = {
       admit: async () => ({ ...client, roles: new Set(), scopes: new Set(), expiresAt: Infinity }),
       callerOf: async ({ headers }) => ({

@@ -300,12 +300,14 @@ describe("settings", () => {
       ...away,
       ...TOKENS,
       TIDINGS_AUTO_VERIFY: "on",
-      TIDINGS_AUTO_VERIFY_ORIGINS: "a b=https://A.example, https://a.example/realm c=http://c.example:8080/",
+      TIDINGS_AUTO_VERIFY_ORIGINS:
+        "a b=https://A.example, https://a.example/realm c=http://c.example:8080/, sub:d=https://d.example",
     });
     assert.deepEqual(settings.outboundAllow, [], "no private network but those that are named");
     assert.deepEqual(settings.autoVerifyOrigins, [
-      { issuer: undefined, userId: "a b", origin: "https://a.example:443" },
-      { issuer: "https://a.example/realm", userId: "c", origin: "http://c.example:8080" },
+      { issuer: undefined, claim: undefined, userId: "a b", origin: "https://a.example:443" },
+      { issuer: "https://a.example/realm", claim: undefined, userId: "c", origin: "http://c.example:8080" },
+      { issuer: undefined, claim: "sub", userId: "d", origin: "https://d.example:443" },
     ]);
   });
 
