@@ -13,6 +13,8 @@ export interface Bounds {
   readonly of: Readonly<Record<Standing, number>>;
   /** Places of a standing to one host, whoever asks. Default no bound. */
   readonly perHost?: Readonly<Record<Standing, number>>;
+  /** A requester may have so many times the places that are still free; one alone has then so much more than half. Default 1. */
+  readonly timesFree?: number;
 }
 
 /** Places in use, by standing and in all. */
@@ -119,13 +121,14 @@ export class Accounts {
 
   /** What `weight` more places of this standing lack; undefined if they may be taken. */
   lackOf({ requester, host, usage, limit }: PairAccount, standing: Standing, weight: number): Lack | undefined {
-    const { most, of, perHost } = this.#bounds;
+    const { most, of, perHost, timesFree = 1 } = this.#bounds;
     const free = of[standing] - this.#usage.by(standing);
     const freeOfAll = most - this.#usage.total;
     const had = requester.usage.by(standing);
-    if (weight > free || weight > freeOfAll || isOver(had, weight, free)) return "room";
-    if (isOver(requester.usage.total, weight, freeOfAll)) return "requester";
-    if (isOver(usage.by(standing), weight, free - had)) return "pair";
+    if (weight > free || weight > freeOfAll || isOver(had, weight, timesFree * free)) return "room";
+    if (isOver(requester.usage.total, weight, timesFree * freeOfAll)) return "requester";
+    // Without hosts there is nothing to part.
+    if (host.name !== "" && isOver(usage.by(standing), weight, timesFree * free - had)) return "pair";
     if (usage.total > 0 && usage.total + weight > limit) return "host";
     if (perHost === undefined) return undefined;
     const freeOfHost = perHost[standing] - host.usage.by(standing);

@@ -1,7 +1,8 @@
 // A pool for tasks that wait for their place (ARCHITECTURE §4 "Fair shares"): no longer than they say, and no more of one requester than
-// is fair.
+// is fair. A Worker's request cannot be woken by another one's work, so there it looks again by itself.
 
 import type { Place } from "./accounts.ts";
+import { pause } from "../pause.ts";
 import { FairShares, type FairSharesOptions } from "./fair-shares.ts";
 import type { Claim } from "./standing.ts";
 
@@ -41,8 +42,11 @@ export class FairPool {
   readonly #places: FairShares<Waiter>;
   /** Those who wait have seats, which are shared by the same rule. */
   readonly #seats: FairShares<never>;
+  readonly #looksAgain: boolean;
 
   constructor({ mostWaiting, ...bounds }: FairPoolOptions) {
+    const { lost } = bounds;
+    this.#looksAgain = lost !== undefined;
     this.#places = new FairShares<Waiter>({
       ...bounds,
       onTurn: (waiter, place) => {
@@ -54,6 +58,7 @@ export class FairPool {
     this.#seats = new FairShares<never>({
       most: mostWaiting,
       of: { proven: Math.floor(mostWaiting / 2), slow: 0, new: Math.ceil(mostWaiting / 2), failing: 0 },
+      lost,
     });
   }
 
@@ -74,22 +79,41 @@ export class FairPool {
     }
   }
 
-  /** Takes a place when its turn has come; `leave` gives it back. @throws {NoPlaceError} */
-  async take(claim: Claim, { waitMs, signal }: Patience): Promise<Place> {
+  /** Takes a place, or as many as `weight` says, when its turn has come; `leave` gives it back. @throws {NoPlaceError} */
+  async take(claim: Claim, { waitMs, signal }: Patience, weight = 1): Promise<Place> {
     if (signal?.aborted === true) throw new NoPlaceError("aborted");
-    const place = this.#places.tryEnter(claim);
+    const place = this.#places.tryEnter(claim, weight);
     if (place !== undefined) return place;
     if (waitMs <= 0) throw new NoPlaceError("late");
     const seat = this.#seats.tryEnter({ ...claim, standing: claim.standing === "proven" ? "proven" : "new" });
     if (seat === undefined) throw new NoPlaceError("full");
-    return await this.#wait(claim, seat, waitMs, signal);
+    if (this.#looksAgain) return await this.#lookAgain(claim, seat, waitMs, weight);
+    return await this.#wait(claim, seat, { waitMs, signal }, weight);
+  }
+
+  /** A place counts as so many from now on, whether there are as many or not. */
+  resize(place: Place, weight: number): void {
+    this.#places.resize(place, weight);
   }
 
   leave(place: Place): void {
     this.#places.leave(place);
   }
 
-  #wait(claim: Claim, seat: Place, waitMs: number, signal: AbortSignal | undefined): Promise<Place> {
+  async #lookAgain(claim: Claim, seat: Place, waitMs: number, weight: number): Promise<Place> {
+    try {
+      for (let leftMs = waitMs; leftMs > 0; leftMs -= LOOK_EVERY_MS) {
+        await pause(Math.min(LOOK_EVERY_MS, leftMs));
+        const place = this.#places.tryEnter(claim, weight);
+        if (place !== undefined) return place;
+      }
+    } finally {
+      this.#seats.leave(seat);
+    }
+    throw new NoPlaceError("late");
+  }
+
+  #wait(claim: Claim, seat: Place, { waitMs, signal }: Patience, weight: number): Promise<Place> {
     return new Promise((resolve, reject) => {
       const end = (why: "late" | "aborted") => {
         settle();
@@ -112,10 +136,12 @@ export class FairPool {
         },
       };
       // Nobody has left since `tryEnter`: it waits.
-      this.#places.enter(claim, waiter);
+      this.#places.enter(claim, waiter, weight);
     });
   }
 }
 
+/** How often a Worker's request looks whether there is a place, ms. */
+const LOOK_EVERY_MS = 50;
 /** A longer timer would fire at once, ms. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;

@@ -8,6 +8,15 @@ import { WaitingLines } from "./waiting-lines.ts";
 export interface FairSharesOptions<W> extends Bounds {
   /** The turn of a waiter has come, and the place is its own. False: it no longer wants it, or not now. Runs within `leave` and `wake`. */
   readonly onTurn?: (waiter: W, place: Place) => boolean;
+  /** For a runtime that may drop a request without another word, as a Worker's does. Default: every place is given back. */
+  readonly lost?: LostAfter | undefined;
+}
+
+/** A place that nobody has given back for so long was its request's that the runtime has dropped, and is free again. */
+export interface LostAfter {
+  /** Monotonic ms. */
+  readonly now: () => number;
+  readonly afterMs: number;
 }
 
 /** A claim as the pool knows it while it waits. */
@@ -21,14 +30,20 @@ export class FairShares<W> {
   /** Whether turns are being given: `onTurn` may give places back. */
   #isGiving = false;
   #waiting = 0;
+  readonly #lost: LostAfter | undefined;
+  /** Where places may be lost: all that are taken, the oldest first, and since when. */
+  readonly #taken = new Map<Place, number>();
 
   /** @throws {RangeError} if the shares add up to more places than there are */
-  constructor({ onTurn = () => false, ...bounds }: FairSharesOptions<W>) {
-    checkBounds(bounds);
-    const accounts = new Accounts(bounds);
+  constructor(options: FairSharesOptions<W>) {
+    checkBounds(options);
+    // The bounds may change: they are read each time.
+    const accounts = new Accounts(options);
+    const { onTurn = () => false, lost } = options;
     const linesOf = (standing: Standing) => new WaitingLines<W>(standing, accounts);
     this.#accounts = accounts;
     this.#onTurn = onTurn;
+    this.#lost = lost;
     this.#lines = {
       proven: linesOf("proven"),
       slow: linesOf("slow"),
@@ -54,6 +69,7 @@ export class FairShares<W> {
 
   /** Takes a place, or as many as `weight` says; undefined if the claim may not have them now. */
   tryEnter(claim: Claim, weight = 1): Place | undefined {
+    this.#freeLost();
     const pair = this.#accounts.pairOf(claim);
     const { standing } = claim;
     if (this.#accounts.lackOf(pair, standing, weight) === undefined) return this.#take(pair, standing, weight);
@@ -69,12 +85,15 @@ export class FairShares<W> {
     return lack;
   }
 
-  /** Takes a place; undefined if the claim has to wait: then `onTurn` is called when its turn has come. A waiter waits once at a time. */
-  enter(claim: Claim, waiter: W): Place | undefined {
+  /**
+   * Takes a place, or as many as `weight` says; undefined if the claim has to wait: then `onTurn` is called when its turn has come. A waiter
+   * waits once at a time.
+   */
+  enter(claim: Claim, waiter: W, weight = 1): Place | undefined {
     const { standing } = claim;
     const pair = this.#accounts.pairOf(claim);
-    if (this.#accounts.lackOf(pair, standing, 1) === undefined) return this.#take(pair, standing, 1);
-    this.#lines[standing].add(pair, waiter);
+    if (this.#accounts.lackOf(pair, standing, weight) === undefined) return this.#take(pair, standing, weight);
+    this.#lines[standing].add(pair, waiter, weight);
     this.#waiting++;
     return undefined;
   }
@@ -89,10 +108,21 @@ export class FairShares<W> {
 
   /** A place counts as so many more from now on; false, and nothing is changed, if there are fewer. */
   grow(place: Place, weight: number): boolean {
+    this.#freeLost();
     if (this.#accounts.lackOf(place.pair, place.standing, weight) !== undefined) return false;
     place.weight += weight;
     this.#accounts.take(place.pair, place.standing, weight);
     return true;
+  }
+
+  /** A place counts as so many from now on, 1 or more, whether there are as many or not. */
+  resize(place: Place, weight: number): void {
+    const more = weight - place.weight;
+    if (place.weight === 0 || more === 0) return;
+    place.weight = weight;
+    this.#accounts.take(place.pair, place.standing, more);
+    this.#changed(place);
+    if (more < 0) this.wake();
   }
 
   /** A place counts in another standing from now on, also beyond what that one may take. Those who wait have their turn with `wake`. */
@@ -110,6 +140,7 @@ export class FairShares<W> {
     const { pair, standing, weight } = place;
     if (weight === 0) return;
     place.weight = 0;
+    this.#taken.delete(place);
     this.#accounts.give(pair, standing, weight);
     this.#changed(place);
     this.#accounts.forgetIfQuiet(pair);
@@ -152,10 +183,11 @@ export class FairShares<W> {
     const lines = this.#lines[standing];
     for (let next = lines.next(); next !== undefined; next = lines.next()) {
       this.#waiting--;
-      const place = this.#take(next.pair, standing, 1);
+      const place = this.#take(next.pair, standing, next.weight);
       if (this.#onTurn(next.waiter, place)) continue;
       place.weight = 0;
-      this.#accounts.give(next.pair, standing, 1);
+      this.#taken.delete(place);
+      this.#accounts.give(next.pair, standing, next.weight);
       this.#changed(place);
       this.#accounts.forgetIfQuiet(next.pair);
     }
@@ -164,8 +196,20 @@ export class FairShares<W> {
   #take(pair: PairAccount, standing: Standing, weight: number): Place {
     this.#accounts.take(pair, standing, weight);
     const place = { pair, standing, weight };
+    if (this.#lost !== undefined) this.#taken.set(place, this.#lost.now());
     this.#changed(place);
     return place;
+  }
+
+  /** Gives back the places of requests that the runtime has dropped. */
+  #freeLost(): void {
+    if (this.#lost === undefined) return;
+    const { now, afterMs } = this.#lost;
+    const time = now();
+    for (const [place, at] of this.#taken) {
+      if (time - at < afterMs) return;
+      this.leave(place);
+    }
   }
 
   #changed({ pair, standing }: Claimed): void {

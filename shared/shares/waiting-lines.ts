@@ -8,7 +8,8 @@ import type { Standing } from "./standing.ts";
 /** What one requester waits for with one standing, about one host. */
 interface PairLine<W> {
   readonly pair: PairAccount;
-  readonly waiters: Set<W>;
+  /** Who waits, and for how many places. */
+  readonly waiters: Map<W, number>;
 }
 
 /** The lines of one requester with one standing. */
@@ -37,15 +38,15 @@ export class WaitingLines<W> {
     this.#accounts = accounts;
   }
 
-  add(pair: PairAccount, waiter: W): void {
+  add(pair: PairAccount, waiter: W, weight: number): void {
     const ofRequester = this.#lineOf(pair.requester);
     let line = ofRequester.lines.get(pair);
     if (line === undefined) {
-      ofRequester.lines.set(pair, line = { pair, waiters: new Set() });
+      ofRequester.lines.set(pair, line = { pair, waiters: new Map() });
       pair.lines++;
       this.#makeReady(ofRequester, line);
     }
-    line.waiters.add(waiter);
+    line.waiters.set(waiter, weight);
   }
 
   /** A waiter leaves; false if it does not wait here. */
@@ -58,21 +59,21 @@ export class WaitingLines<W> {
   }
 
   /** Takes out the waiter whose turn it is, if it may have a place. */
-  next(): { readonly pair: PairAccount; readonly waiter: W } | undefined {
+  next(): { readonly pair: PairAccount; readonly waiter: W; readonly weight: number } | undefined {
     for (const ofRequester of this.#ready) {
       for (const line of ofRequester.ready) {
         const { pair, waiters } = line;
-        const lack = this.#accounts.lackOf(pair, this.#standing, 1);
+        const [waiter, weight] = waiters.entries().next().value!;
+        const lack = this.#accounts.lackOf(pair, this.#standing, weight);
         if (lack === "room") return undefined;
         if (lack === "requester" || lack === "pair") break;
         if (lack === "host") {
           this.#hold(ofRequester, line);
           continue;
         }
-        const [waiter] = waiters as unknown as [W];
         waiters.delete(waiter);
         if (waiters.size === 0) this.#drop(ofRequester, line);
-        return { pair, waiter };
+        return { pair, waiter, weight };
       }
     }
     return undefined;

@@ -65,4 +65,15 @@ describe("a fair pool", () => {
     pool.leave(place);
     assert.equal(await third, "served");
   });
+
+  it("lets a Worker's request look again by itself, and takes back what was lost", async () => {
+    const clock = { time: 0 };
+    const lost = { now: () => clock.time, afterMs: 1_000 };
+    const pool = new FairPool({ most: 1, of: { proven: 0, slow: 0, new: 1, failing: 0 }, mostWaiting: 8, lost });
+    begin(pool, claimOf("dropped"));
+    await assert.rejects(pool.take(claimOf("b"), { waitMs: 10 }), /No place in time/);
+    const waiting = pool.take(claimOf("b"), { waitMs: 1_000 });
+    clock.time = 1_000;
+    assert.ok(await waiting);
+  });
 });

@@ -46,6 +46,11 @@ describe("fair shares", () => {
     assert.ok(shares.tryEnter(claimOf("one", "answers")));
   });
 
+  it("do not part what a requester may have where there are no hosts", () => {
+    const { shares } = sharesOf();
+    assert.equal(fill(shares, claimOf("one", "")).length, OF.new / 2);
+  });
+
   it("do not count ports and names of one host twice: the bound of a host holds for all who ask", () => {
     const { shares } = sharesOf({ perHost: { proven: 8, slow: 4, new: 4, failing: 4 } });
     const taken = Array.from({ length: 20 }, (_, at) => fill(shares, claimOf(`requester${at}`, "one.example"))).flat();
@@ -139,6 +144,46 @@ describe("fair shares", () => {
     shares.trust({ pair: places[0]!.pair }, 32);
     shares.wake();
     assert.deepEqual(served.map(([waiter]) => waiter), ["more"]);
+  });
+
+  it("let what waits for several places have them in its turn, and count as few or many as it turns out to be", () => {
+    const { shares, served } = sharesOf();
+    const first = shares.tryEnter(claimOf("a"), 10)!;
+    assert.equal(shares.enter(claimOf("b"), "b", 8), undefined);
+    shares.resize(first, 9);
+    assert.equal(served.length, 0);
+    shares.resize(first, 8);
+    assert.deepEqual([served[0]?.[0], served[0]?.[1].weight, shares.used], ["b", 8, 16]);
+    shares.resize(first, 40);
+    assert.equal(shares.used, 48, "also beyond what there is");
+    shares.leave(first);
+    shares.resize(first, 3);
+    assert.equal(shares.used, 8, "but not after it is given back");
+  });
+
+  it("give one alone more where they are told to, and still have room for another", () => {
+    const { shares } = sharesOf({ timesFree: 7 });
+    assert.equal(fill(shares, claimOf("alone", "")).length, 14);
+    assert.ok(shares.tryEnter(claimOf("another", "")));
+  });
+
+  it("have again what a dropped request never gave back, and only that", () => {
+    const clock = { time: 0 };
+    const lost = { now: () => clock.time, afterMs: 1_000 };
+    const { shares } = sharesOf({ lost });
+    const dropped = shares.tryEnter(claimOf("dropped"), 16)!;
+    clock.time = 999;
+    assert.equal(shares.tryEnter(claimOf("next")), undefined);
+    clock.time = 1_000;
+    assert.ok(shares.tryEnter(claimOf("next"), 15));
+    shares.leave(dropped);
+    assert.equal(shares.used, 15, "a place that was taken back is not given back again");
+    clock.time = 1_999;
+    const third = shares.tryEnter(claimOf("third"))!;
+    assert.ok(!shares.grow(third, 1));
+    clock.time = 2_000;
+    assert.ok(shares.grow(third, 1));
+    assert.equal(shares.used, 2);
   });
 
   it("refuse bounds by which one standing would wait for another", () => {
