@@ -25,6 +25,14 @@ export interface ClientIdentity {
   readonly name?: string;
 }
 
+/** Who makes an operation, for fair shares (ARCHITECTURE §4): the client, where a token says one, else the address that the request came from. */
+export interface Asking {
+  /** Absent: the anonymous client. */
+  readonly client?: ClientIdentity;
+  /** The address, as `requesterIdOf` names it. */
+  readonly requester?: string;
+}
+
 export interface RegisterOperation extends OperationHead {
   readonly kind: "register";
   readonly topic: string;
@@ -39,7 +47,7 @@ export interface DeregisterOperation extends OperationHead {
  * A subscribe or unsubscribe that was validated and is to be verified. `topic` and `callback` exactly as the subscriber sent
  * them.
  */
-export interface IntentOperation extends OperationHead {
+export interface IntentOperation extends OperationHead, Asking {
   readonly kind: "intent";
   readonly mode: "subscribe" | "unsubscribe";
   readonly topic: string;
@@ -58,7 +66,7 @@ export interface IntentOperation extends OperationHead {
   readonly concurrency?: number;
   /** `hub.start` as sent: latest, earliest, an ISO-8601 time or a cursor; subscribe only. */
   readonly start?: string;
-  /** Who asked; absent: the anonymous client. A verified subscribe makes the subscription this client's. */
+  /** A verified subscribe makes the subscription this client's. */
   readonly client?: ClientIdentity;
   /** The edge's policy marks this very request as verified (WIRE §2): it counts where `AUTO_VERIFY` and the fold say so. */
   readonly marked?: true;
@@ -85,10 +93,10 @@ export interface ResultOperation extends OperationHead {
   readonly elapsedMs: number;
 }
 /** One or more topics changed; the core fetches those that have a subscription. */
-export interface PingOperation extends OperationHead {
+export interface PingOperation extends OperationHead, Asking {
   readonly kind: "ping";
   readonly topics: readonly string[];
-  /** The client that owns those topics that are new; absent: the anonymous client. */
+  /** The client that owns those topics that are new. */
   readonly client?: ClientIdentity;
 }
 export type Operation = RegisterOperation | DeregisterOperation | IntentOperation | ResultOperation | PingOperation;
@@ -149,7 +157,7 @@ export const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/;
  */
 export type Caller =
   /** The edge lets anyone ask (ACCESS=open). */
-  | { readonly kind: "anyone" }
+  | { readonly kind: "anyone"; readonly requester?: string }
   /** A token with the subscribe right: it may if the subscription is this client's. */
   | ({ readonly kind: "client" } & ClientIdentity)
   /** A token with the role `websub:operate`. */
@@ -168,6 +176,8 @@ export interface SignedRequest {
   readonly signature: string;
   /** Lower-case hex SHA-256 of the body. */
   readonly bodySha256: string;
+  /** As in `Asking`. */
+  readonly requester?: string;
 }
 
 /**
@@ -179,6 +189,8 @@ export interface TextSigner {
   readonly text: string;
   /** X-Subscriber-Signature, verbatim: the base64 of an HMAC-SHA256. */
   readonly signature: string;
+  /** As in `Asking`. */
+  readonly requester?: string;
 }
 
 /** A `Caller` or `TextSigner` as JSON, percent-encoded (encodeURIComponent). */

@@ -1,14 +1,14 @@
 // Who asks, as the edge found out: unknown JSON in, a `Caller` out.
 import * as v from "valibot";
 import type { Caller, ClientIdentity, TextSigner } from "../../shared/core-api.ts";
-import { CLIENT } from "../state/events.ts";
+import { CLIENT, REQUESTER } from "../state/events.ts";
 import { Refusal } from "./refusal.ts";
 
 const text = v.string();
 
 /** The schema of a caller: in the header of a question, and in the field `caller` of an operation. */
 export const CALLER = v.variant("kind", [
-  v.object({ kind: v.literal("anyone") }),
+  v.object({ kind: v.literal("anyone"), requester: v.exactOptional(REQUESTER) }),
   v.object({ kind: v.literal("client"), ...CLIENT.entries }),
   v.object({ kind: v.literal("operator"), ...CLIENT.entries }),
   v.object({
@@ -18,6 +18,7 @@ export const CALLER = v.variant("kind", [
     query: text,
     timestamp: text,
     signature: text,
+    requester: v.exactOptional(REQUESTER),
     bodySha256: v.pipe(text, v.regex(/^[0-9a-f]{64}$/)),
   }),
 ]);
@@ -27,7 +28,7 @@ export function clientOf(caller: Caller): ClientIdentity | undefined {
   return caller.kind === "client" || caller.kind === "operator" ? caller : undefined;
 }
 
-const TEXT_SIGNER = v.object({ kind: v.literal("text"), text, signature: text });
+const TEXT_SIGNER = v.object({ kind: v.literal("text"), text, signature: text, requester: v.exactOptional(REQUESTER) });
 
 /**
  * Reads the header's JSON. A missing header never means "anyone".

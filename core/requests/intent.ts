@@ -136,8 +136,20 @@ function examineSecret(secrets: IntentOptions["secrets"], sealed: string, subscr
 }
 
 function eventOf(operation: IntentOperation, { time, end, start, denied, marked }: Additions): IntentEvent {
-  const { id, mode, topic, callback, leaseMs, secret, signature, verifyToken, concurrency, client, unpinned } =
-    operation;
+  const {
+    id,
+    mode,
+    topic,
+    callback,
+    leaseMs,
+    secret,
+    signature,
+    verifyToken,
+    concurrency,
+    client,
+    requester,
+    unpinned,
+  } = operation;
   return {
     type: "intent",
     id,
@@ -153,6 +165,7 @@ function eventOf(operation: IntentOperation, { time, end, start, denied, marked 
     ...(verifyToken === undefined ? {} : { verifyToken }),
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(client === undefined ? {} : { client }),
+    ...(requester === undefined ? {} : { requester }),
     ...(marked ? { marked } : {}),
     ...(unpinned === undefined ? {} : { unpinned }),
     ...(denied === undefined ? {} : { denied }),

@@ -8,6 +8,7 @@ import {
   CONCURRENCY,
   LEASE_MS,
   OUTCOME,
+  REQUESTER,
   SIGNATURE,
   TOPIC_NAME,
   VERIFY_TOKEN,
@@ -43,6 +44,7 @@ const OPERATION = v.variant("kind", [
     concurrency: v.exactOptional(CONCURRENCY),
     start: v.exactOptional(SHORT_TEXT),
     client: v.exactOptional(CLIENT),
+    requester: v.exactOptional(REQUESTER),
     marked: v.exactOptional(v.literal(true)),
     unpinned: v.exactOptional(v.literal(true)),
   }),
@@ -62,6 +64,7 @@ const OPERATION = v.variant("kind", [
     ...HEAD,
     topics: v.pipe(v.array(TOPIC_NAME), v.minLength(1), v.maxLength(1_000)),
     client: v.exactOptional(CLIENT),
+    requester: v.exactOptional(REQUESTER),
   }),
 ]);
 

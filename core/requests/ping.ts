@@ -36,14 +36,18 @@ export function createPing({ log, replica, topics, registration, clock }: PingOp
     return named.filter(({ topic: { id } }) => first.has(id) || second.has(id));
   }
 
-  return async ({ id, topics: names, client }) => {
+  return async ({ id, topics: names, client, requester }) => {
     const named = names.map((name) => ({ name, topic: topics.identify(name) }));
     if (registration === "required") await topics.refuseUnregistered(named);
     const pinged = await withSubscriptions(named);
     await topics.ensureAll(pinged, id, { client });
+    const by = {
+      ...(client === undefined ? {} : { client }),
+      ...(requester === undefined ? {} : { requester }),
+    };
     // The pings are in the log before the answer (WIRE §3). They share a commit.
     await Promise.all(pinged.map(async ({ name, topic }, place) => {
-      const event = { type: "ping", id: `${id}.${place}`, time: clock(), topic: name } as const;
+      const event = { type: "ping", id: `${id}.${place}`, time: clock(), topic: name, ...by } as const;
       await log.append("events", { key: topic.id, value: encodeEvent(event) });
     }));
   };

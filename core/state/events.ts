@@ -1,6 +1,6 @@
 // What the `events` stream carries: accepted operations from outside (ARCHITECTURE §2), as JSON.
 import * as v from "valibot";
-import type { ClientIdentity, VerificationOutcome } from "../../shared/core-api.ts";
+import type { Asking, ClientIdentity, VerificationOutcome } from "../../shared/core-api.ts";
 import { parseHttpUrl } from "../../shared/http-url.ts";
 import { SIGNATURE_METHODS, type SignatureMethod } from "../../shared/signature-methods.ts";
 import { KEYS_KEPT_MS } from "./ids.ts";
@@ -42,8 +42,9 @@ export interface IntentEvent extends EventHead {
   readonly signature?: SignatureMethod;
   readonly verifyToken?: string;
   readonly concurrency?: number;
-  /** The client that asked; none: the anonymous client. */
+  /** The client that asked; none: the anonymous client, whose address `requester` names. */
   readonly client?: ClientIdentity;
+  readonly requester?: string;
   /** A policy marked it as verified, and AUTO_VERIFY lets that count: the fold decides (A3.6). */
   readonly marked?: true;
   /** Its edge cannot verify it: the owner does so at once (A3.6). */
@@ -98,8 +99,8 @@ export interface ReplayEvent extends EventHead {
   /** For how long a second event with this id changes nothing, ms. */
   readonly keptMs: number;
 }
-/** A topic changed and is to be fetched. */
-export interface PingEvent extends EventHead {
+/** A topic changed and is to be fetched; its pinger is named as that of an intent. */
+export interface PingEvent extends EventHead, Asking {
   readonly type: "ping";
   readonly topic: string;
 }
@@ -138,6 +139,8 @@ export const CLIENT = v.object({
   claim: v.exactOptional(CLIENT_NAME),
   name: v.exactOptional(CLIENT_NAME),
 });
+/** `requesterIdOf`. */
+export const REQUESTER = v.pipe(v.string(), v.regex(/^[A-Za-z0-9_-]{16}$/));
 
 export const OUTCOME = v.picklist(["refused", "failed"]);
 
@@ -151,7 +154,12 @@ const KEPT_MS = v.pipe(v.number(), v.minValue(0), v.maxValue(KEYS_KEPT_MS));
 const EVENT = v.variant("type", [
   v.object({ type: v.literal("register"), ...head, end: OFFSET, client: v.exactOptional(CLIENT) }),
   v.object({ type: v.literal("deregister"), ...head }),
-  v.object({ type: v.literal("ping"), ...head }),
+  v.object({
+    type: v.literal("ping"),
+    ...head,
+    client: v.exactOptional(CLIENT),
+    requester: v.exactOptional(REQUESTER),
+  }),
   v.object({
     type: v.literal("intent"),
     ...head,
@@ -165,6 +173,7 @@ const EVENT = v.variant("type", [
     verifyToken: v.exactOptional(VERIFY_TOKEN),
     concurrency: v.exactOptional(CONCURRENCY),
     client: v.exactOptional(CLIENT),
+    requester: v.exactOptional(REQUESTER),
     marked: v.exactOptional(v.literal(true)),
     unpinned: v.exactOptional(v.literal(true)),
     denied: v.exactOptional(REASON),

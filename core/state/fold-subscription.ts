@@ -186,8 +186,15 @@ function subscribed(
   begin: number,
   challengedAt: number,
 ): SubscriptionRecord {
-  const { secret: _secret, signature: _signature, client: _client, endedAt: _endedAt, notice: _notice, ...rest } =
-    record;
+  const {
+    secret: _secret,
+    signature: _signature,
+    client: _client,
+    requester: _requester,
+    endedAt: _endedAt,
+    notice: _notice,
+    ...rest
+  } = record;
   const { topic, callback, concurrency = 1 } = intent;
   const renewed = {
     ...rest,
@@ -201,6 +208,7 @@ function subscribed(
     ...(intent.secret === undefined ? {} : { secret: intent.secret }),
     ...(intent.signature === undefined ? {} : { signature: intent.signature }),
     ...(intent.client === undefined ? {} : { client: recordedClient(intent.client) }),
+    ...(intent.requester === undefined ? {} : { requester: intent.requester }),
   };
   // A renewal goes on where the last lease stopped, also after that lease was over. Everything else begins a life.
   if (isLive(record.phase)) return renewed;

@@ -70,8 +70,9 @@ export interface SubscriptionRecord {
   readonly secret?: string;
   /** How deliveries are signed; absent: as `SIGNATURE` says. */
   readonly signature?: SignatureMethod;
-  /** The client of the intent that was verified last; none: the anonymous client. */
+  /** The client of the intent that was verified last; none: the anonymous client, whose address `requester` names. */
   readonly client?: ClientIdentity;
+  readonly requester?: string;
   readonly concurrency: number;
   readonly endedAt?: number;
   /**

@@ -2,6 +2,8 @@
 
 import { parseHttpUrl } from "../../shared/http-url.ts";
 import { type Compact, createCompact } from "../../shared/compact-json.ts";
+import type { Asking } from "../../shared/core-api.ts";
+import { anonymousAt } from "../../shared/shares/requester.ts";
 import { createTraceparent, parseTraceparent } from "../../shared/trace.ts";
 import { accepted, empty } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
@@ -30,6 +32,14 @@ export interface HubActionsOptions {
   readonly now: () => number;
 }
 
+/** Who asks the hub. */
+export interface HubAsker {
+  /** undefined where nobody has to show who it is. */
+  readonly client: Client | undefined;
+  /** `Limits.addressOf`. */
+  readonly address: string | undefined;
+}
+
 type ContentRequest = Extract<HubRequest, { kind: "content" }>;
 
 export class HubActions {
@@ -42,17 +52,18 @@ export class HubActions {
   }
 
   /**
-   * Does what an admitted request asks for; `client` is undefined where nobody has to show who it is.
+   * Does what an admitted request asks for.
    * @throws {HubError} "too_many"; {CoreError}
    */
-  async act(parsed: HubRequest, { headers }: Request, client: Client | undefined): Promise<Response> {
+  async act(parsed: HubRequest, { headers }: Request, asker: HubAsker): Promise<Response> {
     const { core } = this.#options;
+    const { client } = asker;
     const by = client === undefined ? {} : { client: identityOfClient(client) };
     switch (parsed.kind) {
       case "content":
         return await this.#publish(parsed, headers, client);
       case "ping":
-        await core.operate({ kind: "ping", topics: parsed.topics, ...by });
+        await core.operate({ kind: "ping", topics: parsed.topics, ...await askingOf(asker) });
         // The pings of the others are in the log: a publisher that repeats the whole request loses nothing and gains nothing.
         if (parsed.wrong !== undefined) throw new HubError("invalid_request", parsed.wrong);
         // Debian's and WordPress's publisher library takes nothing but 204, Ballerina's nothing but 200.
@@ -65,7 +76,7 @@ export class HubActions {
         return accepted(200);
       case "subscribe":
       case "unsubscribe":
-        return await this.#intend(parsed, client);
+        return await this.#intend(parsed, asker);
     }
   }
 
@@ -82,7 +93,7 @@ export class HubActions {
     return accepted(200, { "webhook-id": id });
   }
 
-  async #intend({ kind, ...pair }: SubscribeRequest, client: Client | undefined): Promise<Response> {
+  async #intend({ kind, ...pair }: SubscribeRequest, asker: HubAsker): Promise<Response> {
     const { core, verifier, limits, onSubscription, onUnsubscription, autoVerify, now } = this.#options;
     const intent = { mode: kind, ...pair };
     const { host } = parseHttpUrl(pair.callback);
@@ -93,11 +104,11 @@ export class HubActions {
     let isAsked = false;
     try {
       const hook = kind === "subscribe" ? onSubscription : onUnsubscription;
-      const marked = await isMarked(verifiable(intent, client), hook, autoVerify === true);
+      const marked = await isMarked(verifiable(intent, asker.client), hook, autoVerify === true);
       const { id, answer } = await core.operate({
         kind: "intent",
         ...intent,
-        ...(client === undefined ? {} : { client: identityOfClient(client) }),
+        ...await askingOf(asker),
         ...(marked ? { marked } : {}),
         ...(verifier.canVerify ? {} : { unpinned: true }),
       });
@@ -113,6 +124,11 @@ export class HubActions {
     }
     return accepted(202);
   }
+}
+
+/** Who asks, as the core hears it. */
+export async function askingOf({ client, address }: HubAsker): Promise<Asking> {
+  return client === undefined ? await anonymousAt(address) : { client: identityOfClient(client) };
 }
 
 /** What a hook sees of an intent: all but the secret. */

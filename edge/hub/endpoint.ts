@@ -2,6 +2,7 @@
 
 import type { Metrics } from "../../shared/metrics.ts";
 import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
+import type { Exchange } from "../../shared/serve.ts";
 import { hubRefusalOf } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { type Access, identityOfClient } from "../auth/access.ts";
@@ -28,7 +29,9 @@ export interface HubEndpointOptions extends HubActionsOptions {
 }
 
 /** The handler of the hub endpoint. Rejects only on defects of our own. */
-export function createHubEndpoint(options: HubEndpointOptions): (request: Request) => Promise<Response> {
+export function createHubEndpoint(
+  options: HubEndpointOptions,
+): (request: Request, exchange: Exchange) => Promise<Response> {
   const { access, limits, memory = PROCESS_MEMORY } = options;
   const actions = new HubActions(options);
   const budget = createBodyBudget({
@@ -42,7 +45,7 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
     ["operation", "status"],
   );
 
-  return async (request) => {
+  return async (request, exchange) => {
     let operation = "unreadable";
     let response: Response;
     let release = () => {};
@@ -57,7 +60,7 @@ export function createHubEndpoint(options: HubEndpointOptions): (request: Reques
       const leave = limits.pressure.enter();
       if (leave === null) throw new HubError("overloaded", OVERLOADED);
       try {
-        response = await actions.act(parsed, request, client);
+        response = await actions.act(parsed, request, { client, address: limits.addressOf(request, exchange) });
       } finally {
         leave();
       }

@@ -36,6 +36,8 @@ export interface Limits {
    * before a byte of a body is read, so it must cost little. Operators' paths have no limit.
    */
   refusal(request: Request, exchange: Exchange): Response | null;
+  /** The address that a request came from, as a limit's key (`clientAddress`); undefined where nothing tells it. */
+  addressOf(request: Pick<Request, "headers">, exchange: Exchange): string | undefined;
   /** Counts one request of a token's client against its limit, all routes together. @throws {HubError} "too_many" */
   admitClient(client: ClientIdentity, route: ClientRoute): void;
   /** The budgets of callback hosts, in intents. */
@@ -90,6 +92,11 @@ export function createLimits(
   );
   const count: Limits["count"] = (limit) => limited.inc({ limit });
 
+  const addressOf: Limits["addressOf"] = ({ headers }, { address }) =>
+    addressHeader === undefined
+      ? clientAddress(address, headers.get("x-forwarded-for"), trusted)
+      : namedAddress(address, headers.get(addressHeader), trusted);
+
   /** A proxy's connection does not rest, since other clients share it. */
   const letRest = ({ address, rest }: Exchange) => {
     if (!isTrusted(address, trusted)) rest?.(REST_MS);
@@ -99,6 +106,7 @@ export function createLimits(
     verifications: createHostBudget({ places: settings.verificationsPerHost, now, mostHosts: memory.keys }),
     pressure,
     count,
+    addressOf,
     admitClient: (client, route) => {
       if (perClient.take(clientKeyOf(client)) === 0) return;
       count(route);
@@ -108,7 +116,7 @@ export function createLimits(
       );
     },
     refusal: (request, exchange) => {
-      const { address, target = request.url } = exchange;
+      const { target = request.url } = exchange;
       if (target.length > settings.urlMaxBytes) {
         count("url");
         return sentence(414, `The URL is longer than ${settings.urlMaxBytes} bytes; send parameters in a form.`);
@@ -120,9 +128,7 @@ export function createLimits(
         return sentence(503, OVERLOADED, { "retry-after": "5" });
       }
       if (settings.requestsPerAddress === 0 || OPERATING.has(path)) return null;
-      const key = addressHeader === undefined
-        ? clientAddress(address, request.headers.get("x-forwarded-for"), trusted)
-        : namedAddress(address, request.headers.get(addressHeader), trusted);
+      const key = addressOf(request, exchange);
       const waitS = key === undefined ? 0 : perAddress.take(key);
       if (waitS === 0) return null;
       count("address");

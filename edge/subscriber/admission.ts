@@ -2,6 +2,7 @@
 // limit.
 
 import type { Exchange } from "../../shared/serve.ts";
+import { anonymousAt } from "../../shared/shares/requester.ts";
 import { subscriberRefusalOf } from "../answers/answers.ts";
 import type { Access, Asker } from "../auth/access.ts";
 import type { ClientRoute, Limits } from "../limits/limits.ts";
@@ -11,20 +12,24 @@ export type Endpoint = (request: Request, exchange: Exchange) => Promise<Respons
 
 export interface AdmissionPorts {
   readonly access: Pick<Access, "callerOf">;
-  readonly limits: Pick<Limits, "admitClient">;
+  readonly limits: Pick<Limits, "admitClient" | "addressOf">;
 }
 
 /** Who asks about a subscription to `topic`; `body` is what a signature covers. @throws {HubError} */
 export async function admit(
   { access, limits }: AdmissionPorts,
   { method, headers, url }: Request,
-  { target = url }: Exchange,
+  exchange: Exchange,
   { topic, body, route }: { readonly topic: string; readonly body: Uint8Array; readonly route: ClientRoute },
 ): Promise<Asker> {
+  const { target = url } = exchange;
   const asker = await access.callerOf({ method, target, headers, body }, topic);
   const { caller } = asker;
   // Only the core can tell whose signature it is; signed requests are limited by their address.
-  if (caller.kind === "client" || caller.kind === "operator") limits.admitClient(caller, route);
+  if (caller.kind === "anyone" || caller.kind === "signature") {
+    return { ...asker, caller: { ...caller, ...await anonymousAt(limits.addressOf({ headers }, exchange)) } };
+  }
+  limits.admitClient(caller, route);
   return asker;
 }
 

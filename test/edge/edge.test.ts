@@ -13,6 +13,7 @@ import type { Parameters } from "../support/form.ts";
 import { freePort } from "../support/free-port.ts";
 import { call } from "../support/servers/http.ts";
 import type { CallOptions, Reply } from "../support/servers/http.ts";
+import { requesterIdOf } from "../../shared/shares/requester.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 
@@ -187,6 +188,7 @@ describe("the edge", () => {
         verifyToken: "v",
         concurrency: 2,
         start: "earliest",
+        requester: await requesterIdOf("127.0.0.1"),
       });
       const results = () => core.operations.slice(before).filter((operation) => operation.kind === "result");
       const [result] = await core.result().then(results);

@@ -13,6 +13,7 @@ import type { FakeCore } from "../../support/rigs/fake-core.ts";
 import { encodeForm } from "../../support/form.ts";
 import { call } from "../../support/servers/http.ts";
 import type { CallOptions } from "../../support/servers/http.ts";
+import { requesterIdOf } from "../../../shared/shares/requester.ts";
 
 const PAIR = encodeForm({ topic: "t", callback: "http://c.example/" });
 const EVENTS = { accept: "text/event-stream" };
@@ -80,7 +81,7 @@ describe("WIRE §5 at the edge", () => {
       assert.deepEqual(asked(), {
         path: "/v1/messages",
         parameters: { topic: "t é&", callback: "http://c.example/?a=%20+", after: "&", since: "é", limit: "-5" },
-        caller: { kind: "anyone" },
+        caller: { kind: "anyone", requester: await requesterIdOf("127.0.0.1") },
         accept: "application/json",
       });
       await to(`/dead-letters/?${PAIR}&after=a&since=b&limit=c&lastEventId=d`);
@@ -123,6 +124,7 @@ describe("WIRE §5 at the edge", () => {
         timestamp: "17",
         signature: "v1=a+b/c=",
         bodySha256: EMPTY_SHA256,
+        requester: await requesterIdOf("127.0.0.1"),
       });
       await to(target, { method: "HEAD", headers });
       const { caller } = asked();
