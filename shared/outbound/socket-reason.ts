@@ -1,6 +1,8 @@
 // Why a call brought no answer, in words that its subscriber may read (WIRE §5). They say no more than the socket said.
 
+import { AnswerError } from "./answer-head.ts";
 import { ForbiddenAddressError } from "./guard.ts";
+import { parserReason } from "./parser-reason.ts";
 
 /**
  * Also of an address that the guard refused: it reads like a name without an address, so how names resolve inside this network is
@@ -24,7 +26,9 @@ export function socketReason(error: Error): string {
       return "connecting timed out";
     default:
       if (error instanceof ForbiddenAddressError) return NO_ADDRESS;
-      return code ?? (ADDRESS.test(error.message.slice(0, 300)) ? "connection broken" : error.message.slice(0, 200));
+      if (error instanceof AnswerError) return error.message;
+      return parserReason({ code, message: error.message }) ?? code ??
+        (ADDRESS.test(error.message.slice(0, 300)) ? "connection broken" : error.message.slice(0, 200));
   }
 }
 

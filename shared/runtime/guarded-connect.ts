@@ -8,7 +8,7 @@ import type { Socket } from "node:net";
 import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { OutboundGuard } from "../outbound/guard.ts";
 import { CHECKED } from "../checked-tls.ts";
-import { skipContinue } from "./skip-continue.ts";
+import { readAnswerHeads } from "./answer-heads.ts";
 import { buildConnector } from "../undici.ts";
 
 /** Resolves a name to all its addresses: `dns.lookup` with `all: true`, or a test's own. */
@@ -88,7 +88,7 @@ export function createGuardedConnector(options: GuardedConnectOptions): buildCon
       // After a failed dial undici passes undefined here, not null.
       if (socket) {
         limitAnswers(socket, maxAnswerBytes);
-        skipContinue(socket);
+        readAnswerHeads(socket);
       }
       callback(...outcome);
     });

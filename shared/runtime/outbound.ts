@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { NoteBlocked } from "../outbound/blocked-calls.ts";
 import { parseHttpUrl, UrlError } from "../http-url.ts";
 import type { HttpUrl } from "../http-url.ts";
+import { ANSWER_HEAD_MAX_BYTES } from "../outbound/answer-head.ts";
 import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { ForbiddenReason } from "../outbound/guard.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound/outbound.ts";
@@ -47,6 +48,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
     connect: createGuardedConnector(options),
     connections: options.connectionsPerOrigin ?? 64,
     pipelining: 1,
+    maxHeaderSize: ANSWER_HEAD_MAX_BYTES,
   });
 
   async function call(request: OutboundRequest): Promise<OutboundAnswer> {

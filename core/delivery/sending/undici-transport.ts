@@ -1,4 +1,5 @@
 // The delivery transport by undici's dispatch (`fetch` is 8 to 12 times slower on Node): one pool for each origin.
+import { ANSWER_HEAD_MAX_BYTES } from "../../../shared/outbound/answer-head.ts";
 import { type buildConnector, Pool } from "../../../shared/undici.ts";
 import type { NoteBlocked } from "../../../shared/outbound/blocked-calls.ts";
 import type { Post, Transport } from "./transport.ts";
@@ -19,7 +20,6 @@ export interface UndiciTransportOptions {
 
 /** Origins with a pool of their own; the least recently used one that is idle leaves. */
 const MOST_POOLS = 4_096;
-const MAX_HEADER_BYTES = 16 * 1024;
 
 export function createUndiciTransport(options: UndiciTransportOptions): Transport {
   return new UndiciTransport(options);
@@ -100,7 +100,7 @@ class Pools {
       // Exchanges have their deadlines: one coarse interval instead of a timer for each request.
       headersTimeout: 0,
       bodyTimeout: 0,
-      maxHeaderSize: MAX_HEADER_BYTES,
+      maxHeaderSize: ANSWER_HEAD_MAX_BYTES,
     });
     this.#pools.set(origin, pool);
     if (this.#pools.size > MOST_POOLS) this.#discardIdle(pool);

@@ -33,3 +33,20 @@ describe("WIRE §7 what a subscriber may read of a call that failed", () => {
     assert.equal(socketReason(error("more than 100 early answers")), "more than 100 early answers");
   });
 });
+
+describe("WIRE §5 what the answer's sender can mend", () => {
+  it("has a sentence for each error of the parser, by its code, or by what llhttp said where undici leaves the code out", () => {
+    const said = (text: string) => socketReason(error(`Response does not match the HTTP/1.1 protocol (${text})`));
+    assert.match(said("Invalid character in chunk size"), /does not begin with its size/);
+    assert.match(said("Expected LF after chunk data"), /does not end where its size says/);
+    assert.match(said("Content-Length can't be present with Transfer-Encoding"), /send one/);
+    assert.match(said("Invalid character in Content-Length"), /send decimal digits alone/);
+    assert.match(said("Unexpected whitespace after header value"), /each header in one line/);
+    assert.match(said("Expected HTTP/, RTSP/ or ICE/"), /does not begin with HTTP\/1\.1/);
+    assert.match(said("Invalid header value char"), /a character that no header may have/);
+    assert.equal(said("something new"), "the answer is not HTTP/1.1 as RFC 9112 has it");
+    assert.equal(socketReason(error("x", "HPE_INVALID_CHUNK_SIZE")), said("Invalid character in chunk size"));
+    assert.match(socketReason(error("x", "UND_ERR_HEADERS_OVERFLOW")), /more than 64 KiB of headers/);
+    assert.match(socketReason(error("x", "UND_ERR_RES_CONTENT_LENGTH_MISMATCH")), /not as long as its Content-Length/);
+  });
+});
