@@ -16,7 +16,7 @@ export interface ContentHead extends OperationHead {
   readonly traceparent?: string;
 }
 
-/** Room for the topic, 16 KiB of headers and a key, all escaped as JSON may escape them. */
+/** Room for the topic, the headers and a key, all escaped as JSON may escape them. */
 export const CONTENT_HEAD_MAX_BYTES = 128 * 1024;
 
 const LENGTH_BYTES = 4;

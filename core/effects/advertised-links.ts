@@ -1,6 +1,6 @@
 // The links that a fetched topic advertises: its hubs and its canonical URL (§4), for the `Link` header of its deliveries (§7).
 import { isHttpUrl } from "../../shared/identity.ts";
-import { linkTarget } from "../delivery/lane/target.ts";
+import { linkTarget } from "../../shared/request-head.ts";
 
 export interface Advertised {
   readonly hubs: readonly string[];
@@ -8,11 +8,6 @@ export interface Advertised {
 }
 
 const SCANNED_BYTES = 64 * 1024;
-/** A topic's URL is not longer (WIRE "Words"). */
-const MOST_URL_BYTES = 2_048;
-/** Many servers refuse a request with more than 8 KiB of headers. */
-const MOST_HUBS_BYTES = 4_096;
-
 /** Reads the Link header, else the link elements of an HTML or XML document. Only http(s); `base` resolves relative URLs. */
 export function advertisedLinks(
   { link, contentType, body, base }: {
@@ -35,20 +30,33 @@ export function advertisedLinks(
   return { hubs: [...new Set(urls("hub"))], self: urls("self")[0] };
 }
 
-/** The `Link` header of a delivery; undefined if the topic advertises nothing: then the lane's own `Link` is right. */
-export function linkHeader({ hubs, self }: Advertised, hubUrl: string, topic: string): string | undefined {
+export interface LinkHeaderOptions {
+  readonly hubUrl: string;
+  readonly topic: string;
+  /** The most characters of the topic's own part of the header, as of all that comes with a message (WIRE §3). */
+  readonly most: number;
+}
+
+/**
+ * The `Link` header of a delivery; undefined if the topic advertises nothing: then the lane's own `Link` is right. What does not fit is
+ * left out: the canonical URL gives way to the topic's, then the last hubs go.
+ */
+export function linkHeader({ hubs, self }: Advertised, { hubUrl, topic, most }: LinkHeaderOptions): string | undefined {
   if (hubs.length === 0 && self === undefined) return undefined;
+  const named = linkTarget(topic);
+  const advertised = linkTarget(self ?? topic);
+  const canonical = advertised.length <= Math.max(named.length, most) ? advertised : named;
+  let left = most - canonical.length;
   const links: string[] = [];
-  let left = MOST_HUBS_BYTES;
   for (const hub of hubs) {
     const link = `<${linkTarget(hub)}>; rel="hub"`;
-    left -= link.length;
+    left -= link.length + ", ".length;
     if (left < 0) break;
     links.push(link);
   }
+  // The hub's own link and the words around are among the hub's own headers.
   if (links.length === 0) links.push(`<${linkTarget(hubUrl)}>; rel="hub"`);
-  const canonical = linkTarget(self ?? topic);
-  links.push(`<${canonical.length > MOST_URL_BYTES ? linkTarget(topic) : canonical}>; rel="self"`);
+  links.push(`<${canonical}>; rel="self"`);
   return links.join(", ");
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Compact } from "../../shared/compact-json.ts";
 import type { Outbound, OutboundAnswer } from "../../shared/outbound/outbound.ts";
+import { headerBytes, MESSAGE_HEAD_MAX_BYTES, topicBytes } from "../../shared/request-head.ts";
 import type { Log } from "../log/log.ts";
 import { MESSAGE_HEADERS } from "../messages/message.ts";
 import type { Fetched, TopicRecord } from "../state/records.ts";
@@ -58,10 +59,12 @@ export function createFetchTopic(options: TopicFetchOptions): FetchTopic {
     }
     // There is no document now. What was delivered last stays known, so that it is not delivered again when it comes back unchanged.
     if (hasNoDocument(answer)) return { kind: "fetched", fetched: job.topic.fetched };
+    const own = ownHeaders(answer, topic);
+    if (own.left < 0) return { kind: "failed", reason: own.problem, final: true };
     // This process may have slept meanwhile: then another process has fetched the same answer, and perhaps a later one.
     if (!job.mayAct()) return MOVED;
     try {
-      return { kind: "fetched", fetched: await publish(job, answer, options) };
+      return { kind: "fetched", fetched: await publish(job, answer, own, options) };
     } catch (error) {
       return { kind: "failed", reason: `the log did not take it: ${String(error)}`, final: false };
     }
@@ -93,14 +96,43 @@ function get({ topic: url, fetched }: TopicRecord, options: TopicFetchOptions): 
   });
 }
 
+/** The headers of an answer that deliveries cannot do without. */
+interface OwnHeaders {
+  readonly contentType: string;
+  /** The outbound client has decoded the encodings that it knows: this one is not known. */
+  readonly encoding: string | undefined;
+  /** How many bytes of a delivery's headers they leave for links (WIRE §3); below 0: they do not fit. */
+  readonly left: number;
+  /** Why they do not fit. */
+  readonly problem: string;
+}
+
+function ownHeaders({ headers }: Answer, topic: string): OwnHeaders {
+  const { "content-type": type, "content-encoding": encoding } = headers;
+  const contentType = type || "application/octet-stream";
+  const parts: readonly (readonly [string, number])[] = [
+    ["Content-Type", headerBytes("content-type", contentType)],
+    ["Content-Encoding", encoding === undefined ? 0 : headerBytes("content-encoding", encoding)],
+  ];
+  const [name, bytes] = parts.reduce((longest, part) => part[1] > longest[1] ? part : longest);
+  // The topic stands in `Link` in any case.
+  const left = parts.reduce((most, part) => most - part[1], MESSAGE_HEAD_MAX_BYTES - topicBytes(topic));
+  return { contentType, encoding, left, problem: `its ${name} has ${bytes} bytes, too long to be delivered` };
+}
+
 /** Appends the document, unless its bytes and type are those of the last fetch. */
-async function publish({ topicId, topic, ping }: FetchJob, answer: Answer, options: TopicFetchOptions) {
-  const contentType = answer.headers["content-type"] || "application/octet-stream";
+async function publish(
+  { topicId, topic, ping }: FetchJob,
+  answer: Answer,
+  own: OwnHeaders,
+  options: TopicFetchOptions,
+) {
+  const { contentType } = own;
   const fetched = fetchedOf(answer, contentType);
   if (topic.fetched?.sha256 === fetched.sha256) return fetched;
   // A fetch that is repeated after a crash brings the same id for the same ping and bytes, and so no second message.
   const id = createHash("sha256").update(`${topicId}\0${ping}\0${fetched.sha256}`).digest("base64url").slice(0, 22);
-  const extra = extraHeaders(answer, contentType, options.hubUrl, topic.topic);
+  const extra = extraHeaders(answer, own, options.hubUrl, topic.topic);
   await options.log.append("messages", {
     key: topicId,
     value: answer.body,
@@ -125,11 +157,14 @@ function fetchedOf({ body, headers }: Answer, contentType: string): Fetched {
   };
 }
 
-function extraHeaders({ body, headers, url }: Answer, contentType: string, hubUrl: string, topic: string) {
+function extraHeaders(
+  { body, headers, url }: Answer,
+  { contentType, encoding, left }: OwnHeaders,
+  hubUrl: string,
+  topic: string,
+) {
   const advertised = advertisedLinks({ link: utf8(headers["link"]), contentType, body, base: url });
-  const link = linkHeader(advertised, hubUrl, topic);
-  // The outbound client has decoded the encodings that it knows. If the header is still here, the encoding is unknown.
-  const encoding = headers["content-encoding"];
+  const link = linkHeader(advertised, { hubUrl, topic, most: left + topicBytes(topic) });
   return {
     ...(link === undefined ? {} : { link }),
     ...(encoding === undefined ? {} : { "content-encoding": encoding }),
@@ -138,7 +173,7 @@ function extraHeaders({ body, headers, url }: Answer, contentType: string, hubUr
 
 /** A validator that can be sent back unchanged; any other would make all later conditional requests fail. */
 function repeatable(validator: string | undefined): string | undefined {
-  return validator !== undefined && /^[\x20-\x7e]{1,1024}$/.test(validator) ? validator : undefined;
+  return validator !== undefined && /^[\x20-\x7e]{1,512}$/.test(validator) ? validator : undefined;
 }
 
 /** A header's characters are bytes; those of a URL are UTF-8. */

@@ -86,7 +86,7 @@ export class HubActions {
       client: client === undefined ? null : identityOfClient(client),
       key: idempotencyKey(headers),
       contentType: parsed.contentType,
-      headers: publisherHeaders(headers),
+      headers: publisherHeaders({ ...parsed, headers }),
       traceparent: parseTraceparent(headers.get("traceparent")) ?? createTraceparent(),
       body: this.#compact(parsed.topic, parsed.body, headers.get("content-encoding")),
     });

@@ -13,7 +13,7 @@ import { type MemoryBounds, PROCESS_MEMORY } from "../limits/memory.ts";
 import { FORM_MAX_BYTES, rawQueryOf } from "../syntax/form.ts";
 import { longestBody, parseHubRequest } from "../syntax/hub-request.ts";
 import type { HubRequest, RawRequest } from "../syntax/hub-request.ts";
-import { idempotencyKey } from "../syntax/request-headers.ts";
+import { idempotencyKey, publisherHeaders } from "../syntax/request-headers.ts";
 import type { SubscribeRules } from "../syntax/subscribe-request.ts";
 import { HubActions } from "./actions.ts";
 import type { HubActionsOptions } from "./actions.ts";
@@ -97,6 +97,7 @@ async function read(
     if (parsed.body.length > messageMaxBytes) throw tooLarge(messageMaxBytes, messageMaxBytes);
     // Syntax comes before access. Pings ignore it.
     idempotencyKey(request.headers);
+    publisherHeaders({ ...parsed, headers: request.headers });
   }
   return parsed;
 }

@@ -1,31 +1,49 @@
 // The headers of a request that mean something to the hub: its Idempotency-Key, and those that travel with the message.
 
 import { IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
+import { headerBytes, MESSAGE_HEAD_MAX_BYTES, topicBytes } from "../../shared/request-head.ts";
 import { HubError } from "../answers/hub-error.ts";
 
 /** WIRE §3: the allow-list of the publisher's own headers, without credentials and hop-by-hop headers; `ce-*` travel too. */
 const ALLOWED = ["content-language", "content-encoding", "x-hub-messageid", "tracestate"];
-const MAX_BYTES = 16 * 1_024;
+
+/** A message as a publisher sent it. */
+export interface SentMessage {
+  readonly topic: string;
+  readonly contentType: string;
+  readonly headers: Headers;
+}
 
 /**
- * The headers that travel, lower-case names; null if there are none.
- * @throws {HubError} "invalid_request" if they are over 16 KiB together
+ * The publisher's headers that travel with a message, lower-case names; null if there are none.
+ * @throws {HubError} "invalid_request", naming the longest, if a delivery would have more headers than common servers take (WIRE §3)
  */
-export function publisherHeaders(headers: Headers): Record<string, string> | null {
+export function publisherHeaders({ topic, contentType, headers }: SentMessage): Record<string, string> | null {
   let kept: Record<string, string> | null = null;
-  let size = 0;
+  const parts: [name: string, bytes: number][] = [
+    ["hub.topic", topicBytes(topic)],
+    ["Content-Type", headerBytes("content-type", contentType)],
+  ];
   headers.forEach((value, name) => {
     if (!ALLOWED.includes(name) && !name.startsWith("ce-")) return;
-    size += name.length + value.length;
+    parts.push([name, headerBytes(name, value)]);
     (kept ??= {})[name] = value;
   });
-  if (size > MAX_BYTES) {
-    throw new HubError(
-      "invalid_request",
-      `The headers ${ALLOWED.join(", ")} and ce-* are longer than ${MAX_BYTES} bytes together.`,
-    );
-  }
+  refuseLong(parts);
   return kept;
+}
+
+function refuseLong(parts: readonly (readonly [name: string, bytes: number])[]): void {
+  const size = parts.reduce((sum, [, bytes]) => sum + bytes, 0);
+  if (size <= MESSAGE_HEAD_MAX_BYTES) return;
+  const [name, bytes] = parts.reduce((longest, part) => part[1] > longest[1] ? part : longest);
+  throw new HubError(
+    "invalid_request",
+    `${name} takes ${bytes} bytes of the headers of a delivery; hub.topic, Content-Type, ${
+      ALLOWED.join(", ")
+    } and ce-* may take ` +
+      `${MESSAGE_HEAD_MAX_BYTES} together, and take ${size}: many servers refuse more.`,
+  );
 }
 
 /**

@@ -8,6 +8,8 @@ import type { Parameters } from "./form.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { MAX_CALLBACK_BYTES } from "./subscription-pair.ts";
 import { fitsInBytes } from "../../shared/topic.ts";
+import { CALLBACK_CALLED_MAX_BYTES, callbackMaxBytes, HEAD_MAX_BYTES } from "../../shared/request-head.ts";
+import { verificationHeadBytes } from "../../shared/outbound/callback-query.ts";
 import { parseTopic } from "./topic.ts";
 
 export interface SubscribeRequest {
@@ -56,6 +58,7 @@ export function parseSubscribe(
   if (verifyToken !== undefined && !fitsInBytes(verifyToken, MAX_TOKEN_BYTES)) {
     throw refuse(`hub.verify_token is longer than ${MAX_TOKEN_BYTES} bytes`);
   }
+  refuseLong(kind, topic, callback, verifyToken);
   const pair = { kind, topic, callback, ...(verifyToken === undefined ? {} : { verifyToken }) };
   // §5.1: lease and secret mean nothing on unsubscribe, whatever they say; neither do our own extensions.
   if (kind === "unsubscribe") return pair;
@@ -96,6 +99,33 @@ function parseCallback(value: string | undefined, guard: OutboundGuard): string 
     if (error instanceof UrlError) throw refuse(`hub.callback ${error.message}`);
     throw error;
   }
+}
+
+/**
+ * Refuses what common servers could never be asked or sent: the verification would fail silently, and each delivery would be answered
+ * 431 (WIRE §2). What is there already can be ended, so an unsubscribe is refused for its verify_token only.
+ */
+function refuseLong(mode: SubscribeRequest["kind"], topic: string, callback: string, verifyToken?: string): void {
+  const { host, target } = parseHttpUrl(callback);
+  const most = callbackMaxBytes(topic);
+  if (mode === "subscribe" && host.length + target.length > most) {
+    throw refuse(
+      `hub.callback is longer than ${most} bytes as it is called, with its other characters percent-encoded` +
+        `${most < CALLBACK_CALLED_MAX_BYTES ? "; with a shorter hub.topic it may be longer" : ""}`,
+    );
+  }
+  // As long as a lease can be, in seconds.
+  const intent = { mode, topic, callback, leaseMs: 999_999_999_000 };
+  const bytes = verificationHeadBytes(verifyToken === undefined ? intent : { ...intent, verifyToken });
+  if (bytes <= HEAD_MAX_BYTES) return;
+  const named = ["hub.callback", "hub.topic", ...(verifyToken === undefined ? [] : ["hub.verify_token"])];
+  if (mode === "unsubscribe" && verificationHeadBytes(intent) > HEAD_MAX_BYTES) return;
+  throw refuse(
+    `${
+      named.join(", ")
+    } are too long together: the request that asks hub.callback would have ${bytes} bytes of URL and headers, ` +
+      `and many servers refuse more than ${HEAD_MAX_BYTES}`,
+  );
 }
 
 function parseLease(value: string | undefined, rules: SubscribeRules): number {

@@ -81,7 +81,7 @@ export const LIMIT_ROWS = {
   }),
   headersMaxBytes: row({
     name: "HEADERS_MAX_BYTES",
-    // 16 KiB of headers travel with a message (WIRE §3), and as much again is for the rest.
+    // 5 KiB of headers travel with a message (WIRE §3). The rest is for the URL, the token, and what proxies add.
     default: "32768",
     what: "Largest URL and headers of a request together; more is 431.",
     change: "If publishers send larger headers, or tokens are very long.",

@@ -210,16 +210,24 @@ export function wireDeliveryRows(rig: Rig): void {
     for (const name of Object.keys(stays)) assert.equal(delivery?.headers[name], undefined, name);
   });
 
-  wire("WIRE §3 such headers may have 16 KiB together, whatever else the request has; more is 400", async () => {
+  wire("WIRE §3 with the type and the topic they have 5 KiB together, whatever else the request has", async () => {
+    const topic = rig.name();
+    const callback = callbacks.callback();
+    await subscribed(hub, topic, callback);
+    const base = encodeURI(topic).length + 2 * 4 + "content-type".length + "text/plain".length + "ce-large".length;
     const send = (bytes: number) => {
-      const large = { "ce-large": "x".repeat(8_000), "ce-larger": "y".repeat(bytes - 8_000 - 17) };
-      const rest = { cookie: "z".repeat(4_000) };
-      return publish(hub, rig.name(), { body: "x", headers: { ...large, ...rest } });
+      const headers = { "ce-large": "x".repeat(bytes - base), cookie: "z".repeat(4_000) };
+      return publish(hub, topic, { body: "x", contentType: "text/plain", headers });
     };
-    const most = await send(16_384);
+    const most = await send(5_120);
     assert.equal(most.status, 200, most.text);
-    const more = await send(16_385);
+    const more = await send(5_121);
     assert.equal(more.status, 400, more.text);
-    assert.match(more.text, /ce-\* are longer than 16384 bytes/);
+    assert.match(more.text, /ce-large takes \d+ bytes of the headers of a delivery/);
+    const type = await publish(hub, topic, { body: "x", contentType: `text/plain;x=${"y".repeat(17_000)}` });
+    assert.equal(type.status, 400, type.text);
+    assert.match(type.text, /^.*Content-Type takes \d+ bytes/);
+    const [delivery] = await callback.delivered(1);
+    assert.equal(delivery?.headers["ce-large"]?.length, 5_120 - base);
   });
 }

@@ -36,7 +36,7 @@ export function retryingRows(rig: Rig): void {
     });
   }
 
-  for (const status of [400, 413, 415, 422]) {
+  for (const status of [400, 413, 415, 422, 431]) {
     settings(
       `WIRE §3 a ${status} ${DEAD_LETTER_ATTEMPTS} times makes a dead letter, and the next message follows`,
       async () => {

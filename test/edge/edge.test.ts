@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { RefusalCode } from "../../shared/core-api.ts";
+import { headerBytes, MESSAGE_HEAD_MAX_BYTES } from "../../shared/request-head.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import { openEdge } from "../support/rigs/edge.ts";
 import type { OwnEdge } from "../support/rigs/edge.ts";
@@ -274,15 +275,29 @@ describe("the edge", () => {
       assert.equal(core.contents.at(-1)?.headers, null);
     });
 
-    it("is at most 16 KiB of headers, else 400", async () => {
+    it("is at most 5 KiB of type, headers and topic, else 400 with a sentence that names the longest", async () => {
       await using roomy = await openEdge([core.origin], { server: { maxHeaderBytes: 64_000 } });
-      const send = (length: number) =>
-        call(`${roomy.url}/hub?hub.mode=publish&hub.topic=t`, { body: "x", headers: { "ce-x": '"'.repeat(length) } });
+      const send = (headers: Record<string, string>, topic = "t") =>
+        call(`${roomy.url}/hub?hub.mode=publish&hub.topic=${topic}`, { body: "x", headers });
+      const base = "t".length + headerBytes("content-type", "a/b");
+      const most = MESSAGE_HEAD_MAX_BYTES - base - headerBytes("ce-x", "");
+      const type = { "content-type": "a/b" };
       // The worst case of what the core's server must take: every byte escaped twice.
-      assert.equal((await send(16_384 - 4)).status, 200);
-      const reply = await send(16_384 - 3);
-      assert.equal(reply.status, 400);
-      assert.match(reply.text, /ce-\* are longer than 16384 bytes/);
+      assert.equal((await send({ ...type, "ce-x": '"'.repeat(most) })).status, 200);
+      const one = await send({ ...type, "ce-x": '"'.repeat(most + 1) });
+      assert.equal(one.status, 400);
+      assert.match(one.text, /ce-x takes 510\d bytes.*may take 5120 together, and take 5121/);
+      assert.equal((await send({ ...type, "ce-x": "x".repeat(most) }, "tt")).status, 400, "the topic counts");
+      for (const name of ["content-language", "content-encoding", "tracestate", "x-hub-messageid", "ce-type"]) {
+        const reply = await send({ ...type, [name]: "y".repeat(16_000) });
+        assert.equal(reply.status, 400, name);
+        assert.match(reply.text, new RegExp(`${name} takes 160\\d\\d bytes`));
+      }
+      const long = await send({ "content-type": `application/json;x=${"y".repeat(17_000)}` });
+      assert.equal(long.status, 400);
+      assert.match(long.text, /Content-Type takes 170\d\d bytes/);
+      const many = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`ce-n${n}`, "x".repeat(100)]));
+      assert.equal((await send(many)).status, 400, "many short ones");
     });
 
     it("is the publisher's trace, or a new one", async () => {

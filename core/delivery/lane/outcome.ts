@@ -15,7 +15,8 @@ export type Failure = Extract<Outcome, { readonly kind: "retry" | "refused" }>;
 
 const DELIVERED: Outcome = { kind: "delivered" };
 const GONE: Outcome = { kind: "gone" };
-const REFUSED: ReadonlySet<number> = new Set([400, 413, 415, 422]);
+/** RFC 6585 §5: 431 says that the headers are too long, nginx's own 494 too. They come with the message, as the body does. */
+const REFUSED: ReadonlySet<number> = new Set([400, 413, 415, 422, 431, 494]);
 
 /** The outcome of an answer with this status. `retryAfter` is the header's text, `now` is in ms since 1970. */
 export function outcomeOf(status: number, retryAfter: string | undefined, now: number): Outcome {

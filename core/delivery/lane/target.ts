@@ -1,6 +1,7 @@
 // A lane's target: where its requests go, and the part of them that never changes. Both follow from the topic and the callback. They
 // are made when the lane sends and kept for a bounded number of lanes, so that a million quiet lanes hold none of it.
 import { type HttpUrl, parseHttpUrl } from "../../../shared/http-url.ts";
+import { linkTarget } from "../../../shared/request-head.ts";
 import type { SignatureMethod } from "../../../shared/signature-methods.ts";
 import type { Signer, Signing } from "../../keys/signers.ts";
 
@@ -117,14 +118,4 @@ export class Addresses {
     }
     return lane.address;
   }
-}
-
-/** A URI reference as it may stand between angle brackets: what RFC 3986 does not allow is percent-encoded. */
-export function linkTarget(uri: string): string {
-  return uri.replace(/[^A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]|%(?![0-9A-Fa-f]{2})/gu, (character) => encode(character));
-}
-
-function encode(character: string): string {
-  return Array.from(Buffer.from(character, "utf8"), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`)
-    .join("");
 }

@@ -127,36 +127,43 @@ describe("what a topic advertises in its elements (§4)", () => {
 
 describe("the Link of a delivery (§7)", () => {
   const TOPIC = "https://example.com/feed";
+  const options = { hubUrl: HUB, topic: TOPIC, most: 5_000 };
 
   it("is the lane's own if the topic advertises nothing", () => {
-    assert.equal(linkHeader({ hubs: [], self: undefined }, HUB, TOPIC), undefined);
+    assert.equal(linkHeader({ hubs: [], self: undefined }, options), undefined);
   });
 
   it("has every hub that was advertised, and exactly one self", () => {
     assert.equal(
-      linkHeader({ hubs: ["https://h1/", "https://h2/"], self: "https://s/" }, HUB, TOPIC),
+      linkHeader({ hubs: ["https://h1/", "https://h2/"], self: "https://s/" }, options),
       '<https://h1/>; rel="hub", <https://h2/>; rel="hub", <https://s/>; rel="self"',
     );
-    const ownHub = linkHeader({ hubs: [], self: "https://s/" }, HUB, TOPIC);
+    const ownHub = linkHeader({ hubs: [], self: "https://s/" }, options);
     assert.equal(ownHub, `<${HUB}>; rel="hub", <https://s/>; rel="self"`);
-    const ownSelf = linkHeader({ hubs: ["https://h/"], self: undefined }, HUB, TOPIC);
+    const ownSelf = linkHeader({ hubs: ["https://h/"], self: undefined }, options);
     assert.equal(ownSelf, `<https://h/>; rel="hub", <${TOPIC}>; rel="self"`);
   });
 
   it("cannot be broken out of", () => {
-    const link = linkHeader({ hubs: ['https://h/>; rel="self", <x\r\ny: z'], self: "https://s/ü" }, HUB, TOPIC)!;
+    const link = linkHeader({ hubs: ['https://h/>; rel="self", <x\r\ny: z'], self: "https://s/ü" }, options)!;
     assert.match(link, /^[\x20-\x7e]*$/);
     assert.equal(link.match(/rel="self"/g)?.length, 1);
     assert.ok(link.includes("<https://s/%C3%BC>"));
   });
 
-  it("stays small whatever a document advertises: subscribers refuse long headers", () => {
+  it("WIRE §3 stays within what is left for it, whatever a document advertises: subscribers refuse long headers", () => {
     const hubs = Array.from({ length: 5_000 }, (_, index) => `https://hub${index}.example/`);
-    const link = linkHeader({ hubs, self: `https://s/${"x".repeat(50_000)}` }, HUB, TOPIC)!;
-    assert.ok(link.length <= 6_144, `${link.length}`);
-    assert.ok(link.startsWith('<https://hub0.example/>; rel="hub", '));
-    assert.ok(link.endsWith(`<${TOPIC}>; rel="self"`));
-    const long = linkHeader({ hubs: [`https://h/${"x".repeat(50_000)}`], self: undefined }, HUB, TOPIC)!;
+    for (const most of [TOPIC.length, 100, 200, 1_000, 5_000]) {
+      const link = linkHeader({ hubs, self: `https://s/${"x".repeat(50_000)}` }, { ...options, most })!;
+      const beside = '; rel="self"<>'.length + (link.includes(HUB) ? HUB.length + '<>; rel="hub", '.length : 0);
+      assert.ok(link.length - beside <= most, `${link.length} of ${most}`);
+      assert.ok(link.endsWith(`<${TOPIC}>; rel="self"`));
+      assert.match(
+        link,
+        most < 100 ? /^<https:\/\/hub.example\/hub>; rel="hub", / : /^<https:\/\/hub0.example\/>; rel="hub", /,
+      );
+    }
+    const long = linkHeader({ hubs: [`https://h/${"x".repeat(50_000)}`], self: undefined }, options)!;
     assert.equal(long, `<${HUB}>; rel="hub", <${TOPIC}>; rel="self"`);
   });
 });

@@ -123,6 +123,25 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.deepEqual([squeezed!.body.toString(), squeezed!.extra], ["squeezed", ["content-encoding", "x-own"]]);
   });
 
+  it("WIRE §3 leaves out links that no subscriber would take, and fails for a type or a coding that is too long", async () => {
+    const topic = site.topic();
+    const hubs = Array.from({ length: 1_000 }, (_, n) => `<https://hub${n}.example/>; rel="hub"`).join(", ");
+    topic.serve({ body: "one", contentType: "text/plain", headers: { link: hubs } });
+    await fetchOnce(topic);
+    const [{ link = "", extra }] = await messagesOf(topic) as [Message];
+    assert.ok(link.length > 4_000 && link.length < 5_120, `${link.length}`);
+    assert.deepEqual(extra, []);
+    topic.serve({ body: "two", contentType: `text/plain;x=${"y".repeat(6_000)}` });
+    assert.equal(await fetchOnce(topic), undefined, "given up at once");
+    topic.serve({
+      body: "three",
+      contentType: "text/plain",
+      headers: { "content-encoding": `x-${"y".repeat(6_000)}` },
+    });
+    assert.equal(await fetchOnce(topic), undefined, "given up at once");
+    assert.equal((await messagesOf(topic)).length, 1);
+  });
+
   it("WIRE §1 JSON of a topic that COMPACT_JSON lists loses its whitespace, and is unchanged if only that changed", async () => {
     const topic = site.topic({ path: "/compact/feed" });
     topic.serve({ body: '{ "a" : 1 }\r\n', contentType: "application/json" });

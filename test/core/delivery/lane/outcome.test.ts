@@ -8,7 +8,7 @@ describe("the outcome of an attempt (WIRE §3)", () => {
   const KINDS: Record<Outcome["kind"], readonly number[]> = {
     delivered: [200, 201, 202, 203, 204, 206, 299],
     gone: [410],
-    refused: [400, 413, 415, 422],
+    refused: [400, 413, 415, 422, 431, 494],
     retry: [
       300,
       301,
@@ -33,7 +33,7 @@ describe("the outcome of an attempt (WIRE §3)", () => {
       423,
       424,
     ]
-      .concat([425, 426, 428, 429, 431, 451, 499, 500, 501, 502, 503, 504, 507, 511, 599, 600, 999]),
+      .concat([425, 426, 428, 429, 451, 499, 500, 501, 502, 503, 504, 507, 511, 599, 600, 999]),
   };
   for (const [kind, statuses] of Object.entries(KINDS)) {
     it(`is "${kind}" for ${statuses.join(", ")}`, () => {
