@@ -2,6 +2,7 @@
 // has the directory's lock, so it knows that the one before is dead, and leaves the group for it (A3.3).
 import { readFile, writeFile } from "node:fs/promises";
 import { getLogger } from "@logtape/logtape";
+import { tighten } from "./sqlite/private-file.ts";
 
 const logger = getLogger(["tidings", "core", "process"]);
 
@@ -14,14 +15,16 @@ export interface MemberFile {
 
 /** `identity` is the log's: the name of a member of another log's group is ignored. */
 export async function openMemberFile(path: string, identity: string): Promise<MemberFile> {
+  // A mode is given to a new file only.
+  await tighten(path);
   let writing = Promise.resolve();
   return {
     predecessor: await memberIn(path, identity),
     joinedAs(id) {
       // Without the name the next process waits for this one's session to end: that is no reason to stop.
-      writing = writing.then(() => writeFile(path, JSON.stringify({ identity, id }))).catch((error: unknown) =>
-        logger.warn("Cannot write {path}: {error}", { path, error })
-      );
+      writing = writing.then(() => writeFile(path, JSON.stringify({ identity, id }), { mode: 0o600 })).catch((
+        error: unknown,
+      ) => logger.warn("Cannot write {path}: {error}", { path, error }));
     },
   };
 }

@@ -25,6 +25,7 @@ import type { Log } from "./log/log.ts";
 import { bePatient } from "./log/patient.ts";
 import { countAppends } from "./observe.ts";
 import { holdLock } from "./sqlite/database.ts";
+import { warnOfOthers } from "./sqlite/private-file.ts";
 
 export interface OpenCoreOptions {
   /**
@@ -155,6 +156,7 @@ function kafkaSasl(settings: Settings, http: HttpClient): KafkaSasl | undefined 
 async function makeDataDirectory(path: string): Promise<void> {
   try {
     await makeDirectory(path);
+    await warnOfOthers(path);
   } catch (error) {
     throw new Error(
       `Cannot make the data directory ${path}: ${error instanceof Error ? error.message : String(error)}`,

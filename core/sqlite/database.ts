@@ -1,5 +1,6 @@
 // Opens a libSQL file the way all of ours are opened: one connection writes, one reads (A2.5).
 import { type Client, createClient, type InStatement, LibsqlError } from "@libsql/client/sqlite3";
+import { keepPrivate } from "./private-file.ts";
 
 /** Another process uses the file. The message is a sentence for people. */
 export class LockedError extends Error {
@@ -14,8 +15,9 @@ export interface Database {
   close(): void;
 }
 
-/** Opens or makes a file. With `synchronous` FULL a commit survives a power cut; NORMAL is for files that can be rebuilt. */
+/** Opens or makes a file that only its user may read. With `synchronous` FULL a commit survives a power cut; NORMAL is for files that can be rebuilt. */
 export async function openDatabase(path: string, synchronous: "FULL" | "NORMAL"): Promise<Database> {
+  await keepPrivate(path);
   const write = createClient({ url: urlOf(path), concurrency: 1 });
   try {
     // Must come before the first table; lets retention give freed pages back.
@@ -45,6 +47,7 @@ export async function openDatabase(path: string, synchronous: "FULL" | "NORMAL")
  * @throws {LockedError} if another process has locked it
  */
 export async function holdLock(path: string): Promise<() => Promise<void>> {
+  await keepPrivate(path);
   const client = createClient({ url: urlOf(path), concurrency: 1, timeout: 300 });
   try {
     await client.execute("PRAGMA locking_mode = EXCLUSIVE");

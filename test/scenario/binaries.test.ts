@@ -115,6 +115,9 @@ describe("the single files", { timeout: 180_000 }, () => {
     assert.equal(delivery?.body.toString(), "the news");
     await Promise.all([stop(edge), stop(core)]);
     assert.deepEqual((await readdir(directory)).toSorted(), [".env", "data"]);
+    const data = join(directory, "data");
+    for (const name of await readdir(data)) assert.equal((await stat(join(data, name))).mode & 0o777, 0o600, name);
+    assert.equal((await stat(data)).mode & 0o777, 0o700);
     const sizes = await Promise.all(
       ["core", "edge"].map(async (tier) => (await stat(join(root, `tidings-${tier}`))).size),
     );

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -209,6 +209,7 @@ describe("where there is one runtime and no npm", { timeout: 120_000 }, () => {
       const seen = () => terminal.output() + terminal.errors();
       await eventually("the delivery", () => terminal.output().includes('{"hello":"world"}'), { seen });
       await eventually("the status", () => /"state":\s*"active"/.test(terminal.output()), { seen });
+      await assertPrivate(settings.TIDINGS_DATA_DIR);
       signal(terminal, "SIGTERM");
       await terminal.ended;
       signal(hub, "SIGINT");
@@ -217,6 +218,17 @@ describe("where there is one runtime and no npm", { timeout: 120_000 }, () => {
     });
   }
 });
+
+/** ARCHITECTURE §5: only the hub's own user may read what it has made. */
+async function assertPrivate(directory: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const names = await readdir(directory);
+  assert.ok(names.includes("log.db-wal") && names.includes("core-keys.json"), names.join());
+  for (const name of names) {
+    assert.equal((await stat(join(directory, name))).mode & 0o777, 0o600, name);
+  }
+  assert.equal((await stat(directory)).mode & 0o777, 0o700, directory);
+}
 
 describe("tasks and scripts of one tier", { timeout: 120_000 }, () => {
   let dataDir = "";
