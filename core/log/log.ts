@@ -157,9 +157,12 @@ export interface Log {
    */
   read(stream: Stream, partition: number, from: number, limits: ReadLimits): Promise<Chunk>;
 
-  /** Counts the records of a key from an offset on, and reads the time of the first; only with `supports.keyIndex`. */
+  /**
+   * Counts the records of a key from an offset on, and reads the time of the first; only with `supports.keyIndex`. It does not step over
+   * all of them each time.
+   */
   count?(
-    stream: Stream,
+    stream: "messages",
     partition: number,
     key: string,
     from: number,

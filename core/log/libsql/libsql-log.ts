@@ -5,7 +5,8 @@ import { type Database, holdLock, isCode, LockedError, openDatabase } from "../.
 import { type AppendStream, checkValueSize, type Log, LogError, type ShardWriter } from "../log.ts";
 import { BatchWriter } from "./batch-writer.ts";
 import { Followers } from "./followers.ts";
-import { countKey, positionAt, readChunk, startOf } from "./reading.ts";
+import { KeyCounts } from "./key-counts.ts";
+import { firstTimeOf, positionAt, readChunk, startOf } from "./reading.ts";
 import { startRetention } from "./retention.ts";
 import { prepareTables, type TablesState } from "./tables.ts";
 
@@ -62,6 +63,7 @@ function createLog(
 ): Log {
   const writer = new BatchWriter({ database, tables, clock, onFatal });
   const followers = new Followers(database, writer);
+  const counts = new KeyCounts(database.read, "messages");
   const endRetention = startRetention({ database, writer, clock, retentionMs, sweepMs });
   // The limit of `messages` is that of content (WIRE §8): an operation is limited where it is parsed.
   const maxBytes: Readonly<Record<AppendStream, number>> = {
@@ -89,7 +91,8 @@ function createLog(
     },
     async count(stream, _partition, key, from) {
       writer.checkOpen();
-      return await countKey(database.read, stream, key, from);
+      const firstTime = await firstTimeOf(database.read, stream, key, from);
+      return { count: await counts.count(key, from, writer.end(stream)), firstTime };
     },
     follow: (from, handle) => followers.open(from, handle),
     openWriter: () => Promise.resolve(createShardWriter(writer)),

@@ -66,25 +66,18 @@ export async function readChunk(
   return { records: rows.map(toRecord), next: all ? end : lastOffset + 1, ...gap };
 }
 
-/** How many records of a key stand at or after an offset, and when the first of them was appended. */
-export async function countKey(
+/** When the first record of a key at or after an offset was appended. */
+export async function firstTimeOf(
   client: Client,
   stream: Stream,
   key: string,
   from: number,
-): Promise<{ count: number; firstTime: number | undefined }> {
-  const args = [key, from];
-  const table = tableOf(stream);
-  const counted = await client.execute({
-    sql: `SELECT count(*) AS count FROM ${table} WHERE key = ? AND offset >= ?`,
-    args,
+): Promise<number | undefined> {
+  const { rows: [row] } = await client.execute({
+    sql: `SELECT time FROM ${tableOf(stream)} WHERE key = ? AND offset >= ? ORDER BY offset LIMIT 1`,
+    args: [key, from],
   });
-  const first = await client.execute({
-    sql: `SELECT time FROM ${table} WHERE key = ? AND offset >= ? ORDER BY offset LIMIT 1`,
-    args,
-  });
-  const time = first.rows[0]?.["time"];
-  return { count: Number(counted.rows[0]!["count"]), firstTime: time === undefined ? undefined : Number(time) };
+  return row === undefined ? undefined : Number(row["time"]);
 }
 
 function toRecord(row: Row): LogRecord {
