@@ -1,6 +1,7 @@
 // GET /messages: one page of what a subscriber missed (WIRE §5). Reading moves nothing.
 import { encodeCursor } from "../messages/cursor-text.ts";
 import type { Topic } from "../requests/topics.ts";
+import { createTurns } from "../../shared/turn.ts";
 import { encodeMissed, type ReadTopic } from "./topic-messages.ts";
 
 export interface PageRequest {
@@ -35,7 +36,9 @@ export async function readPage(
   let bytes = 0;
   let next = from;
   let more = false;
+  const turn = createTurns();
   while (next < end && !more) {
+    await turn();
     const chunk = await read(topic, next, end, CHUNK_BYTES);
     for (const message of chunk.messages) {
       const encoded = Buffer.from(`${messages.length === 0 ? "" : ","}${encodeMissed(message)}`);

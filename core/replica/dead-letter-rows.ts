@@ -1,9 +1,10 @@
 // The replica's copy of `dead-letters`, indexed by subscription: Kafka has no such index (WIRE §5).
+import type { SQL } from "drizzle-orm";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
 import { type Batch, textOf } from "../log/log.ts";
 import { slicesOf } from "../sqlite/database.ts";
 import type { DeadLetter } from "../state/records.ts";
-import { and, eq, gt, gte, inArray, lt, sql } from "./drizzle.ts";
+import { and, eq, gt, gte, inArray, lt, lte, sql } from "./drizzle.ts";
 import { deadLetters } from "./schema.ts";
 import { nextTurn } from "../../shared/turn.ts";
 
@@ -38,21 +39,49 @@ export interface DeadLetterQuery {
   readonly limit: number;
 }
 
+/** Rows that one statement looks at; other work has its turn between two (ARCHITECTURE §4). */
+const ROWS_AT_ONCE = 10_000;
+
 /** Dead letters of a subscription's life, in the order in which their messages were given up. */
-export async function readDeadLetters(
-  db: LibSQLDatabase,
-  { subscriptionId, life, from, afterMessage, messageId, since, limit }: DeadLetterQuery,
-): Promise<KeptDeadLetter[]> {
-  const rows = await db.select({ place: deadLetters.offset, record: deadLetters.record }).from(deadLetters)
+export async function readDeadLetters(db: LibSQLDatabase, query: DeadLetterQuery): Promise<KeptDeadLetter[]> {
+  if (query.afterMessage < 0) return await readPlaces(db, query, MOST_PLACE);
+  // Those of earlier messages may lie anywhere among the others.
+  const found: KeptDeadLetter[] = [];
+  for (let from = query.from; found.length < query.limit;) {
+    const slice = db.select({ place: deadLetters.offset }).from(deadLetters)
+      .where(inLife(query, gte(deadLetters.offset, from)))
+      .orderBy(deadLetters.offset).limit(ROWS_AT_ONCE).as("slice");
+    const [seen] = await db.select({ last: sql<number | null>`max(${slice.place})`, count: sql<number>`count(*)` })
+      .from(slice);
+    const { last, count } = seen!;
+    if (last === null) break;
+    found.push(...await readPlaces(db, { ...query, from, limit: query.limit - found.length }, last));
+    if (count < ROWS_AT_ONCE) break;
+    from = last + 1;
+    await nextTurn();
+  }
+  return found;
+}
+
+const MOST_PLACE = Number.MAX_SAFE_INTEGER;
+
+const inLife = ({ subscriptionId, life }: Pick<DeadLetterQuery, "subscriptionId" | "life">, ...more: SQL[]) =>
+  and(eq(deadLetters.subscriptionId, subscriptionId), eq(deadLetters.life, life), ...more);
+
+/** Those up to a place. */
+async function readPlaces(db: LibSQLDatabase, query: DeadLetterQuery, to: number): Promise<KeptDeadLetter[]> {
+  const { from, afterMessage, messageId, since, limit } = query;
+  const { offset, message, time, record } = deadLetters;
+  // An id finds its rows by itself. Without statistics SQLite takes an index with a range instead, unless a + hides the column.
+  const place = messageId === undefined ? sql`${offset}` : sql`+${offset}`;
+  const rows = await db.select({ place: offset, record }).from(deadLetters)
     .where(and(
-      eq(deadLetters.subscriptionId, subscriptionId),
-      gte(deadLetters.offset, from),
-      eq(deadLetters.life, life),
-      gt(deadLetters.message, afterMessage),
-      gt(deadLetters.time, since),
-      messageId === undefined ? undefined : sql`json_extract(${deadLetters.record}, '$.id') = ${messageId}`,
+      inLife(query, gte(place, from), lte(place, to)),
+      gt(sql`+${message}`, afterMessage),
+      gt(sql`+${time}`, since),
+      messageId === undefined ? undefined : sql`json_extract(${record}, '$.id') = ${messageId}`,
     ))
-    .orderBy(deadLetters.offset).limit(limit);
+    .orderBy(place).limit(limit);
   return rows.map(({ place, record }) => ({ ...JSON.parse(record) as DeadLetterRecord, place }));
 }
 
@@ -70,8 +99,8 @@ export interface LetterMessageQuery {
 }
 
 export interface LetterMessages {
-  /** How many messages there are, also those that were skipped. */
-  readonly count: number;
+  /** How many of them were skipped, as far as there are so many. */
+  readonly skipped: number;
   /** Their offsets in `messages`, in the order of the log. */
   readonly offsets: readonly number[];
 }
@@ -79,22 +108,29 @@ export interface LetterMessages {
 /** The messages that are dead letters of a subscription's life: each once, however often it was given up. */
 export async function readLetterMessages(
   db: LibSQLDatabase,
-  { subscriptionId, life, from, before, since, skip, limit }: LetterMessageQuery,
+  { from, before, since, skip, limit, ...of }: LetterMessageQuery,
 ): Promise<LetterMessages> {
-  const wanted = and(
-    eq(deadLetters.subscriptionId, subscriptionId),
-    eq(deadLetters.life, life),
-    gte(deadLetters.message, from),
-    lt(deadLetters.message, before),
-    gt(deadLetters.time, since),
-  );
-  const [counted] = await db.select({ count: sql<number>`count(DISTINCT ${deadLetters.message})` }).from(deadLetters)
-    .where(wanted);
-  const count = counted?.count ?? 0;
-  if (count <= skip) return { count, offsets: [] };
-  const rows = await db.selectDistinct({ offset: deadLetters.message }).from(deadLetters).where(wanted)
-    .orderBy(deadLetters.message).limit(limit).offset(skip);
-  return { count, offsets: rows.map(({ offset }) => offset) };
+  const messagesFrom = (first: number, most: number) =>
+    db.selectDistinct({ offset: deadLetters.message }).from(deadLetters)
+      .where(inLife(of, gte(deadLetters.message, first), lt(deadLetters.message, before), gt(deadLetters.time, since)))
+      .orderBy(deadLetters.message).limit(most);
+  let next = from;
+  let skipped = 0;
+  while (skipped < skip) {
+    const most = Math.min(ROWS_AT_ONCE, skip - skipped);
+    const slice = messagesFrom(next, most).as("slice");
+    const [seen] = await db.select({ last: sql<number | null>`max(${slice.offset})`, count: sql<number>`count(*)` })
+      .from(slice);
+    const { last, count } = seen!;
+    skipped += count;
+    if (last === null || count < most) return { skipped, offsets: [] };
+    next = last + 1;
+    await nextTurn();
+  }
+  const slice = messagesFrom(next, limit).as("slice");
+  // One text: a row of the driver's for each number costs more than parsing it.
+  const [found] = await db.select({ offsets: sql<string>`json_group_array(${slice.offset})` }).from(slice);
+  return { skipped, offsets: JSON.parse(found!.offsets) as number[] };
 }
 
 /** The statements that write a batch of the stream; a second time they change nothing. */

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 
 const require = createRequire(import.meta.url);
 
-export const { and, desc, eq, gt, gte, inArray, isNotNull, lt, ne, sql } = require(
+export const { and, desc, eq, gt, gte, inArray, isNotNull, lt, lte, ne, sql } = require(
   "drizzle-orm",
 ) as typeof import("drizzle-orm");
 export const { drizzle } = require("drizzle-orm/libsql/sqlite3") as typeof import("drizzle-orm/libsql/sqlite3");

@@ -36,7 +36,10 @@ export const deadLetters = sqliteTable("dead_letters", {
   record: text("record").notNull(),
 }, (table) => [
   primaryKey({ columns: [table.partition, table.offset] }),
-  index("dead_letters_subscription").on(table.subscriptionId, table.offset),
+  // Each question about them has an index that has all it looks at: a subscription may have a million (dead-letter-rows.ts).
+  index("dead_letters_place").on(table.subscriptionId, table.life, table.offset, table.message, table.time),
+  index("dead_letters_message").on(table.subscriptionId, table.life, table.message, table.time),
+  index("dead_letters_id").on(table.subscriptionId, table.life, sql`json_extract(record, '$.id')`),
   index("dead_letters_time").on(table.time),
 ]);
 
@@ -92,7 +95,7 @@ export const origin = sqliteTable("origin", {
  * The version of what is below: a file of another version is thrown away and rebuilt. Raise it with every change of a table, an
  * index or a trigger.
  */
-export const SCHEMA_VERSION = 5;
+export const SCHEMA_VERSION = 6;
 
 const TABLES: readonly SQLiteTable[] = [records, counts, deadLetters, blocks, blockTopics, keyed, positions, origin];
 /**

@@ -6,14 +6,17 @@ import { subscriptionOf } from "../../support/rigs/subscription-events.ts";
 import { createTail, type TestTail } from "../../support/rigs/tail.ts";
 
 /** The bodies of a page without dead letters, read by a clock that goes on so many ms with each read. */
-async function bodies(tail: TestTail, { skip = 0, limit = 10, readMs = 0, beyond = [] as readonly number[] } = {}) {
+async function bodies(
+  tail: TestTail,
+  { skip = 0, limit = 10, readMs = 0, beyond = [] as readonly number[], raw = [] as string[] } = {},
+) {
   let time = 0;
   tail.onRead = () => void (time += readMs);
   const unused = () => assert.fail("no record is read by itself");
   const { parts, bytes } = await readFailedContent(
     {
       log: { start: unused, end: unused, positionAt: unused, read: unused },
-      replica: { topic: unused, letterMessages: async () => ({ count: 0, offsets: [] }) },
+      replica: { topic: unused, letterMessages: async () => ({ skipped: 0, offsets: [] }) },
       topics: { identify: unused } as never,
       admit: unused,
       standingOf: unused,
@@ -32,6 +35,7 @@ async function bodies(tail: TestTail, { skip = 0, limit = 10, readMs = 0, beyond
   );
   const text = Buffer.concat(parts);
   assert.equal(text.length, bytes);
+  raw.push(text.toString());
   return (JSON.parse(text.toString()) as FailedContents).failedcontents.map(({ message }) => message);
 }
 
@@ -43,6 +47,16 @@ describe("WIRE §5 a page of failed content", () => {
     assert.deepEqual(await bodies(tail, { beyond: [6] }), ["one", "three"]);
     assert.deepEqual(await bodies(tail, { skip: 1, limit: 1 }), ["two"]);
     assert.deepEqual(await bodies(tail, { skip: 3 }), []);
+  });
+
+  it("is JSON in ASCII: all else is escaped, half a character too", async () => {
+    const tail = createTail();
+    const text = 'a"\\/\b\n\u0000\u007f\u0080\u00e9\uffff\u{1f600}';
+    tail.offer(text);
+    const raw: string[] = [];
+    assert.deepEqual(await bodies(tail, { raw }), [text]);
+    assert.match(raw[0]!, /^[\x20-\x7e]+$/);
+    assert.ok(raw[0]!.includes(String.raw`\n\u0000\u007f\u0080\u00e9\uffff\ud83d\ude00`), raw[0]);
   });
 
   it("ends after 5 s with the rows that it has, though the next one is far: none of them is lost", async () => {

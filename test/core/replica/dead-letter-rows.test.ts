@@ -91,6 +91,37 @@ describe("the replica's dead letters", () => {
       await log.close();
     }));
 
+  it("of which there are very many are found a part at a time, and the loop has its turns in between", () =>
+    withDirectory(async (directory) => {
+      const clock = Date.now;
+      const log = await openLibsqlLog({ directory, retentionMs: DAY_MS, maxMessageBytes: 1_000, onFatal });
+      const path = join(directory, "replica.db");
+      const replica = await openReplica({ path, log, clock, onFatal });
+      // Each of 15,000 messages was given up twice, the newest first.
+      await inFile(path, (writer) =>
+        writer.execute({
+          sql: `WITH RECURSIVE n(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < 29999)
+            INSERT INTO dead_letters SELECT 0, n, ?, 7, 14999 - n / 2, ?, json_object('id', n, 'offset', 14999 - n / 2) FROM n`,
+          args: [ME, clock()],
+        }));
+      let turns = 0;
+      const ticking = setInterval(() => turns++);
+      const places = (found: Awaited<ReturnType<typeof ask>>) => found?.map(({ place }) => place);
+      assert.deepEqual(places(await ask(replica, { afterMessage: 14_998 })), [0, 1]);
+      assert.deepEqual(places(await ask(replica, { afterMessage: 4_998, from: 19_999 })), [19_999, 20_000, 20_001]);
+      assert.deepEqual(places(await ask(replica, { afterMessage: 5, limit: 30_000 }))?.length, 29_988);
+      const letters = (skip: number, limit: number) =>
+        replica.letterMessages({ subscriptionId: ME, life: 7, from: 1, before: 14_999, skip, limit }, 5_000);
+      assert.deepEqual(await letters(0, 2), { skipped: 0, offsets: [1, 2] });
+      assert.deepEqual(await letters(12_000, 2), { skipped: 12_000, offsets: [12_001, 12_002] });
+      assert.deepEqual(await letters(14_997, 2), { skipped: 14_997, offsets: [14_998] });
+      assert.deepEqual(await letters(14_999, 2), { skipped: 14_998, offsets: [] });
+      assert.ok(turns > 0);
+      clearInterval(ticking);
+      await replica.close();
+      await log.close();
+    }));
+
   it("are kept for the retention, and then really deleted", () =>
     withDirectory(async (directory) => {
       const clock = createClock();

@@ -15,8 +15,8 @@ const COUNT_OLD = `UPDATE counts SET count = count - 1 WHERE name IN (SELECT val
     DELETE FROM counts WHERE count = 0 AND name IN (SELECT value FROM json_each(old.counted));`;
 const COUNT_NEW = `INSERT INTO counts SELECT value, 1 FROM json_each(new.counted) WHERE true
     ON CONFLICT (name) DO UPDATE SET count = count + 1;`;
-/** The statements that made the files of version 5, as they were written by hand. A change of the tables needs a new version. */
-const VERSION_5 = [
+/** The statements that made the files of version 6, as they were written by hand. A change of the tables needs a new version. */
+const VERSION_6 = [
   `CREATE TABLE records (stream TEXT NOT NULL, partition INTEGER NOT NULL, key TEXT NOT NULL,
     record TEXT NOT NULL, topic_id TEXT, counted TEXT, PRIMARY KEY (stream, partition, key))`,
   "CREATE TABLE counts (name TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID",
@@ -31,7 +31,9 @@ const VERSION_5 = [
   `CREATE TABLE dead_letters (partition INTEGER NOT NULL, offset INTEGER NOT NULL,
     subscription_id TEXT NOT NULL, life INTEGER NOT NULL, message INTEGER NOT NULL, time INTEGER NOT NULL,
     record TEXT NOT NULL, PRIMARY KEY (partition, offset))`,
-  "CREATE INDEX dead_letters_subscription ON dead_letters (subscription_id, offset)",
+  "CREATE INDEX dead_letters_place ON dead_letters (subscription_id, life, offset, message, time)",
+  "CREATE INDEX dead_letters_message ON dead_letters (subscription_id, life, message, time)",
+  "CREATE INDEX dead_letters_id ON dead_letters (subscription_id, life, json_extract(record, '$.id'))",
   "CREATE INDEX dead_letters_time ON dead_letters (time)",
   `CREATE TABLE blocks (partition INTEGER NOT NULL, block INTEGER NOT NULL, time INTEGER NOT NULL,
     PRIMARY KEY (partition, block)) WITHOUT ROWID`,
@@ -72,10 +74,10 @@ describe("A3.12 the replica's schema", () => {
     await inPlace(async (_log, path, open) => {
       await (await open()).close();
       const former = await inFile(`${path}.former`, async (client) => {
-        for (const statement of VERSION_5) await client.execute(statement);
+        for (const statement of VERSION_6) await client.execute(statement);
         return await schemaOf(client);
       });
-      assert.equal(former.length, VERSION_5.length);
+      assert.equal(former.length, VERSION_6.length);
       assert.deepEqual(await inFile(path, schemaOf), former);
     });
   });
@@ -84,8 +86,8 @@ describe("A3.12 the replica's schema", () => {
     await inPlace(async (log, path, open) => {
       const record: TopicRecord = { topic: "t", version: 0, start: 0, operations: [] };
       await inFile(path, async (client) => {
-        for (const statement of VERSION_5) await client.execute(statement);
-        await client.execute({ sql: "INSERT INTO origin VALUES (?, ?)", args: [`${log.identity} v5`, Date.now()] });
+        for (const statement of VERSION_6) await client.execute(statement);
+        await client.execute({ sql: "INSERT INTO origin VALUES (?, ?)", args: [`${log.identity} v6`, Date.now()] });
         await client.execute({
           sql: "INSERT INTO records (stream, partition, key, record) VALUES ('topics', 0, 'kept', ?)",
           args: [JSON.stringify(record)],
