@@ -6,6 +6,7 @@ import { KAFKA_VERSION } from "../support/kafka/jars.ts";
 import { startKafka } from "../support/kafka/kafka.ts";
 import { day } from "./day.ts";
 import { failover } from "./failover.ts";
+import { fairness } from "./fairness.ts";
 import { growth } from "./growth.ts";
 import { ingest } from "./ingest.ts";
 import { isolation } from "./isolation.ts";
@@ -42,6 +43,8 @@ const { values, positionals } = parseArgs({
     /** For `million`: how many subscriptions in all, and how many of its one wide topic. */
     subscriptions: { type: "string", default: "1000000" },
     wide: { type: "string", default: "100000" },
+    /** For `fairness`: the pools; default all. */
+    pool: { type: "string", multiple: true },
     /** For `runtimes`: a little of everything, to see that it works. */
     short: { type: "boolean", default: false },
     /** Prints where the core spent its time. */
@@ -55,6 +58,7 @@ const pairing = pairingOf(values.runtime);
 const SHARED: readonly Bench[] = [...FAN_OUTS, unloaded, ingest];
 const OWN: readonly Bench[] = [
   isolation,
+  fairness(values.pool ?? []),
   outage({ messages: Number(values.messages), drainSeconds: Number(values["drain-seconds"]) }),
   growth,
   sparse,
@@ -78,7 +82,7 @@ if (
     `Usage: npm run bench [-- NAME…] [--runtime R] [--kafka [--cores N]] [--runs N] [--profile]
 NAME is one of ${known.join(", ")}
 R is one of ${Object.keys(PAIRINGS).join(", ")}
-outage takes [--messages N] [--drain-seconds N], million [--subscriptions N] [--wide N],\nday [--minutes N], failover --kafka [--cores N] [--kills N], runtimes [--short]`,
+outage takes [--messages N] [--drain-seconds N], million [--subscriptions N] [--wide N],\nday [--minutes N], fairness [--pool NAME]…, failover --kafka [--cores N] [--kills N], runtimes [--short]`,
   );
   process.exit(1);
 }
