@@ -178,6 +178,17 @@ export interface SignedRequest {
   readonly bodySha256: string;
   /** As in `Asking`. */
   readonly requester?: string;
+  /** The headers that a signature `v2=` covers; absent from an edge that does not know it. */
+  readonly headers?: SignedHeaders;
+}
+
+/** Headers that change what a request means. */
+export interface SignedHeaders {
+  /** Idempotency-Key and Last-Event-ID, verbatim; "" if there is none. */
+  readonly idempotencyKey: string;
+  readonly lastEventId: string;
+  /** Accept asks for events. */
+  readonly events: boolean;
 }
 
 /**

@@ -12,6 +12,7 @@ import {
   SINCE,
 } from "../requests/named-position.ts";
 import { Refusal } from "../requests/refusal.ts";
+import { coversHeaders } from "../requests/subscriber-signature.ts";
 import type { StandingOf } from "../requests/standing.ts";
 import type { Topic, Topics } from "../requests/topics.ts";
 
@@ -44,6 +45,7 @@ export interface QueryOptions {
 /** Checks all of a query. @throws {Refusal | LogError} */
 export type ResolveQuery = (query: MissedQuery) => Promise<MissedRange>;
 
+const LAST = "lastEventId";
 const DEFAULT_LIMIT = 100;
 const MOST = 1_000;
 
@@ -74,16 +76,26 @@ export function parseRows(pageindex: string | null, messageCount: string | null)
 }
 
 /**
- * Reads `after` and `since`, the later of which counts; `lastEventId` overrides both. `time` is ms since 1970.
+ * Reads `after` and `since`, the later of which counts; `lastEventId` overrides both, if it may. `time` is ms since 1970.
  * @throws {Refusal} "invalid_request" naming the parameter
  */
-export function parseFrom(query: URLSearchParams, topic: Topic, time: number): NamedPosition[] {
-  const last = query.get("lastEventId");
-  if (last !== null) return [parsePosition(LAST_EVENT_ID, last, topic, time)];
+export function parseFrom(query: URLSearchParams, topic: Topic, time: number, lastWins = true): NamedPosition[] {
+  const last = parseLastEventId(query, topic, time);
+  if (last !== undefined && lastWins) return [last];
   return [AFTER, SINCE].flatMap((parameter) => {
     const text = query.get(parameter.name);
     return text === null ? [] : [parsePosition(parameter, text, topic, time)];
   });
+}
+
+function parseLastEventId(query: URLSearchParams, topic: Topic, time: number): NamedPosition | undefined {
+  const last = query.get(LAST);
+  return last === null ? undefined : parsePosition(LAST_EVENT_ID, last, topic, time);
+}
+
+/** Whether the caller vouches for Last-Event-ID: a signature `v1=` does not cover it (WIRE §5). */
+function vouchesForLast(caller: Caller): boolean {
+  return caller.kind !== "signature" || coversHeaders(caller);
 }
 
 export function createResolveQuery(
@@ -91,7 +103,11 @@ export function createResolveQuery(
 ): ResolveQuery {
   return async ({ topic: name, callback, caller, query }) => {
     const limit = parseLimit(query.get("limit"));
-    const positions = parseFrom(query, topics.identify(name), clock());
+    const asked = topics.identify(name);
+    const lastWins = vouchesForLast(caller);
+    const positions = parseFrom(query, asked, clock(), lastWins);
+    // WIRE §5: where no signature covers Last-Event-ID, it only leads on from what is signed.
+    const last = lastWins ? undefined : parseLastEventId(query, asked, clock());
     const subscription = await admit(name, callback, caller);
     refuseEnded(subscription);
     const { topic, record } = subscription;
@@ -99,7 +115,8 @@ export function createResolveQuery(
     const offsets = await Promise.all(positions.map((position) => offsetOf(position, topic, log, end)));
     const start = Math.max(record.start, (await replica.topic(topic.id))?.start ?? 0);
     const named = offsets.length === 0 ? (await standingOf(subscription)).position : Math.max(...offsets);
+    const onwards = last === undefined ? 0 : await offsetOf(last, topic, log, end);
     // WIRE §5: never before the subscription's start.
-    return { subscription, from: Math.max(start, named), end, limit };
+    return { subscription, from: Math.max(start, named, onwards), end, limit };
   };
 }

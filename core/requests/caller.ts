@@ -20,6 +20,7 @@ export const CALLER = v.variant("kind", [
     signature: text,
     requester: v.exactOptional(REQUESTER),
     bodySha256: v.pipe(text, v.regex(/^[0-9a-f]{64}$/)),
+    headers: v.exactOptional(v.object({ idempotencyKey: text, lastEventId: text, events: v.boolean() })),
   }),
 ]);
 

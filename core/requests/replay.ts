@@ -5,13 +5,13 @@ import type { ClientIdentity, ReplayOperation } from "../../shared/core-api.ts";
 import type { Log } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ReplayEvent } from "../state/events.ts";
-import { requestKeyOf } from "../state/fold-subscription.ts";
+import { rememberedRequests, requestKeyOf } from "../state/acted-requests.ts";
 import { KEYS_KEPT_MS } from "../state/ids.ts";
 import { findDeadLetters } from "./accepted.ts";
 import type { KnownSubscription } from "./admission.ts";
 import { clientOf } from "./caller.ts";
 import { Refusal } from "./refusal.ts";
-import { refuseTooMany, rememberedIds, requestHash } from "./remembered-requests.ts";
+import { refuseTooMany, requestHash, signedBy } from "./remembered-requests.ts";
 
 export interface ReplayParts {
   readonly log: Pick<Log, "end" | "partitionOf">;
@@ -21,7 +21,7 @@ export interface ReplayParts {
 }
 
 /**
- * The event of a replay; undefined if a replay with this key has acted already.
+ * The event of a replay; undefined if a replay with this key, or by this signature, has acted already.
  * @throws {Refusal} "conflict" if the key was used for another letter; "too_many"; "not_found"; "unavailable"
  */
 export async function replayEvent(
@@ -30,7 +30,10 @@ export async function replayEvent(
   parts: ReplayParts,
 ): Promise<ReplayEvent | undefined> {
   const { time } = parts;
-  const remembered = rememberedIds(subscription.record, time);
+  const remembered = rememberedRequests(subscription.record, time);
+  const signed = signedBy(caller);
+  // What is signed acts once, under whatever key (WIRE §5).
+  if (signed !== undefined && remembered.some(([, , by]) => by === signed.id)) return undefined;
   const client = clientOf(caller);
   const nameFor = (whose: ClientIdentity | undefined) =>
     `replay_${requestHash(`${clientKeyOf(whose)}\n${subscription.id}\n${key}`)}`;
@@ -39,14 +42,15 @@ export async function replayEvent(
   const id = `${name}.${wanted}`;
   // A key of a client as it was recorded before claims were counts, too.
   const names = new Set([name, nameFor(formerClientOf(client) ?? client)]);
-  const before = remembered.find((other) => names.has(requestKeyOf(other)));
+  const before = remembered.map(([other]) => other).find((other) => names.has(requestKeyOf(other)));
   if (before?.endsWith(`.${wanted}`)) return undefined;
   if (before !== undefined) {
     throw new Refusal("conflict", "This Idempotency-Key was used with another id; use a new one for another request");
   }
   refuseTooMany(remembered);
   const letters = await lettersOf(letter, subscription, parts);
-  return { type: "replay", id, time, topic, callback, keptMs: KEYS_KEPT_MS, ...letters };
+  const by = signed === undefined ? {} : { signed };
+  return { type: "replay", id, time, topic, callback, keptMs: KEYS_KEPT_MS, ...letters, ...by };
 }
 
 /** Where the letters stand: the one of this message id, or all that there are now. */

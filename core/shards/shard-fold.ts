@@ -101,10 +101,13 @@ export class ShardFold {
       }
       case "ack": {
         const id = subscriptionIdOf(event.topic, event.callback);
-        const subscription = state.subscriptions.get(id);
-        // A second copy finds the position there already.
-        if (subscription === undefined || !isLive(subscription.phase)) return;
-        return batch.put(...book.advance(id, subscription, event.next));
+        const before = state.subscriptions.get(id);
+        if (before === undefined || !isLive(before.phase)) return;
+        const after = foldSubscription(before, event, offset) ?? before;
+        if (after !== before) this.#setSubscription(id, after, event);
+        // A signed ack acts once (A3.8). Of another one a second copy finds the position there already.
+        else if (event.signed !== undefined) return;
+        return batch.put(...book.advance(id, after, event.next));
       }
       case "deregister":
       case "register":

@@ -73,12 +73,20 @@ export interface RevokeEvent extends EventHead {
   readonly callback: string;
   readonly reason: string;
 }
+/** The signature that a request was admitted by: a second request with it changes nothing (A3.8). */
+export interface Signed {
+  /** A hash of the signature. */
+  readonly id: string;
+  /** X-Subscriber-Timestamp, s since 1970. */
+  readonly at: number;
+}
 /** A pull consumer's commit (WIRE §5): everything before `next` is done. An ack backwards changes nothing. */
 export interface AckEvent extends EventHead {
   readonly type: "ack";
   readonly topic: string;
   readonly callback: string;
   readonly next: number;
+  readonly signed?: Signed;
 }
 /** The subscription is to be pushed to again, at once (WIRE §5): from this offset, or from its position. */
 export interface ResumeEvent extends EventHead {
@@ -98,6 +106,7 @@ export interface ReplayEvent extends EventHead {
   readonly end: number;
   /** For how long a second event with this id changes nothing, ms. */
   readonly keptMs: number;
+  readonly signed?: Signed;
 }
 /** A topic changed and is to be fetched; its pinger is named as that of an intent. */
 export interface PingEvent extends EventHead, Asking {
@@ -106,8 +115,8 @@ export interface PingEvent extends EventHead, Asking {
 }
 
 export type TopicEvent = RegisterEvent | DeregisterEvent | PingEvent;
-export type SubscriptionEvent = IntentEvent | ResultEvent | RevokeEvent | ResumeEvent | ReplayEvent;
-export type HubEvent = TopicEvent | SubscriptionEvent | AckEvent;
+export type SubscriptionEvent = IntentEvent | ResultEvent | RevokeEvent | AckEvent | ResumeEvent | ReplayEvent;
+export type HubEvent = TopicEvent | SubscriptionEvent;
 
 /** A topic is hashed, shown and put into URLs, where a lone surrogate would throw. */
 export const TOPIC_NAME = v.pipe(
@@ -149,6 +158,10 @@ const OFFSET = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const REASON = v.pipe(v.string(), v.check((text) => text.isWellFormed()));
 const head = { id: v.pipe(v.string(), v.minLength(1)), time: DATE_MS, topic: TOPIC_NAME };
 
+const SIGNED = v.object({
+  id: v.pipe(v.string(), v.minLength(1), v.maxLength(64)),
+  at: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+});
 const KEPT_MS = v.pipe(v.number(), v.minValue(0), v.maxValue(KEYS_KEPT_MS));
 
 const EVENT = v.variant("type", [
@@ -190,7 +203,7 @@ const EVENT = v.variant("type", [
     end: v.exactOptional(OFFSET),
   }),
   v.object({ type: v.literal("revoke"), ...head, callback: CALLBACK_URL, reason: REASON }),
-  v.object({ type: v.literal("ack"), ...head, callback: CALLBACK_URL, next: OFFSET }),
+  v.object({ type: v.literal("ack"), ...head, callback: CALLBACK_URL, next: OFFSET, signed: v.exactOptional(SIGNED) }),
   v.object({
     type: v.literal("resume"),
     ...head,
@@ -205,6 +218,7 @@ const EVENT = v.variant("type", [
     from: OFFSET,
     end: OFFSET,
     keptMs: KEPT_MS,
+    signed: v.exactOptional(SIGNED),
   }),
 ]);
 

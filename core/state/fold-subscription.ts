@@ -1,16 +1,14 @@
 // The pure fold of a subscription (A3.6): intents wait until a result closes them, and only a verified intent changes the subscription.
 // It decides where a life starts. How far a life has come moves in core/delivery/lane/lane.ts.
 import { isSameClient, recordedClient } from "./ids.ts";
-import type { IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
+import { mayAck, MOST_REQUESTS, withAck, withoutForgottenAcks, withRequest } from "./acted-requests.ts";
+import type { AckEvent, IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
 import { leaseEnd } from "./lease.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
 import type { PendingIntent, SubscriptionPhase, SubscriptionRecord } from "./records.ts";
 
 /** Intents that wait; one more cancels the oldest (WIRE §2). The core answers 429 before that. */
 export const MOST_PENDING = 4;
-
-/** Ids of requests that are remembered (A3.8). The core answers 429 before there are more. */
-export const MOST_REQUESTS = 64;
 
 /** The record after an event at this `events` offset; the same object if the event changes nothing. */
 export function foldSubscription(
@@ -33,33 +31,32 @@ export function foldSubscription(
       const notice = { topic, callback, reason: event.reason };
       return { ...ended(record, "revoked", event.time, offset), operations, notice };
     }
+    case "ack":
+      return record === undefined ? undefined : foldAck(record, event, offset);
     case "resume":
-      return record === undefined ? undefined : foldRequest(record, event, offset);
+      return record === undefined ? undefined : foldResume(record, event, offset);
     case "replay":
       return record === undefined ? undefined : foldReplay(record, event, offset);
   }
 }
 
-/** Remembers the id of a request that acts once (A3.8). Returns the same record if the request has acted already. */
+/** Remembers a request that acts once (A3.8). Returns the same record if the request does not act. */
 function foldRequest(record: SubscriptionRecord, event: ResumeEvent | ReplayEvent, offset: number): SubscriptionRecord {
   if (!isLive(record.phase)) return record;
-  const known = rememberedRequests(record, event.time);
-  if (known.some(([id]) => requestKeyOf(id) === requestKeyOf(event.id))) return record;
-  const requests = [...known, [event.id, event.time + event.keptMs] as const].slice(-MOST_REQUESTS);
-  return { ...record, version: offset, requests };
+  const requests = withRequest(record, event);
+  return requests === undefined ? record : { ...record, version: offset, requests };
 }
 
-/** The requests that the subscription remembers at `time`, ms since 1970. */
-export function rememberedRequests(
-  { requests = [] }: SubscriptionRecord,
-  time: number,
-): NonNullable<SubscriptionRecord["requests"]> {
-  return requests.filter(([, until]) => until > time);
+function foldResume(record: SubscriptionRecord, event: ResumeEvent, offset: number): SubscriptionRecord {
+  const after = foldRequest(record, event, offset);
+  return after === record || event.from === undefined ? after : withoutForgottenAcks(after);
 }
 
-/** The part of a request's id that names the request. The part after the dot says what it asked for. */
-export function requestKeyOf(id: string): string {
-  return id.split(".", 1)[0]!;
+/** An ack moves a lane and not its subscription, which only remembers that a signed one has acted. */
+function foldAck(record: SubscriptionRecord, event: AckEvent, offset: number): SubscriptionRecord {
+  if (event.signed === undefined || !isLive(record.phase) || mayAck(record.acks, event.signed) !== "yes") return record;
+  const acks = withAck(record.acks, event);
+  return { ...record, version: offset, ...(acks === undefined ? {} : { acks }) };
 }
 
 function foldReplay(record: SubscriptionRecord, event: ReplayEvent, offset: number): SubscriptionRecord {
@@ -213,7 +210,7 @@ function subscribed(
   // A renewal goes on where the last lease stopped, also after that lease was over. Everything else begins a life.
   if (isLive(record.phase)) return renewed;
   const start = intent.start ?? Math.max(begin, record.unsubscribedAt ?? 0);
-  return { ...renewed, life: intent.offset, start };
+  return withoutForgottenAcks({ ...renewed, life: intent.offset, start });
 }
 
 function unsubscribed(record: SubscriptionRecord, intent: PendingIntent, event: Verified): SubscriptionRecord {

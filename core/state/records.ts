@@ -87,10 +87,21 @@ export interface SubscriptionRecord {
   /** A denied notice is owed (§5.2), to the callback of the record or of the refused intent. */
   readonly notice?: Notice;
   readonly operations: RecentOperations;
-  /** Ids of requests that act once, each with the time until which a copy changes nothing, ms (A3.8). */
-  readonly requests?: readonly (readonly [id: string, until: number])[];
+  /** Resumes and replays that act once: id, the time until which a copy changes nothing, ms, and a replay's signature (A3.8). */
+  readonly requests?: readonly (readonly [id: string, until: number, signature?: string])[];
+  readonly acks?: SignedAcks;
   /** Replays that are owed, in the order of the requests; at most 64. */
   readonly replays?: readonly Replay[];
+}
+
+/** The signed acks that have acted lately (A3.8). Times are those of their signatures, s since 1970. */
+export interface SignedAcks {
+  /** The newest by their times, at most 64. */
+  readonly seen: readonly (readonly [signature: string, at: number])[];
+  /** The newest time among those that `seen` had to forget. */
+  readonly dropped?: number;
+  /** Since the position went back, an ack signed then or before does not act. */
+  readonly barred?: number;
 }
 
 export interface FailedVerification {

@@ -79,7 +79,7 @@ export class Subscriptions {
       packed,
     ) as Packed;
     const [secret = null, client = null, endedAt = null, unsubscribedAt = null, ...rare] = more;
-    const [signature = null, lastVerification = null] = rare;
+    const [signature = null, lastVerification = null, acks = null] = rare;
     return {
       topic: this.#byNumber.get(group)!.topic,
       callback,
@@ -98,6 +98,7 @@ export class Subscriptions {
       ...(unsubscribedAt === null ? {} : { unsubscribedAt }),
       ...(signature === null ? {} : { signature }),
       ...(lastVerification === null ? {} : { lastVerification }),
+      ...(acks === null ? {} : { acks }),
     };
   }
 }
@@ -119,13 +120,14 @@ type Packed = [
   unsubscribedAt?: number | null,
   signature?: NonNullable<SubscriptionRecord["signature"]> | null,
   lastVerification?: NonNullable<SubscriptionRecord["lastVerification"]> | null,
+  acks?: NonNullable<SubscriptionRecord["acks"]> | null,
 ];
 
 /** The record as one text; undefined if the record is not quiet, or if it spells its topic otherwise than the group does. */
 function pack(id: string, record: SubscriptionRecord, { number, topic: shared }: Group): string | undefined {
   const { topic, callback, phase, version, life, start, verified, expiresAt, concurrency, ...others } = record;
   const { pending, operations, secret, client = null, endedAt = null, unsubscribedAt = null, ...rare } = others;
-  const { signature = null, lastVerification = null, ...more } = rare;
+  const { signature = null, lastVerification = null, acks = null, ...more } = rare;
   const isQuiet = pending.length === 0 && operations.length === 0 && Object.keys(more).length === 0;
   // JSON has no Infinity.
   if (!isQuiet || topic !== shared || !Number.isFinite(expiresAt)) return undefined;
@@ -146,6 +148,7 @@ function pack(id: string, record: SubscriptionRecord, { number, topic: shared }:
     unsubscribedAt,
     signature,
     lastVerification,
+    acks,
   ];
   while (all.at(-1) === null) all.pop();
   return JSON.stringify(all);

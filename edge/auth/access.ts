@@ -10,7 +10,7 @@ import { type Action, OPERATE, type Policy } from "./policies.ts";
 import { accessTokenOf } from "./bearer-token.ts";
 import { HubError, quoted } from "../answers/hub-error.ts";
 import type { HubRequest } from "../syntax/hub-request.ts";
-import { signatureOf } from "./subscriber-signature.ts";
+import { endOfSignature, signatureOf } from "./subscriber-signature.ts";
 import type { SentRequest } from "./subscriber-signature.ts";
 
 export type AccessName = "open" | "public" | "token";
@@ -47,7 +47,7 @@ export const NEED_OF = {
 
 export interface Asker {
   readonly caller: Caller;
-  /** When the caller's token expires, ms since 1970; Infinity without one. No answer goes on beyond it. */
+  /** When the caller's token, or a signature that covers no headers, ends, ms since 1970; else Infinity. No answer goes on beyond it. */
   readonly expiresAt: number;
 }
 
@@ -135,7 +135,7 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
 
     async callerOf(request, topic) {
       const signature = await signatureOf(request);
-      if (signature !== undefined) return { caller: signature, expiresAt: Infinity };
+      if (signature !== undefined) return { caller: signature, expiresAt: endOfSignature(signature) };
       switch (table.subscription) {
         case "all":
           return { caller: { kind: "anyone" }, expiresAt: Infinity };

@@ -1,11 +1,15 @@
 // How a subscriber shows without a token that it may ask about its own subscription (WIRE §5): it signs the request.
 
-import type { Caller } from "../../shared/core-api.ts";
+import type { Caller, SignedRequest } from "../../shared/core-api.ts";
 import { hexOf } from "../../shared/encoding.ts";
 import { HubError } from "../answers/hub-error.ts";
 
 const TIMESTAMP = "X-Subscriber-Timestamp";
 const SIGNATURE = "X-Subscriber-Signature";
+/** A timestamp may be this far from the hub's clock, s (WIRE §5). */
+const COUNTS_FOR_S = 300;
+
+type Signer = Extract<Caller, { kind: "signature" }>;
 
 /** A request as it was sent. */
 export interface SentRequest {
@@ -20,7 +24,7 @@ export interface SentRequest {
  * The signature of a request, for the core to check; undefined if there is none.
  * @throws {HubError} "unauthorized" if one of its two headers is missing
  */
-export async function signatureOf({ method, target, headers, body }: SentRequest): Promise<Caller | undefined> {
+export async function signatureOf({ method, target, headers, body }: SentRequest): Promise<Signer | undefined> {
   const timestamp = headers.get(TIMESTAMP);
   const signature = headers.get(SIGNATURE);
   if (timestamp === null && signature === null) return undefined;
@@ -34,7 +38,29 @@ export async function signatureOf({ method, target, headers, body }: SentRequest
     timestamp,
     signature,
     bodySha256: hexOf(digest),
+    headers: {
+      idempotencyKey: headers.get("idempotency-key") ?? "",
+      lastEventId: headers.get("last-event-id") ?? "",
+      events: asksForEvents(method, headers),
+    },
   };
+}
+
+/**
+ * When an answer that goes on by this signature ends, ms since 1970. `v1=` does not say that events were asked for, so whoever has a
+ * signed request for a page may ask for events by it: these end when the signature does (WIRE §5).
+ */
+export function endOfSignature({ signature, timestamp }: Pick<SignedRequest, "signature" | "timestamp">): number {
+  return signature.startsWith("v2=") ? Infinity : (Number(timestamp) + COUNTS_FOR_S) * 1_000;
+}
+
+const EVENTS = "text/event-stream";
+
+/** Whether Accept names events at all: a client that wants JSON does not name them. */
+export function asksForEvents(method: string, headers: Headers): boolean {
+  if (method !== "GET") return false;
+  const accept = headers.get("accept");
+  return accept?.split(",").some((range) => range.split(";", 1)[0]!.trim().toLowerCase() === EVENTS) ?? false;
 }
 
 function pathAndQueryOf(target: string): { path: string; query: string } {

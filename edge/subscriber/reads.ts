@@ -1,6 +1,7 @@
 // GET /subscriptions, /messages and /dead-letters: what the core says of one subscription (WIRE §5). Reading moves nothing.
 
 import type { Exchange } from "../../shared/serve.ts";
+import { asksForEvents } from "../auth/subscriber-signature.ts";
 import { jsonOfCore } from "../answers/answers.ts";
 import type { CoreClient } from "../core/core-client.ts";
 import type { Question } from "../core/core-requests.ts";
@@ -28,7 +29,6 @@ interface Asked extends Question {
   readonly expiresAt: number;
 }
 
-const EVENTS = "text/event-stream";
 const NO_BODY = new Uint8Array(0);
 
 export function createReadEndpoints(options: ReadOptions, streams: OpenStreams): ReadEndpoints {
@@ -43,7 +43,7 @@ export function createReadEndpoints(options: ReadOptions, streams: OpenStreams):
       return jsonOfCore(await core.ask("deadLetters", asked));
     }),
     messages: answering(async (request, exchange) => {
-      const route = isForEvents(request) ? "client_events" : "client_reads";
+      const route = asksForEvents(request.method, request.headers) ? "client_events" : "client_reads";
       const asked = await askedOf(options, request, exchange, ["after", "since", "limit"], route);
       return await messages(asked, request, exchange.breakOff, options, streams);
     }),
@@ -76,10 +76,10 @@ async function messages(
   streams: OpenStreams,
 ): Promise<Response> {
   const { core, clock = Date.now } = options;
-  const events = isForEvents(request);
+  const events = asksForEvents(request.method, request.headers);
   const last = events ? request.headers.get("last-event-id") : null;
-  // A reader of events that comes back goes on after what it has, wherever it began.
-  const from = last === null ? given : [["lastEventId", last] as const];
+  // A reader of events that comes back goes on after what it has, wherever it began; the core says whether that counts.
+  const from = last === null ? given : [...given, ["lastEventId", last] as const];
   const answer = await core.read({ ...asked, given: from }, events ? "events" : "page");
   if (!events) return await passOn(answer, { ...options, request, breakOff, streams, cutShort: "breaks" });
   const ends = new AbortController();
@@ -101,10 +101,3 @@ async function messages(
 
 /** A longer timer would fire at once, ms: 24 days, after which a reader of events comes back by itself. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-
-/** Whether Accept names events at all: a client that wants JSON does not name them. */
-function isForEvents({ method, headers }: Request): boolean {
-  if (method !== "GET") return false;
-  const accept = headers.get("accept");
-  return accept?.split(",").some((range) => range.split(";", 1)[0]!.trim().toLowerCase() === EVENTS) ?? false;
-}

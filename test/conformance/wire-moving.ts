@@ -143,6 +143,38 @@ export function movingRows(rig: Rig): void {
     assert.equal(bodies(callback).length, 2);
   });
 
+  wire("WIRE §5 a signed ack acts once, also after a resume, and each ack that is signed anew acts", async () => {
+    const secret = "a secret of some length";
+    const { messages, pair } = await withBacklog(3, { "hub.secret": secret });
+    const signed = (what: "ack" | "resume", parameters: Readonly<Record<string, string>>, version?: "v2") => {
+      const body = encodeForm(parameters);
+      return subscriberSignature(secret, { method: "POST", target: `/subscriptions/${what}`, body, version });
+    };
+    const lag = async (sent: Promise<Reply>) => {
+      const reply = await sent;
+      assert.equal(reply.status, 200, reply.text);
+      return (JSON.parse(reply.text) as Status).lag;
+    };
+    const acked = { ...pair, cursor: messages[1]!.cursor };
+    const captured = signed("ack", acked);
+    assert.equal(await lag(move("ack", acked, captured)), 1);
+    assert.equal(await lag(move("ack", acked, captured)), 1);
+    const back = { ...pair, from: "earliest" };
+    assert.equal(await lag(move("resume", back, signed("resume", back, "v2"))), 3);
+    for (const beside of [{}, { "idempotency-key": "x" }, { "last-event-id": "x" }, { accept: "text/event-stream" }]) {
+      assert.equal(await lag(move("ack", acked, { ...captured, ...beside })), 3, JSON.stringify(beside));
+    }
+    const elsewhere = await call(`${hub.base}/subscriptions/ack/`, {
+      method: "POST",
+      body: encodeForm(acked),
+      headers: { "content-type": FORM, ...captured },
+    });
+    assert.equal(elsewhere.status, 401, "another spelling of the path is another request");
+    const first = { ...pair, cursor: messages[0]!.cursor };
+    assert.equal(await lag(move("ack", first, signed("ack", first, "v2"))), 2);
+    assert.equal(await lag(move("ack", acked, signed("ack", acked, "v2"))), 1);
+  });
+
   wire("WIRE §5 what is wrong with an ack or a resume is a 4xx that names the field", async () => {
     const { topic, messages, pair, callback } = await withBacklog(1);
     const { cursor } = messages[0]!;

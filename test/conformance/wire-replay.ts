@@ -215,4 +215,34 @@ export function replayRows(rig: Rig): void {
     await quiet([callback]);
     assert.deepEqual(since(callback, seen), ["bad 1"]);
   });
+
+  settings("WIRE §5 a signed replay acts once, under however many keys, and never keeps its owner out", async () => {
+    const secret = "a secret of some length";
+    const { callback, ids, pair, seen } = await withDeadLetters(["bad 1", "bad 2"], { "hub.secret": secret });
+    callback.onDelivery = answer(204);
+    const wish = { ...pair, id: ids[0]! };
+    const signed = (parameters: Readonly<Record<string, string>>, key?: string) =>
+      subscriberSignature(secret, {
+        method: "POST",
+        target: "/dead-letters/replay",
+        body: encodeForm(parameters),
+        ...(key === undefined ? {} : { version: "v2", idempotencyKey: key }),
+      });
+    const captured = signed(wish);
+    const replies = await Promise.all(
+      Array.from({ length: 70 }, () => replay(wish, { ...captured, "idempotency-key": newKey() })),
+    );
+    assert.deepEqual([...new Set(replies.map(({ status }) => status))], [200]);
+    await eventually("the letter", () => since(callback, seen).length === 1);
+
+    const key = newKey();
+    const own = signed(pair, key);
+    const altered = await replay(pair, { ...own, "idempotency-key": newKey() });
+    assert.equal(altered.status, 401, "v2= covers the key");
+    for (let n = 0; n < 2; n++) assert.equal((await replay(pair, { ...own, "idempotency-key": key })).status, 200);
+    assert.equal((await replay(pair, { ...signed(pair), "idempotency-key": key })).status, 200, "the key, signed anew");
+    await eventually("the other letter", () => since(callback, seen).length === 2);
+    await quiet([callback]);
+    assert.deepEqual(since(callback, seen), ["bad 1", "bad 2"]);
+  });
 }

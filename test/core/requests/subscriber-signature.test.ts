@@ -129,4 +129,47 @@ describe("WIRE §5 a subscriber's signature", () => {
       assert.doesNotMatch(wrong(other) ?? "", /s\u00e9cret/);
     }
   });
+
+  describe("v2= covers the headers that change what a request means, too", () => {
+    const headers = { idempotencyKey: "k", lastEventId: "l", events: true };
+    const { path } = REQUEST;
+    const signed: SignedRequest = (() => {
+      const text =
+        `POST\n${path}\n${REQUEST.query}\n${REQUEST.timestamp}\n${REQUEST.bodySha256}\nk\nl\ntext/event-stream`;
+      const base64 = createHmac("sha256", SECRET).update(text).digest("base64");
+      return { ...REQUEST, headers, signature: `v2=${base64}` };
+    })();
+
+    it("is right with these headers and no others", () => {
+      assert.equal(wrong(signed), undefined);
+      for (
+        const other of [
+          { idempotencyKey: "" },
+          { idempotencyKey: "k2" },
+          { lastEventId: "" },
+          { lastEventId: "k" },
+          { events: false },
+          { idempotencyKey: "l", lastEventId: "k" },
+        ]
+      ) assert.match(wrong({ ...signed, headers: { ...headers, ...other } }) ?? "", /is not that of a subscription/);
+    });
+
+    it("is not that of v1=, nor the other way round", () => {
+      const none = { idempotencyKey: "", lastEventId: "", events: false };
+      for (const covered of [headers, none]) {
+        const asV2 = { ...RIGHT, headers: covered, signature: RIGHT.signature.replace("v1", "v2") };
+        assert.notEqual(wrong(asV2), undefined);
+        assert.notEqual(
+          wrong({ ...signed, headers: covered, signature: signed.signature.replace("v2", "v1") }),
+          undefined,
+        );
+      }
+      assert.equal(wrong({ ...RIGHT, headers }), undefined, "v1= covers none of them");
+    });
+
+    it("of an edge that does not tell the headers is refused", () => {
+      const { headers: _, ...untold } = signed;
+      assert.match(wrong(untold) ?? "", /^X-Subscriber-Signature must be/);
+    });
+  });
 });

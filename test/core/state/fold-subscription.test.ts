@@ -307,6 +307,21 @@ describe("A3.6 the fold of a subscription", () => {
       assert.equal(later.replays!.length, 3);
     });
 
+    it("act once by their signature, under whatever key, and beside 64 others not at all", () => {
+      const by = (id: string, signature: string) => ({
+        ...replay(id, 0, 5),
+        signed: { id: signature, at: TIME / 1_000 },
+      });
+      const once = fold([by("a.1", "s"), by("b.1", "s"), by("c.1", "s")], inPhase("active"), 10)!;
+      assert.deepEqual([once.replays?.length, once.requests?.length], [1, 1]);
+      assert.equal(foldSubscription(once, by("a.1", "t"), 20), once, "the same key, signed anew");
+      assert.equal(foldSubscription(once, by("b.1", "t"), 20)?.replays?.length, 2);
+      const full = fold(Array.from({ length: 70 }, (_, n) => by(`${n}.1`, `s${n}`)), inPhase("active"), 10)!;
+      assert.equal(full.requests?.length, 64);
+      assert.equal(foldSubscription(full, by("0.1", "s0"), 100), full, "none was forgotten for a later one");
+      assert.equal(foldSubscription(full, by("x.1", "x"), 100), full);
+    });
+
     it("are owed by live subscriptions only, and end with the life", () => {
       for (const phase of ["pending", "unsubscribed", "gone", "revoked", "deregistered"] as const) {
         assert.equal(foldSubscription(inPhase(phase), replay("a", 0, 5), 10)?.replays, undefined, phase);

@@ -38,6 +38,7 @@ const QUIET = {
       ...PLAIN,
     }),
   }, { requiredKeys: ["at", "outcome", "reason"], ...PLAIN }),
+  acks: fc.constant({ seen: [["a", 1]], dropped: 0, barred: 0 }),
 };
 const ALWAYS = Object.keys(QUIET).slice(0, 11) as (keyof typeof QUIET)[];
 

@@ -102,7 +102,7 @@ describe("WIRE §5 at the edge", () => {
       for (const [accept, events] of ACCEPTS) {
         await to(`/messages?${PAIR}&after=a&limit=3`, { headers: { accept, "last-event-id": "\u00e9 & =" } });
         assert.equal(asked().accept, events ? "text/event-stream" : "application/json", accept);
-        const from = events ? { lastEventId: "\u00e9 & =" } : { after: "a", limit: "3" };
+        const from = events ? { after: "a", limit: "3", lastEventId: "\u00e9 & =" } : { after: "a", limit: "3" };
         assert.deepEqual(asked().parameters, { topic: "t", callback: "http://c.example/", ...from });
       }
       await to(`/messages?${PAIR}&after=a`, { headers: EVENTS });
@@ -125,7 +125,12 @@ describe("WIRE §5 at the edge", () => {
         signature: "v1=a+b/c=",
         bodySha256: EMPTY_SHA256,
         requester: await requesterIdOf("127.0.0.1"),
+        headers: { idempotencyKey: "", lastEventId: "", events: false },
       });
+      await to(target, { headers: { ...headers, ...EVENTS, "idempotency-key": "k", "last-event-id": "l" } });
+      const { caller: covered } = asked();
+      assert.ok(covered.kind === "signature");
+      assert.deepEqual(covered.headers, { idempotencyKey: "k", lastEventId: "l", events: true });
       await to(target, { method: "HEAD", headers });
       const { caller } = asked();
       assert.equal(caller.kind === "signature" && caller.method, "HEAD");

@@ -91,22 +91,32 @@ export async function deadLettersOf(
   return JSON.parse(reply.text) as DeadLetterPage;
 }
 
+/** What is signed. */
+export interface ToSign {
+  readonly method?: string;
+  /** Path and query as in the request line. */
+  readonly target: string;
+  readonly body?: string | Uint8Array;
+  readonly timestamp?: string;
+  /** Default v1, which covers none of the headers below. */
+  readonly version?: "v1" | "v2" | undefined;
+  readonly idempotencyKey?: string;
+  readonly lastEventId?: string;
+  readonly events?: boolean;
+}
+
 /** The two headers that stand in the place of a token: M as WIRE §5 writes it, over what goes over the wire. */
 export function subscriberSignature(
   secret: string,
-  { method = "GET", target, body = "", timestamp = String(Math.floor(Date.now() / 1_000)) }: {
-    readonly method?: string;
-    /** Path and query as in the request line. */
-    readonly target: string;
-    readonly body?: string | Uint8Array;
-    readonly timestamp?: string;
-  },
+  { method = "GET", target, body = "", timestamp = String(Math.floor(Date.now() / 1_000)), ...more }: ToSign,
 ): { "x-subscriber-timestamp": string; "x-subscriber-signature": string } {
+  const { version = "v1", idempotencyKey = "", lastEventId = "", events = false } = more;
   const [path, query = ""] = target.split(/\?(.*)/s, 2);
   const hash = createHash("sha256").update(body).digest("hex");
-  const text = `${method}\n${path}\n${query}\n${timestamp}\n${hash}`;
+  const headers = version === "v1" ? "" : `\n${idempotencyKey}\n${lastEventId}\n${events ? "text/event-stream" : ""}`;
+  const text = `${method}\n${path}\n${query}\n${timestamp}\n${hash}${headers}`;
   const signature = createHmac("sha256", Buffer.from(secret, "utf8")).update(text).digest("base64");
-  return { "x-subscriber-timestamp": timestamp, "x-subscriber-signature": `v1=${signature}` };
+  return { "x-subscriber-timestamp": timestamp, "x-subscriber-signature": `${version}=${signature}` };
 }
 
 /** GET with a signature by this secret; `spoil` changes what is sent after it was signed. */
