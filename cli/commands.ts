@@ -2,7 +2,7 @@
 import { parseArgs } from "node:util";
 import { closest, distance } from "fastest-levenshtein";
 import { launchOne } from "../shared/runtime/launcher.ts";
-import { capabilities, complain, environment, say } from "../shared/runtime/process.ts";
+import { capabilities, complain, environment, readyLine, say } from "../shared/runtime/process.ts";
 import { SettingsError } from "../shared/settings/settings.ts";
 import { VERSION } from "../shared/product.ts";
 
@@ -80,7 +80,7 @@ function tierAlone(tier: "core" | "edge", does: string): Command {
       return await launchOne({
         name: tier,
         environment,
-        ready: (url) => say(`${name} ready at ${url}`),
+        ready: (tier) => say(readyLine(name, tier)),
       });
     },
   };

@@ -33,6 +33,8 @@ import { Topics } from "./requests/topics.ts";
 import type { Effects } from "./shards/effects-port.ts";
 import { openReplica, type Replica } from "./replica/replica.ts";
 import type { Transport } from "./delivery/sending/transport.ts";
+import { createOperatingApp } from "./operating/app.ts";
+import { createProbes } from "./operating/probes.ts";
 import { createReadMessages } from "./messages/read-messages.ts";
 import { loadRecentIds, RecentIds } from "./messages/recent-ids.ts";
 import { KEYS_KEPT_MS } from "./state/ids.ts";
@@ -59,7 +61,10 @@ export interface CoreOptions {
 }
 
 export interface Core {
+  /** Answers edges. */
   readonly fetch: ServeOptions["fetch"];
+  /** Answers operators (WIRE §8), on a listener of their own: it asks nobody who they are. */
+  readonly operating: (request: Request) => Response | Promise<Response>;
   readonly engine: Engine;
   /** Ends the streams of missed messages, which would otherwise keep their requests open. */
   endStreams(): void;
@@ -101,10 +106,11 @@ export async function startCore(options: CoreOptions): Promise<Core> {
     const minutes = Math.round(retentionMs / 60_000 * 10) / 10;
     logger.warn("Idempotency keys are remembered for RETENTION only, {minutes} min instead of 24 h", { minutes });
   }
-  const { fetch, missed } = createFace(parts, engine, topics, operations);
+  const { fetch, operating, missed } = createFace(parts, engine, topics, operations);
   observe(options.metrics, engine, missed, secrets);
   return {
     fetch,
+    operating,
     engine,
     endStreams: () => missed.close(),
     async stop(deadlineMs) {
@@ -199,8 +205,10 @@ function createFace(
   { ownership, delivery: { tail }, blocks: index }: Engine,
   topics: Topics,
   operations: Operations,
-): { readonly fetch: ServeOptions["fetch"]; readonly missed: Missed } {
+): Pick<Core, "fetch" | "operating"> & { readonly missed: Missed } {
   const { settings, log, replica, secrets, recentIds, metrics, clock } = parts;
+  const now = () => performance.now();
+  const probes = createProbes({ ping: () => log.ping(), now });
   const admission = { log, replica, topics, secrets, clock };
   const [admit, admitToStatus] = [createAdmit(admission), createAdmitToStatus(admission)];
   const standingOf = createStandingOf({ log, replica, ownership, tail });
@@ -233,7 +241,7 @@ function createFace(
     readDeadLetters: createReadDeadLetters({ log, replica, admit }),
     metrics,
     messageMaxBytes: settings.messageMaxBytes,
-    ping: () => log.ping(),
+    probes,
   });
-  return { fetch, missed };
+  return { fetch, operating: createOperatingApp({ probes, metrics, now }), missed };
 }

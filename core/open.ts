@@ -42,8 +42,10 @@ export interface OpenCoreOptions {
 }
 
 export interface OpenCore {
-  /** Answers edges and operators; never rejects. */
+  /** Answers edges; never rejects. */
   readonly fetch: ServeOptions["fetch"];
+  /** Answers operators at CORE_OPERATING_LISTEN (WIRE §8). It asks nobody who they are, so strangers must not reach it. */
+  readonly operating: (request: Request) => Response | Promise<Response>;
   /** Ends the streams of missed messages, which would otherwise keep their requests open. */
   endStreams(): void;
   /** Called after the last request: lets deliveries in flight end, for 10 s at most, checkpoints, and closes the log. */
@@ -93,6 +95,7 @@ export async function openCore(settings: Settings, options: OpenCoreOptions): Pr
   const core = await starting.finally(started);
   return {
     fetch: core.fetch,
+    operating: core.operating,
     endStreams: () => core.endStreams(),
     close: async () => {
       await core.stop(DELIVERIES_DEADLINE_MS);

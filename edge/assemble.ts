@@ -21,6 +21,8 @@ import { createAutoVerify } from "./hub/auto-verify.ts";
 import { createVerifier, type Verifier } from "./hub/verifier.ts";
 import { createLimits, type Limits } from "./limits/limits.ts";
 import { type MemoryBounds, PROCESS_MEMORY } from "./limits/memory.ts";
+import { createOperatingApp } from "./operating/app.ts";
+import { createProbes } from "./operating/probes.ts";
 
 export interface EdgeParts {
   readonly settings: Settings;
@@ -48,6 +50,8 @@ export interface EdgeParts {
 
 export interface AssembledEdge {
   readonly edge: Edge;
+  /** Answers operators (WIRE §8), on a listener of their own: it has neither limits nor access. */
+  readonly operating: (request: Request) => Response | Promise<Response>;
   readonly limits: Limits;
   /** Fetches the keys of the issuers of tokens, if there are any. Never rejects; what is wrong is logged. */
   readonly fetchKeys: () => Promise<void>;
@@ -55,10 +59,11 @@ export interface AssembledEdge {
 
 /** Puts an edge together. Nothing is opened, and nothing is called yet. */
 export function assembleEdge(parts: EdgeParts): AssembledEdge {
-  const { settings, metrics, now, guard, noteBlocked, busyMs, memory = PROCESS_MEMORY } = parts;
+  const { settings, metrics, now, guard, noteBlocked, busyMs, memory = PROCESS_MEMORY, flights } = parts;
   const core = coreOf(parts);
   const tokens = tokensOf(parts);
   const limits = createLimits(settings, metrics, { now, busyMs, memory });
+  const probes = createProbes({ core, now, flights });
   const edge = createEdge({
     core,
     verifier: verifierOf(parts, core, limits),
@@ -71,9 +76,11 @@ export function assembleEdge(parts: EdgeParts): AssembledEdge {
     messageMaxBytes: settings.messageMaxBytes,
     compactJson: settings.compactJson,
     hubUrl: settings.hubUrl,
+    probes,
     now,
   });
-  return { edge, limits, fetchKeys: async () => await tokens?.fetchKeys() };
+  const operating = createOperatingApp({ probes, metrics, now, flights });
+  return { edge, operating, limits, fetchKeys: async () => await tokens?.fetchKeys() };
 }
 
 function coreOf({ settings, metrics, http, key, digests, clock, now, flights }: EdgeParts): CoreClient {

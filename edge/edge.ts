@@ -1,7 +1,7 @@
 // The edge: stateless, one `fetch`. It may be killed at any time: what it accepted is in the log, and the core verifies what
 // the edge had not verified yet.
 
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { getLogger } from "@logtape/logtape";
 import { sentence } from "./answers/answers.ts";
 import { guidePage, prefersHtml } from "./hub/guide.ts";
@@ -12,12 +12,14 @@ import { createMoveEndpoints } from "./subscriber/moves.ts";
 import { OpenStreams } from "./subscriber/open-streams.ts";
 import { createReadEndpoints, type ReadOptions } from "./subscriber/reads.ts";
 import type { Exchange } from "../shared/serve.ts";
-import { createOperating } from "./operating.ts";
-import { allowOf, type HandlerName, ROUTES } from "./routes.ts";
+import type { RouteLimit } from "./limits/limits.ts";
+import type { Probes } from "./operating/probes.ts";
+import { allowOf, type HandlerName, pathOf, ROUTES } from "./routes.ts";
 
 export interface EdgeOptions extends HubEndpointOptions, Pick<ReadOptions, "stallMs" | "silenceMs" | "clock"> {
   /** HUB_URL, for the page that browsers get. */
   readonly hubUrl: string;
+  readonly probes: Probes;
 }
 
 export interface Edge {
@@ -44,27 +46,30 @@ export function createEdge(options: EdgeOptions): Edge {
     ...createReadEndpoints(options, streams),
     ...createMoveEndpoints(options),
     failedContent: createFailedContentEndpoint(options, streams),
-    ...createOperating(options.core, options.metrics),
+    ...options.probes,
   };
 
-  // `strict: false` ignores one trailing slash on every path. Hono answers HEAD as GET without the body.
-  const app = new Hono<{ Bindings: Exchange }>({ strict: false });
-  for (const { method, path, handler } of ROUTES) {
-    app.on(method, path, (c) => handlers[handler](c.req.raw, c.env));
-  }
+  // Hono answers HEAD as GET without the body.
+  const app = new Hono<{ Bindings: Exchange }>({
+    getPath: ({ url }, exchange) => pathOf((exchange?.env as Exchange | undefined)?.target ?? url),
+  });
+  // The route that answers a request says which limits it has: no other reading of its path can disagree.
+  const limited = (handle: Handler, limit?: RouteLimit) => ({ req: { raw }, env }: Context<{ Bindings: Exchange }>) =>
+    options.limits.refusal(raw, env, limit) ?? handle(raw, env);
+  for (const { method, path, limit, handler } of ROUTES) app.on(method, path, limited(handlers[handler], limit));
   for (const path of new Set(ROUTES.map((route) => route.path))) {
     const allow = allowOf(path);
     const takes = allow === ALLOW.allow ? "The hub takes POST." : `This takes ${allow.split(",", 1)[0]}.`;
-    app.all(path, () => sentence(405, takes, { allow }));
+    app.all(path, limited(() => sentence(405, takes, { allow })));
   }
-  app.notFound(() => sentence(404, "There is nothing here; the hub is at /hub."));
+  app.notFound(limited(() => sentence(404, "There is nothing here; the hub is at /hub.")));
   app.onError((error) => {
     logger.error("A request failed: {error}", { error });
     return sentence(500, "Something went wrong in the hub; send the request again a little later.");
   });
 
   return {
-    fetch: (request, exchange = {}) => options.limits.refusal(request, exchange) ?? app.fetch(request, exchange),
+    fetch: (request, exchange = {}) => app.fetch(request, exchange),
     routes: app.routes,
     endStreams: () => streams.end(),
     close: (deadlineMs) => options.verifier.close(deadlineMs),

@@ -1,6 +1,7 @@
 // The edge's process: an open edge, served over HTTP.
 
 import { serve } from "../shared/runtime/serve.ts";
+import { serveOperating } from "../shared/runtime/serve-operating.ts";
 import { followTls, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import { runTier } from "../shared/runtime/tier.ts";
 import { openEdge } from "./open.ts";
@@ -16,10 +17,12 @@ await runTier("edge", async ({ settings, metrics }) => {
   const tls = files === undefined ? undefined : await readTls(files);
   const edge = await openEdge(settings, { metrics });
   const { host: hostname, port } = settings.edgeListen;
+  const operating = await serveOperating("edge", edge.operating, settings.edgeOperatingListen);
   const served = await serve({
     fetch: edge.fetch,
     hostname,
     port,
+    by: "TIDINGS_EDGE_LISTEN",
     maxConnections: settings.connections,
     maxHeaderBytes: settings.headersMaxBytes,
     headersTimeoutMs: settings.headersTimeoutMs,
@@ -30,11 +33,13 @@ await runTier("edge", async ({ settings, metrics }) => {
   const unfollow = files === undefined || tls === undefined ? () => {} : followTls(files, tls, served);
   return {
     url: served.url,
+    operatingUrl: operating.url,
     stop: async () => {
       unfollow();
       edge.endStreams();
       await served.close(REQUESTS_DEADLINE_MS);
       await edge.close();
+      await operating.close();
     },
   };
 });

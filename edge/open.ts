@@ -18,6 +18,8 @@ import { assembleEdge } from "./assemble.ts";
 export interface OpenEdge {
   /** Answers a request; never rejects. The second argument is what the server knows of its connection. */
   readonly fetch: ServeOptions["fetch"];
+  /** Answers operators at EDGE_OPERATING_LISTEN (WIRE §8). It asks nobody who they are, so strangers must not reach it. */
+  readonly operating: (request: Request) => Response | Promise<Response>;
   /** Counts what the server itself refuses. */
   readonly onRefused: NonNullable<ServeOptions["onRefused"]>;
   /** Ends the streams of missed messages, which would otherwise keep their requests open. */
@@ -46,7 +48,7 @@ export async function openEdge(
   const { http, unfollow } = await openHttp(settings);
   const issuerHttp = await openIssuerHttp(settings);
   const busy = watchBusy(now);
-  const { edge, limits, fetchKeys } = assembleEdge({
+  const { edge, operating, limits, fetchKeys } = assembleEdge({
     settings,
     metrics,
     http,
@@ -64,6 +66,7 @@ export async function openEdge(
   void fetchKeys();
   return {
     fetch: edge.fetch,
+    operating,
     onRefused: limits.count,
     endStreams: () => edge.endStreams(),
     close: async () => {

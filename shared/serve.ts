@@ -27,6 +27,8 @@ export interface ServeOptions {
   readonly hostname: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** What says where to listen, such as a setting's name; a port that cannot be had is told with it. */
+  readonly by?: string;
   /** Default: plain HTTP. */
   readonly tls?: ServeTls | undefined;
   /** More connections than this are closed at once. Default: no limit. */
@@ -67,15 +69,19 @@ export function serveUrl(hostname: string, port: number, tls?: ServeTls): string
 }
 
 /** The error of a port that cannot be listened on, as a sentence for people. */
-export function listenError(error: unknown, hostname: string, port: number): Error {
+export function listenError(
+  error: unknown,
+  { hostname, port, by }: Pick<ServeOptions, "hostname" | "port" | "by">,
+): Error {
+  const what = `Cannot listen on ${hostAndPort(hostname, port)}${by === undefined ? "" : ` (${by})`}`;
   const { code, name, message } = error as { code?: unknown; name?: unknown; message?: unknown };
   if (code === "EADDRINUSE" || name === "AddrInUse") {
-    return new Error(`Cannot listen on ${hostname}:${port}: port ${port} is already in use`, { cause: error });
+    return new Error(`${what}: port ${port} is already in use`, { cause: error });
   }
   if (code === "EACCES" || name === "PermissionDenied") {
-    return new Error(`Cannot listen on ${hostname}:${port}: port ${port} needs more rights than this process has`, {
+    return new Error(`${what}: port ${port} needs more rights than this process has`, {
       cause: error,
     });
   }
-  return new Error(`Cannot listen on ${hostname}:${port}: ${String(message)}`, { cause: error });
+  return new Error(`${what}: ${String(message)}`, { cause: error });
 }

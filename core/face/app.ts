@@ -1,4 +1,4 @@
-// The core's HTTP app: the paths for edges (shared/core-api.ts) and for operators (WIRE §8).
+// The core's HTTP app for edges (shared/core-api.ts), with the probes that edges and load balancers ask (WIRE §8).
 import { getLogger } from "@logtape/logtape";
 import { type Context, Hono } from "hono";
 import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
@@ -8,6 +8,7 @@ import { BodyTooLargeError } from "../../shared/request-body.ts";
 import type { ReadDeadLetters } from "../missed/dead-letter-page.ts";
 import type { Missed } from "../missed/missed.ts";
 import type { Door } from "./door.ts";
+import type { Probes } from "../operating/probes.ts";
 import { parseCaller, parseTextSigner } from "../requests/caller.ts";
 import { frameMaxBytes, parseContent } from "./content.ts";
 import type { Move } from "../requests/moves.ts";
@@ -29,8 +30,7 @@ export interface AppOptions {
   readonly readDeadLetters: ReadDeadLetters;
   readonly metrics: Metrics;
   readonly messageMaxBytes: number;
-  /** Rejects if the log cannot be reached. */
-  readonly ping: () => Promise<void>;
+  readonly probes: Probes;
 }
 
 /** Answers a request that the door has let in; `body` is whole. */
@@ -115,19 +115,8 @@ export function createApp(options: AppOptions): ServeOptions["fetch"] {
     const refusal = { code: "not_found", message: "There is nothing at this path" };
     return Promise.resolve(Response.json(refusal, { status: 404 }));
   }));
-  app.get("/healthz", (context) => context.text("The core is up."));
-  app.get("/readyz", async (context) => {
-    try {
-      await options.ping();
-      return context.text("The core is ready.");
-    } catch {
-      return context.text("The core cannot reach its log.", 503, { "retry-after": RETRY_AFTER_SECONDS });
-    }
-  });
-  app.get("/metrics", async () => {
-    const { contentType, text } = await options.metrics.render();
-    return new Response(text, { headers: { "content-type": contentType } });
-  });
+  app.get("/healthz", () => options.probes.healthz());
+  app.get("/readyz", () => options.probes.readyz());
   return (request, exchange = {}) => app.fetch(request, exchange);
 }
 

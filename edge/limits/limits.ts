@@ -33,9 +33,9 @@ export interface LimitSettings {
 export interface Limits {
   /**
    * 414 if the URL is too long, 429 if the request's address is over its limit, 503 if the core is behind, else null. It runs
-   * before a byte of a body is read, so it must cost little. Operators' paths have no limit.
+   * before a byte of a body is read, so it must cost little. `limit` is that of the route that answers the request.
    */
-  refusal(request: Request, exchange: Exchange): Response | null;
+  refusal(request: Request, exchange: Exchange, limit?: RouteLimit): Response | null;
   /** The address that a request came from, as a limit's key (`clientAddress`); undefined where nothing tells it. */
   addressOf(request: Pick<Request, "headers">, exchange: Exchange): string | undefined;
   /** Counts one request of a token's client against its limit, all routes together. @throws {HubError} "too_many" */
@@ -50,8 +50,11 @@ export interface Limits {
 /** Where a client went over its limit: the hub endpoint, what is read of a subscription, its events, what moves it. */
 export type ClientRoute = "client" | "client_reads" | "client_events" | "client_moves";
 
-/** The paths of operators and their probes, which often share one address (WIRE §8). */
-const OPERATING = new Set(["/healthz", "/readyz", "/metrics", "/hub/actuator/health"]);
+/**
+ * Which limits a route has, beside that of the URL. `address`: requests of one address; `load`: that, and 503 while the core is behind;
+ * `probe`: none, since probes often share one address (WIRE §8), and their answers cost next to nothing.
+ */
+export type RouteLimit = "address" | "load" | "probe";
 
 /** What a 503 says under overload. */
 export const OVERLOADED = "The hub has more to do than it can in time; send it again a little later.";
@@ -115,19 +118,18 @@ export function createLimits(
         `This client sends more than ${settings.requestsPerClient} requests a second; send fewer.`,
       );
     },
-    refusal: (request, exchange) => {
+    refusal: (request, exchange, limit = "address") => {
       const { target = request.url } = exchange;
       if (target.length > settings.urlMaxBytes) {
         count("url");
         return sentence(414, `The URL is longer than ${settings.urlMaxBytes} bytes; send parameters in a form.`);
       }
-      const path = pathOf(target);
-      if (request.method === "POST" && (path === "/hub" || path === "/") && pressure.full) {
+      if (limit === "load" && pressure.full) {
         count("overload");
         letRest(exchange);
         return sentence(503, OVERLOADED, { "retry-after": "5" });
       }
-      if (settings.requestsPerAddress === 0 || OPERATING.has(path)) return null;
+      if (settings.requestsPerAddress === 0 || limit === "probe") return null;
       const key = addressOf(request, exchange);
       const waitS = key === undefined ? 0 : perAddress.take(key);
       if (waitS === 0) return null;
@@ -139,8 +141,4 @@ export function createLimits(
       });
     },
   };
-}
-
-function pathOf(target: string): string {
-  return /^(?:https?:\/\/[^/?#]*)?([^?#]*)/i.exec(target)?.[1]?.replace(/(?<=.)\/$/, "") ?? "";
 }

@@ -1,7 +1,7 @@
 // `npm start`: the two tiers as processes, the core first. They live and end together; of several cores, all but one may end.
 import { type ChildProcess, spawn } from "node:child_process";
 import { SettingsError } from "../settings/settings.ts";
-import { capabilities, complain, onStop, STOP } from "./process.ts";
+import { capabilities, complain, onStop, type ReadyTier, STOP } from "./process.ts";
 import { type Program, tierCommand, tierEnvironment, withheldNames } from "./tier-command.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -33,7 +33,7 @@ interface Tier {
   readonly child: ChildProcess;
   /** Asks it to stop: as soon as it listens, if it has only been started. */
   readonly askToStop: () => void;
-  readonly ready: Promise<{ readonly url: string }>;
+  readonly ready: Promise<ReadyTier>;
   readonly ended: Promise<Ending>;
 }
 
@@ -95,7 +95,7 @@ export async function launch(options: Launch): Promise<number> {
 export interface LaunchOne {
   readonly name: "core" | "edge";
   readonly environment: Environment;
-  readonly ready: (url: string) => void;
+  readonly ready: (tier: ReadyTier) => void;
 }
 
 /** Runs one tier alone until it ends or a stop is asked for; resolves to its exit code. @throws {SettingsError} */
@@ -106,7 +106,7 @@ export async function launchOne({ name, environment, ready }: LaunchOne): Promis
   const stop = new Promise<"stop">((resolve) => onStop(() => resolve("stop"), () => kill()));
   const tier = startTier(name, name, environment);
   kill = () => void tier.child.kill("SIGKILL");
-  void tier.ready.then(({ url }) => ready(url));
+  void tier.ready.then(ready);
   const ending = await Promise.race([tier.ended, stop]);
   if (ending === "stop") return await stopTier(tier);
   // A tier that ends with 1 has said why itself.
@@ -151,11 +151,12 @@ function startTier(name: string, program: Program, environment: Environment, scr
     // Not by a signal: with named permissions Deno sends a child only one, and then no longer tells how it ended.
     if (child.connected) child.send(STOP, () => {});
   };
-  const ready = new Promise<{ url: string }>((resolve) => {
+  const ready = new Promise<ReadyTier>((resolve) => {
     child.on("message", (message) => {
       if (asked) ask();
       if (typeof message === "object" && message !== null && "ready" in message) {
-        resolve({ url: String(message.ready) });
+        const { ready: url, operating } = message as { readonly ready: string; readonly operating?: string };
+        resolve({ url, operatingUrl: operating });
       }
     });
   });

@@ -60,10 +60,22 @@ function isLaunched(): boolean {
   return process.connected === true;
 }
 
-/** Says that this process can be used, at `url`: to its launcher if it has one, else on stdout. */
-export function announceReady({ url, name }: { readonly url: string; readonly name: string }): void {
-  if (isLaunched()) process.send?.({ ready: url });
-  else say(`${name} ready at ${url}`);
+/** Where a tier answers. */
+export interface ReadyTier {
+  readonly url: string;
+  /** For operators; undefined: nowhere. */
+  readonly operatingUrl: string | undefined;
+}
+
+/** Says that this process can be used: to its launcher if it has one, else on stdout. */
+export function announceReady(name: string, tier: ReadyTier): void {
+  if (isLaunched()) process.send?.({ ready: tier.url, operating: tier.operatingUrl });
+  else say(readyLine(name, tier));
+}
+
+/** For people. */
+export function readyLine(name: string, { url, operatingUrl }: ReadyTier): string {
+  return `${name} ready at ${url}${operatingUrl === undefined ? "" : ` (for operators at ${operatingUrl})`}`;
 }
 
 type StopReason = "SIGINT" | "SIGTERM" | "SIGHUP" | "launcher" | "launcher gone";

@@ -41,12 +41,28 @@ function wrongOf(incoming: IncomingMessage, limits: Limits): Refusal | undefined
   }
   // RFC 9112 §3.2.
   if (hasTwice(rawHeaders, "host")) return [400, "The request is not valid HTTP/1.1 (several Host headers)."];
+  const target = wrongTargetOf(incoming.url ?? "");
+  if (target !== undefined) return [400, target];
   const framing = wrongFramingOf(incoming);
   if (framing !== undefined) return framing;
   // RFC 9110 §10.1.1.
   if (headers.expect !== undefined && headers.expect.toLowerCase() !== "100-continue") {
     return [417, "The only expectation that this server meets is 100-continue."];
   }
+  return undefined;
+}
+
+/**
+ * What is wrong with a request target that a parser of URLs would read in another way than its sender, or a gateway in front (RFC 9112
+ * §3.2, RFC 9110 §4.2). Handlers refuse whatever else is no target.
+ */
+function wrongTargetOf(target: string): string | undefined {
+  if (target.includes("#")) return "The request target has a fragment (#); a client keeps that to itself.";
+  if (target.startsWith("/")) return undefined;
+  const authority = /^https?:\/\/([^/?]*)/i.exec(target)?.[1];
+  if (authority === "") return "The request target names no host after http://.";
+  if (authority?.includes("@")) return "The request target names a user before its host; send it without.";
+  if (authority?.includes("\\")) return "The request target has a backslash in its host.";
   return undefined;
 }
 

@@ -30,7 +30,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
   const connections = connectionsOf(server);
   limitConnections(server, connections, options);
   await new Promise<void>((resolve, reject) => {
-    const onError = (error: Error) => reject(listenError(error, hostname, port));
+    const onError = (error: Error) => reject(listenError(error, options));
     server.once("error", onError);
     server.listen({ host: hostname, port }, () => {
       server.off("error", onError);

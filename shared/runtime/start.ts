@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { parseSettings, PREFIX, printSettings, type Settings, SettingsError } from "../settings/settings.ts";
+import type { Listen } from "../settings/values.ts";
 import { hostAndPort } from "../serve.ts";
 import { invocationOf } from "./installation.ts";
 import { keySettings } from "./keys.ts";
@@ -69,7 +70,9 @@ async function chooseCores(
   const environment = await choosePorts(given);
   if (count === 1) return { chosen: environment, cores: [{}] };
   const anyPort = parseSettings(given).coreListen.port === 0;
-  const { kafkaBrokers, coreListen: { host, port }, coreTlsCert, dataDir } = parseSettings(environment);
+  const { kafkaBrokers, coreListen: { host, port }, coreOperatingListen, coreTlsCert, dataDir } = parseSettings(
+    environment,
+  );
   if (kafkaBrokers.length === 0) {
     throw new SettingsError(
       `--cores ${count} needs Kafka, as the embedded log belongs to one process: set ${PREFIX}KAFKA_BROKERS, or start one core`,
@@ -79,10 +82,20 @@ async function chooseCores(
   const urls = [];
   for (let index = 0; index < count; index++) {
     const listen = hostAndPort(host, anyPort && index > 0 ? await freePort(host) : port + index);
-    cores.push({ [`${PREFIX}CORE_LISTEN`]: listen, [`${PREFIX}DATA_DIR`]: join(dataDir, `core-${index}`) });
+    cores.push({
+      [`${PREFIX}CORE_LISTEN`]: listen,
+      [`${PREFIX}CORE_OPERATING_LISTEN`]: nthListen(coreOperatingListen, index),
+      [`${PREFIX}DATA_DIR`]: join(dataDir, `core-${index}`),
+    });
     urls.push(`${coreTlsCert === undefined ? "http" : "https"}://${listen}`);
   }
   return { chosen: { [`${PREFIX}CORE_URL`]: urls.join(), ...environment }, cores };
+}
+
+/** Where the nth of several listens, so many ports further on; port 0 is any free one. */
+function nthListen(first: Listen | undefined, nth: number): string {
+  if (first === undefined) return "";
+  return hostAndPort(first.host, first.port === 0 ? 0 : first.port + nth);
 }
 
 /** The tiers find each other by their settings, so a free port (0) is chosen before they start. */

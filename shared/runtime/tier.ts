@@ -5,7 +5,16 @@ import { parseSettings, type Settings, SettingsError } from "../settings/setting
 import { configureLogging } from "./logging.ts";
 import { createMetrics } from "./metrics.ts";
 import { consequences } from "./capabilities.ts";
-import { announceReady, capabilities, complain, environment, exit, onFatal, onStop } from "./process.ts";
+import {
+  announceReady,
+  capabilities,
+  complain,
+  environment,
+  exit,
+  onFatal,
+  onStop,
+  type ReadyTier,
+} from "./process.ts";
 
 /** How long a tier may take to stop, ms; then the process ends with 1 all the same. */
 const STOP_DEADLINE_MS = 15_000;
@@ -19,9 +28,8 @@ export interface TierContext {
   readonly fail: (error: unknown) => never;
 }
 
-export interface RunningTier {
-  /** Where it answers, as announced to the launcher. */
-  readonly url: string;
+/** Where it answers is announced to the launcher. */
+export interface RunningTier extends ReadyTier {
   /** Stops gracefully: no new work, finish what is in flight, checkpoint. Called once. */
   readonly stop: () => Promise<void>;
 }
@@ -78,7 +86,7 @@ export async function runTier(
     logger.debug("The start failed: {error}", { error });
     exit(1);
   }
-  announceReady({ url: running.url, name });
+  announceReady(name, running);
   logger.info("Ready at {url}", { url: running.url });
   await stopped;
   try {

@@ -1,6 +1,6 @@
 // Settings of where the tiers listen, how they are found, and where data is.
 import { row } from "./row.ts";
-import { directory, httpOrigins, httpUrl, listen } from "./values.ts";
+import { directory, httpOrigins, httpUrl, type Listen, listen, listenOrNowhere } from "./values.ts";
 
 export const PLACE_ROWS = {
   edgeListen: row({
@@ -17,6 +17,21 @@ export const PLACE_ROWS = {
     what: "Where the core listens for edges, host:port. Off loopback it needs TLS and `TIDINGS_EDGE_KEYS`.",
     change: "If edges run on other machines, or several cores on one.",
     value: listen,
+  }),
+  edgeOperatingListen: row<Listen | undefined>({
+    name: "EDGE_OPERATING_LISTEN",
+    default: "127.0.0.1:9291",
+    what:
+      "Where the edge answers its operator, host:port: `/healthz`, `/readyz`, `/metrics`. It has neither TLS nor sign-in. Empty: nowhere.",
+    change: "To let Prometheus reach it, on a network that strangers do not reach, or where the port is taken.",
+    value: listenOrNowhere,
+  }),
+  coreOperatingListen: row<Listen | undefined>({
+    name: "CORE_OPERATING_LISTEN",
+    default: "127.0.0.1:9292",
+    what: "Where the core answers its operator, likewise. With `--cores`, each core has the next port.",
+    change: "For the same reasons.",
+    value: listenOrNowhere,
   }),
   coreUrl: row({
     name: "CORE_URL",

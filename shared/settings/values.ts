@@ -89,6 +89,12 @@ export const listen: Value<Listen> = {
   ),
 };
 
+/** As `listen`, or the empty text: nowhere. */
+export const listenOrNowhere: Value<Listen | undefined> = {
+  allowed: `${listen.allowed}, or empty: nowhere`,
+  schema: v.union([v.pipe(v.literal(""), v.transform(() => undefined)), listen.schema]),
+};
+
 export const httpUrl: Value<string> = {
   allowed: "an absolute http or https URL",
   schema: v.pipe(v.string(), v.check(isUrl)),

@@ -21,6 +21,7 @@ export async function openHubOfMany(
     ...fleet.hubs[0]!,
     dataDir,
     coreUrl: fleet.cores[0]!.url,
+    operatingUrl: (tier) => membersOf(tier)[0]!.operatingUrl,
     kill: async (tier) => void await all(tier, (member) => member.kill()),
     start: async (tier) => void await all(tier, (member) => member.start()),
     stop: async (tier) => (await all(tier, (member) => member.stop()))[0] ?? null,

@@ -77,7 +77,9 @@ describe("a program that cannot run", () => {
   it("on Deno without one of its permissions names the flag", async () => {
     const settings = {
       TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+      TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
       TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+      TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
       TIDINGS_LOG_LEVEL: "warning",
     };
     for (const program of ["core", "edge"] as const) {

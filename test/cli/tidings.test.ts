@@ -58,7 +58,9 @@ describe("tidings", () => {
       settings = {
         TIDINGS_DATA_DIR: directory,
         TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+        TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+        TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
       };
     });
     after(() => rm(settings["TIDINGS_DATA_DIR"]!, { recursive: true, force: true, maxRetries: 3 }));
@@ -68,7 +70,9 @@ describe("tidings", () => {
         it(`runs the ${tier} until ${signal}`, async () => {
           const own = tier === "core" ? { TIDINGS_DATA_DIR: join(settings["TIDINGS_DATA_DIR"]!, signal) } : {};
           await using one = tidings([tier], { ...settings, ...own });
-          const [, url = ""] = await one.says(new RegExp(`^tidings ${tier} ready at (\\S+)\n$`));
+          const [, url = ""] = await one.says(
+            new RegExp(`^tidings ${tier} ready at (\\S+) \\(for operators at http://127\\.0\\.0\\.1:\\d+\\)\n$`),
+          );
           assert.equal((await fetch(`${url}/healthz`)).status, 200);
           one.signal(signal);
           assert.deepEqual(await one.ended, { code: 0, signal: null });

@@ -23,6 +23,7 @@ describe("bad input", () => {
   let core: FakeCore;
   let child: Child;
   let port = 0;
+  let operatingUrl = "";
   before(async () => {
     core = await openFakeCore();
     child = runChild(new URL("../../edge/main.ts", import.meta.url), {
@@ -30,11 +31,13 @@ describe("bad input", () => {
         TIDINGS_CORE_URL: core.origin,
         TIDINGS_EDGE_KEY: JSON.stringify(EDGE_KEY),
         TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+        TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_LOG_LEVEL: "warning",
       },
     });
-    const [, url = ""] = await child.says(/ready at (\S+)/);
+    const [, url = "", operating = ""] = await child.says(/ready at (\S+) \(for operators at ([^)]+)\)/);
     port = Number(new URL(url).port);
+    operatingUrl = operating;
   });
   after(async () => {
     // Nothing of all this was worth a warning, let alone a crash.
@@ -241,7 +244,7 @@ describe("bad input", () => {
     assert.equal(reply.status, 200);
     for (const socket of sockets) socket.destroy();
     await Promise.all(waiting);
-    const metrics = await call(`http://127.0.0.1:${port}/metrics`);
+    const metrics = await call(`${operatingUrl}/metrics`);
     const resident = Number(/^tidings_process_resident_memory_bytes\{[^}]*\} (\S+)$/m.exec(metrics.text)?.[1]);
     assert.ok(resident > 0 && resident < MEMORY_BOUND, `${resident} bytes`);
   });

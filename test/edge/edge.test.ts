@@ -377,9 +377,12 @@ describe("the edge", () => {
       for (const path of ["/healthz", "/readyz", "/healthz/"]) assert.equal((await to(path)).status, 200);
       const actuator = await to("/hub/actuator/health");
       assert.deepEqual([actuator.status, actuator.text], [200, '{"status":"UP"}']);
-      const metrics = await to("/metrics");
-      assert.match(metrics.text, /^tidings_requests_total\{operation="content",status="200",tier="edge"\} \d+$/m);
-      assert.equal((await to("/metrics", { method: "POST" })).status, 405);
+      assert.match(
+        await edge.metrics(),
+        /^tidings_requests_total\{operation="content",status="200",tier="edge"\} \d+$/m,
+      );
+      assert.equal((await to("/healthz", { method: "POST" })).status, 405);
+      assert.equal((await to("/metrics")).status, 404);
     });
   });
 

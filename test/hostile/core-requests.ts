@@ -33,7 +33,7 @@ import {
 import { failedSignature } from "../support/hub/failed-client.ts";
 import { STRANGE_JSON, STRANGE_TEXT } from "./strange.ts";
 
-/** All endpoints of the core; the last three need no session. */
+/** All endpoints of the core; the last two need no session. */
 export const CORE_ENDPOINTS: readonly string[] = [
   `POST ${CORE_PATHS.session}`,
   `POST ${CORE_PATHS.operations}`,
@@ -45,10 +45,9 @@ export const CORE_ENDPOINTS: readonly string[] = [
   `GET ${CORE_PATHS.failedContent}`,
   "GET /healthz",
   "GET /readyz",
-  "GET /metrics",
 ];
 const KNOWN: ReadonlySet<string> = new Set(CORE_ENDPOINTS);
-const OPEN: ReadonlySet<string> = new Set(CORE_ENDPOINTS.slice(-3));
+const OPEN: ReadonlySet<string> = new Set(CORE_ENDPOINTS.slice(-2));
 /** A clock may not be this far off, ms. */
 const STALE_MS = 600_000;
 /** Requests in one session. Edges open one an hour, and the core remembers each for a while. */

@@ -147,7 +147,7 @@ export async function fuzz(
     await volley(requests);
     for (const socket of open.splice(0)) socket.destroy();
     await eventually("the streams of those who left to end", async () => {
-      return /^tidings_streams\{[^}]*\} 0$/m.test((await call(`${hub.coreUrl}/metrics`)).text);
+      return /^tidings_streams\{[^}]*\} 0$/m.test((await call(`${hub.operatingUrl("core")}/metrics`)).text);
     }, { deadlineMs: LEFT_WITHIN_MS[runtimeOf("edge")] }).catch((error: unknown) => fail(String(error)));
     let after = await held(hub);
     // Memory that the collector has not freed yet is not growth.

@@ -14,7 +14,7 @@ import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import type { Runtime } from "../../shared/runtime/which.ts";
 import { eventually } from "../support/eventually.ts";
 import { createCoreCaller } from "../support/hub/core-caller.ts";
-import { type HubUnderTest, openOwnHub, type OwnHub } from "../support/hub/hub.ts";
+import { openOwnHub, type OwnHub } from "../support/hub/hub.ts";
 import { ping, post, publish, request, subscribed } from "../support/hub/hub-client.ts";
 import { withDirectory } from "../support/rigs/core-rig.ts";
 import { executableOf, RUNTIMES } from "../support/runtimes.ts";
@@ -53,15 +53,15 @@ for (const runtime of RUNTIMES) {
           const refused = (url: string, path: string) => async () => await blocked(url, path) > 0;
           assert.equal((await request(hub, "subscribe", "news", callback.url)).status, 400);
           assert.equal((await publish(hub, "news", { body: "x", contentType: "text/plain" })).status, 200);
-          await eventually("a delivery to be refused", refused(hub.coreUrl, "delivery"));
+          await eventually("a delivery to be refused", refused(hub.operatingUrl("core"), "delivery"));
           assert.equal((await ping(hub, topic)).status, 204);
-          await eventually("a fetch to be refused", refused(hub.coreUrl, "fetch"));
+          await eventually("a fetch to be refused", refused(hub.operatingUrl("core"), "fetch"));
           await byTheCore(hub, callback.url);
-          await eventually("the core's verification to be refused", refused(hub.coreUrl, "verification"));
+          await eventually("the core's verification to be refused", refused(hub.operatingUrl("core"), "verification"));
           await byName(hub, callbacks.port);
           await byRedirect(hub, topic);
           await post(hub, { "hub.mode": "deregister", "hub.topic": "news" });
-          await eventually("a denied notice to be refused", refused(hub.coreUrl, "notice"));
+          await eventually("a denied notice to be refused", refused(hub.operatingUrl("core"), "notice"));
           assert.equal(trap.connections(), 0);
         } finally {
           await hub.close();
@@ -132,8 +132,8 @@ async function openTrap(port = 0): Promise<{ port: number; connections: () => nu
 }
 
 /** How often a tier's guard refused a call of this path. */
-async function blocked(url: string, path: string): Promise<number> {
-  const { text } = await call(`${url}/metrics`);
+async function blocked(operatingUrl: string, path: string): Promise<number> {
+  const { text } = await call(`${operatingUrl}/metrics`);
   const lines = text.split("\n").filter((line) =>
     line.startsWith("tidings_outbound_blocked_total{") && line.includes(`path="${path}"`)
   );
@@ -152,13 +152,16 @@ async function byTheCore(hub: OwnHub, callback: string): Promise<void> {
 }
 
 /** Names this machine by its name, where its resolver says that this is a private address: only the edge's dial sees that. */
-async function byName(hub: HubUnderTest, port: number): Promise<void> {
+async function byName(hub: OwnHub, port: number): Promise<void> {
   const { address } = await lookup(hostname()).catch(() => ({ address: undefined }));
   if (address === undefined || createOutboundGuard([]).judgeAddress(address) === null) return;
-  const before = await blocked(hub.base, "verification");
+  const before = await blocked(hub.operatingUrl("edge"), "verification");
   const reply = await request(hub, "subscribe", "news", `http://${hostname()}:${port}/`);
   assert.equal(reply.status, 202, reply.text);
-  await eventually("the edge's verification", async () => await blocked(hub.base, "verification") > before);
+  await eventually(
+    "the edge's verification",
+    async () => await blocked(hub.operatingUrl("edge"), "verification") > before,
+  );
 }
 
 /** Has the core fetch a topic that it may call, and that redirects to one that it may not. */
@@ -170,12 +173,12 @@ async function byRedirect(hub: OwnHub, location: string): Promise<void> {
     const challenge = new URLSearchParams(recorded.query).get("hub.challenge");
     response.end(challenge ?? "");
   });
-  const before = await blocked(hub.coreUrl, "fetch");
+  const before = await blocked(hub.operatingUrl("core"), "fetch");
   const reply = await request(hub, "subscribe", `${site.origin}/topic`, `${site.origin}/callback`);
   assert.equal(reply.status, 202, reply.text);
   await eventually("the redirect to be refused", async () => {
     await ping(hub, `${site.origin}/topic`);
-    return await blocked(hub.coreUrl, "fetch") > before;
+    return await blocked(hub.operatingUrl("core"), "fetch") > before;
   }, { everyMs: 250 });
 }
 

@@ -24,6 +24,7 @@ describe("the single files", { timeout: 180_000 }, () => {
   let callbacks: CallbackServer;
   let settings: Record<string, string> = {};
   const origins: Record<Tier, string> = { core: "", edge: "" };
+  const operating: Record<Tier, string> = { core: "", edge: "" };
 
   before(async () => {
     root = await mkdtemp(join(tmpdir(), "tidings-binaries-"));
@@ -31,11 +32,16 @@ describe("the single files", { timeout: 180_000 }, () => {
     await mkdir(directory);
     await outputOf(runCommand("npm", ["run", "-s", "build:binaries", "--", "--to", root]));
     callbacks = await openCallbackServer();
-    for (const tier of ["core", "edge"] as const) origins[tier] = `127.0.0.1:${await freePort()}`;
+    for (const tier of ["core", "edge"] as const) {
+      origins[tier] = `127.0.0.1:${await freePort()}`;
+      operating[tier] = `127.0.0.1:${await freePort()}`;
+    }
     settings = {
       TIDINGS_CORE_LISTEN: origins.core,
+      TIDINGS_CORE_OPERATING_LISTEN: operating.core,
       TIDINGS_CORE_URL: `http://${origins.core}`,
       TIDINGS_EDGE_LISTEN: origins.edge,
+      TIDINGS_EDGE_OPERATING_LISTEN: operating.edge,
       TIDINGS_HEADERS_MAX_BYTES: "131072",
       TIDINGS_LOG_LEVEL: "error",
     };
@@ -79,7 +85,7 @@ describe("the single files", { timeout: 180_000 }, () => {
 
   /** How many calls the guard of a tier has refused for this. */
   async function blocked(tier: Tier, path: string): Promise<number> {
-    const text = await (await fetch(`http://${origins[tier]}/metrics`)).text();
+    const text = await (await fetch(`http://${operating[tier]}/metrics`)).text();
     const lines = text.matchAll(/^tidings_outbound_blocked_total\{(.*)\} (\d+)$/gm);
     return [...lines].filter(([, labels]) => labels!.includes(`path="${path}"`))
       .reduce((sum, [, , count]) => sum + Number(count), 0);

@@ -69,7 +69,9 @@ describe("npm run", { timeout: 220_000 }, () => {
     const [core, edge] = [await freePort(), await freePort()];
     const settings = {
       TIDINGS_CORE_LISTEN: `127.0.0.1:${core}`,
+      TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
       TIDINGS_EDGE_LISTEN: `127.0.0.1:${edge}`,
+      TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
       TIDINGS_DATA_DIR: dataDir,
       TIDINGS_LOG_LEVEL: "warning",
     };

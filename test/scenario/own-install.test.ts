@@ -40,7 +40,9 @@ for (
       const settings = {
         PATH: await pathOf(join(root, "path"), runtime),
         TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+        TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+        TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_LOG_LEVEL: "warning",
       };
       await outputOf(runCommand(executableOf(runtime), install, settings, root));

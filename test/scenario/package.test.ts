@@ -109,8 +109,10 @@ describe("the package", { skip, timeout: 180_000 }, () => {
     const [core, edge] = [await freePort(), await freePort()];
     return {
       TIDINGS_CORE_LISTEN: `127.0.0.1:${core}`,
+      TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
       TIDINGS_CORE_URL: `http://127.0.0.1:${core}`,
       TIDINGS_EDGE_LISTEN: `127.0.0.1:${edge}`,
+      TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
       TIDINGS_DATA_DIR: `data of ${runtime}`,
       TIDINGS_LOG_LEVEL: "warning",
     };

@@ -82,7 +82,7 @@ describe("a core that starts while the broker gives no answer", { skip: await wh
 
   async function hasAll(core: Core): Promise<void> {
     await eventually("all shards", async () => {
-      const { text } = await call(`${core.url}/metrics`);
+      const { text } = await call(`${core.operatingUrl}/metrics`);
       return new RegExp(`^tidings_shards\\S* ${SHARDS}$`, "m").test(text);
     }, { deadlineMs: 60_000, everyMs: 100, seen: core.output });
     assert.equal(await isReady(core), true);

@@ -33,7 +33,7 @@ async function memoryOf(hub: OwnHub, tier: Tier): Promise<number> {
 }
 
 async function streamsOf(hub: OwnHub): Promise<number> {
-  const { text } = await call(`${hub.coreUrl}/metrics`);
+  const { text } = await call(`${hub.operatingUrl("core")}/metrics`);
   return Number(/^tidings_streams\S* (\d+)$/m.exec(text)?.[1] ?? NaN);
 }
 

@@ -50,7 +50,9 @@ for (const runtime of RUNTIMES) {
       const port = await freePort();
       const hub = runCommand(command, [...flags, "start", ...args], {
         TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+        TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_CORE_LISTEN: `127.0.0.1:${port}`,
+        TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_CORE_URL: `${settings["TIDINGS_CORE_TLS_CERT"] === undefined ? "http" : "https"}://127.0.0.1:${port}`,
         TIDINGS_LOG_LEVEL: "warning",
         ...settings,

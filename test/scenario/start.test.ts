@@ -32,7 +32,9 @@ for (const runtime of RUNTIMES) {
       dataDir = await mkdtemp(join(tmpdir(), "tidings-start-"));
       settings = {
         TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+        TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+        TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_DATA_DIR: dataDir,
         TIDINGS_LOG_LEVEL: "warning",
       };
@@ -194,7 +196,9 @@ describe("where there is one runtime and no npm", { timeout: 120_000 }, () => {
       const settings = {
         PATH: path,
         TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+        TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+        TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
         TIDINGS_DATA_DIR: join(directory, `data of ${runtime}`),
         TIDINGS_LOG_LEVEL: "warning",
       };
@@ -237,7 +241,9 @@ describe("tasks and scripts of one tier", { timeout: 120_000 }, () => {
     dataDir = await mkdtemp(join(tmpdir(), "tidings tiers, "));
     settings = {
       TIDINGS_EDGE_LISTEN: "127.0.0.1:0",
+      TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
       TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+      TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
       TIDINGS_DATA_DIR: join(dataDir, "not there, yet", "data"),
       TIDINGS_LOG_LEVEL: "warning",
     };
@@ -251,11 +257,11 @@ describe("tasks and scripts of one tier", { timeout: 120_000 }, () => {
   for (
     const [command, args, says] of [
       ["deno", ["task", "-q", "start"], /^The hub is at http:\S+\n/],
-      ["deno", ["task", "-q", "start:core"], /^tidings core ready at http:\S+\n$/],
-      ["npm", ["run", "-s", "start:deno:core"], /^tidings core ready at http:\S+\n$/],
-      ["npm", ["run", "-s", "start:deno:edge"], /^tidings edge ready at http:\S+\n$/],
-      ["npm", ["run", "-s", "start:bun:core"], /^tidings core ready at http:\S+\n$/],
-      ["npm", ["run", "-s", "start:bun:edge"], /^tidings edge ready at http:\S+\n$/],
+      ["deno", ["task", "-q", "start:core"], /^tidings core ready at http:\S+ \(for operators at http:\S+\)\n$/],
+      ["npm", ["run", "-s", "start:deno:core"], /^tidings core ready at http:\S+ \(for operators at http:\S+\)\n$/],
+      ["npm", ["run", "-s", "start:deno:edge"], /^tidings edge ready at http:\S+ \(for operators at http:\S+\)\n$/],
+      ["npm", ["run", "-s", "start:bun:core"], /^tidings core ready at http:\S+ \(for operators at http:\S+\)\n$/],
+      ["npm", ["run", "-s", "start:bun:edge"], /^tidings edge ready at http:\S+ \(for operators at http:\S+\)\n$/],
     ] as const
   ) {
     it(`${command} ${args.join(" ")} makes its data directory, says where it is, and stops when it is told to`, async () => {

@@ -25,6 +25,7 @@ const FROM_ANYWHERE = { [`${PREFIX}EDGE_LISTEN`]: "0.0.0.0:443" };
 const REFUSED: Readonly<Record<string, string>> = {
   EDGE_TLS_CERT: "Cloudflare ends TLS in front of it",
   EDGE_TLS_KEY: "Cloudflare ends TLS in front of it",
+  EDGE_OPERATING_LISTEN: "it has no second listener; bind its entrypoint `operating` to another Worker",
   DATA_DIR: "it has no disk",
   CORE_KEYS: "they are the cores' own, and an edge must not have them",
   EDGE_KEYS: "the cores read it; its own key is TIDINGS_EDGE_KEY",

@@ -24,16 +24,22 @@ describe("the core's app", { timeout: 60_000 }, () => {
           assert.equal((JSON.parse(reply.text) as CoreRefusal).code, "no_session");
         }
       }
-      const { text } = await call(`${core().url}/metrics`);
+      const text = await core().metrics();
       const refused = /tidings_edge_refused_total\{[^}]*reason="no_session"[^}]*\} (\d+)/.exec(text)?.[1];
       assert.ok(Number(refused) >= paths.length * 4 - 1, text);
     });
 
-    it("WIRE §8 health, readiness and metrics answer", async () => {
+    it("WIRE §8 answers probes to anyone, and figures to operators alone", async () => {
       assert.equal((await call(`${core().url}/healthz`)).status, 200);
       assert.equal((await call(`${core().url}/readyz`)).status, 200);
       assert.equal((await core().raw("{")).status, 400);
-      const { text } = await call(`${core().url}/metrics`);
+      assert.equal((await call(`${core().url}/metrics`)).status, 401);
+      const operating = (path: string, method = "GET") =>
+        core().core.operating(new Request(`http://core.test${path}`, { method }));
+      for (const path of ["/healthz", "/readyz"]) assert.equal((await operating(path)).status, 200);
+      assert.equal((await operating("/metrics", "POST")).status, 405);
+      assert.equal((await operating("/v1/operations")).status, 404);
+      const text = await (await operating("/metrics")).text();
       for (
         const name of ["requests_total", "deliveries", "lanes", "lag_records", "subscriptions", "events_set_aside"]
       ) {

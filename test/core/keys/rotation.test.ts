@@ -6,7 +6,6 @@ import type { SubscriptionRecord } from "../../../core/state/records.ts";
 import { makeCoreKey } from "../../../shared/jwks.ts";
 import { compacted, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { call } from "../../support/servers/http.ts";
 import { CORE_KEY } from "../../support/keys.ts";
 import { createScriptedTransport } from "../../support/rigs/scripted-transport.ts";
 import { hubSignature } from "../../support/signatures.ts";
@@ -37,8 +36,7 @@ async function assertSigned(core: TestCore, body: string): Promise<void> {
 }
 
 async function metricOf(core: TestCore, pattern: RegExp): Promise<number> {
-  const { text } = await call(`${core.url}/metrics`);
-  return Number(pattern.exec(text)?.[1]);
+  return Number(pattern.exec(await core.metrics())?.[1]);
 }
 
 describe("a core's keys", { timeout: 60_000 }, () => {

@@ -5,7 +5,7 @@ import { type Caller, CALLER_HEADER, type ClientIdentity, CORE_PATHS } from "../
 import { operationId } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
 import { encodeForm } from "../../support/form.ts";
-import { call, type Reply } from "../../support/servers/http.ts";
+import { type Reply } from "../../support/servers/http.ts";
 import { sealedFor } from "../../support/keys.ts";
 import { onSharedCore, pair, stateOf, withCore } from "../../support/rigs/shared-core.ts";
 import { resultOf, type TestCore } from "../../support/rigs/test-core.ts";
@@ -129,7 +129,7 @@ describe("WIRE §6 who may ask about a subscription and move it", { timeout: 60_
     await subscribe(mine, ALICE);
     const events = QUESTIONS["events"]!(mine, { kind: "client", ...ALICE });
     await eventually("the stream", async () => {
-      const { text } = await call(`${core().url}/metrics`);
+      const text = await core().metrics();
       return /tidings_streams\{[^}]*\} 1\n|tidings_streams 1\n/.test(text);
     });
     await subscribe(mine, NAMESAKE);

@@ -3,7 +3,6 @@ import { describe, it } from "node:test";
 import type { ClientIdentity } from "../../../shared/core-api.ts";
 import { operationId, withDirectory } from "../../support/rigs/core-rig.ts";
 import { eventually } from "../../support/eventually.ts";
-import { call } from "../../support/servers/http.ts";
 import { withCore } from "../../support/rigs/shared-core.ts";
 import { openTestCore, resultOf, type TestCore } from "../../support/rigs/test-core.ts";
 
@@ -67,7 +66,7 @@ describe("subscriptions per client", { timeout: 60_000 }, () => {
       for (let n = 0; n < 3; n++) assert.equal(await bob.subscribe("t", callbackOf(`bob/${n}`)), 200);
       assert.equal(await bob.subscribe("t", callbackOf(1)), 429, "to take over another's is one more");
       for (let n = 0; n < 5; n++) assert.equal(await nobody.subscribe("t", callbackOf(`nobody/${n}`)), 200);
-      const { text } = await call(`${core.url}/metrics`);
+      const text = await core.metrics();
       assert.match(text, /^tidings_limited_total\{[^}]*limit="subscriptions"[^}]*\} 2$/m);
     }));
 

@@ -101,7 +101,7 @@ const reached = () => core.operations.length + core.contents.length + core.quest
 
 describe("WIRE §6 every route of the edge", () => {
   it("stands in the table, once, and nothing else answers", () => {
-    const nothing = {} as EdgeOptions;
+    const nothing = { probes: {} } as EdgeOptions;
     const metrics = { counter: () => ({ inc: () => {} }) } as unknown as EdgeOptions["metrics"];
     const { routes } = createEdge({ ...nothing, metrics, compactJson: [], messageMaxBytes: 1 });
     const named = ROUTES.map(({ method, path }) => `${method} ${path}`);

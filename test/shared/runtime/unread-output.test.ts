@@ -36,7 +36,9 @@ for (const runtime of RUNTIMES) {
         env: {
           ...Object.fromEntries(inherited),
           TIDINGS_EDGE_LISTEN: listen.EDGE,
+          TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
           TIDINGS_CORE_LISTEN: listen.CORE,
+          TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
           TIDINGS_CORE_URL: `http://${listen.CORE}`,
           TIDINGS_DATA_DIR: join(directory, name),
           TIDINGS_LOG_LEVEL: "debug",

@@ -197,6 +197,8 @@ describe("settings", () => {
     assert.deepEqual(parseSettings({ PATH: "/bin" }), {
       edgeListen: { host: "127.0.0.1", port: 9191 },
       coreListen: { host: "127.0.0.1", port: 9192 },
+      edgeOperatingListen: { host: "127.0.0.1", port: 9291 },
+      coreOperatingListen: { host: "127.0.0.1", port: 9292 },
       coreUrl: ["http://127.0.0.1:9192"],
       hubUrl: "http://127.0.0.1:9191/hub",
       dataDir: "./data",

@@ -22,8 +22,10 @@ export interface HubUnderTest {
 
 export interface OwnHub extends HubUnderTest {
   readonly dataDir: string;
-  /** Where the core answers its edges and its operator. */
+  /** Where the core answers its edges. */
   readonly coreUrl: string;
+  /** Where a tier answers its operator. */
+  operatingUrl(tier: Tier): string;
   /** Ends a tier with SIGKILL. */
   kill(tier: Tier): Promise<void>;
   /** Starts a tier that has ended; resolves when it is ready. */
@@ -104,6 +106,7 @@ export async function openOwnHub(options: OwnHubOptions = {}): Promise<OwnHub> {
     ours: true,
     dataDir,
     coreUrl,
+    operatingUrl: (tier) => tiers[tier].operatingUrl,
     output: () => output,
     kill: (tier) => tiers[tier].kill(),
     start: (tier) => tiers[tier].start(),

@@ -123,7 +123,7 @@ function createTier(tier: Tier, url: string, settings: Readonly<Record<string, s
 
 function createCore(tier: OwnTier): CoreProcess {
   const metric = async (name: string) => {
-    const reply = await call(`${tier.url}/metrics`).catch(() => undefined);
+    const reply = await call(`${tier.operatingUrl}/metrics`).catch(() => undefined);
     if (reply?.status !== 200) return undefined;
     const lines = reply.text.split("\n").filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
     return lines.length === 0 ? undefined : lines.reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);

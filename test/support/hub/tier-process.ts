@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { tierCommand, tierEnvironment } from "../../../shared/runtime/tier-command.ts";
 import type { Runtime } from "../../../shared/runtime/which.ts";
+import { freePort } from "../free-port.ts";
 import { executableOf } from "../runtimes.ts";
 import { signalChild } from "./child.ts";
 import { workerdAnswers, workerdCommand } from "./workerd.ts";
@@ -22,6 +23,8 @@ export interface TierProcess {
   readonly tier: Tier;
   /** Its origin, `http://127.0.0.1:port`, which never changes. */
   readonly url: string;
+  /** Where it answers its operator, `http://127.0.0.1:port`, which never changes; "" before the first start. */
+  readonly operatingUrl: string;
   readonly runs: boolean;
   readonly pid: number | undefined;
   /** Starts it; resolves when it is ready. @throws {Error} with its output if it ends or is not ready in time */
@@ -66,12 +69,17 @@ const STOP_DEADLINE_MS = 20_000;
 export function createTierProcess(tier: Tier, options: TierOptions): TierProcess {
   const { name = tier, url, runtime = runtimeOf(tier), settings, note, output, readyWithinMs } = options;
   let running: ChildProcess | undefined;
+  const operating = `TIDINGS_${tier.toUpperCase()}_OPERATING_LISTEN`;
+  let operatingListen = settings[operating] ?? "";
 
   const end = async (signal: NodeJS.Signals) => running === undefined ? null : await endTier(running, signal);
   return {
     name,
     tier,
     url,
+    get operatingUrl() {
+      return operatingListen === "" ? "" : `http://${operatingListen}`;
+    },
     get runs() {
       return running !== undefined;
     },
@@ -80,9 +88,9 @@ export function createTierProcess(tier: Tier, options: TierOptions): TierProcess
     },
     async start() {
       if (running !== undefined) throw new Error(`The ${name} runs already`);
-      const child = running = runtime === "workerd"
-        ? startWorkerd(settings, note)
-        : forkTier(tier, runtime, settings, note);
+      if (operatingListen === "") operatingListen = `127.0.0.1:${await freePort()}`;
+      const all = { ...settings, [operating]: operatingListen };
+      const child = running = runtime === "workerd" ? startWorkerd(all, note) : forkTier(tier, runtime, all, note);
       child.once("exit", () => running = undefined);
       const ready = runtime === "workerd" ? workerdAnswers(url, () => child.exitCode === null) : announcedReady(child);
       await readyTier(name, child, ready, output, readyWithinMs);

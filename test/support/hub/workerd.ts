@@ -85,7 +85,8 @@ function configOf(settings: Settings): string {
   const listen = given.get("TIDINGS_EDGE_LISTEN") ?? "127.0.0.1:9191";
   const [cert, certKey] = [take("EDGE_TLS_CERT"), take("EDGE_TLS_KEY")];
   const [coreCa, coreCert, coreKey] = [take("CORE_CA"), take("CORE_TLS_CERT"), take("CORE_TLS_KEY")];
-  for (const name of ["CORE_LISTEN", "CORE_CLIENT_CA", "EDGE_KEYS", "CORE_KEYS"]) take(name);
+  const operating = take("EDGE_OPERATING_LISTEN");
+  for (const name of ["CORE_LISTEN", "CORE_OPERATING_LISTEN", "CORE_CLIENT_CA", "EDGE_KEYS", "CORE_KEYS"]) take(name);
   const key = given.get("TIDINGS_EDGE_KEY") ?? join(directory ?? "data", "edge-key.json");
   given.set("TIDINGS_EDGE_KEY", key.trimStart().startsWith("{") ? key : readFileSync(key, "utf8"));
   const hasService = coreCa !== undefined || coreCert !== undefined;
@@ -100,6 +101,14 @@ function configOf(settings: Settings): string {
     ...(coreCa === undefined ? ["trustBrowserCas = true"] : [`trustedCertificates = [ ${pem(coreCa)} ]`]),
     ...(coreCert === undefined ? [] : [`keypair = ${keypair(coreCert, coreKey!)}`]),
   ];
+  const sockets = [
+    `( name = "edge", address = ${text(listen)}, ${http}, service = "main" )`,
+    ...(operating === undefined ? [] : [
+      `( name = "operating", address = ${
+        text(operating)
+      }, http = (), service = ( name = "main", entrypoint = "operating" ) )`,
+    ]),
+  ];
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
@@ -107,7 +116,9 @@ const config :Workerd.Config = (
     ( name = "internet", network = ( allow = ["private", "public"], tlsOptions = ( trustBrowserCas = true ) ) ),
     ( name = "core", network = ( allow = ["private", "public"], tlsOptions = ( ${toCore.join(", ")} ) ) ),
   ],
-  sockets = [ ( name = "edge", address = ${text(listen)}, ${http}, service = "main" ) ],
+  sockets = [
+    ${sockets.join(",\n    ")}
+  ],
 );
 const edge :Workerd.Worker = (
   modules = [ ( name = "worker.js", esModule = embed ${text(BUNDLE)} ) ],

@@ -7,6 +7,7 @@ import { createEdge } from "../../../edge/edge.ts";
 import type { EdgeOptions } from "../../../edge/edge.ts";
 import { createLimits } from "../../../edge/limits/limits.ts";
 import type { LimitSettings } from "../../../edge/limits/limits.ts";
+import { createProbes } from "../../../edge/operating/probes.ts";
 import { createVerifier } from "../../../edge/hub/verifier.ts";
 import { parseHttpUrl } from "../../../shared/http-url.ts";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
@@ -26,6 +27,8 @@ export interface OwnEdge {
   /** scheme://host:port */
   readonly url: string;
   readonly port: number;
+  /** The text of /metrics, as it is now. */
+  metrics(): Promise<string>;
   endStreams(): void;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -92,6 +95,7 @@ export async function openEdge(
     }),
     access: openAccess,
     metrics,
+    probes: createProbes({ core, now }),
     rules: { ...RULES, guard: LOOPBACK_GUARD },
     messageMaxBytes: 1_000_000,
     compactJson: [],
@@ -108,6 +112,7 @@ export async function openEdge(
   return {
     url: served.url,
     port: served.port,
+    metrics: async () => (await metrics.render()).text,
     endStreams: () => edge.endStreams(),
     close,
     [Symbol.asyncDispose]: close,

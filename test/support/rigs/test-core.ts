@@ -38,6 +38,8 @@ export interface TestCore extends AsyncDisposable {
   readonly clock: Clock;
   readonly log: Log;
   readonly core: Core;
+  /** The text of /metrics, as it is now. */
+  metrics(): Promise<string>;
   readonly transport: ScriptedTransport;
   readonly calls: OutboundRequest[];
   /** The answer to an outbound call; by default it fails with "network". */
@@ -133,6 +135,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
   const test: TestCore = {
     url: served.url,
     call: createCoreCaller(served.url, { clock }),
+    metrics: async () => (await metrics.render()).text,
     clock,
     log,
     core,

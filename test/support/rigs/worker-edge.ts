@@ -46,7 +46,7 @@ export async function openWorkerEdge(settings: Readonly<Record<string, string>> 
     port,
     output: () => output,
     metric: async (line) => {
-      const { text } = await call(`${url}/metrics`);
+      const { text } = await call(`${process.operatingUrl}/metrics`);
       const found = text.split("\n").find((written) => written.startsWith(line));
       return Number(found?.split(" ").at(-1) ?? 0);
     },

@@ -16,6 +16,7 @@ export async function play(tier: "edge" | "core"): Promise<never> {
     if (behaviour === "fail") setTimeout(() => fail(new Error("the writer is in doubt")), 100);
     return {
       url: `http://${tier}.test`,
+      operatingUrl: undefined,
       stop: async () => {
         if (behaviour === "slow") await pause(300);
         if (behaviour === "stuck") await pause(60_000);

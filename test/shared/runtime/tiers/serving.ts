@@ -13,5 +13,5 @@ await runTier("edge", async ({ signal }) => {
       return new Response("answered after the signal");
     },
   });
-  return { url: served.url, stop: () => served.close(5_000) };
+  return { url: served.url, operatingUrl: undefined, stop: () => served.close(5_000) };
 });

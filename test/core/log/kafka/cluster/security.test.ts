@@ -261,6 +261,7 @@ describe("Kafka that demands SASL over TLS", { skip, timeout: 120_000 }, () => {
     TIDINGS_KAFKA_SASL_USERNAME: USER.username,
     TIDINGS_KAFKA_SASL_PASSWORD: USER.password,
     TIDINGS_CORE_LISTEN: "127.0.0.1:0",
+    TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
     TIDINGS_DATA_DIR: `${certificates.directory}/${prefix}`,
     // On some runtimes the core first says, as information, what they lack.
     TIDINGS_LOG_LEVEL: "warning",

@@ -1,0 +1,32 @@
+// What the core answers on its operating listener (WIRE §8). The listener for edges has nothing of this but the probes.
+import { Hono } from "hono";
+import { createKept } from "../../shared/kept.ts";
+import type { Metrics } from "../../shared/metrics.ts";
+import { plain, type Probes } from "./probes.ts";
+
+export interface OperatingAppOptions {
+  readonly probes: Probes;
+  readonly metrics: Metrics;
+  /** Monotonic ms. */
+  readonly now: () => number;
+}
+
+/** The `fetch` of the operating listener. Figures are read once a second at most. */
+export function createOperatingApp(
+  { probes, metrics, now }: OperatingAppOptions,
+): (request: Request) => Response | Promise<Response> {
+  const render = createKept(() => metrics.render(), { now });
+  const app = new Hono();
+  app.get("/healthz", () => probes.healthz());
+  app.get("/readyz", () => probes.readyz());
+  app.get("/metrics", async () => {
+    const { contentType, text } = await render();
+    return new Response(text, { headers: { "content-type": contentType } });
+  });
+  const paths = app.routes.map(({ path }) => path);
+  for (const path of paths) {
+    app.all(path, () => plain(405, "This takes GET.", { allow: "GET, HEAD" }));
+  }
+  app.notFound(() => plain(404, "There is nothing here; /healthz, /readyz and /metrics are."));
+  return (request) => app.fetch(request);
+}
