@@ -7,26 +7,44 @@
 import { type Claim, type Standing, STANDINGS } from "./standing.ts";
 
 export interface Bounds {
-  /** Places in all, also those of claims whose standing has fallen since. */
+  /** Places in all, overtime included. */
   readonly most: number;
-  /** Places that claims of a standing may take. Together less than `most`, so that none waits for another standing. */
+  /** Places that claims of a standing may take. Together with all overtime at most `most`, so that none waits for another standing. */
   readonly of: Readonly<Record<Standing, number>>;
+  /** Places of a standing that hold what turned out to take long (`FairShares.turn`). Default none. */
+  readonly overtime?: Readonly<Partial<Record<Standing, number>>>;
   /** Places of a standing to one host, whoever asks. Default no bound. */
   readonly perHost?: Readonly<Record<Standing, number>>;
   /** A requester may have so many times the places that are still free; one alone has then so much more than half. Default 1. */
   readonly timesFree?: number;
 }
 
-/** Places in use, by standing and in all. */
+/** The places of a standing, or its overtime. */
+export type Share = Standing | `${Standing} overtime`;
+
+export function shareOf({ standing, isOvertime }: Pick<Place, "standing" | "isOvertime">): Share {
+  return isOvertime ? `${standing} overtime` : standing;
+}
+
+/** Places in use, by share and in all. */
 class Usage {
   total = 0;
-  readonly #by = { proven: 0, slow: 0, new: 0, failing: 0 };
+  readonly #by: Record<Share, number> = {
+    proven: 0,
+    slow: 0,
+    new: 0,
+    failing: 0,
+    "proven overtime": 0,
+    "slow overtime": 0,
+    "new overtime": 0,
+    "failing overtime": 0,
+  };
 
-  by(standing: Standing): number {
-    return this.#by[standing];
+  by(share: Share): number {
+    return this.#by[share];
   }
-  add(standing: Standing, count: number): void {
-    this.#by[standing] += count;
+  add(share: Share, count: number): void {
+    this.#by[share] += count;
     this.total += count;
   }
 }
@@ -71,15 +89,17 @@ export class PairAccount {
 /** A place that is taken, or a weight of several. */
 export interface Place {
   readonly pair: PairAccount;
-  standing: Standing;
+  readonly standing: Standing;
+  /** It takes long, and counts in the overtime of its standing. */
+  isOvertime: boolean;
   weight: number;
 }
 
 /**
  * Why a claim may not have a place now. `room`: there is none of its standing, or its requester and all with more of them have their share;
- * `requester`: its requester has its share of all; `pair`: its host has its share of the requester's; `host`: the host has as many as it may.
+ * `pair`: its host has its share of the requester's; `host`: the host has as many as it may.
  */
-export type Lack = "room" | "requester" | "pair" | "host";
+export type Lack = "room" | "pair" | "host";
 
 export class Accounts {
   readonly #bounds: Bounds;
@@ -94,8 +114,8 @@ export class Accounts {
   get used(): number {
     return this.#usage.total;
   }
-  usedBy(standing: Standing): number {
-    return this.#usage.by(standing);
+  usedBy(share: Share): number {
+    return this.#usage.by(share);
   }
   /** Requesters, hosts and pairs that are remembered: those that have a place, wait for one, or have a lowered limit. */
   get size(): number {
@@ -120,27 +140,56 @@ export class Accounts {
   }
 
   /** What `weight` more places of this standing lack; undefined if they may be taken. */
-  lackOf({ requester, host, usage, limit }: PairAccount, standing: Standing, weight: number): Lack | undefined {
-    const { most, of, perHost, timesFree = 1 } = this.#bounds;
-    const free = of[standing] - this.#usage.by(standing);
-    const freeOfAll = most - this.#usage.total;
-    const had = requester.usage.by(standing);
-    if (weight > free || weight > freeOfAll || isOver(had, weight, timesFree * free)) return "room";
-    if (isOver(requester.usage.total, weight, timesFree * freeOfAll)) return "requester";
-    // Without hosts there is nothing to part.
-    if (host.name !== "" && isOver(usage.by(standing), weight, timesFree * free - had)) return "pair";
+  lackOf(pair: PairAccount, standing: Standing, weight: number): Lack | undefined {
+    const lack = this.#lackOfShare(pair, standing, weight);
+    if (lack !== undefined) return lack;
+    const { host, usage, limit } = pair;
+    const { perHost } = this.#bounds;
     if (usage.total > 0 && usage.total + weight > limit) return "host";
     if (perHost === undefined) return undefined;
     const freeOfHost = perHost[standing] - host.usage.by(standing);
     return weight > freeOfHost || isOver(usage.by(standing), weight, freeOfHost) ? "host" : undefined;
   }
 
-  take(pair: PairAccount, standing: Standing, weight: number): void {
-    for (const usage of [this.#usage, pair.requester.usage, pair.host.usage, pair.usage]) usage.add(standing, weight);
+  /** What `weight` places of this standing lack that are in use and are to count as its overtime. A host has half of it at most. */
+  lackOfOvertime(pair: PairAccount, standing: Standing, weight: number): Lack | undefined {
+    const share = shareOf({ standing, isOvertime: true });
+    const free = this.#boundOf(share) - this.#usage.by(share);
+    return this.#lackOfShare(pair, share, weight) ??
+      (isOver(pair.host.usage.by(share), weight, free) ? "host" : undefined);
   }
 
-  give(pair: PairAccount, standing: Standing, weight: number): void {
-    this.take(pair, standing, -weight);
+  #lackOfShare({ requester, host, usage }: PairAccount, share: Share, weight: number): Lack | undefined {
+    const { timesFree = 1 } = this.#bounds;
+    const free = this.#boundOf(share) - this.#usage.by(share);
+    const had = requester.usage.by(share);
+    if (weight > free || isOver(had, weight, timesFree * free)) return "room";
+    // Without hosts there is nothing to part.
+    return host.name !== "" && isOver(usage.by(share), weight, timesFree * free - had) ? "pair" : undefined;
+  }
+
+  #boundOf(share: Share): number {
+    const { of, overtime } = this.#bounds;
+    switch (share) {
+      case "proven overtime":
+        return overtime?.proven ?? 0;
+      case "slow overtime":
+        return overtime?.slow ?? 0;
+      case "new overtime":
+        return overtime?.new ?? 0;
+      case "failing overtime":
+        return overtime?.failing ?? 0;
+      default:
+        return of[share];
+    }
+  }
+
+  take(pair: PairAccount, share: Share, weight: number): void {
+    for (const usage of [this.#usage, pair.requester.usage, pair.host.usage, pair.usage]) usage.add(share, weight);
+  }
+
+  give(pair: PairAccount, share: Share, weight: number): void {
+    this.take(pair, share, -weight);
   }
 
   /** Forgets a pair that has nothing, and nobody waits for. */
@@ -158,7 +207,7 @@ function isOver(had: number, weight: number, free: number): boolean {
 }
 
 /** @throws {RangeError} if the bounds let one standing wait for another */
-export function checkBounds({ most, of }: Bounds): void {
-  const sum = STANDINGS.reduce((total, standing) => total + of[standing], 0);
+export function checkBounds({ most, of, overtime }: Bounds): void {
+  const sum = STANDINGS.reduce((total, standing) => total + of[standing] + (overtime?.[standing] ?? 0), 0);
   if (sum > most) throw new RangeError(`The shares add up to ${sum} places, and there are ${most}`);
 }

@@ -1,7 +1,7 @@
 // Places of a pool in fair shares, and those who wait for one (ARCHITECTURE §4 "Fair shares"). One mechanism for all pools: attempts,
 // verifications, fetches, look-ups, introspections, streams, bodies, connections. Each step is synchronous.
 
-import { Accounts, type Bounds, checkBounds, type Lack, type PairAccount, type Place } from "./accounts.ts";
+import { Accounts, type Bounds, checkBounds, type Lack, type PairAccount, type Place, shareOf } from "./accounts.ts";
 import { type Claim, type Standing, STANDINGS } from "./standing.ts";
 import { WaitingLines } from "./waiting-lines.ts";
 
@@ -56,8 +56,13 @@ export class FairShares<W> {
   get used(): number {
     return this.#accounts.used;
   }
+  /** Places in use of a standing, overtime not included. */
   usedBy(standing: Standing): number {
     return this.#accounts.usedBy(standing);
+  }
+  /** Places in use that count as overtime. */
+  get overtime(): number {
+    return STANDINGS.reduce((sum, standing) => sum + this.#accounts.usedBy(`${standing} overtime`), 0);
   }
   get waiting(): number {
     return this.#waiting;
@@ -109,9 +114,14 @@ export class FairShares<W> {
   /** A place counts as so many more from now on; false, and nothing is changed, if there are fewer. */
   grow(place: Place, weight: number): boolean {
     this.#freeLost();
-    if (this.#accounts.lackOf(place.pair, place.standing, weight) !== undefined) return false;
+    const { pair, standing, isOvertime } = place;
+    const lack = isOvertime
+      ? this.#accounts.lackOfOvertime(pair, standing, weight)
+      : this.#accounts.lackOf(pair, standing, weight);
+    if (lack !== undefined) return false;
     place.weight += weight;
-    this.#accounts.take(place.pair, place.standing, weight);
+    this.#accounts.take(pair, shareOf(place), weight);
+    this.#changed(place);
     return true;
   }
 
@@ -120,28 +130,33 @@ export class FairShares<W> {
     const more = weight - place.weight;
     if (place.weight === 0 || more === 0) return;
     place.weight = weight;
-    this.#accounts.take(place.pair, place.standing, more);
+    this.#accounts.take(place.pair, shareOf(place), more);
     this.#changed(place);
     if (more < 0) this.wake();
   }
 
-  /** A place counts in another standing from now on, also beyond what that one may take. Those who wait have their turn with `wake`. */
-  turn(place: Place, standing: Standing): void {
-    const { pair, weight } = place;
-    this.#accounts.give(pair, place.standing, weight);
-    this.#changed({ pair, standing: place.standing });
-    place.standing = standing;
-    this.#accounts.take(pair, standing, weight);
+  /**
+   * What has this place takes long: it counts as overtime of its standing, so that others may have the place. False, and nothing is
+   * changed, if its requester or its host has its share of the overtime. Those who wait have their turn with `wake`.
+   */
+  turn(place: Place): boolean {
+    const { pair, standing, weight, isOvertime } = place;
+    if (isOvertime || weight === 0) return true;
+    if (this.#accounts.lackOfOvertime(pair, standing, weight) !== undefined) return false;
+    this.#accounts.give(pair, standing, weight);
+    place.isOvertime = true;
+    this.#accounts.take(pair, shareOf(place), weight);
     this.#changed(place);
+    return true;
   }
 
   /** Gives a place back, once. Those whose turn it is get theirs. */
   leave(place: Place): void {
-    const { pair, standing, weight } = place;
+    const { pair, weight } = place;
     if (weight === 0) return;
     place.weight = 0;
     this.#taken.delete(place);
-    this.#accounts.give(pair, standing, weight);
+    this.#accounts.give(pair, shareOf(place), weight);
     this.#changed(place);
     this.#accounts.forgetIfQuiet(pair);
     this.wake();
@@ -149,7 +164,7 @@ export class FairShares<W> {
 
   /** Gives all free places to those whose turn it is. */
   wake(): void {
-    if (this.#isGiving) return;
+    if (this.#isGiving || this.#waiting === 0) return;
     this.#isGiving = true;
     try {
       for (const standing of STANDINGS) this.#serve(standing);
@@ -185,6 +200,8 @@ export class FairShares<W> {
       this.#waiting--;
       const place = this.#take(next.pair, standing, next.weight);
       if (this.#onTurn(next.waiter, place)) continue;
+      // Who does not want it may have given it back already.
+      if (place.weight === 0) continue;
       place.weight = 0;
       this.#taken.delete(place);
       this.#accounts.give(next.pair, standing, next.weight);
@@ -195,7 +212,7 @@ export class FairShares<W> {
 
   #take(pair: PairAccount, standing: Standing, weight: number): Place {
     this.#accounts.take(pair, standing, weight);
-    const place = { pair, standing, weight };
+    const place = { pair, standing, isOvertime: false, weight };
     if (this.#lost !== undefined) this.#taken.set(place, this.#lost.now());
     this.#changed(place);
     return place;

@@ -66,7 +66,7 @@ export class WaitingLines<W> {
         const [waiter, weight] = waiters.entries().next().value!;
         const lack = this.#accounts.lackOf(pair, this.#standing, weight);
         if (lack === "room") return undefined;
-        if (lack === "requester" || lack === "pair") break;
+        if (lack === "pair") break;
         if (lack === "host") {
           this.#hold(ofRequester, line);
           continue;

@@ -58,14 +58,35 @@ describe("fair shares", () => {
     assert.ok(shares.tryEnter(claimOf("requester0", "two.example")));
   });
 
-  it("keep what other standings may take, also when claims fall behind", () => {
-    const { shares } = sharesOf();
-    for (let at = 0; at < 100; at++) {
-      for (const place of fill(shares, claimOf(`r${at}`, "h", "proven"))) shares.turn(place, "slow");
+  it("let others have the place of what turned out to take long, and keep their room in that overtime, too", () => {
+    const { shares } = sharesOf({ most: 240, overtime: { proven: 96, new: 32 } });
+    const isKept: Place[] = [];
+    for (let round = 0; round < 40; round++) {
+      for (const place of fill(shares, claimOf("greedy", `host${round}`, "proven"))) {
+        if (!shares.turn(place)) isKept.push(place);
+      }
     }
-    assert.ok(shares.usedBy("slow") > OF.slow);
-    assert.ok(shares.used <= 128);
-    assert.equal(shares.tryEnter(claimOf("x", "h", "slow")), undefined);
+    assert.equal(shares.overtime, 48);
+    assert.equal(shares.usedBy("proven"), isKept.length);
+    assert.ok(isKept.length <= OF.proven / 2);
+    assert.deepEqual([shares.usedBy("slow"), shares.usedBy("new")], [0, 0]);
+    const other = shares.tryEnter(claimOf("other", "other", "proven"))!;
+    assert.ok(shares.turn(other) && shares.turn(other));
+    assert.ok(shares.turn(shares.tryEnter(claimOf("greedy", "host0"))!), "each standing has overtime of its own");
+    assert.equal(shares.turn(shares.tryEnter(claimOf("third", "third", "slow"))!), false);
+    shares.leave(other);
+    shares.leave(other);
+    assert.equal(shares.overtime, 49);
+  });
+
+  it("let no host have more than half of the overtime, whoever asks", () => {
+    const perHost = { proven: 32, slow: 8, new: 8, failing: 8 };
+    const { shares } = sharesOf({ most: 208, overtime: { proven: 96 }, perHost });
+    for (let at = 0; at < 200; at++) {
+      for (const place of fill(shares, claimOf(`r${at}`, "one", "proven"))) shares.turn(place);
+    }
+    assert.equal(shares.overtime, 48);
+    assert.ok(shares.turn(shares.tryEnter(claimOf("x", "two", "proven")) ?? assert.fail("no place")));
   });
 
   it("give a free place to who has fewest", () => {
