@@ -38,7 +38,14 @@ export function observe(
     () => [[{}, counts.delaySum]],
   );
   metrics.gauge("tidings_streams", "Streams of missed messages open", [], (gauge) => gauge.set(missed.open));
-  metrics.gauge("tidings_attempts_in_flight", "Attempts under way", [], (gauge) => gauge.set(delivery.inFlight));
+  metrics.gauge(
+    "tidings_attempts_in_flight",
+    "Attempts under way, by the standing of their lanes; overtime: those of proven or new lanes that take long",
+    ["standing"],
+    (gauge) => {
+      for (const [standing, count] of delivery.inFlightBy) gauge.set(count, { standing });
+    },
+  );
   metrics.gauge(
     "tidings_lane_memory_bytes",
     "Bytes of messages that lanes hold",

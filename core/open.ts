@@ -15,7 +15,7 @@ import { readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import type { ServeOptions } from "../shared/serve.ts";
 import type { Settings } from "../shared/settings/settings.ts";
 import { startCore } from "./core.ts";
-import { PER_ORIGIN } from "./delivery/sending/limits.ts";
+import { MOST_IN_FLIGHT } from "./delivery/sending/places.ts";
 import { createUndiciTransport } from "./delivery/sending/undici-transport.ts";
 import { createOAuthTokens } from "./log/kafka/cluster/oauth-token.ts";
 import type { KafkaSasl, KafkaTls } from "./log/kafka/cluster/security.ts";
@@ -75,7 +75,8 @@ export async function openCore(settings: Settings, options: OpenCoreOptions): Pr
   const transport = createUndiciTransport({
     connect: createGuardedConnector({ guard, connectTimeoutMs: Math.min(10_000, settings.deliveryTimeoutMs) }),
     timeoutMs: settings.deliveryTimeoutMs,
-    connectionsPerOrigin: PER_ORIGIN,
+    // The shares bound them: none waits for the connection of another.
+    connectionsPerOrigin: MOST_IN_FLIGHT,
     onBlocked,
   });
   const starting = startCore({

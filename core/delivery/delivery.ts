@@ -1,5 +1,5 @@
 // The scheduler of all lanes of this process, put together (ARCHITECTURE §4): the tail hands each message to the lanes of its topic, lanes
-// that are behind read up to it, attempts start as the limits allow, and outcomes move the lanes. Everything happens in synchronous
+// that are behind read up to it, attempts start as the places allow, and outcomes move the lanes. Everything happens in synchronous
 // steps. The owner of a lane's shard hears of what must be durable (ends, dead letters, positions) and writes it.
 import type { SignatureMethod } from "../../shared/signature-methods.ts";
 import type { Signers } from "../keys/signers.ts";
@@ -17,7 +17,7 @@ import { AttemptsInFlight } from "./sending/attempt.ts";
 import { Attempts } from "./sending/attempts.ts";
 import { createSignedHeaders } from "./sending/headers.ts";
 import { createCounts, type FailureSettings, type LaneOwner } from "./sending/apply-outcome.ts";
-import { Limits } from "./sending/limits.ts";
+import { Places } from "./sending/places.ts";
 import { ReplayAttempts } from "./sending/replay-attempts.ts";
 import { Pauses, TICK_MS } from "./sending/timers.ts";
 import type { Transport } from "./sending/transport.ts";
@@ -48,7 +48,7 @@ export class Delivery {
   readonly counts = createCounts();
   readonly tail: Tail;
   readonly #dependencies: DeliveryDependencies;
-  readonly #limits = new Limits();
+  readonly #places: Places;
   readonly #inFlight = new AttemptsInFlight();
   readonly #pauses: Pauses;
   readonly #memory: LaneMemory;
@@ -78,9 +78,11 @@ export class Delivery {
         this.#attempts.goOn(lane);
         this.#attempts.pump();
       },
+      left: (lane) => this.#attempts.forget(lane),
     });
+    const places = this.#places = new Places((lane, place) => this.#attempts.onTurn(lane, place));
     const pauses = this.#pauses = new Pauses(clock());
-    const outcomes = { settings, owner, memory, reading, limits: this.#limits, pauses, counts: this.counts, random };
+    const outcomes = { settings, owner, memory, reading, places, pauses, counts: this.counts, random };
     const headersOf = createSignedHeaders({ ...settings, signers });
     const sending = { transport, headersOf, inFlight: this.#inFlight, outcomes, clock };
     const attempts = this.#attempts = new Attempts({ ...sending, isConfirmed });
@@ -99,11 +101,19 @@ export class Delivery {
     await this.tail.close();
     clearInterval(this.#ticker);
     await this.#reading.close();
-    await this.#inFlight.until(() => this.#limits.inFlight === 0, deadlineMs);
+    await this.#inFlight.until(() => this.#places.inFlight === 0, deadlineMs);
   }
 
   get inFlight(): number {
-    return this.#limits.inFlight;
+    return this.#places.inFlight;
+  }
+  /** Attempts in flight by the standing of their lanes, and those that take long. */
+  get inFlightBy(): ReturnType<Places["counts"]> {
+    return this.#places.counts();
+  }
+  /** Lanes that wait for a place. */
+  get waiting(): number {
+    return this.#places.waiting;
   }
   get heldBytes(): number {
     return this.#memory.bytes;

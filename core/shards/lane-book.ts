@@ -64,10 +64,10 @@ export class LaneBook {
   }
 
   /**
-   * Makes and starts the lane of an active subscription from what the log says: its record, else the watermark. `quiet`: what is
-   * known of the log between there and the tail, while the lanes of a shard just taken join as a group (A4.1).
+   * Makes and starts the lane of an active subscription from what the log says: its record, else the watermark. `taken`: the shard was
+   * just taken, and its lanes join as a group (A4.1); with what is known of the log between there and the tail.
    */
-  open(id: string, subscription: SubscriptionRecord, quiet?: QuietTopics): void {
+  open(id: string, subscription: SubscriptionRecord, taken?: { readonly quiet: QuietTopics | undefined }): void {
     const { life, start } = subscription;
     const settling = this.#lanes.get(id);
     if (settling !== undefined && settling.life === life) {
@@ -80,11 +80,13 @@ export class LaneBook {
     const partition = this.#options.partitionOf(topicId);
     const position = this.#checkpoint.positionWithoutRecord(partition, start);
     const terms = this.#termsOf(id, subscription);
-    const lane = new Lane({ id, shard: this.#options.shard, topicId, partition, life, position, ...terms });
+    const { shard } = this.#options;
+    const isNew = taken === undefined;
+    const lane = new Lane({ id, shard, topicId, partition, life, position, isNew, ...terms });
     const record = this.#checkpoint.recordOf(id, life);
     if (record !== undefined) lane.restore(record);
     this.#lanes.set(id, lane);
-    this.#delivery!.add(lane, quiet);
+    this.#delivery!.add(lane, taken?.quiet);
     // A lane that is done up to the tail and has no record needs none (A4.3).
     if (this.#checkpoint.has(id) || !lane.onTail || lane.busy) this.moved(lane);
   }

@@ -69,7 +69,7 @@ export class ShardFold {
       const record = state.subscriptions.get(id);
       // A subscription that began meanwhile opens when it is committed, as always.
       if (record === undefined || this.#opening.has(id)) continue;
-      if (record.phase === "active" && book.lane(id) === undefined) book.open(id, record, quiet);
+      if (record.phase === "active" && book.lane(id) === undefined) book.open(id, record, { quiet });
       effects.subscription(id, record);
       state.noteDates(id, record);
       if (performance.now() - turn < TURN_MS) continue;

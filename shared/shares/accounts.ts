@@ -17,6 +17,11 @@ export interface Bounds {
   readonly perHost?: Readonly<Record<Standing, number>>;
   /** A requester may have so many times the places that are still free; one alone has then so much more than half. Default 1. */
   readonly timesFree?: number;
+  /**
+   * The part of each share that only those may take who have nothing of it. Without it each of several requesters takes half of what the
+   * one before left, and ten of them everything. Default none.
+   */
+  readonly forNewcomers?: number;
 }
 
 /** The places of a standing, or its overtime. */
@@ -160,10 +165,11 @@ export class Accounts {
   }
 
   #lackOfShare({ requester, host, usage }: PairAccount, share: Share, weight: number): Lack | undefined {
-    const { timesFree = 1 } = this.#bounds;
-    const free = this.#boundOf(share) - this.#usage.by(share);
+    const { timesFree = 1, forNewcomers = 0 } = this.#bounds;
+    const bound = this.#boundOf(share);
+    const free = bound - this.#usage.by(share);
     const had = requester.usage.by(share);
-    if (weight > free || isOver(had, weight, timesFree * free)) return "room";
+    if (weight > free || isOver(had, weight, timesFree * (free - Math.floor(bound * forNewcomers)))) return "room";
     // Without hosts there is nothing to part.
     return host.name !== "" && isOver(usage.by(share), weight, timesFree * free - had) ? "pair" : undefined;
   }

@@ -173,10 +173,9 @@ export class FairShares<W> {
     }
   }
 
-  /** The host asked this requester for a pause: half as many of its places may be in use, at least one. */
-  ease(place: Place): void {
-    const { pair } = place;
-    pair.limit = Math.max(1, Math.floor(Math.min(pair.limit, Math.max(2, pair.usage.total)) / 2));
+  /** The host asked this requester for a pause: half as many of its places may be in use, at least one; of `most` at first. */
+  ease({ pair }: Pick<Place, "pair">, most: number): void {
+    pair.limit = Math.max(1, Math.floor(Math.min(pair.limit, most) / 2));
     this.#lowered.add(pair);
   }
 
@@ -185,7 +184,7 @@ export class FairShares<W> {
     if (pair.limit === Infinity) return;
     pair.limit = pair.limit + 1 >= most ? Infinity : pair.limit + 1;
     if (pair.limit === Infinity) this.#lowered.delete(pair);
-    for (const standing of STANDINGS) this.#lines[standing].changed(pair);
+    this.#limitChanged(pair);
     this.#accounts.forgetIfQuiet(pair);
   }
 
@@ -230,6 +229,12 @@ export class FairShares<W> {
   }
 
   #changed({ pair, standing }: Claimed): void {
-    this.#lines[standing].changed(pair);
+    // A limit is of all standings together.
+    if (pair.limit === Infinity) this.#lines[standing].changed(pair);
+    else this.#limitChanged(pair);
+  }
+
+  #limitChanged(pair: PairAccount): void {
+    for (const standing of STANDINGS) this.#lines[standing].changed(pair);
   }
 }

@@ -4,7 +4,7 @@ import { type Bench, PUBLISH_CONNECTIONS, type Rig } from "./rig.ts";
 import { subscribeAll } from "./subscribe.ts";
 import { row } from "./table.ts";
 
-/** The hub's connections to one origin (core/delivery/sending/limits.ts); the ceiling uses as many. */
+/** The hub's attempts in flight of one requester to one host (core/delivery/sending/places.ts); the ceiling uses as many connections. */
 const CONNECTIONS_TO_ORIGIN = 256;
 
 export const THROUGHPUT_COLUMNS = [

@@ -7,10 +7,21 @@ import { type LaneEvent, type LaneState, nextState } from "./lane-transitions.ts
 import type { Message } from "../../messages/message.ts";
 import type { Gap } from "../../log/log.ts";
 import { Backlog, type BacklogView, EMPTY_BACKLOG, type Flight, type Repeat } from "./backlog.ts";
-import { afterFailure, changed, decodeHealth, type Health, recovered, WELL } from "./health.ts";
+import {
+  afterFailure,
+  changed,
+  decodeHealth,
+  type Health,
+  recovered,
+  struck,
+  succeeded,
+  UNTRIED,
+  WELL,
+} from "./health.ts";
 import { recordOf, withGap } from "./cursor-record.ts";
 import type { Failure } from "./outcome.ts";
 import type { Target } from "./target.ts";
+import type { Standing } from "../../../shared/shares/standing.ts";
 
 /** The terms of a subscription that a renewal may change. */
 export interface LaneTerms {
@@ -30,6 +41,8 @@ export interface LaneOptions extends LaneTerms {
   readonly life: number;
   /** Everything before this offset is done. */
   readonly position: number;
+  /** Its life begins, or goes on after an expiry: it has yet to show that its subscriber answers. Otherwise it was there before a restart. */
+  readonly isNew: boolean;
 }
 
 export class Lane {
@@ -51,7 +64,7 @@ export class Lane {
   #fresh = true;
   #isWaiting = false;
   #backlog: Backlog = EMPTY_BACKLOG;
-  #health: Health = WELL;
+  #health: Health;
   #gaps: readonly Gap[] | undefined;
 
   constructor(options: LaneOptions) {
@@ -64,6 +77,7 @@ export class Lane {
     this.#concurrency = options.concurrency;
     this.#expiresAt = options.expiresAt;
     this.#readFrom = options.position;
+    this.#health = options.isNew ? UNTRIED : WELL;
   }
 
   get target(): Target {
@@ -97,6 +111,10 @@ export class Lane {
   }
   get health(): Readonly<Health> {
     return this.#health;
+  }
+  /** In whose places its attempts are. */
+  get standing(): Standing {
+    return this.#health.standing;
   }
   get gaps(): readonly Gap[] | undefined {
     return this.#gaps;
@@ -199,17 +217,17 @@ export class Lane {
     return this.#state !== "ended" && this.#backlog.has(flight);
   }
 
-  /** The flight is over and its message was delivered. `isSlow`: the attempt took so long that the lane is a suspect. */
+  /** The flight is over and its message was delivered. `isSlow`: the attempt took long. */
   delivered(flight: Flight, isSlow: boolean): void {
     this.done(flight);
-    this.#change("isSuspect", isSlow || this.#backlog.repeating > 0);
+    this.#health = succeeded(this.#health, isSlow, this.#backlog.repeating > 0);
     this.#proceed();
   }
 
   /** The flight is over and its message is given up: it becomes a dead letter. */
   gaveUp(flight: Flight, { reason }: Failure): void {
     this.#change("lastError", reason);
-    this.#change("isSuspect", true);
+    this.#health = struck(this.#health);
     this.done(flight);
     this.#proceed();
   }
@@ -235,9 +253,9 @@ export class Lane {
   park(): void {
     this.#apply(this.#state === "parked" ? "failed" : "exhausted");
   }
-  /** The lane is a suspect before its attempt is over: the attempt is slow. */
-  suspect(): void {
-    this.#change("isSuspect", true);
+  /** An attempt of the lane takes long: that is known before it is over. */
+  slowDown(): void {
+    if (this.standing === "proven") this.#change("standing", "slow");
   }
 
   /** No attempt starts before this time, ms since 1970. */

@@ -1,7 +1,10 @@
 // A lane's target: where its requests go, and the part of them that never changes. Both follow from the topic and the callback. They
 // are made when the lane sends and kept for a bounded number of lanes, so that a million quiet lanes hold none of it.
+import type { Asking } from "../../../shared/core-api.ts";
 import { type HttpUrl, parseHttpUrl } from "../../../shared/http-url.ts";
 import { linkTarget } from "../../../shared/request-head.ts";
+import { hostOf } from "../../../shared/shares/host-of.ts";
+import { requesterOf } from "../../../shared/shares/requester.ts";
 import type { SignatureMethod } from "../../../shared/signature-methods.ts";
 import type { Signer, Signing } from "../../keys/signers.ts";
 
@@ -13,10 +16,13 @@ export interface Target extends Addressed {
   readonly signer: Signer | undefined;
   /** How X-Hub-Signature is made; undefined: as the hub does by default. */
   readonly signature: SignatureMethod | undefined;
+  /** Who subscribed, and the host of the callback, as shares are counted (ARCHITECTURE §4). */
+  readonly requester: string;
+  readonly host: string;
 }
 
-/** The parts of a subscription that its requests are made from. */
-export interface Recipient {
+/** The parts of a subscription that its requests are made from, and who asked for it. */
+export interface Recipient extends Asking {
   readonly topic: string;
   /** An http(s) URL that can be called. */
   readonly callback: string;
@@ -69,14 +75,17 @@ class LazyTarget implements Target, Signer {
   get signature(): SignatureMethod | undefined {
     return this.#addresses.of(this).signature;
   }
+  get requester(): string {
+    return this.#addresses.of(this).requester;
+  }
+  get host(): string {
+    return this.#addresses.of(this).host;
+  }
 }
 
-/** Where a lane's requests go, their `Link` header, and whether and how they are signed. */
-export interface Address {
-  readonly url: HttpUrl;
-  readonly link: string;
+/** Where a lane's requests go, their `Link` header, whether and how they are signed, and whose they are. */
+export interface Address extends Pick<Target, "url" | "link" | "signature" | "requester" | "host"> {
   readonly isSigned: boolean;
-  readonly signature: SignatureMethod | undefined;
 }
 
 /** An object whose address is made and kept here. */
@@ -102,12 +111,16 @@ export class Addresses {
 
   of(lane: Addressed): Address {
     if (lane.address !== undefined) return lane.address;
-    const { topic, callback, secret, signature } = lane.recipient;
+    const { recipient } = lane;
+    const { topic, callback, secret, signature } = recipient;
+    const url = parseHttpUrl(callback);
     lane.address = {
-      url: parseHttpUrl(callback),
+      url,
       link: `${this.#hub}<${linkTarget(topic)}>; rel="self"`,
       isSigned: secret !== undefined,
       signature,
+      requester: requesterOf(recipient),
+      host: hostOf(url.host),
     };
     if (this.#kept.length < this.#most) this.#kept.push(lane);
     else {

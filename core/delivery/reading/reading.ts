@@ -18,6 +18,8 @@ export interface ReadingOptions {
   readonly ready: (lane: Lane) => void;
   /** The lane was offered a chunk from the log. */
   readonly arrived: (lane: Lane) => void;
+  /** The lane is over. */
+  readonly left: (lane: Lane) => void;
 }
 
 /**
@@ -88,6 +90,7 @@ export class Reading {
     this.#memory.drop(lane);
     this.#memory.forget(lane);
     this.#catchUp.forget(lane);
+    this.#options.left(lane);
     const lanes = this.#byTopic.get(lane.topicId);
     lanes?.delete(lane);
     if (lanes?.size === 0) this.#byTopic.delete(lane.topicId);

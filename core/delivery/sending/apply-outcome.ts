@@ -6,10 +6,10 @@ import type { Lane } from "../lane/lane.ts";
 import { askedTime, backoffMs, type Failure, type Outcome, type RetryPolicy } from "../lane/outcome.ts";
 import type { LaneMemory } from "../reading/lane-memory.ts";
 import type { Reading } from "../reading/reading.ts";
-import type { Limits } from "./limits.ts";
+import type { Places } from "./places.ts";
 import type { Pauses } from "./timers.ts";
 
-/** An attempt that takes longer makes its lane a suspect, also before it is over. */
+/** An attempt that takes longer is slow, and so is its lane, also before it is over. */
 export const SLOW_MS = 1_000;
 
 export interface FailureSettings {
@@ -67,7 +67,7 @@ export interface OutcomeContext {
   readonly owner: LaneOwner;
   readonly memory: LaneMemory;
   readonly reading: Reading;
-  readonly limits: Limits;
+  readonly places: Places;
   readonly pauses: Pauses;
   readonly counts: DeliveryCounts;
   readonly random: () => number;
@@ -112,11 +112,11 @@ export function endGone({ counts, reading, owner }: OutcomeContext, lane: Lane):
   owner.gone(lane);
 }
 
-function onDelivered({ counts, limits, owner }: OutcomeContext, attempt: Attempt, now: number): void {
+function onDelivered({ counts, places, owner }: OutcomeContext, attempt: Attempt, now: number): void {
   const { lane, flight } = attempt;
   counts.delivered++;
   counts.delaySum += (now - flight.message.publishedAt) / 1_000;
-  limits.trust(attempt.url.origin);
+  places.trust(attempt.place);
   goOn(owner, lane, () => lane.delivered(flight, now - attempt.startedAt > SLOW_MS));
 }
 

@@ -1,4 +1,5 @@
 // One attempt of a lane, from its start to its outcome, and the count of those in flight.
+import type { Place } from "../../../shared/shares/accounts.ts";
 import type { Flight } from "../lane/backlog.ts";
 import type { Lane } from "../lane/lane.ts";
 import { failureOf, type Outcome, outcomeOf } from "../lane/outcome.ts";
@@ -19,9 +20,9 @@ export class Attempt implements Post, Timed {
   deadline = 0;
   previous: Timed | undefined;
   next: Timed | undefined;
-  /** Whether the limits count it as a suspect's. */
-  isSuspect: boolean;
   readonly lane: Lane;
+  /** Its place among the attempts in flight, until it is over. */
+  readonly place: Place;
   readonly flight: Flight;
   readonly headers: string[];
   /** Wall clock, ms. */
@@ -31,14 +32,14 @@ export class Attempt implements Post, Timed {
   readonly url: Post["url"];
   readonly #owner: AttemptOwner;
 
-  constructor(owner: AttemptOwner, lane: Lane, flight: Flight, headers: string[], startedAt: number) {
+  constructor(owner: AttemptOwner, lane: Lane, place: Place, flight: Flight, headers: string[], startedAt: number) {
     this.#owner = owner;
     this.lane = lane;
+    this.place = place;
     this.flight = flight;
     this.headers = headers;
     this.startedAt = startedAt;
     this.renewals = lane.renewals;
-    this.isSuspect = lane.health.isSuspect;
     this.url = lane.target.url;
   }
 

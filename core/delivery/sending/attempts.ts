@@ -1,4 +1,5 @@
-// The attempts of all lanes: whose turn it is, as the limits allow, and what follows when an attempt is over. Each step is synchronous.
+// The attempts of all lanes: whose turn it is, as the places allow, and what follows when an attempt is over. Each step is synchronous.
+import type { Place } from "../../../shared/shares/accounts.ts";
 import { TURN_MS } from "../../../shared/turn.ts";
 import { SecretError } from "../../keys/secrets.ts";
 import { isLeaseOver } from "../../state/lease.ts";
@@ -7,7 +8,8 @@ import type { Outcome } from "../lane/outcome.ts";
 import { Attempt, type AttemptOwner, type AttemptsInFlight } from "./attempt.ts";
 import type { SignedHeaders } from "./headers.ts";
 import { applyOutcome, type OutcomeContext, SLOW_MS } from "./apply-outcome.ts";
-import { Queue } from "./limits.ts";
+import { OVERTIME } from "./places.ts";
+import { Queue } from "./queue.ts";
 import { DeadlineList } from "./timers.ts";
 import type { Transport } from "./transport.ts";
 
@@ -22,7 +24,7 @@ export interface AttemptsOptions {
   readonly isConfirmed: () => boolean;
 }
 
-/** The clock is read once for so many lanes, as most may only begin to wait for their origin. */
+/** The clock is read once for so many lanes, as most may only begin to wait for a place. */
 const LOOKS_PER_CLOCK = 64;
 
 export class Attempts implements AttemptOwner {
@@ -83,29 +85,36 @@ export class Attempts implements AttemptOwner {
     }
   }
 
-  /** Looks for attempts that have become slow, pauses that are over, and lanes that there is room for. */
+  /** Looks for attempts that have become slow, pauses that are over, and lanes that there is a place for. */
   tick(): void {
     const now = this.clock();
-    const { limits, pauses, memory } = this.#outcomes;
+    const { places, pauses, memory } = this.#outcomes;
     for (const attempt of this.#slowing.due(now)) {
-      attempt.isSuspect = true;
-      attempt.lane.suspect();
-      limits.slow(attempt.url.origin);
+      attempt.lane.slowDown();
+      if (!places.turn(attempt.place)) this.#slowing.add(attempt, now);
     }
     for (const lane of pauses.due(now)) if (lane.endPause(this.clock())) this.resume(lane);
-    this.again(limits.wake());
+    places.tick();
     // These lanes wait behind those that wait for memory already.
     for (const lane of memory.reclaim()) this.goOn(lane);
     this.#feed();
     this.pump();
   }
 
-  /** Lanes that the limits kept may try again. */
-  again(lanes: readonly Lane[]): void {
-    for (const lane of lanes) {
-      lane.stopWaiting();
-      this.goOn(lane);
-    }
+  /** The turn of a lane that waited for a place has come. False: it does not take the place. */
+  onTurn(lane: Lane, place: Place): boolean {
+    lane.stopWaiting();
+    // A3.4: it waits with those that are ready until it is known whose its shard is.
+    const isTaken = !this.#stopped && this.#isConfirmed() && lane.standing === place.standing && this.#mayStart(lane);
+    if (isTaken) this.#attempt(lane, place);
+    // It may have let go of its messages while it waited, or have another standing now.
+    if (!this.#stopped) this.goOn(lane);
+    return isTaken;
+  }
+
+  /** The lane is over. */
+  forget(lane: Lane): void {
+    if (this.#outcomes.places.forget(lane)) lane.stopWaiting();
   }
 
   mayGo(lane: Lane): boolean {
@@ -113,19 +122,19 @@ export class Attempts implements AttemptOwner {
   }
 
   settle(attempt: Attempt, outcome: Outcome): void {
-    const { lane } = attempt;
-    const { origin } = attempt.url;
-    const { limits, owner, memory } = this.#outcomes;
+    const { lane, place } = attempt;
+    const { places, owner, memory } = this.#outcomes;
     const now = this.clock();
     this.#slowing.remove(attempt);
-    // The origin's limit falls before another lane takes the place.
-    if (outcome.kind === "retry" && outcome.notBefore !== undefined) limits.ease(origin);
-    this.again(limits.leave(origin, attempt.isSuspect));
+    // The share falls before another lane takes the place.
+    if (outcome.kind === "retry" && outcome.notBefore !== undefined) places.ease(place);
     applyOutcome(this.#outcomes, attempt, outcome, now);
     owner.moved(lane);
     // The lane has moved by now: a release that waits for this attempt writes where the lane stands.
     this.#inFlight.ended(lane.shard);
     memory.settle(lane);
+    // Others may start within this call, and they may be attempts of the same lane.
+    places.leave(place);
     if (this.#stopped) return;
     this.goOn(lane);
     this.#feed();
@@ -151,31 +160,32 @@ export class Attempts implements AttemptOwner {
   }
 
   #start(): void {
-    const { limits } = this.#outcomes;
+    const { places } = this.#outcomes;
     const begun = performance.now();
     // A3.4: while it is unknown whose the shards are, lanes stay in the queue; the next tick looks again.
-    for (let looked = 1; this.#ready.size > 0 && !limits.full && this.#isConfirmed(); looked++) {
+    for (let looked = 1; this.#ready.size > 0 && this.#isConfirmed(); looked++) {
       // The other lanes have their turn with the next answer or tick.
       if (looked % LOOKS_PER_CLOCK === 0 && performance.now() - begun > TURN_MS) return;
       const lane = this.#ready.shift()!;
       if (!this.#mayStart(lane)) lane.stopWaiting();
-      // The limits keep the lane until a place is free.
-      else if (!limits.enter(lane)) continue;
       else {
+        const place = places.enter(lane);
+        // It waits for its turn.
+        if (place === undefined) continue;
         lane.stopWaiting();
-        this.#attempt(lane);
+        this.#attempt(lane, place);
       }
       // The lane may have nothing in hand: it may have let go of its messages while it waited.
       this.goOn(lane);
     }
   }
 
-  #attempt(lane: Lane): void {
+  #attempt(lane: Lane, place: Place): void {
     const now = this.clock();
     const flight = lane.depart(now)!;
     const headers = this.#options.headersOf(lane.target, flight.message, now);
-    const attempt = new Attempt(this, lane, flight, headers instanceof SecretError ? [] : headers, now);
-    if (!attempt.isSuspect) this.#slowing.add(attempt, now);
+    const attempt = new Attempt(this, lane, place, flight, headers instanceof SecretError ? [] : headers, now);
+    if (place.standing in OVERTIME) this.#slowing.add(attempt, now);
     this.#inFlight.started(lane.shard);
     // A message of a subscription with a secret is never sent unsigned: the attempt fails and is repeated when the key may be there.
     if (headers instanceof SecretError) queueMicrotask(() => attempt.failed(headers.message));

@@ -1,5 +1,6 @@
 // Single attempts with dead letters that are sent again (WIRE §5). They run beside the lane: it does not wait for them, and they do not
-// move it. Each takes one of the places that are kept for suspects, so that healthy lanes do not feel replays.
+// move it. None takes a place of lanes that are well, which so do not feel replays.
+import type { Place } from "../../../shared/shares/accounts.ts";
 import { SecretError } from "../../keys/secrets.ts";
 import type { Message } from "../../messages/message.ts";
 import { isLeaseOver } from "../../state/lease.ts";
@@ -33,18 +34,19 @@ export class ReplayAttempts {
    * @returns undefined if the lane fails, or if no place is free: try again later
    */
   send(lane: Lane, message: Message): Promise<Outcome> | undefined {
-    const { transport, headersOf, inFlight, outcomes: { limits }, attempts, clock } = this.#options;
+    const { transport, headersOf, inFlight, outcomes: { places }, attempts, clock } = this.#options;
     const { target } = lane;
     const mayGo = !attempts.isStopped && !inFlight.isLeaving(lane.shard) && attempts.mayGo(lane);
     // A lane that fails or pauses would only fail once more.
     const isFailing = lane.health.failures > 0 || lane.health.notBefore > clock();
     if (!mayGo || isFailing || isLeaseOver(lane, clock())) return undefined;
-    if (!limits.enterReplay(target.url.origin)) return undefined;
+    const place = places.enterBeside(lane);
+    if (place === undefined) return undefined;
     const headers = headersOf(target, message, clock());
     inFlight.started(lane.shard);
     return new Promise((resolve) => {
       const settle = (outcome: Outcome) => {
-        this.#settle(lane, target.url.origin, outcome);
+        this.#settle(lane, place, outcome);
         resolve(outcome);
       };
       if (headers instanceof SecretError) return queueMicrotask(() => settle(failureOf(headers.message)));
@@ -59,14 +61,14 @@ export class ReplayAttempts {
     });
   }
 
-  #settle(lane: Lane, origin: string, outcome: Outcome): void {
+  #settle(lane: Lane, place: Place, outcome: Outcome): void {
     const { inFlight, outcomes, attempts } = this.#options;
-    const { limits, counts } = outcomes;
-    if (outcome.kind === "retry" && outcome.notBefore !== undefined) limits.ease(origin);
+    const { places, counts } = outcomes;
+    if (outcome.kind === "retry" && outcome.notBefore !== undefined) places.ease(place);
     if (outcome.kind === "delivered") counts.replayed++;
     if (outcome.kind === "gone" && lane.state !== "ended") endGone(outcomes, lane);
-    attempts.again(limits.leave(origin, true));
     inFlight.ended(lane.shard);
+    places.leave(place);
     attempts.pump();
   }
 }

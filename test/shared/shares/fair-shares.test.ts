@@ -40,6 +40,14 @@ describe("fair shares", () => {
     for (const other of ["a", "b", "c"]) assert.ok(shares.tryEnter(claimOf(other)));
   });
 
+  it("keep a part for those who have nothing where they are told to, however many came before", () => {
+    const { shares } = sharesOf({ forNewcomers: 1 / 8 });
+    for (let at = 0; at < 10; at++) {
+      for (let host = 0; host < 40; host++) fill(shares, claimOf(`greedy${at}`, `${at} ${host}`, "proven"));
+    }
+    assert.ok(shares.tryEnter(claimOf("other", "other", "proven")));
+  });
+
   it("leave room for another host of the same requester", () => {
     const { shares } = sharesOf();
     assert.ok(fill(shares, claimOf("one", "hangs")).length <= OF.new / 3 + 1);
@@ -85,7 +93,7 @@ describe("fair shares", () => {
     for (let at = 0; at < 200; at++) {
       for (const place of fill(shares, claimOf(`r${at}`, "one", "proven"))) shares.turn(place);
     }
-    assert.equal(shares.overtime, 48);
+    assert.ok(shares.overtime <= 48, `${shares.overtime}`);
     assert.ok(shares.turn(shares.tryEnter(claimOf("x", "two", "proven")) ?? assert.fail("no place")));
   });
 
@@ -156,7 +164,7 @@ describe("fair shares", () => {
   it("let a host ask for pauses, which count for the requester that it answered", () => {
     const { shares, served } = sharesOf();
     const places = fill(shares, claimOf("one", "busy", "proven"));
-    shares.ease(places[0]!);
+    shares.ease(places[0]!, places.length);
     const most = Math.floor(places.length / 2);
     for (const place of places) shares.leave(place);
     assert.equal(fill(shares, claimOf("one", "busy", "proven")).length, most);
@@ -205,6 +213,16 @@ describe("fair shares", () => {
     clock.time = 2_000;
     assert.ok(shares.grow(third, 1));
     assert.equal(shares.used, 2);
+  });
+
+  it("let a host that asked for a pause be called with any standing when another one is done", () => {
+    const { shares, served } = sharesOf();
+    const place = shares.tryEnter(claimOf("one", "busy", "proven"))!;
+    shares.ease(place, 2);
+    assert.equal(shares.enter(claimOf("one", "busy", "failing"), "failing"), undefined);
+    shares.wake();
+    shares.leave(place);
+    assert.deepEqual(served.map(([waiter]) => waiter), ["failing"]);
   });
 
   it("refuse bounds by which one standing would wait for another", () => {

@@ -1,4 +1,5 @@
 // Lanes and messages for tests of the delivery half, made without a log.
+import type { ClientIdentity } from "../../../shared/core-api.ts";
 import { Addresses, createTarget, type Recipient, type Target } from "../../../core/delivery/lane/target.ts";
 import { Lane, type LaneTerms } from "../../../core/delivery/lane/lane.ts";
 import type { Failure } from "../../../core/delivery/lane/outcome.ts";
@@ -51,11 +52,14 @@ export interface LaneOptions {
   readonly concurrency?: number;
   readonly expiresAt?: number;
   readonly position?: number;
+  /** Default false: a lane that is well. */
+  readonly isNew?: boolean;
+  readonly client?: ClientIdentity;
 }
 
 export function laneOf(options: LaneOptions = {}): Lane {
   const { id = "lane", topicId = TOPIC_ID, partition = 0, life = 1, concurrency = 1, position = 0 } = options;
-  const { callback = "http://127.0.0.1:8080/callback", expiresAt = Infinity, secret } = options;
-  const target = targetOf({ topic: "topic", callback, secret }, id);
-  return new Lane({ id, shard: 0, topicId, partition, life, target, concurrency, expiresAt, position });
+  const { callback = "http://127.0.0.1:8080/callback", expiresAt = Infinity, secret, isNew = false, client } = options;
+  const target = targetOf({ topic: "topic", callback, secret, ...(client === undefined ? {} : { client }) }, id);
+  return new Lane({ id, shard: 0, topicId, partition, life, target, concurrency, expiresAt, position, isNew });
 }
