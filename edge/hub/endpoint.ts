@@ -57,10 +57,14 @@ export function createHubEndpoint(
       operation = parsed.kind;
       const client = await access.admit(request, parsed);
       if (client !== undefined) limits.admitClient(identityOfClient(client), "client");
+      const asker = { client, address: limits.addressOf(request, exchange) };
+      if (parsed.kind === "ping") {
+        limits.admitTopics({ ...asker, client: client && identityOfClient(client) }, parsed.topics.length);
+      }
       const leave = limits.pressure.enter();
       if (leave === null) throw new HubError("overloaded", OVERLOADED);
       try {
-        response = await actions.act(parsed, request, { client, address: limits.addressOf(request, exchange) });
+        response = await actions.act(parsed, request, asker);
       } finally {
         leave();
       }

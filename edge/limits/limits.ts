@@ -40,6 +40,14 @@ export interface Limits {
   addressOf(request: Pick<Request, "headers">, exchange: Exchange): string | undefined;
   /** Counts one request of a token's client against its limit, all routes together. @throws {HubError} "too_many" */
   admitClient(client: ClientIdentity, route: ClientRoute): void;
+  /**
+   * Counts each topic of a ping as a request of who sent it: its token's client, else its address. The first one counts as the request itself.
+   * @throws {HubError} "too_many"
+   */
+  admitTopics(
+    sender: { readonly client?: ClientIdentity | undefined; readonly address: string | undefined },
+    topics: number,
+  ): void;
   /** The budgets of callback hosts, in intents. */
   readonly verifications: HostBudget;
   readonly pressure: Pressure;
@@ -111,11 +119,27 @@ export function createLimits(
     count,
     addressOf,
     admitClient: (client, route) => {
-      if (perClient.take(clientKeyOf(client)) === 0) return;
+      const retryAfterS = perClient.take(clientKeyOf(client));
+      if (retryAfterS === 0) return;
       count(route);
       throw new HubError(
         "too_many",
         `This client sends more than ${settings.requestsPerClient} requests a second; send fewer.`,
+        { retryAfterS },
+      );
+    },
+    admitTopics: ({ client, address }, topics) => {
+      const [limit, key] = client === undefined ? [perAddress, address] : [perClient, clientKeyOf(client)];
+      const retryAfterS = key === undefined || topics < 2 ? 0 : limit.take(key, topics - 1);
+      if (retryAfterS === 0) return;
+      count(client === undefined ? "address" : "client");
+      const [who, most] = client === undefined
+        ? ["address", settings.requestsPerAddress]
+        : ["client", settings.requestsPerClient];
+      throw new HubError(
+        "too_many",
+        `This ${who} sends more than ${most} requests a second, as each topic of a ping counts; send fewer.`,
+        { retryAfterS },
       );
     },
     refusal: (request, exchange, limit = "address") => {

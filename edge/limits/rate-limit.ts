@@ -2,8 +2,11 @@
 // addresses, clients.
 
 export interface RateLimit {
-  /** Takes one request of this key: 0 if it may go on, else the seconds after which the next one may. */
-  take(key: string): number;
+  /**
+   * Takes one request of this key, or one that counts as `requests`: 0 if it may go on, else the seconds after which it may. One that counts
+   * as more than half a burst may begin when half a burst is there, and the key owes the rest: alone it is never refused.
+   */
+  take(key: string, requests?: number): number;
 }
 
 export interface RateLimitOptions {
@@ -40,13 +43,14 @@ export function createRateLimit({ perSecond, now, mostKeys }: RateLimitOptions):
   }
 
   return {
-    take: (key) => {
+    take: (key, requests = 1) => {
       const time = now();
       const bucket = bucketOf(key, time);
       bucket.tokens = Math.min(burst, bucket.tokens + (time - bucket.at) / 1_000 * perSecond);
       bucket.at = time;
-      if (bucket.tokens < 1) return Math.max(1, Math.ceil((1 - bucket.tokens) / perSecond));
-      bucket.tokens -= 1;
+      const needed = Math.max(1, Math.min(requests, burst / 2));
+      if (bucket.tokens < needed) return Math.max(1, Math.ceil((needed - bucket.tokens) / perSecond));
+      bucket.tokens -= requests;
       return 0;
     },
   };

@@ -81,6 +81,42 @@ describe("limits", () => {
     }
   });
 
+  it("each topic of a ping counts as a request; a single ping of 300 is taken, whatever the limit, and owed", async () => {
+    const client = { issuer: "https://idp.example", claim: "sub", userId: "a", roles: new Set<string>() };
+    const access: Access = {
+      admit: async (request) =>
+        request.headers.has("authorization") ? { ...client, scopes: new Set(), expiresAt: Infinity } : undefined,
+      callerOf: () => assert.fail("nobody asks"),
+    } as Access;
+    const limits = { requestsPerAddress: 10, requestsPerClient: 10, trustedProxies: ["127.0.0.0/8"] };
+    await using edge = await openEdge([core.origin], { access, limits });
+    const ping = (topics: number, headers: Record<string, string>) =>
+      call(`${edge.url}/hub`, {
+        body: `hub.mode=publish${Array.from({ length: topics }, (_, n) => `&hub.url=http://t.example/${n}`).join("")}`,
+        headers: { "content-type": "application/x-www-form-urlencoded", ...headers },
+      });
+    for (
+      const [headers, others, says] of [
+        [
+          { "x-forwarded-for": "203.0.113.7" },
+          { "x-forwarded-for": "203.0.113.8" },
+          /^This address sends more than 10/,
+        ],
+        [
+          { "x-forwarded-for": "203.0.113.9", authorization: "a" },
+          { "x-forwarded-for": "203.0.113.9" },
+          /^This client/,
+        ],
+      ] as const
+    ) {
+      assert.equal((await ping(300, headers)).status, 204);
+      const reply = await ping(2, headers);
+      assertRefused(reply, 429, says);
+      assert.ok(Number(reply.headers["retry-after"]) > 10, "some 200 are owed, and 10 a second come back");
+      assert.equal((await ping(300, others)).status, 204, "others owe nothing");
+    }
+  });
+
   it("without a trusted proxy the address is the socket's, whatever the header says", async () => {
     await using edge = await openEdge([core.origin], { limits: { requestsPerAddress: 1 } });
     let last = 0;

@@ -16,6 +16,18 @@ describe("a rate limit", () => {
     assert.equal(limit.take("a"), 1, "what was not used is not saved beyond the burst");
   });
 
+  it("takes what counts as many requests if half a burst is there, and lets the key owe the rest", () => {
+    let time = 0;
+    const limit = createRateLimit({ perSecond: 10, now: () => time, mostKeys: 100_000 });
+    assert.equal(limit.take("a", 40), 0);
+    assert.equal(limit.take("a", 300), 0, "60 are there");
+    assert.equal(limit.take("a"), 25, "240 are owed");
+    assert.equal(limit.take("a", 30), 27);
+    assert.equal(limit.take("a", 300), 29);
+    time += 26_999;
+    assert.deepEqual([limit.take("a", 30), limit.take("a", 29)], [1, 0]);
+  });
+
   it("keeps keys apart", () => {
     const limit = createRateLimit({ perSecond: 1, now: () => 0, mostKeys: 100_000 });
     for (let n = 0; n < BURST_S; n++) limit.take("a");
