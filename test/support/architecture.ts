@@ -78,7 +78,15 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     "edge/answers",
     "edge/core",
   ],
-  shared: ["shared/runtime/workerd", "shared/runtime", "shared/settings", "shared/outbound", "shared/shares", "shared"],
+  shared: [
+    "shared/runtime/workerd",
+    "shared/runtime",
+    "shared/runtime/names",
+    "shared/settings",
+    "shared/outbound",
+    "shared/shares",
+    "shared",
+  ],
   client: ["client"],
   cli: ["cli"],
 };
