@@ -10,6 +10,7 @@ import { createGuardedConnector } from "../shared/runtime/guarded-connect.ts";
 import { coreKeys, knownEdges } from "../shared/runtime/keys.ts";
 import { createHttpClient } from "../shared/runtime/http-client.ts";
 import { createMetrics } from "../shared/runtime/metrics.ts";
+import { createNames } from "../shared/runtime/names/names.ts";
 import { createOutbound } from "../shared/runtime/outbound.ts";
 import { readPem, readTls, tlsFilesOf } from "../shared/runtime/tls-files.ts";
 import type { ServeOptions } from "../shared/serve.ts";
@@ -71,9 +72,10 @@ export async function openCore(settings: Settings, options: OpenCoreOptions): Pr
   const onBlocked = createNoteBlocked(metrics, () => performance.now());
   // Twice the largest document, since an answer in small chunks is half framing.
   const maxAnswerBytes = 2 * settings.messageMaxBytes + 512 * 1024;
-  const outbound = createOutbound({ guard, userAgent: USER_AGENT, onBlocked, maxAnswerBytes });
+  const names = createNames();
+  const outbound = createOutbound({ guard, names, userAgent: USER_AGENT, onBlocked, maxAnswerBytes });
   const transport = createUndiciTransport({
-    connect: createGuardedConnector({ guard, connectTimeoutMs: Math.min(10_000, settings.deliveryTimeoutMs) }),
+    connect: createGuardedConnector({ guard, names, connectTimeoutMs: Math.min(10_000, settings.deliveryTimeoutMs) }),
     timeoutMs: settings.deliveryTimeoutMs,
     // The shares bound them: none waits for the connection of another.
     connectionsPerOrigin: MOST_IN_FLIGHT,

@@ -1,6 +1,6 @@
 // The real undici, by the name of its file: in the place of the bare name Bun puts a shim of its own, which ignores the connector
 // and so the guard. Nothing else imports undici.
-import { Agent, buildConnector, type Dispatcher, Pool } from "undici/index.js";
+import { buildConnector, type Dispatcher, Pool } from "undici/index.js";
 
-export { Agent, buildConnector, Pool };
+export { buildConnector, Pool };
 export type { Dispatcher };

@@ -12,6 +12,8 @@ export interface OutboundRequest {
   readonly path: OutboundPath;
   readonly method: "GET" | "POST";
   readonly url: string;
+  /** On whose behalf (shared/shares/requester.ts); without one each host that is called stands for itself. */
+  readonly requester?: string | undefined;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array;
   /** From start to the last byte, ms; all redirects included. */

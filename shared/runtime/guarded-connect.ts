@@ -1,97 +1,75 @@
-// Connects under the guard (WIRE §7): the address that was checked is the address that is dialled, because the check is in the
-// lookup of that very dial. For undici; deliveries and the outbound client share it.
+// Connects under the guard (WIRE §7): the addresses that were checked are the addresses that are dialled, because both come from the
+// one look-up of that very dial. For undici; deliveries and the outbound client share it.
 
 import { constants } from "node:crypto";
-import { lookup as systemLookup } from "node:dns";
-import type { LookupAddress, LookupOptions } from "node:dns";
+import { isIP } from "node:net";
 import type { Socket } from "node:net";
+import { CHECKED } from "../checked-tls.ts";
 import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { OutboundGuard } from "../outbound/guard.ts";
-import { CHECKED } from "../checked-tls.ts";
-import { readAnswerHeads } from "./answer-heads.ts";
+import type { Connecting, GuardedConnector, Target } from "../outbound/origin-pools.ts";
 import { buildConnector } from "../undici.ts";
-
-/** Resolves a name to all its addresses: `dns.lookup` with `all: true`, or a test's own. */
-export type ResolveAll = (
-  hostname: string,
-  options: LookupOptions & { all: true },
-  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
-) => void;
-
-type GuardedLookup = (
-  hostname: string,
-  options: LookupOptions,
-  callback: (
-    error: NodeJS.ErrnoException | null,
-    address: string | LookupAddress[],
-    family?: number,
-  ) => void,
-) => void;
-
-/** A `lookup` for net.connect and tls.connect that fails with ForbiddenAddressError if any resolved address is forbidden. */
-function createGuardedLookup(guard: OutboundGuard, resolve: ResolveAll = systemLookup): GuardedLookup {
-  return (hostname, options, callback) => {
-    resolve(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error !== null) return callback(error, []);
-      // Every resolved address must pass: one forbidden among several is a rebinding attempt or a mistake, never a choice.
-      for (const { address } of addresses) {
-        const verdict = guard.judgeAddress(address);
-        if (verdict !== null) return callback(new ForbiddenAddressError(hostname, verdict), []);
-      }
-      const first = addresses[0];
-      if (first === undefined) {
-        return callback(Object.assign(new Error(`"${hostname}" has no address`), { code: "ENOTFOUND" }), []);
-      }
-      if (options.all === true) callback(null, addresses);
-      else callback(null, first.address, first.family);
-    });
-  };
-}
+import { readAnswerHeads } from "./answer-heads.ts";
+import { dial } from "./dial.ts";
+import { createNames, type Names } from "./names/names.ts";
+import { NameError } from "./names/resolver.ts";
 
 export interface GuardedConnectOptions {
   readonly guard: OutboundGuard;
-  /** From the dial to the end of the TLS handshake, ms. Default 10 s. */
+  /** From the first dial to the end of the TLS handshake, ms. Default 10 s. */
   readonly connectTimeoutMs?: number;
   /**
    * How many bytes a connection may bring in answer to one request. A status line or a chunk extension without an end is
    * neither header nor body, so no other limit counts it. Default 512 KiB.
    */
   readonly maxAnswerBytes?: number;
-  readonly resolve?: ResolveAll;
+  /** What looks names up. Default: names of its own, as the system's files say. */
+  readonly names?: Names;
   /** Trusted authorities (PEM) instead of the system's, for tests. Certificates are always checked (H68). */
   readonly ca?: string;
 }
 
-/** An undici connector (`new Pool(origin, { connect })`) that dials nothing the guard forbids. */
-export function createGuardedConnector(options: GuardedConnectOptions): buildConnector.connector {
-  const maxAnswerBytes = options.maxAnswerBytes ?? 512 * 1024;
+/** A connector for undici (shared/outbound/origin-pools.ts) that dials nothing the guard forbids. */
+export function createGuardedConnector(options: GuardedConnectOptions): GuardedConnector {
+  const { guard, names = createNames(), connectTimeoutMs = 10_000, maxAnswerBytes = 512 * 1024 } = options;
   const connect = buildConnector({
-    timeout: options.connectTimeoutMs ?? 10_000,
-    lookup: createGuardedLookup(options.guard, options.resolve),
+    // `dial` has the only clock.
+    timeout: 0,
     ...CHECKED,
     // A server could ask for new handshakes until the deadline, which costs CPU. TLS 1.3 has no renegotiation, and neither Deno nor
     // Bun takes part in one.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(options.ca === undefined ? {} : { ca: options.ca }),
   });
-  return (target, callback) => {
-    // A literal address is never looked up, so it is judged here; so are ports.
+
+  /** The addresses that may be dialled: all that the host has. */
+  async function addressesOf(target: Target, requester: string | undefined): Promise<readonly string[]> {
+    const { hostname } = target;
     const port = target.port === "" ? (target.protocol === "https:" ? 443 : 80) : Number(target.port);
-    const verdict = options.guard.judgeUrl({ host: target.hostname, port });
-    if (verdict !== null) {
-      // Not within the caller's own turn: undici expects a connector to answer later.
-      queueMicrotask(() => callback(new ForbiddenAddressError(target.hostname, verdict), null));
-      return;
+    // A literal address is never looked up, so it is judged here; so are ports.
+    const verdict = guard.judgeUrl({ host: hostname, port });
+    if (verdict !== null) throw new ForbiddenAddressError(hostname, verdict);
+    if (isIP(hostname) !== 0) return [hostname];
+    const { addresses } = await names.lookUp(hostname, requester);
+    if (addresses.length === 0) throw new NameError(hostname, "ENOTFOUND", "has no address");
+    // Every address must pass: one forbidden among several is a rebinding attempt or a mistake, never a choice.
+    for (const address of addresses) {
+      const against = guard.judgeAddress(address);
+      if (against !== null) throw new ForbiddenAddressError(hostname, against);
     }
-    connect(target, (...outcome) => {
-      const [, socket] = outcome;
-      // After a failed dial undici passes undefined here, not null.
-      if (socket) {
-        limitAnswers(socket, maxAnswerBytes);
-        readAnswerHeads(socket);
-      }
-      callback(...outcome);
-    });
+    return addresses;
+  }
+
+  async function open(target: Target, { requester }: Connecting): Promise<Socket> {
+    const addresses = await addressesOf(target, requester);
+    const { socket } = await dial(connect, target, addresses, connectTimeoutMs);
+    limitAnswers(socket, maxAnswerBytes);
+    readAnswerHeads(socket);
+    return socket;
+  }
+
+  return (target, callback, by = {}) => {
+    open(target, by).then((socket) => callback(null, socket), (error: Error) => callback(error, null));
   };
 }
 

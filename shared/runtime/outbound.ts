@@ -5,7 +5,6 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { NoteBlocked } from "../outbound/blocked-calls.ts";
 import { parseHttpUrl, UrlError } from "../http-url.ts";
 import type { HttpUrl } from "../http-url.ts";
-import { ANSWER_HEAD_MAX_BYTES } from "../outbound/answer-head.ts";
 import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { ForbiddenReason } from "../outbound/guard.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../outbound/outbound.ts";
@@ -15,7 +14,8 @@ import { decompress } from "./decompress.ts";
 import { createGuardedConnector } from "./guarded-connect.ts";
 import type { GuardedConnectOptions } from "./guarded-connect.ts";
 import { capabilities } from "./process.ts";
-import { Agent, type Dispatcher } from "../undici.ts";
+import { OriginPools } from "../outbound/origin-pools.ts";
+import type { Dispatcher } from "../undici.ts";
 
 export interface OutboundOptions extends GuardedConnectOptions {
   readonly userAgent: string;
@@ -41,14 +41,15 @@ interface Hop {
 const REDIRECTS = [301, 302, 303, 307, 308];
 /** Early answers (1xx) before the answer; more are a flood. */
 const MOST_EARLY = 100;
+/** Origins with connections of their own. */
+const MOST_POOLS = 512;
 
 /** Opens nothing yet; connections are made per origin when called, and closed 4 s after their last use. */
 export function createOutbound(options: OutboundOptions): Outbound {
-  const agent = new Agent({
+  const pools = new OriginPools({
     connect: createGuardedConnector(options),
     connections: options.connectionsPerOrigin ?? 64,
-    pipelining: 1,
-    maxHeaderSize: ANSWER_HEAD_MAX_BYTES,
+    most: MOST_POOLS,
   });
 
   async function call(request: OutboundRequest): Promise<OutboundAnswer> {
@@ -59,7 +60,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
       if ("kind" in url) return url;
       const headers = { "user-agent": options.userAgent, accept: "*/*", ...request.headers };
       const answer = await exchange(
-        agent,
+        pools,
         { url, shown, method, headers, body },
         request,
         options,
@@ -76,7 +77,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
     }
   }
 
-  return { supports: { pinning: capabilities().pinning }, call, close: () => agent.destroy() };
+  return { supports: { pinning: capabilities().pinning }, call, close: () => pools.close() };
 }
 
 /** Notes a call that is not made. */
@@ -127,7 +128,7 @@ async function decoded(answer: Answer, maxBytes: number): Promise<OutboundAnswer
 
 /** One request and its whole answer. Settles by the deadline, whatever the other side does. */
 function exchange(
-  agent: Agent,
+  pools: OriginPools,
   hop: Hop,
   request: OutboundRequest,
   options: OutboundOptions,
@@ -184,15 +185,11 @@ function exchange(
       },
     };
     try {
-      agent.dispatch({
-        origin: hop.url.origin,
+      pools.of(hop.url.origin, request.requester).dispatch({
         path: hop.url.target,
         method: hop.method,
         headers: hop.headers,
         body: hop.body ?? null,
-        // The deadline above is the only clock.
-        headersTimeout: 0,
-        bodyTimeout: 0,
       }, handler);
     } catch (error) {
       settle(broken(error as Error));

@@ -4,6 +4,8 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { namedPlaces, PREFIX } from "../settings/settings.ts";
 import { libsqlBinaries, RUN } from "./installation.ts";
+import { HOSTS_FILE, RESOLV_CONF } from "./names/system-files.ts";
+import { neverCalled } from "./never-called.ts";
 import { NODE_ENVIRONMENT, NODE_FLAGS, YOUNG_GENERATION } from "./node-flags.ts";
 import { type Runtime, runtime } from "./which.ts";
 
@@ -26,9 +28,6 @@ const BUN_HEADER_BYTES = 131_072;
 
 /** Names that packages ask for: undici the first two, libSQL the third, kafkajs the rest. */
 const NAMES_OF_PACKAGES = ["JEST_WORKER_ID", "UNDICI_NO_WASM_SIMD", "LIBSQL_JS_DEV", "KAFKAJS_*"];
-
-/** Nobody may be called there: machines of a cloud find their passwords at these addresses. The guard refuses them, too. */
-const NEVER_CALLED = "169.254.0.0/16";
 
 /** Every tier's process gets these names; a value that the environment has already stays. */
 const TIER_ENVIRONMENT: Readonly<Record<string, string>> = {
@@ -95,13 +94,15 @@ function denoPermissions(program: Program, environment: Environment): string[] {
   const files = places.filter(({ place }) => place !== "directory").map(({ path }) => path);
   // A key file is replaced by another one beside it.
   const keys = places.filter(({ place }) => place === "keys" && program === "keys").map(({ path }) => dirname(path));
+  // A process that makes keys looks up no names.
+  const names = program === "keys" ? [] : [HOSTS_FILE, RESOLV_CONF];
   const common = [
     `--allow-env=${PREFIX}*,${NAMES_OF_PACKAGES.join()}`,
-    `--allow-read=${list([...directories, ...files, ...keys])}`,
+    `--allow-read=${list([...directories, ...files, ...keys, ...names])}`,
     `--allow-write=${list([...directories, ...keys])}`,
   ];
   if (program === "keys") return common;
-  const network = ["--allow-net", `--deny-net=${NEVER_CALLED}`];
+  const network = ["--allow-net", `--deny-net=${neverCalled().join()}`];
   const native = [`--allow-ffi=${list(libsqlBinaries())}`, "--allow-sys=cpus,networkInterfaces,hostname"];
   return [...common, ...network, ...(program === "core" ? native : [])];
 }

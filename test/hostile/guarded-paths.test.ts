@@ -1,7 +1,6 @@
 // WIRE §7 on every outbound path, over the table of hostile hosts: the hub dials none of them, no matter who names the host.
 
 import assert from "node:assert/strict";
-import type { LookupAddress } from "node:dns";
 import { createServer } from "node:net";
 import type { AddressInfo, Server } from "node:net";
 import { after, before, describe, it } from "node:test";
@@ -14,7 +13,7 @@ import type { BlockedCall } from "../../shared/outbound/blocked-calls.ts";
 import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { createChallenge } from "../../shared/random.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
-import type { ResolveAll } from "../../shared/runtime/guarded-connect.ts";
+import type { Names } from "../../shared/runtime/names/names.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
 import { verifyIntent } from "../../shared/outbound/verification.ts";
 import { answer } from "../support/servers/answers.ts";
@@ -31,13 +30,7 @@ const NOTHING_TO_DIAL = /which is not a URL|has no address/;
 const never = new AbortController().signal;
 
 /** Answers for the table's names as their own name servers do; no other name has an address. */
-const resolve: ResolveAll = (hostname, _options, callback) => {
-  const addresses = (HOSTILE_NAMES[hostname] ?? []).map((address): LookupAddress => ({
-    address,
-    family: address.includes(":") ? 6 : 4,
-  }));
-  setImmediate(() => callback(null, addresses));
-};
+const names: Names = { lookUp: (name) => Promise.resolve({ addresses: HOSTILE_NAMES[name] ?? [] }) };
 
 describe("hostile hosts", () => {
   // Any request that reaches this machine, on any of its addresses, is a failure.
@@ -46,7 +39,7 @@ describe("hostile hosts", () => {
   let port = 0;
   const blocked: BlockedCall[] = [];
   const onBlocked = (one: BlockedCall) => void blocked.push(one);
-  const outbound = createOutbound({ guard: GUARD, userAgent: "test", resolve, onBlocked });
+  const outbound = createOutbound({ guard: GUARD, userAgent: "test", names, onBlocked });
   const everyHost = [...HOSTILE_HOSTS, ...Object.keys(HOSTILE_NAMES)];
   const everyUrl = () => [
     ...everyHost.map((host) => `http://${host}:${port}/path`),
@@ -131,7 +124,7 @@ describe("hostile hosts", () => {
     // An address of this machine that is not in the table, opened by its CIDR.
     await using site = await openRecordingServer(0, "127.77.77.77");
     const guard = createOutboundGuard(["127.77.77.77/32"]);
-    const opened = createOutbound({ guard, userAgent: "test", resolve, onBlocked });
+    const opened = createOutbound({ guard, userAgent: "test", names, onBlocked });
     const get = (url: string) =>
       opened.call({
         path: "fetch",
@@ -158,7 +151,7 @@ describe("hostile hosts", () => {
   });
 
   it("get no delivery, and the subscriber reads no more than of a name without an address", async () => {
-    const connect = createGuardedConnector({ guard: GUARD, resolve });
+    const connect = createGuardedConnector({ guard: GUARD, names });
     const transport = createUndiciTransport({ connect, timeoutMs: 10_000, connectionsPerOrigin: 1, onBlocked });
     for (const callback of everyUrl()) {
       const before = blocked.length;

@@ -9,7 +9,7 @@ import { after, before, describe, it } from "node:test";
 import { createUndiciTransport } from "../../core/delivery/sending/undici-transport.ts";
 import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
-import type { ResolveAll } from "../../shared/runtime/guarded-connect.ts";
+import type { Names } from "../../shared/runtime/names/names.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
 import { createAuthority, withChecksTurnedOff } from "../support/servers/certificates.ts";
 import { sendPost } from "../support/rigs/transport-rig.ts";
@@ -24,20 +24,15 @@ const OF_ANOTHER_NAME = /ERR_TLS_CERT_ALTNAME_INVALID/;
 const NOT_OF_TODAY = /CERT_(?:HAS_EXPIRED|NOT_YET_VALID)|UNABLE_TO/;
 
 /** A name server under test control: the nth question gets the nth answer, and later questions get the last one. */
-function rebinding(...answers: readonly (readonly string[])[]): { resolve: ResolveAll; asked: () => number } {
+function rebinding(...answers: readonly (readonly string[])[]): { names: Names; asked: () => number } {
   let asked = 0;
-  const resolve: ResolveAll = (_hostname, _options, callback) => {
-    const addresses = answers[Math.min(asked++, answers.length - 1)] ?? [];
-    setImmediate(() =>
-      callback(null, addresses.map((address) => ({ address, family: address.includes(":") ? 6 : 4 })))
-    );
-  };
-  return { resolve, asked: () => asked };
+  const lookUp = () => Promise.resolve({ addresses: answers[Math.min(asked++, answers.length - 1)] ?? [] });
+  return { names: { lookUp }, asked: () => asked };
 }
 
 /** One POST by the delivery transport; resolves to a status, or to the reason for none. */
-async function deliver(url: string, resolve: ResolveAll): Promise<number | string> {
-  const connect = createGuardedConnector({ guard: GUARD, resolve, ca: AUTHORITY.ca });
+async function deliver(url: string, names: Names): Promise<number | string> {
+  const connect = createGuardedConnector({ guard: GUARD, names, ca: AUTHORITY.ca });
   const transport = createUndiciTransport({ connect, timeoutMs: 5_000, connectionsPerOrigin: 1 });
   try {
     const result = await sendPost(transport, url);
@@ -48,8 +43,8 @@ async function deliver(url: string, resolve: ResolveAll): Promise<number | strin
 }
 
 /** One GET by the outbound client; resolves to a status, or to a failure's code and reason. */
-async function get(url: string, resolve: ResolveAll): Promise<number | string> {
-  const outbound = createOutbound({ guard: GUARD, userAgent: "test", resolve, ca: AUTHORITY.ca });
+async function get(url: string, names: Names): Promise<number | string> {
+  const outbound = createOutbound({ guard: GUARD, userAgent: "test", names, ca: AUTHORITY.ca });
   try {
     const result = await outbound.call({ path: "fetch", method: "GET", url, deadlineMs: 5_000, maxBytes: 1_000 });
     return result.kind === "answer" ? result.status : `${result.code}: ${result.reason}`;
@@ -63,8 +58,8 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
     it("a name is asked for once a dial, so that the second answer does not get through", async () => {
       await using server = await openRecordingServer();
       server.route("/", (_request, response) => void response.end());
-      const { resolve, asked } = rebinding(["127.0.0.1"], ["10.0.0.1"]);
-      assert.equal(await send(`http://rebind.example:${server.port}/`, resolve), 200);
+      const { names, asked } = rebinding(["127.0.0.1"], ["10.0.0.1"]);
+      assert.equal(await send(`http://rebind.example:${server.port}/`, names), 200);
       assert.equal(asked(), 1);
     });
 
@@ -79,14 +74,14 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
       const { port } = server.address() as AddressInfo;
       // Nobody listens on ::1.
       for (const answers of [["127.0.0.1"], ["::ffff:127.0.0.1"], ["::1", "127.0.0.1"], ["127.0.0.1", "::1"]]) {
-        const { resolve, asked } = rebinding(answers, ["10.0.0.1"]);
-        assert.equal(await send(`http://several.example:${port}/`, resolve), 200, answers.join());
+        const { names, asked } = rebinding(answers, ["10.0.0.1"]);
+        assert.equal(await send(`http://several.example:${port}/`, names), 200, answers.join());
         assert.equal(asked(), 1);
       }
       assert.deepEqual(new Set(reached), new Set(["127.0.0.1"]));
-      const { resolve } = rebinding(["::1"]);
+      const { names } = rebinding(["::1"]);
       assert.match(
-        String(await send(`http://several.example:${port}/`, resolve)),
+        String(await send(`http://several.example:${port}/`, names)),
         /ECONNREFUSED|connection refused|EADDRNOTAVAIL/,
       );
       server.close();
@@ -95,9 +90,9 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
     it("each new dial is checked anew", async () => {
       await using server = await openRecordingServer();
       server.route("/", (_request, response) => void response.writeHead(200, { connection: "close" }).end());
-      const { resolve } = rebinding(["127.0.0.1"], ["10.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["10.0.0.1", "127.0.0.1"]);
+      const { names } = rebinding(["127.0.0.1"], ["10.0.0.1"], ["127.0.0.1", "10.0.0.1"], ["10.0.0.1", "127.0.0.1"]);
       const results = [];
-      for (let n = 0; n < 4; n++) results.push(await send(`http://rebind.example:${server.port}/`, resolve));
+      for (let n = 0; n < 4; n++) results.push(await send(`http://rebind.example:${server.port}/`, names));
       assert.equal(results[0], 200);
       for (const result of results.slice(1)) assert.match(String(result), /^forbidden|^no address to call$/);
     });
@@ -124,17 +119,17 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
     after(() => {
       for (const server of open) server.close();
     });
-    const { resolve } = rebinding(["127.0.0.1"]);
+    const { names } = rebinding(["127.0.0.1"]);
 
     it("asks for the name, not the address, and takes a certificate that says it", async () => {
       asked.length = 0;
-      assert.equal(await send(`https://right.example:${port}/`, resolve), 200);
+      assert.equal(await send(`https://right.example:${port}/`, names), 200);
       assert.deepEqual(asked, ["right.example"]);
     });
 
     it("refuses a certificate of another name, though the address is the one that was checked", async () => {
       for (const host of ["wrong.example", "sub.right.example", "127.0.0.1"]) {
-        const result = await send(`https://${host}:${port}/`, resolve);
+        const result = await send(`https://${host}:${port}/`, names);
         assert.match(String(result), /ERR_TLS_CERT_ALTNAME_INVALID/, host);
       }
     });
@@ -142,34 +137,34 @@ for (const [path, send] of [["the outbound client", get], ["the delivery transpo
     it("refuses a certificate of an authority that it does not trust, and plain HTTP", async () => {
       const stranger = await serve(await (await createAuthority()).issue("right.example"));
       assert.match(
-        String(await send(`https://right.example:${stranger}/`, resolve)),
+        String(await send(`https://right.example:${stranger}/`, names)),
         OF_A_STRANGER,
       );
       await using plain = await openRecordingServer();
-      assert.equal(typeof await send(`https://right.example:${plain.port}/`, resolve), "string");
+      assert.equal(typeof await send(`https://right.example:${plain.port}/`, names), "string");
     });
 
     it("H68 refuses it whatever the environment says of checks", async () => {
       const stranger = await serve(await (await createAuthority()).issue("right.example"));
       await withChecksTurnedOff(async () => {
-        assert.match(String(await send(`https://right.example:${stranger}/`, resolve)), OF_A_STRANGER);
-        assert.match(String(await send(`https://wrong.example:${port}/`, resolve)), OF_ANOTHER_NAME);
+        assert.match(String(await send(`https://right.example:${stranger}/`, names)), OF_A_STRANGER);
+        assert.match(String(await send(`https://wrong.example:${port}/`, names)), OF_ANOTHER_NAME);
       });
     });
 
     it("refuses a certificate that is over, or that has not begun", async () => {
       for (const days of [-3, 3]) {
         const at = await serve(await AUTHORITY.issueFrom(days, "right.example"));
-        assert.match(String(await send(`https://right.example:${at}/`, resolve)), NOT_OF_TODAY, `${days}`);
+        assert.match(String(await send(`https://right.example:${at}/`, names)), NOT_OF_TODAY, `${days}`);
       }
     });
 
     it("speaks HTTP/1.1 where the server would rather speak HTTP/2, and refuses one that speaks nothing else", async () => {
       const certificate = await AUTHORITY.issue("right.example");
       const both = await serve({ ...certificate, ALPNProtocols: ["h2", "http/1.1"] });
-      assert.equal(await send(`https://right.example:${both}/`, resolve), 200);
+      assert.equal(await send(`https://right.example:${both}/`, names), 200);
       const second = await serve({ ...certificate, ALPNProtocols: ["h2"] });
-      assert.match(String(await send(`https://right.example:${second}/`, resolve)), /NO_APPLICATION_PROTOCOL/);
+      assert.match(String(await send(`https://right.example:${second}/`, names)), /NO_APPLICATION_PROTOCOL/);
     });
   });
 }

@@ -4,6 +4,8 @@ import type { HttpUrl } from "../../../shared/http-url.ts";
 /** What the transport is to send, and who hears of the answer. Exactly one of `answered` and `failed` is called, once. */
 export interface Post {
   readonly url: HttpUrl;
+  /** On whose behalf (shared/shares/requester.ts); without one the callback's host stands for itself. */
+  readonly requester?: string | undefined;
   readonly body: Buffer;
   /** Name and value in turn. */
   readonly headers: string[];

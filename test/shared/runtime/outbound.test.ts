@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import type { LookupAddress } from "node:dns";
 import { describe, it } from "node:test";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import type { OutboundAnswer } from "../../../shared/outbound/outbound.ts";
-import type { ResolveAll } from "../../../shared/runtime/guarded-connect.ts";
+import type { Names } from "../../../shared/runtime/names/names.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { outboundContract } from "../../contract/outbound.ts";
 import { answer, hang } from "../../support/servers/answers.ts";
@@ -15,17 +14,13 @@ outboundContract("undici", { skip: false, open: createOutbound });
 const GUARD = createOutboundGuard(["127.0.0.0/8", "::1/128"]);
 
 /** Names of a test's own: each has these addresses, and every question is written down. */
-function resolver(names: Record<string, readonly string[]>): { resolve: ResolveAll; asked: string[] } {
+function ownNames(known: Record<string, readonly string[]>): { names: Names; asked: string[] } {
   const asked: string[] = [];
-  const resolve: ResolveAll = (hostname, _options, callback) => {
-    asked.push(hostname);
-    const addresses = (names[hostname] ?? []).map((address): LookupAddress => ({
-      address,
-      family: address.includes(":") ? 6 : 4,
-    }));
-    setImmediate(() => callback(null, addresses));
+  const lookUp = (name: string) => {
+    asked.push(name);
+    return Promise.resolve({ addresses: known[name] ?? [] });
   };
-  return { resolve, asked };
+  return { names: { lookUp }, asked };
 }
 
 describe("the connections of an outbound client", () => {
@@ -59,13 +54,13 @@ describe("dialling under the guard", () => {
       requests.push(request);
       response.end("reached");
     });
-    const { resolve, asked } = resolver({
+    const { names, asked } = ownNames({
       "rebind.example": ["127.0.0.1"],
       "mixed.example": ["8.8.8.8", "127.0.0.1"],
       "wrapped.example": ["::ffff:10.0.0.1"],
       "nobody.example": [],
     });
-    const strict = createOutbound({ guard: createOutboundGuard([]), userAgent: "t", resolve });
+    const strict = createOutbound({ guard: createOutboundGuard([]), userAgent: "t", names });
     const code = async (host: string) => {
       const url = `http://${host}:${server.port}/`;
       const result = await strict.call({ path: "fetch", method: "GET", url, deadlineMs: 5_000, maxBytes: 100 });
@@ -87,11 +82,9 @@ describe("dialling under the guard", () => {
     server.route("/", (request, response) => void response.end(request.headers.host));
     // The second answer is what a rebinding attacker would give to a second lookup.
     let questions = 0;
-    const resolve: ResolveAll = (_hostname, _options, callback) => {
-      questions += 1;
-      callback(null, [{ address: questions === 1 ? "127.0.0.1" : "10.0.0.1", family: 4 }]);
-    };
-    const outbound = createOutbound({ guard: GUARD, userAgent: "t", resolve });
+    const lookUp = () => Promise.resolve({ addresses: [++questions === 1 ? "127.0.0.1" : "10.0.0.1"] });
+    const names = { lookUp };
+    const outbound = createOutbound({ guard: GUARD, userAgent: "t", names });
     const url = `http://rebind.example:${server.port}/`;
     const result = await outbound.call({ path: "fetch", method: "GET", url, deadlineMs: 5_000, maxBytes: 100 });
     assert.ok(result.kind === "answer", JSON.stringify(result));

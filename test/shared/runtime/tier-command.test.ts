@@ -95,16 +95,33 @@ describe("the permissions of a tier on Deno", () => {
           options.all ? done(null, [{ address: "${address}", family: ${family} }]) : done(null, "${address}", ${family});
         const show = (error) => { console.log(error.code ?? error.name, error.message); Deno.exit(); };
         process.on("uncaughtException", show);
-        connect({ host: "metadata.example", port: 1, lookup }).on("error", show);`.replace(
+        connect({ host: "metadata.example", port: 80, lookup }).on("error", show);`.replace(
         /^/,
         'import process from "node:process";\n',
       ));
-    const refused = /^NotCapable Requires net access to "169\.254\.169\.254:1"/;
+    const refused = /^NotCapable Requires net access to "169\.254\.169\.254:80"/;
     assert.match(await dial("169.254.169.254", 4), refused);
     assert.match(await dial("127.0.0.1", 4), /^ECONNREFUSED/);
+    assert.match(await dial("169.254.170.2", 4), /^NotCapable/);
     // The same address, as IPv6 writes it.
     assert.match(await dial("::ffff:169.254.169.254", 6), refused);
     assert.match(await dial("::ffff:a9fe:a9fe", 6), refused);
     assert.match(await dial("::ffff:127.0.0.1", 6), /^ECONNREFUSED/);
+  });
+
+  it("let it read the system's files about names, and ask a name server wherever clouds have one", async () => {
+    const asked = await printed(`
+      import { createSocket } from "node:dgram";
+      import { readFileSync, statSync } from "node:fs";
+      const sizes = ["/etc/hosts", "/etc/resolv.conf"].map((path) => statSync(path).size === readFileSync(path).length);
+      const isDenied = (address) => new Promise((resolve) => {
+        const socket = createSocket("udp4");
+        socket.connect(53, address, () => socket.send("?", (error) => (socket.close(), resolve(error !== null))));
+      });
+      const denied = [];
+      for (const last of ["169.253", "169.254", "20.10", "169.252", "20.11"]) denied.push(await isDenied("169.254." + last));
+      console.log([...sizes, ...denied].join());`);
+    assert.equal(asked, "true,true,false,false,false,true,true");
+    assert.ok(!permission("keys", "read", {}).includes("/etc/"));
   });
 });

@@ -1,0 +1,93 @@
+// Pools of connections, one for each origin. When an origin's name no longer has the address of a connection, its pool is replaced: the
+// requests in it end as they would, and the next one is dialled anew.
+
+import { type buildConnector, Pool } from "../undici.ts";
+import { ANSWER_HEAD_MAX_BYTES } from "./answer-head.ts";
+
+/** Where a connection is to go, as undici says it. */
+export type Target = Parameters<buildConnector.connector>[0];
+
+/** Who connects. */
+export interface Connecting {
+  /** On whose behalf the name is looked up (shared/shares/requester.ts); without one the name stands for itself. */
+  readonly requester?: string | undefined;
+}
+
+/** A connector of undici that also hears who connects; it dials nothing that the guard forbids (shared/runtime/guarded-connect.ts). */
+export type GuardedConnector = (target: Target, callback: buildConnector.Callback, by?: Connecting) => void;
+
+export interface OriginPoolsOptions {
+  readonly connect: GuardedConnector;
+  /** Connections to one origin; more requests wait. */
+  readonly connections: number;
+  /** Origins with a pool of their own; of more, the least recently used one that is idle leaves. */
+  readonly most: number;
+}
+
+interface Entry {
+  readonly pool: Pool;
+  /** Who asked last: the look-up of a new connection counts as this one's. */
+  requester: string | undefined;
+}
+
+export class OriginPools {
+  readonly #options: OriginPoolsOptions;
+  /** The least recently used first. */
+  readonly #entries = new Map<string, Entry>();
+  /** Pools that take no request any longer, until their requests have ended. */
+  readonly #leaving = new Set<Pool>();
+
+  constructor(options: OriginPoolsOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {Error} if undici cannot make a pool of this origin */
+  of(origin: string, requester: string | undefined): Pool {
+    const entry = this.#entries.get(origin) ?? this.#open(origin);
+    entry.requester = requester;
+    // The order matters only when the bound is near.
+    if (this.#entries.size > this.#options.most / 2) {
+      this.#entries.delete(origin);
+      this.#entries.set(origin, entry);
+    }
+    return entry.pool;
+  }
+
+  /** No request takes this pool any longer; the requests in it end as they would. */
+  discard(origin: string, pool: Pool): void {
+    if (this.#entries.get(origin)?.pool === pool) this.#entries.delete(origin);
+    if (this.#leaving.has(pool)) return;
+    this.#leaving.add(pool);
+    void pool.close().catch(() => {}).finally(() => this.#leaving.delete(pool));
+  }
+
+  async close(): Promise<void> {
+    const pools = [...this.#entries.values()].map(({ pool }) => pool);
+    await Promise.all([...pools, ...this.#leaving].map((pool) => pool.destroy()));
+    this.#entries.clear();
+  }
+
+  #open(origin: string): Entry {
+    const { connect, connections, most } = this.#options;
+    const pool: Pool = new Pool(origin, {
+      connections,
+      pipelining: 1,
+      connect: (target, callback) => connect(target, callback, { requester: entry.requester }),
+      // Exchanges have their own deadlines.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      maxHeaderSize: ANSWER_HEAD_MAX_BYTES,
+    });
+    const entry: Entry = { pool, requester: undefined };
+    this.#entries.set(origin, entry);
+    if (this.#entries.size > most) this.#discardIdle(pool);
+    return entry;
+  }
+
+  #discardIdle(newest: Pool): void {
+    for (const [origin, { pool }] of this.#entries) {
+      if (pool === newest || pool.stats.running + pool.stats.pending > 0) continue;
+      return this.discard(origin, pool);
+    }
+  }
+}
