@@ -11,6 +11,8 @@ export type Target = Parameters<buildConnector.connector>[0];
 export interface Connecting {
   /** On whose behalf the name is looked up (shared/shares/requester.ts); without one the name stands for itself. */
   readonly requester?: string | undefined;
+  /** Called at most once, when the name no longer has the address of the connection: no new request should go there. */
+  readonly onMoved?: () => void;
 }
 
 /** A connector of undici that also hears who connects; it dials nothing that the guard forbids (shared/runtime/guarded-connect.ts). */
@@ -72,7 +74,8 @@ export class OriginPools {
     const pool: Pool = new Pool(origin, {
       connections,
       pipelining: 1,
-      connect: (target, callback) => connect(target, callback, { requester: entry.requester }),
+      connect: (target, callback) =>
+        connect(target, callback, { requester: entry.requester, onMoved: () => this.discard(origin, pool) }),
       // Exchanges have their own deadlines.
       headersTimeout: 0,
       bodyTimeout: 0,

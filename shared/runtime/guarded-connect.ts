@@ -11,6 +11,7 @@ import type { Connecting, GuardedConnector, Target } from "../outbound/origin-po
 import { buildConnector } from "../undici.ts";
 import { readAnswerHeads } from "./answer-heads.ts";
 import { dial } from "./dial.ts";
+import { MovedAddresses } from "./moved-addresses.ts";
 import { createNames, type Names } from "./names/names.ts";
 import { NameError } from "./names/resolver.ts";
 
@@ -25,6 +26,8 @@ export interface GuardedConnectOptions {
   readonly maxAnswerBytes?: number;
   /** What looks names up. Default: names of its own, as the system's files say. */
   readonly names?: Names;
+  /** How often the addresses of names with open connections are looked up, ms. Default 20 s. */
+  readonly followMs?: number;
   /** Trusted authorities (PEM) instead of the system's, for tests. Certificates are always checked (H68). */
   readonly ca?: string;
 }
@@ -32,6 +35,7 @@ export interface GuardedConnectOptions {
 /** A connector for undici (shared/outbound/origin-pools.ts) that dials nothing the guard forbids. */
 export function createGuardedConnector(options: GuardedConnectOptions): GuardedConnector {
   const { guard, names = createNames(), connectTimeoutMs = 10_000, maxAnswerBytes = 512 * 1024 } = options;
+  const moved = new MovedAddresses(names, options.followMs);
   const connect = buildConnector({
     // `dial` has the only clock.
     timeout: 0,
@@ -60,11 +64,12 @@ export function createGuardedConnector(options: GuardedConnectOptions): GuardedC
     return addresses;
   }
 
-  async function open(target: Target, { requester }: Connecting): Promise<Socket> {
+  async function open(target: Target, { requester, onMoved }: Connecting): Promise<Socket> {
     const addresses = await addressesOf(target, requester);
-    const { socket } = await dial(connect, target, addresses, connectTimeoutMs);
+    const { socket, address } = await dial(connect, target, addresses, connectTimeoutMs);
     limitAnswers(socket, maxAnswerBytes);
     readAnswerHeads(socket);
+    if (onMoved !== undefined && isIP(target.hostname) === 0) moved.follow(target.hostname, address, socket, onMoved);
     return socket;
   }
 
