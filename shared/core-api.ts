@@ -61,6 +61,9 @@ export interface IntentOperation extends OperationHead, Asking {
   readonly secret?: string;
   /** `hub.signature`, how deliveries are signed; subscribe only. Absent: as `SIGNATURE` says. */
   readonly signature?: SignatureMethod;
+  /** `hub.verify_token`, sealed as the secret is. */
+  readonly sealedToken?: string;
+  /** `hub.verify_token` in clear, from an edge that does not seal it yet: the core does. */
   readonly verifyToken?: string;
   /** 1–64; subscribe only. */
   readonly concurrency?: number;

@@ -1,4 +1,4 @@
-// A sealed hub.secret (ARCHITECTURE §5): a compact JWE (RFC 7516), ECDH-ES to a core's public key. A sealer cannot open it.
+// A sealed hub.secret or hub.verify_token (ARCHITECTURE §5): a compact JWE (RFC 7516), ECDH-ES to a core's public key. A sealer cannot open it.
 import { CompactEncrypt, importJWK } from "jose";
 import { base64UrlOf } from "./encoding.ts";
 import { identityOf } from "./identity.ts";
@@ -8,6 +8,8 @@ import type { SealingKey } from "./jwks.ts";
 export const SEALING = { alg: "ECDH-ES", enc: "A256GCM" } as const;
 /** Compact JWE without an encrypted key; the longest secret makes about 500 characters. */
 export const SEALED_SECRET = /^[A-Za-z0-9_-]{80,512}\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]{1,268}\.[A-Za-z0-9_-]{22}$/;
+/** The same with room for a verify token, which has at most 2,048 bytes. */
+export const SEALED_TOKEN = /^[A-Za-z0-9_-]{80,512}\.\.[A-Za-z0-9_-]{16}\.[A-Za-z0-9_-]{1,2731}\.[A-Za-z0-9_-]{22}$/;
 
 /** Seals to one key. */
 export interface Sealer {

@@ -45,16 +45,41 @@ const NOTICE_MS = 10_000;
 /** Pauses before further tries, after a try without a complete answer; what an answer says is ignored (§5.2). */
 const NOTICE_PAUSES_MS = [1_000, 4_000];
 
-/** What comes of a verification ping that cannot be signed. */
-const UNSIGNED = {
+const UNSIGNED = "the hub cannot sign its request with hub.secret";
+const UNTOLD = "the hub cannot open hub.verify_token";
+
+/** What comes of a verification whose secret or token cannot be opened. */
+const UNOPENED = {
   kind: "result",
   verified: false,
   outcome: "failed",
-  reason: "the hub cannot sign its request with hub.secret",
   tries: 0,
   later: false,
   forbidden: false,
 } as const;
+
+/**
+ * Opens what the request needs: the secret if it signs a ping, else the verify token. If that cannot be opened, the verification
+ * fails: no ping is unsigned, and no challenge lacks its token.
+ */
+async function verifyOpened(
+  { secret: sealed, sealedToken, ...intent }: PendingIntent,
+  secrets: Pick<Secrets, "open">,
+  ports: VerificationPorts,
+): Promise<Verification> {
+  const subscriptionId = subscriptionIdOf(intent.topic, intent.callback);
+  const byPing = ports.method?.by === "ping" && intent.mode === "subscribe";
+  try {
+    if (byPing && sealed !== undefined) {
+      return await verifyIntent({ ...intent, secret: secrets.open(sealed, subscriptionId) }, ports);
+    }
+    if (byPing || sealedToken === undefined) return await verifyIntent(intent, ports);
+    return await verifyIntent({ ...intent, verifyToken: secrets.open(sealedToken, subscriptionId) }, ports);
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error;
+    return { ...UNOPENED, reason: byPing ? UNSIGNED : UNTOLD, challengedAt: ports.now() };
+  }
+}
 
 export function createEffects(
   { outbound, operations, secrets, fetcher, replayLetter, method, clock, signal }: EffectsOptions,
@@ -79,19 +104,6 @@ export function createEffects(
     }
   }
 
-  /** Opens the secret if it signs a verification ping. If it cannot be opened, the verification fails: no ping is unsigned. */
-  async function verifyOpened(intent: PendingIntent, ports: VerificationPorts): Promise<Verification> {
-    const { secret: sealed, ...rest } = intent;
-    if (sealed === undefined || method.by !== "ping") return await verifyIntent(rest, ports);
-    try {
-      const secret = secrets.open(sealed, subscriptionIdOf(intent.topic, intent.callback));
-      return await verifyIntent({ ...rest, secret }, ports);
-    } catch (error) {
-      if (!(error instanceof SecretError)) throw error;
-      return { ...UNSIGNED, challengedAt: ports.now() };
-    }
-  }
-
   /** Returns undefined if the process is stopping: then the intent stays pending, and the next owner verifies it. */
   async function verify(intent: PendingIntent): Promise<ResultEvent | undefined> {
     const now = () => performance.now();
@@ -107,7 +119,7 @@ export function createEffects(
       withinMs: Math.max(VERIFICATION_MS, intent.time + VERIFIED_WITHIN_MS - clock()),
       signal,
     };
-    const verification = await verifyOpened(intent, ports);
+    const verification = await verifyOpened(intent, secrets, ports);
     while (verification.kind === "result" && !signal.aborted) {
       const { verified, challengedAt, outcome, reason } = verification;
       const { id, mode, topic, callback } = intent;

@@ -2,7 +2,7 @@
 // so nothing may come in between (A3.4, §6.5). jose seals secrets, but opens them only asynchronously. The steps are those of
 // RFC 7518 §4.6 (ECDH-ES, Concat KDF) and §5.3 (A256GCM), for the one form of shared/sealed-secret.ts.
 import { createDecipheriv, createHash, createPublicKey, diffieHellman, type KeyObject } from "node:crypto";
-import { SEALED_SECRET, SEALING } from "../../shared/sealed-secret.ts";
+import { SEALED_TOKEN, SEALING } from "../../shared/sealed-secret.ts";
 
 /** What a sealed secret says of itself, before it is opened. */
 export interface SealedHeader {
@@ -13,7 +13,8 @@ export interface SealedHeader {
 
 /** Reads the protected header; undefined if the text is not a secret that our edges sealed. */
 export function sealedHeaderOf(sealed: string): SealedHeader | undefined {
-  if (!SEALED_SECRET.test(sealed)) return undefined;
+  // The pattern of a secret is narrower; operations were checked against theirs.
+  if (!SEALED_TOKEN.test(sealed)) return undefined;
   try {
     const header: unknown = JSON.parse(Buffer.from(sealed.slice(0, sealed.indexOf(".")), "base64url").toString());
     return isHeader(header) ? header : undefined;

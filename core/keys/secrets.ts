@@ -1,4 +1,4 @@
-// The secrets of subscriptions: only this room opens them (ARCHITECTURE §5).
+// The secrets and verify tokens of subscriptions: only this room opens them (ARCHITECTURE §5).
 import { createPrivateKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import { type CoreKey, publicHalf, type SealingKey } from "../../shared/jwks.ts";
@@ -35,6 +35,8 @@ export interface Secrets {
   examine(sealed: string, subscriptionId: string): void;
   /** Whether a secret is sealed to the key that edges seal to now, or cannot be resealed to it. */
   isCurrent(sealed: string): boolean;
+  /** Seals a text to the first key, for a subscription. */
+  seal(text: string, subscriptionId: string): Promise<string>;
   /** Seals a secret to the first key. @throws {SecretError} if it cannot be opened */
   reseal(sealed: string, subscriptionId: string): Promise<string>;
 }
@@ -114,6 +116,7 @@ export async function createSecrets(keys: readonly CoreKey[]): Promise<Secrets> 
       const kid = sealedHeaderOf(sealed)?.kid;
       return kid === undefined || kid === sealer.kid || !privateKeys.has(kid);
     },
+    seal: (text, subscriptionId) => sealer.seal(text, sealingSubject(subscriptionId)),
     async reseal(sealed, subscriptionId) {
       const fresh = await sealer.seal(open(sealed, subscriptionId), sealingSubject(subscriptionId));
       counts.resealed++;

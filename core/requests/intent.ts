@@ -21,7 +21,7 @@ export interface IntentOptions {
   readonly registration: Registration;
   /** AUTO_VERIFY: whether an edge's mark counts at all. */
   readonly autoVerify: boolean;
-  readonly secrets: Pick<Secrets, "examine">;
+  readonly secrets: Pick<Secrets, "examine" | "seal">;
   /** Wall clock, ms. */
   readonly clock: () => number;
 }
@@ -34,6 +34,7 @@ interface Additions extends Pick<IntentEvent, "time" | "end"> {
   readonly start: number | undefined;
   readonly denied: string | undefined;
   readonly marked: boolean;
+  readonly sealedToken: string | undefined;
 }
 
 export function createIntent(options: IntentOptions): Intent {
@@ -93,7 +94,9 @@ export function createIntent(options: IntentOptions): Intent {
   return async (operation) => {
     const topic = topics.identify(operation.topic);
     const subscriptionId = subscriptionIdOf(operation.topic, operation.callback);
-    if (operation.secret !== undefined) examineSecret(options.secrets, operation.secret, subscriptionId);
+    for (const sealed of [operation.secret, operation.sealedToken]) {
+      if (sealed !== undefined) examineSecret(options.secrets, sealed, subscriptionId);
+    }
     const pending = (await replica.subscription(subscriptionId))?.pending ?? [];
     const repeated = pending.find(({ id }) => id === operation.id);
     if (repeated !== undefined) {
@@ -109,7 +112,8 @@ export function createIntent(options: IntentOptions): Intent {
     // A3.6: the end before the intent is in the log, so that nothing published after the subscriber's yes is missed.
     const end = await log.end("messages", topic.partition);
     const marked = options.autoVerify && operation.marked === true && denied === undefined;
-    const event = eventOf(operation, { time: clock(), end, start, denied, marked });
+    const sealedToken = await sealedTokenOf(options.secrets, operation, subscriptionId);
+    const event = eventOf(operation, { time: clock(), end, start, denied, marked, sealedToken });
     const { offset } = await append(event, topic, subscriptionId);
     return { kind: "intent", offset, verify: denied === undefined && isForEdge(event) };
   };
@@ -135,7 +139,19 @@ function examineSecret(secrets: IntentOptions["secrets"], sealed: string, subscr
   }
 }
 
-function eventOf(operation: IntentOperation, { time, end, start, denied, marked }: Additions): IntentEvent {
+/** The sealed verify token. One that an older edge sends in clear is sealed here, so that the log never has it. */
+async function sealedTokenOf(
+  secrets: IntentOptions["secrets"],
+  { sealedToken, verifyToken }: IntentOperation,
+  subscriptionId: string,
+): Promise<string | undefined> {
+  return sealedToken ?? (verifyToken === undefined ? undefined : await secrets.seal(verifyToken, subscriptionId));
+}
+
+function eventOf(
+  operation: IntentOperation,
+  { time, end, start, denied, marked, sealedToken }: Additions,
+): IntentEvent {
   const {
     id,
     mode,
@@ -144,7 +160,6 @@ function eventOf(operation: IntentOperation, { time, end, start, denied, marked 
     leaseMs,
     secret,
     signature,
-    verifyToken,
     concurrency,
     client,
     requester,
@@ -162,7 +177,7 @@ function eventOf(operation: IntentOperation, { time, end, start, denied, marked 
     ...(leaseMs === undefined ? {} : { leaseMs }),
     ...(secret === undefined ? {} : { secret }),
     ...(signature === undefined ? {} : { signature }),
-    ...(verifyToken === undefined ? {} : { verifyToken }),
+    ...(sealedToken === undefined ? {} : { sealedToken }),
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(client === undefined ? {} : { client }),
     ...(requester === undefined ? {} : { requester }),

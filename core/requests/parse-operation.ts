@@ -1,7 +1,7 @@
 // Operations as they come from an edge: unknown JSON in, a typed operation out.
 import * as v from "valibot";
 import { IDEMPOTENCY_KEY, type MoveOperation, type Operation, type OperationHead } from "../../shared/core-api.ts";
-import { SEALED_SECRET } from "../../shared/sealed-secret.ts";
+import { SEALED_SECRET, SEALED_TOKEN } from "../../shared/sealed-secret.ts";
 import {
   CALLBACK_URL,
   CLIENT,
@@ -40,6 +40,7 @@ const OPERATION = v.variant("kind", [
     leaseMs: v.exactOptional(LEASE_MS),
     secret: v.exactOptional(v.pipe(v.string(), v.regex(SEALED_SECRET, "it is not a sealed secret"))),
     signature: v.exactOptional(SIGNATURE),
+    sealedToken: v.exactOptional(v.pipe(v.string(), v.regex(SEALED_TOKEN, "it is not a sealed token"))),
     verifyToken: v.exactOptional(VERIFY_TOKEN),
     concurrency: v.exactOptional(CONCURRENCY),
     start: v.exactOptional(SHORT_TEXT),

@@ -40,6 +40,9 @@ export interface IntentEvent extends EventHead {
   readonly secret?: string;
   /** How deliveries are signed; absent: as `SIGNATURE` says. */
   readonly signature?: SignatureMethod;
+  /** Sealed as the secret is. */
+  readonly sealedToken?: string;
+  /** In clear: of events that were written before it was sealed. */
   readonly verifyToken?: string;
   readonly concurrency?: number;
   /** The client that asked; none: the anonymous client, whose address `requester` names. */
@@ -183,6 +186,7 @@ const EVENT = v.variant("type", [
     leaseMs: v.exactOptional(LEASE_MS),
     secret: v.exactOptional(v.string()),
     signature: v.exactOptional(SIGNATURE),
+    sealedToken: v.exactOptional(v.string()),
     verifyToken: v.exactOptional(VERIFY_TOKEN),
     concurrency: v.exactOptional(CONCURRENCY),
     client: v.exactOptional(CLIENT),

@@ -34,11 +34,17 @@ export interface Question<Asker extends Caller | TextSigner = Caller> {
   readonly given: readonly (readonly [name: string, value: string])[];
 }
 
-/** ARCHITECTURE §5: a secret leaves the edge sealed, to the newest key of the very core that is asked. */
+/** ARCHITECTURE §5: a secret and a verify token leave the edge sealed, to the newest key of the very core that is asked. */
 export async function sealedRequest(operation: Operation, { sealer }: Session): Promise<CoreRequest> {
-  if (operation.kind !== "intent" || operation.secret === undefined) return operationRequest(operation);
+  if (operation.kind !== "intent") return operationRequest(operation);
+  const { secret, verifyToken, ...rest } = operation;
+  if (secret === undefined && verifyToken === undefined) return operationRequest(operation);
   const subject = sealingSubject(await subscriptionIdByWebCrypto(operation.topic, operation.callback));
-  return operationRequest({ ...operation, secret: await sealer.seal(operation.secret, subject) });
+  return operationRequest({
+    ...rest,
+    ...(secret === undefined ? {} : { secret: await sealer.seal(secret, subject) }),
+    ...(verifyToken === undefined ? {} : { sealedToken: await sealer.seal(verifyToken, subject) }),
+  });
 }
 
 export function operationRequest(

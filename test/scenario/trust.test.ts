@@ -125,7 +125,7 @@ for (const kind of ["the embedded log", "Kafka"] as const) {
         await hub.stop("core");
         const files = await filesIn(hub.dataDir);
         assert.ok(files.size >= 3, [...files.keys()].join(", "));
-        for (const [path, bytes] of files) assertNowhere([SECRET, RENEWED, LONG, TOKEN, COOKIE], path, bytes);
+        for (const [path, bytes] of files) assertNowhere([SECRET, RENEWED, LONG, TOKEN, COOKIE, VERIFY], path, bytes);
 
         const log = Buffer.from(output.join(""));
         assert.match(log.toString(), /"level":"DEBUG"/i, "the most talkative level was on");
@@ -153,7 +153,7 @@ async function assertNowhereOnKafka(brokers: readonly string[], prefix: string):
         for (let from = await log.start(stream, partition); from < end;) {
           const chunk = await log.read(stream, partition, from, { maxBytes: 8 * 1024 * 1024 });
           const records = chunk.records.map(({ key, value, headers }) => [key, value?.toString(), headers]);
-          assertNowhere([SECRET, RENEWED, LONG, TOKEN, COOKIE], stream, Buffer.from(JSON.stringify(records)));
+          assertNowhere([SECRET, RENEWED, LONG, TOKEN, COOKIE, VERIFY], stream, Buffer.from(JSON.stringify(records)));
           dumped += records.length;
           from = chunk.next;
         }

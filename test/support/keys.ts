@@ -19,11 +19,12 @@ export function sealedFor(topic: string, callback: string, secret: string): Prom
 }
 
 /** Secrets that are not sealed, for tests of signing. */
-export const OPEN_SECRETS: Pick<Secrets, "open" | "forSignature" | "isSame" | "isCurrent" | "reseal"> = {
+export const OPEN_SECRETS: Pick<Secrets, "open" | "forSignature" | "isSame" | "isCurrent" | "seal" | "reseal"> = {
   open: (secret) => secret,
   forSignature: (secret) => secret,
   isSame: (one, other) => one === other,
   isCurrent: () => true,
+  seal: (secret) => Promise.resolve(secret),
   reseal: (secret) => Promise.resolve(secret),
 };
 export const OPEN_SIGNERS: Signers = createSigners({ secrets: OPEN_SECRETS, random: Math.random });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { SecretError, type Secrets } from "../../../core/keys/secrets.ts";
 import type { ResultEvent } from "../../../core/state/events.ts";
 import type { PendingIntent } from "../../../core/state/records.ts";
 import { createEffects } from "../../../core/effects/effects.ts";
@@ -44,7 +45,11 @@ interface Script {
   log: () => void;
 }
 
-function script(answer: Script["answer"], method: VerificationMethod = { by: "challenge" }): Script {
+function script(
+  answer: Script["answer"],
+  method: VerificationMethod = { by: "challenge" },
+  secrets: Pick<Secrets, "open"> = OPEN_SECRETS,
+): Script {
   const calls: OutboundRequest[] = [];
   const stop = new AbortController();
   const outbound: Outbound = {
@@ -71,7 +76,7 @@ function script(answer: Script["answer"], method: VerificationMethod = { by: "ch
     effects: createEffects({
       outbound,
       operations: { resultOf },
-      secrets: OPEN_SECRETS,
+      secrets,
       fetcher,
       method,
       clock: () => 1_000,
@@ -133,6 +138,16 @@ describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
     const chosen = { ...subscribe, signature: "sha512" } as const;
     await new Promise<ResultEvent>((found) => effects.verify(chosen, found));
     assert.match(String(calls[2]!.headers?.["x-hub-signature"]), /^sha512=/, "by hub.signature, if it was sent");
+  });
+
+  it("ARCHITECTURE §5 fails where the verify token cannot be opened, and asks nothing", async () => {
+    const { effects, calls } = script(echo, { by: "challenge" }, {
+      open: () => {
+        throw new SecretError("unknown_key", 'the secret is sealed to key "old"');
+      },
+    });
+    const result = await new Promise<ResultEvent>((found) => effects.verify({ ...INTENT, sealedToken: "x" }, found));
+    assert.deepEqual([result.verified, calls.length], [false, 0]);
   });
 
   it("§5.3 asks as an edge would, and a good answer is a result of its intent", async () => {

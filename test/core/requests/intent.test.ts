@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { decodeEvent, encodeEvent } from "../../../core/state/events.ts";
+import { subscriptionIdOf } from "../../../core/state/ids.ts";
 import { type SubscriptionStatus } from "../../../shared/core-api.ts";
+import { SEALED_TOKEN } from "../../../shared/sealed-secret.ts";
+import { sealedFor } from "../../support/keys.ts";
 import { parameterOf } from "../../support/form.ts";
 import { createClock, operationId } from "../../support/rigs/core-rig.ts";
 import { eventually, never } from "../../support/eventually.ts";
@@ -156,6 +160,54 @@ describe("subscribing", { timeout: 60_000 }, () => {
         held.resolve();
         await eventually("the subscription", async () => await stateOf(own, topic, callback) === "active");
         assert.equal(own.calls.length, 1, "once");
+      });
+    });
+
+    it("ARCHITECTURE §5 a verify token is sealed in the log, also that of an older edge, and is opened when it is sent", async () => {
+      await withCore({}, async (own) => {
+        own.onCall = (request) => Promise.resolve(confirming(request));
+        const token = "V3rify me & 9+1";
+        const { topic, callback } = pair();
+        const sealedToken = await sealedFor(topic, callback, token);
+        const intent = { kind: "intent", mode: "subscribe", leaseMs: 600_000, unpinned: true } as const;
+        await own.operate({ ...intent, id: operationId(), topic, callback, sealedToken });
+        const older = pair();
+        await own.operate({ ...intent, id: operationId(), ...older, verifyToken: token });
+        for (const one of [{ topic, callback }, older]) {
+          await eventually("the subscription", async () => await stateOf(own, one.topic, one.callback) === "active");
+        }
+        const asked = own.calls.map(({ url }) => parameterOf(url.slice(url.indexOf("?") + 1), "hub.verify_token"));
+        assert.deepEqual(asked, [token, token]);
+        const { records } = await own.log.read("events", 0, 0, { maxBytes: 1e6 });
+        const intents = records.map(({ value }) => decodeEvent(value)).filter((event) => event.type === "intent");
+        assert.equal(intents.length, 2);
+        for (const event of intents) {
+          assert.equal(event.verifyToken, undefined);
+          assert.match(event.sealedToken ?? "", SEALED_TOKEN);
+        }
+        const other = pair();
+        const refused = await own.operate({ ...intent, id: operationId(), ...other, sealedToken });
+        assert.equal(refused.status, 400, "sealed for another subscription");
+      });
+    });
+
+    it("ARCHITECTURE §5 a verify token in clear, of an event from before, is sent all the same", async () => {
+      await withCore({}, async (own) => {
+        own.onCall = (request) => Promise.resolve(confirming(request));
+        const { topic, callback } = pair();
+        const head = { type: "intent", id: operationId(), time: own.clock(), topic, callback } as const;
+        const event = {
+          ...head,
+          mode: "subscribe",
+          leaseMs: 60_000,
+          end: 0,
+          unpinned: true,
+          verifyToken: "v",
+        } as const;
+        await own.log.append("events", { key: subscriptionIdOf(topic, callback), value: encodeEvent(event) });
+        await eventually("the question", () => own.calls.length === 1);
+        const { url } = own.calls[0]!;
+        assert.equal(parameterOf(url.slice(url.indexOf("?") + 1), "hub.verify_token"), "v");
       });
     });
 

@@ -162,9 +162,14 @@ export async function openFakeCore(port = 0): Promise<FakeCore> {
 }
 
 function opened(operation: Operation): Operation {
-  if (operation.kind !== "intent" || operation.secret === undefined) return operation;
-  const { topic, callback, secret } = operation;
-  return { ...operation, secret: SECRETS.open(secret, subscriptionIdOf(topic, callback)) };
+  if (operation.kind !== "intent") return operation;
+  const { secret, sealedToken, ...rest } = operation;
+  const open = (sealed: string) => SECRETS.open(sealed, subscriptionIdOf(operation.topic, operation.callback));
+  return {
+    ...rest,
+    ...(secret === undefined ? {} : { secret: open(secret) }),
+    ...(sealedToken === undefined ? {} : { verifyToken: open(sealedToken) }),
+  };
 }
 
 function contentOf(frame: Buffer): StoredContent {
