@@ -1,12 +1,12 @@
 // Missed messages (WIRE §5): a subscription's position is a cursor on its topic's log, so "what did I miss" is a read.
 import { createPacedBody } from "../../shared/paced-body.ts";
+import { isLive } from "../state/records.ts";
 import type { Secrets } from "../keys/secrets.ts";
 import type { Tail } from "../messages/tail.ts";
 import type { Replica } from "../replica/replica.ts";
 import { waitForMessages } from "../requests/accepted.ts";
 import type { KnownSubscription } from "../requests/admission.ts";
 import { Refusal } from "../requests/refusal.ts";
-import { isLive } from "../state/fold-subscription.ts";
 import { isSameClient } from "../state/ids.ts";
 import { eventStream, OpenStreams } from "./event-stream.ts";
 import { type FailedOptions, type FailedQuery, readFailedContent, resolveFailed } from "./failed-content.ts";

@@ -2,11 +2,16 @@
 // shard's owner.
 import { createHash } from "node:crypto";
 import type { LibSQLDatabase } from "drizzle-orm/libsql";
-import type { CursorRecord, ShardProgress, SubscriptionRecord, TopicRecord } from "../state/records.ts";
+import {
+  type CursorRecord,
+  isLive,
+  type ShardProgress,
+  type SubscriptionRecord,
+  type TopicRecord,
+} from "../state/records.ts";
 import { OWNER_KEY, SHARD_KEY } from "../state/records.ts";
 import { withoutOldOperations } from "../state/recent-operations.ts";
 import { Subscriptions } from "../state/subscriptions.ts";
-import { isLive } from "../state/fold-subscription.ts";
 import { hasOldId, topicIdOf } from "../state/ids.ts";
 import { clientKeyOf, formerClientOf } from "../../shared/client-key.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";

@@ -1,8 +1,8 @@
 // Who may ask about which subscription (WIRE §5, §6). The same check stands before status, missed messages, dead letters, and all
 // that moves a position.
 import type { Caller, TextSigner } from "../../shared/core-api.ts";
-import type { FailedVerification, SubscriptionPhase, SubscriptionRecord } from "../state/records.ts";
-import { isLive, withoutOldFailure } from "../state/fold-subscription.ts";
+import { type FailedVerification, isLive, type SubscriptionPhase, type SubscriptionRecord } from "../state/records.ts";
+import { failuresOf, MOST_FAILURES } from "../state/failed-verifications.ts";
 import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log } from "../log/log.ts";
@@ -77,9 +77,11 @@ function createFind({ log, replica, topics, secrets, clock }: AdmissionOptions) 
     // A3.11: this request sees what was accepted before it.
     await waitForAccepted({ log, replica }, "subscriptions", shard);
     const record = await replica.subscription(id);
-    const failed = record === undefined ? undefined : withoutOldFailure(record, clock()).lastVerification;
-    // WIRE §5: both are checked for every pair, so the time of the answer does not tell what there is.
-    const [ofRecord, ofFailed] = [check(id, record, caller), check(id, failed?.by, caller)];
+    const failures = record === undefined ? [] : failuresOf(record, clock());
+    // WIRE §5: as many are checked for every pair, so the time of the answer does not tell what there is.
+    const ofRecord = check(id, record, caller);
+    const ofFailures = Array.from({ length: MOST_FAILURES }, (_, index) => check(id, failures[index]?.by, caller));
+    const failed = failures.find(({ by }, index) => by !== undefined && ofFailures[index] === undefined);
     const refusal = ofRecord instanceof Refusal
       ? ofRecord
       : new Refusal("not_found", `There is no subscription of callback "${callback}" to topic "${name}"`);
@@ -88,9 +90,7 @@ function createFind({ log, replica, topics, secrets, clock }: AdmissionOptions) 
       ...(ofRecord === undefined && record !== undefined && record.phase !== "pending"
         ? { subscription: { id, topic, record: { ...record, phase: record.phase } } }
         : {}),
-      ...(ofFailed === undefined && record !== undefined && failed?.by !== undefined
-        ? { failed: { record, failed } }
-        : {}),
+      ...(record !== undefined && failed !== undefined ? { failed: { record, failed } } : {}),
     };
   };
 

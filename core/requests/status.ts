@@ -3,8 +3,8 @@ import type { Caller, LastVerification, SubscriptionState, SubscriptionStatus } 
 import type { BlockIndex } from "../messages/block-index.ts";
 import { encodeCursor } from "../messages/cursor-text.ts";
 import type { Log } from "../log/log.ts";
-import type { FailedVerification, SubscriptionRecord } from "../state/records.ts";
-import { isLive, withoutOldFailure } from "../state/fold-subscription.ts";
+import { type FailedVerification, isLive, type SubscriptionRecord } from "../state/records.ts";
+import { withoutOldFailure } from "../state/failed-verifications.ts";
 import type { AdmitToStatus } from "./admission.ts";
 import { describeFailure, statusOfStuck } from "./stuck.ts";
 import type { StandingOf } from "./standing.ts";

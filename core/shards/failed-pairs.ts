@@ -30,9 +30,12 @@ export class FailedPairs {
       this.#bytes -= known.bytes;
     }
     if (record?.phase !== "pending" || record.lastVerification === undefined) return;
-    const { at, by, reason } = record.lastVerification;
-    const texts = [record.topic, record.callback, reason, by?.secret, by?.client?.issuer, by?.client?.userId];
-    const bytes = texts.reduce((sum, text) => sum + (text?.length ?? 0), RECORD_BYTES);
+    const { at, others = [] } = record.lastVerification;
+    const texts = [record.lastVerification, ...others].flatMap(({ reason, by }) => {
+      return [reason, by?.secret, by?.client?.issuer, by?.client?.userId];
+    });
+    const bytes = [record.topic, record.callback, ...texts]
+      .reduce((sum, text) => sum + (text?.length ?? 0), RECORD_BYTES * (1 + others.length));
     this.#pairs.set(id, { at, bytes });
     this.#bytes += bytes;
   }

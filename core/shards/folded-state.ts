@@ -5,7 +5,7 @@ import type { ShardState } from "../replica/states.ts";
 import { OPERATIONS_KEPT_MS, withoutOldOperations } from "../state/recent-operations.ts";
 import { encodeRecord, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
 import type { Subscriptions } from "../state/subscriptions.ts";
-import { FAILURE_KEPT_MS, withoutOldFailure } from "../state/fold-subscription.ts";
+import { FAILURE_KEPT_MS, withoutOldFailure } from "../state/failed-verifications.ts";
 import type { DueIndex } from "./due-index.ts";
 import { FailedPairs } from "./failed-pairs.ts";
 

@@ -1,8 +1,7 @@
 // What the log says of a subscription whose record has changed. A line is said when the batch is written that has the change: a change
 // that is folded again, by this process or the next owner, is said once.
-import { isLive } from "../state/fold-subscription.ts";
 import type { HubEvent, IntentEvent, ResultEvent } from "../state/events.ts";
-import type { DeadLetter, SubscriptionRecord } from "../state/records.ts";
+import { type DeadLetter, isLive, type SubscriptionRecord } from "../state/records.ts";
 import type { LifeLine, LifeLog } from "./life-log.ts";
 
 export class LifeLines {

@@ -1,9 +1,9 @@
 // Records of a store that was made when fewer spellings of a URL were one topic or callback (WIRE "Words"). Their ids are those of
 // then, so no request finds them. The log says so when the shard is taken, until their publishers and subscribers have come again.
 import { getLogger } from "@logtape/logtape";
+import { isLive } from "../state/records.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { OldRecord, ShardState } from "../replica/states.ts";
-import { isLive } from "../state/fold-subscription.ts";
 import { subscriptionIdOf, topicIdOf } from "../state/ids.ts";
 
 const MOST_NAMED = 5;

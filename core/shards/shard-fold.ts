@@ -5,18 +5,11 @@ import type { Delivery } from "../delivery/delivery.ts";
 import type { Lane } from "../delivery/lane/lane.ts";
 import type { QuietTopics } from "../delivery/reading/reading.ts";
 import type { DeregisterEvent, HubEvent, TopicEvent } from "../state/events.ts";
-import {
-  ended,
-  foldDeregistered,
-  foldOwnResult,
-  foldReplayed,
-  foldSubscription,
-  isLive,
-} from "../state/fold-subscription.ts";
+import { ended, foldDeregistered, foldOwnResult, foldReplayed, foldSubscription } from "../state/fold-subscription.ts";
 import { foldFetched, foldTopic } from "../state/fold-topic.ts";
 import { subscriptionIdOf, topicIdOf } from "../state/ids.ts";
 import { foldLease } from "../state/lease.ts";
-import type { Notice, SubscriptionRecord, TopicRecord } from "../state/records.ts";
+import { isLive, type Notice, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
 import type { BatchComposer } from "./batch-composer.ts";
 import { replayedRecord } from "./dead-letter-records.ts";
 import type { ReplayResult } from "./effects-port.ts";

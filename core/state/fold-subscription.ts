@@ -3,9 +3,10 @@
 import { isSameClient, recordedClient } from "./ids.ts";
 import { mayAck, MOST_REQUESTS, withAck, withoutForgottenAcks, withRequest } from "./acted-requests.ts";
 import type { AckEvent, IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
+import { withFailure } from "./failed-verifications.ts";
 import { leaseEnd } from "./lease.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
-import type { PendingIntent, SubscriptionPhase, SubscriptionRecord } from "./records.ts";
+import { isLive, type PendingIntent, type SubscriptionPhase, type SubscriptionRecord } from "./records.ts";
 
 /** Intents that wait; one more cancels the oldest (WIRE §2). The core answers 429 before that. */
 export const MOST_PENDING = 4;
@@ -96,12 +97,20 @@ function foldIntent(
   }
   const waiting = { ...intent, offset, time };
   const after = { ...before, version: offset, operations };
-  // WIRE §2: a mark does not count if another client has the subscription. The callback is then asked at once.
-  if (event.marked === true && (!isLive(before.phase) || isSameClient(before.client, event.client))) {
+  if (event.marked === true && markCounts(before, event)) {
     const yes = { time, challengedAt: time, end: event.end };
     return verified({ ...after, pending: [] }, waiting, beginOf(waiting, before.pending), yes);
   }
   return { ...after, pending: [...before.pending, waiting].slice(-MOST_PENDING) };
+}
+
+/**
+ * WIRE §2: a mark does not count if another client has the subscription, or has asked for a pair that nobody has and is not verified yet.
+ * The callback is then asked at once.
+ */
+function markCounts({ phase, client, pending }: SubscriptionRecord, event: IntentEvent): boolean {
+  if (isLive(phase)) return isSameClient(client, event.client);
+  return pending.every((other) => other.mode === "unsubscribe" || isSameClient(other.client, event.client));
 }
 
 function foldResult(record: SubscriptionRecord, event: ResultEvent, offset: number): SubscriptionRecord {
@@ -115,36 +124,8 @@ function foldResult(record: SubscriptionRecord, event: ResultEvent, offset: numb
   );
   const closed = { ...record, version: offset, pending, operations };
   // §5.1: an intent that did not verify leaves the subscription as it was.
-  if (!event.verified) return failed(closed, intent, event);
+  if (!event.verified) return withFailure(closed, intent, event);
   return verified(closed, intent, beginOf(intent, record.pending), event);
-}
-
-/** The record after a verification that failed: it says why, except for an unsubscribe of a pair that never was verified. */
-function failed(
-  record: SubscriptionRecord,
-  { mode, topic, callback, client, secret }: PendingIntent,
-  { time: at, outcome, reason = "" }: ResultEvent,
-): SubscriptionRecord {
-  if (outcome === undefined || (mode === "unsubscribe" && !isLive(record.phase))) return record;
-  if (isLive(record.phase)) {
-    const shown = mode === "unsubscribe" ? `unsubscribe: ${reason}` : reason;
-    return { ...record, lastVerification: { at, outcome, reason: shown } };
-  }
-  const by = {
-    ...(client === undefined ? {} : { client: recordedClient(client) }),
-    ...(secret === undefined ? {} : { secret }),
-  };
-  const spelled = record.phase === "pending" ? { topic, callback } : {};
-  return { ...record, ...spelled, lastVerification: { at, outcome, reason, by } };
-}
-
-/** How long a verification that failed is remembered, ms. */
-export const FAILURE_KEPT_MS = 86_400_000;
-
-/** The same record without a failed verification that is too old. It is not written for this: the next change writes it. */
-export function withoutOldFailure(record: SubscriptionRecord, now: number): SubscriptionRecord {
-  const { lastVerification, ...rest } = record;
-  return lastVerification !== undefined && lastVerification.at + FAILURE_KEPT_MS <= now ? rest : record;
 }
 
 type Verified = Pick<ResultEvent, "time" | "challengedAt" | "end">;
@@ -245,11 +226,6 @@ export function foldDeregistered(
   const after = ended(record, "deregistered", now, offset);
   // A subscription whose lease is over gets no notice: for its subscriber it has ended already.
   return phase === "active" ? { ...after, notice: { topic, callback, reason } } : after;
-}
-
-/** Whether the subscription was verified and has not ended; its lease may be over. */
-export function isLive(phase: SubscriptionPhase): phase is "active" | "expired" {
-  return phase === "active" || phase === "expired";
 }
 
 function never({ topic, callback }: IntentEvent, offset: number): SubscriptionRecord {

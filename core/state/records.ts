@@ -53,6 +53,11 @@ export type SubscriptionPhase =
   | "revoked"
   | "deregistered";
 
+/** Whether the subscription was verified and has not ended; its lease may be over. */
+export function isLive(phase: SubscriptionPhase): phase is "active" | "expired" {
+  return phase === "active" || phase === "expired";
+}
+
 export interface SubscriptionRecord {
   /** Topic and callback as the subscriber spelled them in the intent that was verified last. */
   readonly topic: string;
@@ -109,8 +114,10 @@ export interface FailedVerification {
   readonly at: number;
   readonly outcome: VerificationOutcome;
   readonly reason: string;
-  /** Client and sealed secret of the subscribe that failed, if the pair had no live subscription: who may read this. */
-  readonly by?: { readonly client?: ClientIdentity; readonly secret?: string };
+  /** Who asked, and the sealed secret of the subscribe that failed, if the pair had no live subscription: who may read this. */
+  readonly by?: { readonly client?: ClientIdentity; readonly requester?: string; readonly secret?: string };
+  /** The last ones of others who asked for the pair while nobody had it, the newest first; at most 3. */
+  readonly others?: readonly Omit<FailedVerification, "others">[];
 }
 
 /** Dead letters that are still to be sent again: a range of offsets in the subscription's partition of `dead-letters`. */

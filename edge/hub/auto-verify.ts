@@ -18,7 +18,7 @@ export interface VerifiableRequest {
 
 export interface VerificationController {
   /**
-   * Takes this request as verified: no challenge goes out, if the pair has no subscription, or one of the same client.
+   * Takes this request as verified: no challenge goes out, unless another client has the pair, or waits for its verification.
    * @throws {AutoVerifyError} if AUTO_VERIFY is off, or the request is not the one in hand; the challenge then goes out
    */
   markAsVerified(request: VerifiableRequest): void;

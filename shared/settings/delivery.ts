@@ -155,7 +155,7 @@ export const DELIVERY_ROWS = {
     meanings: {
       "off": "Every callback is asked.",
       "on":
-        "A callback is not asked if the client has the scope or role `websub:auto-verify`, or the callback's origin is registered to it; and if no other client has a subscription of this pair.",
+        "A callback is not asked if the client has the scope or role `websub:auto-verify`, or the callback's origin is registered to it; and if no other client has a subscription of this pair, or waits for its verification.",
     },
     change: "If clients that you trust subscribe callbacks which cannot answer a challenge.",
     value: oneOf(["off", "on"]),

@@ -3,8 +3,8 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { MOST_ACKS, MOST_REQUESTS, SIGNATURE_KEPT_MS } from "../../core/state/acted-requests.ts";
 import type { AckEvent, ReplayEvent, ResumeEvent, SubscriptionEvent } from "../../core/state/events.ts";
-import { foldSubscription, isLive } from "../../core/state/fold-subscription.ts";
-import type { SubscriptionRecord } from "../../core/state/records.ts";
+import { foldSubscription } from "../../core/state/fold-subscription.ts";
+import { isLive, type SubscriptionRecord } from "../../core/state/records.ts";
 import { CALLBACK, intent, result, subscriptionOf, TIME, TOPIC } from "../support/rigs/subscription-events.ts";
 
 const END = 1_000;

@@ -93,9 +93,13 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
         });
         return { status, body: JSON.parse(text) as SubscriptionStatus & CoreRefusal };
       };
+      // What others ask for the same pair, and fail at, says nothing to this client, and takes nothing from it.
+      for (const userId of ["three", "four"]) {
+        const other = { ...asked, id: operationId(), client: { issuer: client.issuer, userId } };
+        await first.operate({ kind: "intent", mode: "subscribe", ...other });
+        await first.operate({ ...no, id: operationId(), intent: other.id, outcome: "failed", reason: "a stranger's" });
+      }
       const mayAsk: Caller[] = [
-        { kind: "anyone" },
-        { kind: "operator", issuer: "x", userId: "y" },
         { kind: "client", ...client },
         signed("its secret"),
       ];
@@ -111,6 +115,9 @@ describe("WIRE §5 the status of a subscription", { timeout: 60_000 }, () => {
           // All other routes know no such pair.
           const other = await ask(core, caller, CORE_PATHS.messages);
           assert.equal(other.body.code, caller.kind === "signature" ? "unauthorized" : "not_found");
+        }
+        for (const caller of [{ kind: "anyone" }, { kind: "operator", issuer: "x", userId: "y" }] as const) {
+          assert.equal((await ask(core, caller)).body.lastVerification?.reason, "a stranger's", "the newest of all");
         }
         const stranger = await ask(core, { kind: "client", issuer: client.issuer, userId: "two" });
         assert.deepEqual([stranger.status, stranger.body.code], [404, "not_found"]);

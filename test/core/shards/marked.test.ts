@@ -72,16 +72,18 @@ describe("WIRE §2 a mark", () => {
       }
     });
 
-    it(`${live ? "waits for the challenge" : "counts"} for another client: ${phase}`, () => {
+    const isAnothers = live || phase === "a pair that never verified";
+    it(`${isAnothers ? "waits for the challenge" : "counts"} for another client: ${phase}`, () => {
       for (const [one, other] of [[ALICE, BOB], [ALICE, NAMESAKE], [ALICE, undefined], [undefined, ALICE]]) {
         for (const mode of ["subscribe", "unsubscribe"] as const) {
           const before = make(one);
           const after = fold([marked(mode, other, { secret: "new" })], before, 10)!;
-          if (live) {
+          if (isAnothers) {
             const { pending, version: _v, operations: _o, ...rest } = after;
             const { pending: _p, version: _w, operations: _q, ...stood } = before!;
             assert.deepEqual(rest, stood, "nothing of the subscription changes");
-            assert.deepEqual(pending.map(({ marked: kept, client }) => [kept, client]), [[true, other]]);
+            assert.deepEqual(pending.slice(0, -1), before!.pending, "nor is what waits cancelled");
+            assert.deepEqual([pending.at(-1)!.marked, pending.at(-1)!.client], [true, other]);
           } else assert.equal(after.pending.length, 0);
         }
       }
@@ -100,6 +102,16 @@ describe("WIRE §2 a mark", () => {
     }
     const spelled = { ...now, claim: "preferred_username", userId: "7f3e" };
     assert.equal(fold([marked("unsubscribe", spelled)], renewed, 20)?.pending.length, 1, "another claim's value");
+  });
+
+  it("takes no pair whose first subscribe by another client waits: the first answer decides", () => {
+    const [alices, bobs] = [intentBy("subscribe", ALICE, { secret: "alice's" }), marked("subscribe", BOB)];
+    const waiting = fold([alices, bobs])!;
+    assert.deepEqual([waiting.phase, waiting.pending.length], ["pending", 2]);
+    const hers = fold([result(alices)], waiting, 10)!;
+    assert.deepEqual([hers.phase, hers.client, hers.secret], ["active", ALICE, "alice's"]);
+    const nobodys = fold([result(alices, false)], waiting, 10)!;
+    assert.deepEqual(fold([marked("subscribe", BOB)], nobodys, 20)?.client, BOB);
   });
 
   it("ends the client's own subscription", () => {

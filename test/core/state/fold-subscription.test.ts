@@ -7,10 +7,9 @@ import {
   foldOwnResult,
   foldReplayed,
   foldSubscription,
-  isLive,
   MOST_PENDING,
 } from "../../../core/state/fold-subscription.ts";
-import type { SubscriptionPhase, SubscriptionRecord } from "../../../core/state/records.ts";
+import { isLive, type SubscriptionPhase, type SubscriptionRecord } from "../../../core/state/records.ts";
 import { CALLBACK, fold, intent, result, TIME, TOPIC } from "../../support/rigs/subscription-events.ts";
 
 let ids = 0;
