@@ -71,7 +71,6 @@ export function assembleEdge(parts: EdgeParts): AssembledEdge {
     limits,
     ...autoVerifyOf(settings),
     metrics,
-    memory,
     rules: { ...settings, guard: notingGuard(guard, noteBlocked) },
     messageMaxBytes: settings.messageMaxBytes,
     compactJson: settings.compactJson,

@@ -10,6 +10,17 @@ export interface Exchange {
   readonly rest?: (ms: number) => void;
   /** Breaks the connection off, so that the client sees that the answer it has is not whole. */
   readonly breakOff?: () => void;
+  /** The request's body on its way. */
+  readonly flow?: BodyFlow;
+}
+
+/** A body on its way, beside whoever reads it. */
+export interface BodyFlow {
+  /** Tells how many bytes each part has that comes; to be called just before the body is read. */
+  watch(onPart: (bytes: number) => void): void;
+  /** Lets nothing more come for now. */
+  pause(): void;
+  resume(): void;
 }
 
 /** What a server refuses before a handler sees it. */

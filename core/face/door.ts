@@ -86,7 +86,7 @@ export function createDoor({ edges, sealingKeys, clock, onRefused, sessionMs = S
     }
     const number = Number(ticket.number);
     if (!session.window.isFresh(number)) throw refuse("replayed", "The request's number was used already");
-    const body = method === "GET" ? NO_BODY : await readBody(request, maxBytes);
+    const body = method === "GET" ? NO_BODY : await readBody(request, { maxBytes });
     const text = sessionText({
       method,
       target: target ?? targetOf(request.url),

@@ -11,6 +11,8 @@ export const HUB_ERRORS = {
   forbidden: 403,
   /** RFC 6750 §3.1: the hub knows who asks, and the policy says no. */
   insufficient_scope: 403,
+  /** The body comes more slowly than any line that is meant to be served. */
+  too_slow: 408,
   too_large: 413,
   too_many: 429,
   overloaded: 503,

@@ -9,7 +9,7 @@ import type { Client } from "./client.ts";
 import { type Action, OPERATE, type Policy } from "./policies.ts";
 import { accessTokenOf } from "./bearer-token.ts";
 import { HubError, quoted } from "../answers/hub-error.ts";
-import type { HubRequest } from "../syntax/hub-request.ts";
+import type { ContentHead, HubRequest } from "../syntax/hub-request.ts";
 import { endOfSignature, signatureOf } from "./subscriber-signature.ts";
 import type { SentRequest } from "./subscriber-signature.ts";
 
@@ -58,6 +58,12 @@ export interface Access {
    * different tokens
    */
   admit(request: Request, wanted: HubRequest): Promise<Client | undefined>;
+  /**
+   * As `admit`, for what its query says is content, before its body is read. Undefined: what may still turn out to be a ping is to be
+   * admitted once that is known.
+   * @throws {HubError} as `admit`
+   */
+  admitContent(request: Request, head: ContentHead): Promise<Client | undefined>;
   /**
    * Who asks about, or moves, a subscription to this topic; the core decides whether that is enough
    * (core/requests/admission.ts).
@@ -116,13 +122,26 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
   }
 
   return {
+    async admitContent(request, { topic, isCertain }) {
+      const rule = table.content;
+      switch (rule) {
+        case "all":
+          return undefined;
+        case "nobody":
+          if (isCertain) throw noContent();
+          return undefined;
+        case "right":
+          return await clientOf(request.headers, (client) => refuseWithoutRight(client, "publish", topic));
+      }
+    },
+
     async admit(request, wanted) {
       const rule = table[NEED_OF[wanted.kind]];
       switch (rule) {
         case "all":
           return undefined;
         case "nobody":
-          throw new HubError("forbidden", "This hub takes no content and no registrations; send a ping, it fetches.");
+          throw noContent();
         case "right": {
           const topics = wanted.kind === "ping" ? wanted.topics : [wanted.topic];
           const action = wanted.kind === "ping" || wanted.kind === "content" ? "publish" : wanted.kind;
@@ -157,6 +176,10 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
 /** The part of a client by which the core recognises it. */
 export function identityOfClient({ issuer, claim, userId, name = userId }: Client): ClientIdentity {
   return { issuer, userId, claim, ...(name === userId ? {} : { name }) };
+}
+
+function noContent(): HubError {
+  return new HubError("forbidden", "This hub takes no content and no registrations; send a ping, it fetches.");
 }
 
 const VERBS: Readonly<Record<Action, string>> = {

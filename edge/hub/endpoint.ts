@@ -1,18 +1,17 @@
 // POST /hub and POST /: read, parse, admit, hand to the core, answer (WIRE §1). The order of checks is the order of lines.
 
 import type { Metrics } from "../../shared/metrics.ts";
-import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
+import { BodyTooLargeError } from "../../shared/request-body.ts";
 import type { Exchange } from "../../shared/serve.ts";
 import { hubRefusalOf } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { type Access, identityOfClient } from "../auth/access.ts";
-import { createBodyBudget } from "../limits/body-budget.ts";
+import type { Client } from "../auth/client.ts";
 import { OVERLOADED } from "../limits/limits.ts";
 import type { Limits } from "../limits/limits.ts";
-import { type MemoryBounds, PROCESS_MEMORY } from "../limits/memory.ts";
-import { FORM_MAX_BYTES, rawQueryOf } from "../syntax/form.ts";
-import { longestBody, parseHubRequest } from "../syntax/hub-request.ts";
-import type { HubRequest, RawRequest } from "../syntax/hub-request.ts";
+import { rawQueryOf } from "../syntax/form.ts";
+import { contentHead, longestBody, parseHubRequest } from "../syntax/hub-request.ts";
+import type { ContentHead, RawRequest } from "../syntax/hub-request.ts";
 import { idempotencyKey, publisherHeaders } from "../syntax/request-headers.ts";
 import type { SubscribeRules } from "../syntax/subscribe-request.ts";
 import { HubActions } from "./actions.ts";
@@ -24,59 +23,100 @@ export interface HubEndpointOptions extends HubActionsOptions {
   readonly metrics: Metrics;
   readonly rules: SubscribeRules;
   readonly messageMaxBytes: number;
-  /** Default a process's. */
-  readonly memory?: MemoryBounds | undefined;
 }
 
 /** The handler of the hub endpoint. Rejects only on defects of our own. */
 export function createHubEndpoint(
   options: HubEndpointOptions,
 ): (request: Request, exchange: Exchange) => Promise<Response> {
-  const { access, limits, memory = PROCESS_MEMORY } = options;
+  const { limits, metrics } = options;
   const actions = new HubActions(options);
-  const budget = createBodyBudget({
-    ...memory,
-    most: Math.max(memory.bodiesBytes, 4 * Math.max(options.messageMaxBytes, FORM_MAX_BYTES)),
-    now: options.now,
-  });
-  const requests = options.metrics.counter(
+  const requests = metrics.counter(
     "tidings_requests_total",
     "Requests to the hub endpoint by what they ask for and the status of the answer",
     ["operation", "status"],
   );
 
   return async (request, exchange) => {
-    let operation = "unreadable";
+    const asked = { operation: "unreadable" };
     let response: Response;
-    let release = () => {};
     try {
-      const head = headOf(request);
-      const readLimit = longestBody(head, options.messageMaxBytes);
-      release = budget.reserve(request, readLimit);
-      const parsed = await read(request, head, readLimit, options);
-      operation = parsed.kind;
-      const client = await access.admit(request, parsed);
-      if (client !== undefined) limits.admitClient(identityOfClient(client), "client");
-      const asker = { client, address: limits.addressOf(request, exchange) };
-      if (parsed.kind === "ping") {
-        limits.admitTopics({ ...asker, client: client && identityOfClient(client) }, parsed.topics.length);
-      }
-      const leave = limits.pressure.enter();
-      if (leave === null) throw new HubError("overloaded", OVERLOADED);
-      try {
-        response = await actions.act(parsed, request, asker);
-      } finally {
-        leave();
-      }
+      response = await answer(options, actions, { request, exchange, asked });
     } catch (error) {
       if (error instanceof HubError && error.code === "overloaded") limits.count("overload");
-      response = hubRefusalOf(error);
-    } finally {
-      release();
+      response = hubRefusalOf(error instanceof BodyTooLargeError ? tooLarge(error, options) : error);
     }
-    requests.inc({ operation, status: String(response.status) });
+    requests.inc({ operation: asked.operation, status: String(response.status) });
     return response;
   };
+}
+
+interface Asking {
+  readonly request: Request;
+  readonly exchange: Exchange;
+  /** What the request turns out to ask for, for the metric. */
+  readonly asked: { operation: string };
+}
+
+async function answer(options: HubEndpointOptions, actions: HubActions, asking: Asking): Promise<Response> {
+  const { limits, messageMaxBytes } = options;
+  const { request, exchange, asked } = asking;
+  const head = headOf(request);
+  const maxBytes = longestBody(head, messageMaxBytes);
+  limits.bodies.check(request, maxBytes);
+  const known = await publisherOf(options, asking, head);
+  const claim = () => limits.claimOf(request, exchange, known?.client && identityOfClient(known.client));
+  return await limits.bodies.read(request, exchange, { maxBytes, claim }, async (body) => {
+    const parsed = parseHubRequest({ ...head, body }, options.rules);
+    if (parsed.kind === "content" && parsed.body.length > messageMaxBytes) throw new BodyTooLargeError(messageMaxBytes);
+    if (parsed.kind === "content") checkHeaders(parsed, request);
+    asked.operation = parsed.kind;
+    const client = parsed.kind === "content" && known !== undefined
+      ? known.client
+      : await admit(options, () => options.access.admit(request, parsed));
+    const asker = { client, address: limits.addressOf(request, exchange) };
+    if (parsed.kind === "ping") {
+      limits.admitTopics({ ...asker, client: client && identityOfClient(client) }, parsed.topics.length);
+    }
+    const leave = limits.pressure.enter();
+    if (leave === null) throw new HubError("overloaded", OVERLOADED);
+    try {
+      return await actions.act(parsed, request, asker);
+    } finally {
+      leave();
+    }
+  });
+}
+
+/** Who publishes what the query says is content, before its body is read; undefined if the body has to be read first. */
+async function publisherOf(
+  options: HubEndpointOptions,
+  { request, asked }: Asking,
+  head: Omit<RawRequest, "body">,
+): Promise<{ readonly client: Client | undefined } | undefined> {
+  const content = contentHead(head, request.headers.get("content-length"));
+  if (content === undefined) return undefined;
+  asked.operation = "content";
+  if (content.isCertain) checkHeaders(content, request);
+  const client = await admit(options, () => options.access.admitContent(request, content));
+  // Without a client nothing is known yet of what may be a ping.
+  return client === undefined && !content.isCertain ? undefined : { client };
+}
+
+/** Syntax comes before access. Pings ignore these headers. */
+function checkHeaders(content: Pick<ContentHead, "topic" | "contentType">, { headers }: Request): void {
+  idempotencyKey(headers);
+  publisherHeaders({ ...content, headers });
+}
+
+/** Lets a client pass, and counts its request. */
+async function admit(
+  { limits }: Pick<HubEndpointOptions, "limits">,
+  access: () => Promise<Client | undefined>,
+): Promise<Client | undefined> {
+  const client = await access();
+  if (client !== undefined) limits.admitClient(identityOfClient(client), "client");
+  return client;
 }
 
 /** What a request says before its body. */
@@ -89,34 +129,7 @@ function headOf({ url, headers }: Request): Omit<RawRequest, "body"> {
   };
 }
 
-async function read(
-  request: Request,
-  head: Omit<RawRequest, "body">,
-  readLimit: number,
-  { messageMaxBytes, rules }: HubEndpointOptions,
-): Promise<HubRequest> {
-  const body = await readBytes(request, readLimit, messageMaxBytes);
-  const parsed = parseHubRequest({ ...head, body }, rules);
-  if (parsed.kind === "content") {
-    if (parsed.body.length > messageMaxBytes) throw tooLarge(messageMaxBytes, messageMaxBytes);
-    // Syntax comes before access. Pings ignore it.
-    idempotencyKey(request.headers);
-    publisherHeaders({ ...parsed, headers: request.headers });
-  }
-  return parsed;
-}
-
-async function readBytes(request: Request, readLimit: number, messageMaxBytes: number): Promise<Uint8Array> {
-  try {
-    return await readBody(request, readLimit);
-  } catch (error) {
-    if (error instanceof BodyTooLargeError) throw tooLarge(error.maxBytes, messageMaxBytes);
-    // The client went away or broke off; if it still listens, this tells it so.
-    throw new HubError("invalid_request", "The request body ended before it was complete.", { cause: error });
-  }
-}
-
-function tooLarge(maxBytes: number, messageMaxBytes: number): HubError {
+function tooLarge({ maxBytes }: BodyTooLargeError, { messageMaxBytes }: HubEndpointOptions): HubError {
   const toDo = maxBytes < messageMaxBytes
     ? "a longer message has hub.mode and hub.topic in the query"
     : "send at most that many";

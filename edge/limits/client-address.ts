@@ -44,6 +44,15 @@ export function namedAddress(peer: string | undefined, named: string | null, tru
   return client === undefined ? undefined : keyOf(client);
 }
 
+/**
+ * The wider network of a client's address: the /48 of a /64, which is what one owner often has of IPv6. Undefined for an IPv4 address.
+ */
+export function networkOf(key: string): string | undefined {
+  if (!key.endsWith("/64")) return undefined;
+  const bytes = ipaddr.IPv6.parse(key.slice(0, -"/64".length)).toByteArray();
+  return `${new ipaddr.IPv6([...bytes.slice(0, 6), ...Array<number>(10).fill(0)]).toString()}/48`;
+}
+
 /** Whether a peer is one of our own proxies. */
 export function isTrusted(peer: string | undefined, trusted: Networks): boolean {
   const address = parse(peer ?? "");

@@ -5,8 +5,11 @@ import type { Metrics } from "../../shared/metrics.ts";
 import type { Exchange, ServerLimit } from "../../shared/serve.ts";
 import { clientKeyOf } from "../../shared/client-key.ts";
 import type { ClientIdentity } from "../../shared/core-api.ts";
+import type { Claim } from "../../shared/shares/standing.ts";
 import { sentence } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
+import { type Bodies, type BodyPatience, createBodies } from "./bodies.ts";
+import { claimOf } from "./claim.ts";
 import { clientAddress, isTrusted, namedAddress, parseNetworks } from "./client-address.ts";
 import { createHostBudget } from "./host-budget.ts";
 import type { HostBudget } from "./host-budget.ts";
@@ -28,6 +31,8 @@ export interface LimitSettings {
   readonly overloadAfterMs: number;
   /** The longest path and query, as sent. */
   readonly urlMaxBytes: number;
+  /** The longest message. */
+  readonly messageMaxBytes: number;
 }
 
 export interface Limits {
@@ -48,12 +53,20 @@ export interface Limits {
     sender: { readonly client?: ClientIdentity | undefined; readonly address: string | undefined },
     topics: number,
   ): void;
+  /** Whose share of what the edge has a request takes: its client's, if it is known, else its address's. */
+  claimOf(request: Request, exchange: Exchange, client?: ClientIdentity): Claim;
+  readonly bodies: Bodies;
   /** The budgets of callback hosts, in intents. */
   readonly verifications: HostBudget;
   readonly pressure: Pressure;
   /** Counts a request that was refused by the limit of this name. */
-  readonly count: (limit: ServerLimit | "url" | "address" | ClientRoute | "verifications" | "overload") => void;
+  readonly count: (
+    limit: ServerLimit | "url" | "address" | ClientRoute | "verifications" | "overload" | OwnLimit,
+  ) => void;
 }
+
+/** Limits that a handler finds reached. */
+export type OwnLimit = "bodies" | "pace";
 
 /** Where a client went over its limit: the hub endpoint, what is read of a subscription, its events, what moves it. */
 export type ClientRoute = "client" | "client_reads" | "client_events" | "client_moves";
@@ -76,12 +89,13 @@ export interface LimitsOptions {
   readonly busyMs?: (() => number) | undefined;
   /** Default a process's. */
   readonly memory?: MemoryBounds | undefined;
+  readonly bodyPatience?: BodyPatience | undefined;
 }
 
 export function createLimits(
   settings: LimitSettings,
   metrics: Metrics,
-  { now, busyMs = () => 0, memory = PROCESS_MEMORY }: LimitsOptions,
+  { now, busyMs = () => 0, memory = PROCESS_MEMORY, bodyPatience }: LimitsOptions,
 ): Limits {
   const { addressHeader } = settings;
   const trusted = parseNetworks(settings.trustedProxies);
@@ -114,6 +128,14 @@ export function createLimits(
   };
 
   return {
+    claimOf: (request, exchange, client) => claimOf(client, addressOf(request, exchange)),
+    bodies: createBodies({
+      memory,
+      messageMaxBytes: settings.messageMaxBytes,
+      now,
+      count,
+      patience: bodyPatience,
+    }),
     verifications: createHostBudget({ places: settings.verificationsPerHost, now, mostHosts: memory.keys }),
     pressure,
     count,

@@ -1,15 +1,18 @@
 // POST /subscriptions/ack, /subscriptions/resume and /dead-letters/replay: what moves a subscription's position (WIRE §5).
 
-import { BodyTooLargeError, readBody } from "../../shared/request-body.ts";
+import { BodyTooLargeError } from "../../shared/request-body.ts";
+import type { Exchange } from "../../shared/serve.ts";
 import { jsonOfCore } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
 import type { CoreClient } from "../core/core-client.ts";
+import type { Limits } from "../limits/limits.ts";
 import { FORM, FORM_MAX_BYTES, isForm, type Parameters, parseForm } from "../syntax/form.ts";
 import { idempotencyKey } from "../syntax/request-headers.ts";
 import { parseSubscriptionPair } from "../syntax/subscription-pair.ts";
 import { type AdmissionPorts, admit, answering, type Endpoint } from "./admission.ts";
 
 export interface MoveOptions extends AdmissionPorts {
+  readonly limits: Pick<Limits, "addressOf" | "admitClient" | "bodies" | "claimOf">;
   readonly core: Pick<CoreClient, "move">;
 }
 
@@ -32,11 +35,12 @@ export function createMoveEndpoints(options: MoveOptions): MoveEndpoints {
       if (!isForm(request.headers.get("content-type") ?? "")) {
         throw new HubError("invalid_request", `Content-Type must be ${FORM}.`);
       }
-      const body = await readForm(request);
-      const form = parseForm(body);
-      const wish = { ...parseSubscriptionPair(form), ...parse(form, request.headers) };
-      const { caller } = await admit(options, request, exchange, { topic: wish.topic, body, route: "client_moves" });
-      return jsonOfCore(await options.core.move({ ...wish, caller }));
+      return await withForm(options.limits, request, exchange, async (body) => {
+        const form = parseForm(body);
+        const wish = { ...parseSubscriptionPair(form), ...parse(form, request.headers) };
+        const { caller } = await admit(options, request, exchange, { topic: wish.topic, body, route: "client_moves" });
+        return jsonOfCore(await options.core.move({ ...wish, caller }));
+      });
     });
   return { ack: moving(parseAck), resume: moving(parseResume), replay: moving(parseReplay) };
 }
@@ -63,9 +67,16 @@ function parseReplay(form: Parameters, headers: Headers): Move {
   return id === "" ? { kind: "replay", key } : { kind: "replay", key, letter: short("id", id) };
 }
 
-async function readForm(request: Request): Promise<Uint8Array> {
+/** Reads a form, and answers what it asks for. */
+async function withForm(
+  limits: MoveOptions["limits"],
+  request: Request,
+  exchange: Exchange,
+  act: (body: Uint8Array) => Promise<Response>,
+): Promise<Response> {
+  const wish = { maxBytes: FORM_MAX_BYTES, claim: () => limits.claimOf(request, exchange) };
   try {
-    return await readBody(request, FORM_MAX_BYTES);
+    return await limits.bodies.read(request, exchange, wish, act);
   } catch (error) {
     if (!(error instanceof BodyTooLargeError)) throw error;
     throw new HubError("too_large", `The form is longer than ${FORM_MAX_BYTES} bytes.`);

@@ -40,6 +40,32 @@ export function longestBody(
   return mayBeContent ? messageMaxBytes : FORM_MAX_BYTES;
 }
 
+/** What is known of a request with content before its body. */
+export interface ContentHead {
+  readonly topic: string;
+  readonly contentType: string;
+  /** Whether it is content whatever its body is; else an empty body makes it a ping. */
+  readonly isCertain: boolean;
+}
+
+/**
+ * Whether a request's query says that its body is content; `length` is its Content-Length, null if it says none. Such a body is read once
+ * its publisher is known. Undefined if nothing is to be read, or the body is a form.
+ * @throws {HubError} "invalid_request", as `parseHubRequest` would
+ */
+export function contentHead(
+  { query, contentType, publisher }: Omit<RawRequest, "body">,
+  length: string | null,
+): ContentHead | undefined {
+  if (publisher !== null && publisher !== "publish") return undefined;
+  const parameters = parseQuery(query);
+  if (parameters.first("hub.mode") !== "publish" || length === "0") return undefined;
+  const isCertain = length !== null || (contentType !== null && !isForm(contentType));
+  const topic = parameters.first("hub.topic");
+  if (topic === undefined && !isCertain) return undefined;
+  return { topic: parseTopic("hub.topic", topic), contentType: contentType ?? NO_TYPE, isCertain };
+}
+
 /**
  * Reads a request; the first row of the table that fits decides.
  * @throws {HubError} "invalid_request" with a sentence that names the parameter

@@ -15,7 +15,7 @@ import { cutStalled } from "./stall.ts";
 import { createTlsFront } from "./tls-front.ts";
 import { runtime } from "./which.ts";
 import { listenError, serveUrl } from "../serve.ts";
-import type { Exchange, Served, ServeOptions, ServeTls } from "../serve.ts";
+import type { BodyFlow, Exchange, Served, ServeOptions, ServeTls } from "../serve.ts";
 
 /**
  * Listens and serves; resolves when the port is open. Bodies are read straight from the socket's stream when the handler asks for
@@ -192,6 +192,14 @@ class NodeExchange implements Exchange {
   }
   get breakOff(): () => void {
     return () => void this.#outgoing.destroy();
+  }
+  get flow(): BodyFlow {
+    const incoming = this.#incoming;
+    return {
+      watch: (onPart) => void incoming.on("data", (part: Uint8Array) => onPart(part.length)),
+      pause: () => void incoming.pause(),
+      resume: () => void incoming.resume(),
+    };
   }
 }
 

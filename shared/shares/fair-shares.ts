@@ -111,9 +111,10 @@ export class FairShares<W> {
     this.#accounts.forgetIfQuiet(pair);
   }
 
-  /** A place counts as so many more from now on; false, and nothing is changed, if there are fewer. */
+  /** A place counts as so many more from now on; false, and nothing is changed, if there are fewer, or it was given back. */
   grow(place: Place, weight: number): boolean {
     this.#freeLost();
+    if (place.weight === 0) return false;
     const { pair, standing, isOvertime } = place;
     const lack = isOvertime
       ? this.#accounts.lackOfOvertime(pair, standing, weight)

@@ -3,6 +3,7 @@ import { after, before, describe, it } from "node:test";
 import type { RefusalCode } from "../../shared/core-api.ts";
 import { headerBytes, MESSAGE_HEAD_MAX_BYTES } from "../../shared/request-head.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
+import { PROCESS_MEMORY } from "../../edge/limits/memory.ts";
 import { openEdge } from "../support/rigs/edge.ts";
 import type { OwnEdge } from "../support/rigs/edge.ts";
 import { openFakeCore, refusal } from "../support/rigs/fake-core.ts";
@@ -130,24 +131,24 @@ describe("the edge", () => {
     });
 
     it("too many long bodies at once are 503 with Retry-After, and those that came before them go on", async () => {
-      const megabytes64 = 64 * 1024 * 1024;
-      await using large = await openEdge([core.origin], { messageMaxBytes: megabytes64 });
-      const head = "POST /hub?hub.mode=publish&hub.topic=t HTTP/1.1\r\nHost: h\r\nContent-Length: ";
+      const memory = { ...PROCESS_MEMORY, bodiesBytes: 4_000_000 };
+      await using large = await openEdge([core.origin], { memory, bodyPatience: { roomWithinMs: 100 } });
+      const head = "POST /hub?hub.mode=publish&hub.topic=t HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n";
       const begun = Array.from(
-        { length: 4 },
-        () => exchangeRaw(large.port, `${head}${megabytes64}\r\n\r\nabc`, { deadlineMs: 1_000 }),
+        { length: 2 },
+        () => exchangeRaw(large.port, `${head}${"x".repeat(999_999)}`, { deadlineMs: 1_000 }),
       );
+      const long = () => call(`${large.url}/hub?hub.mode=publish&hub.topic=t`, { body: "x".repeat(60_000) });
       const reply = await eventually("a refusal", async () => {
-        const answer = await call(`${large.url}/hub?hub.mode=publish&hub.topic=t`, { body: "x".repeat(5_000) });
+        const answer = await long();
         return answer.status === 503 && answer;
       });
       assert.match(reply.text, /^Too many long request bodies at once/);
       assert.ok(Number(reply.headers["retry-after"]) > 0);
       assert.equal((await call(`${large.url}/hub?hub.mode=publish&hub.topic=t`, { body: "short" })).status, 200);
-      assert.deepEqual((await Promise.all(begun)).map(({ status }) => status), [0, 0, 0, 0]);
+      assert.deepEqual((await Promise.all(begun)).map(({ status }) => status), [0, 0]);
       // They went away: their room is free again.
-      const free = () => call(`${large.url}/hub?hub.mode=publish&hub.topic=t`, { body: "x".repeat(5_000) });
-      await eventually("room", async () => (await free()).status === 200);
+      await eventually("room", async () => (await long()).status === 200);
     });
 
     it("H26 a subscribe is answered before its callback is", async () => {

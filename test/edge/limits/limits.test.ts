@@ -82,12 +82,13 @@ describe("limits", () => {
   });
 
   it("each topic of a ping counts as a request; a single ping of 300 is taken, whatever the limit, and owed", async () => {
-    const client = { issuer: "https://idp.example", claim: "sub", userId: "a", roles: new Set<string>() };
+    const client = { issuer: "https://idp.example", claim: "sub", userId: "a", roles: new Set<string>() } as const;
     const access: Access = {
+      admitContent: () => assert.fail("a ping is a form"),
       admit: async (request) =>
         request.headers.has("authorization") ? { ...client, scopes: new Set(), expiresAt: Infinity } : undefined,
       callerOf: () => assert.fail("nobody asks"),
-    } as Access;
+    };
     const limits = { requestsPerAddress: 10, requestsPerClient: 10, trustedProxies: ["127.0.0.0/8"] };
     await using edge = await openEdge([core.origin], { access, limits });
     const ping = (topics: number, headers: Record<string, string>) =>
@@ -138,7 +139,8 @@ describe("limits", () => {
       };
     };
     const access: Access = {
-      admit: async (request) => client(request.headers.get("authorization") ?? ""),
+      admitContent: async (request) => client(request.headers.get("authorization") ?? ""),
+      admit: () => assert.fail("content is admitted before it is read"),
       callerOf: () => assert.fail("nobody asks"),
     };
     await using edge = await openEdge([core.origin], { access, limits: { requestsPerClient: 1 } });
@@ -153,7 +155,8 @@ describe("limits", () => {
     const refused = { client: 0, client_reads: 0, client_events: 0, client_moves: 0 };
     const client = { issuer: "https://idp.example", claim: "sub", userId: "a" } as const;
     const access: Access = {
-      admit: async () => ({ ...client, roles: new Set(), scopes: new Set(), expiresAt: Infinity }),
+      admit: () => assert.fail("content is admitted before it is read"),
+      admitContent: async () => ({ ...client, roles: new Set(), scopes: new Set(), expiresAt: Infinity }),
       callerOf: async ({ headers }) => ({
         caller: headers.has("x-signed")
           ? SIGNED

@@ -84,7 +84,7 @@ function answers({ open, raw }: ServeRig): void {
     const served = await open({
       fetch: async (request) => {
         const { pathname } = new URL(request.url);
-        const body = await readBody(request, 1_000);
+        const body = await readBody(request, { maxBytes: 1_000 });
         await pause(pathname === "/1" ? 100 : 0);
         return new Response(`${pathname}:${body.length}`);
       },

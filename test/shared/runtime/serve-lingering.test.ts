@@ -31,7 +31,7 @@ describe("a client that is answered before it has sent everything", { timeout: 3
   const ignores = { fetch: () => new Response("no", { status: 413 }) };
   const reads: Partial<ServeOptions> = {
     fetch: (request) =>
-      readBody(request, 1_000).then(() => new Response("yes"), () => new Response("no", { status: 413 })),
+      readBody(request, { maxBytes: 1_000 }).then(() => new Response("yes"), () => new Response("no", { status: 413 })),
   };
   const rows: [string, Partial<ServeOptions>, string, Buffer, number][] = [
     ["a handler that reads nothing", ignores, `${post}Content-Length: 2000000\r\n\r\n`, part, 413],

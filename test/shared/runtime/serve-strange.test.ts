@@ -185,7 +185,7 @@ function strange({ open, raw, call }: ServeRig): void {
     let whole = 0;
     const served = await open({
       fetch: async (request) => {
-        await readBody(request, 1_000);
+        await readBody(request, { maxBytes: 1_000 });
         whole++;
         return new Response("whole");
       },
@@ -200,7 +200,9 @@ function strange({ open, raw, call }: ServeRig): void {
     const stopped: string[] = [];
     const served = await open({
       fetch: async (request) => {
-        if (request.method === "POST") await readBody(request, 1_000_000).catch(() => stopped.push("body"));
+        if (request.method === "POST") {
+          await readBody(request, { maxBytes: 1_000_000 }).catch(() => stopped.push("body"));
+        }
         return new Response(
           new ReadableStream({
             async pull(output) {
@@ -249,7 +251,7 @@ describe("a request", () => {
     const rig = await createServeRig();
     const served = await rig.open({
       fetch: async (request) => {
-        const body = Buffer.from(await readBody(request, 1_000)).toString();
+        const body = Buffer.from(await readBody(request, { maxBytes: 1_000 })).toString();
         await pause(30);
         bodies.push(body);
         return new Response("taken");

@@ -88,7 +88,7 @@ describe("reading a body", () => {
     const served = await open({
       fetch: async (request) => {
         try {
-          return new Response(String((await readBody(request, 10)).length));
+          return new Response(String((await readBody(request, { maxBytes: 10 })).length));
         } catch (error) {
           return new Response((error as Error).name, { status: 413 });
         }

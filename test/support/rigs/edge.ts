@@ -6,7 +6,7 @@ import type { CoreClient, CoreClientOptions } from "../../../edge/core/core-clie
 import { createEdge } from "../../../edge/edge.ts";
 import type { EdgeOptions } from "../../../edge/edge.ts";
 import { createLimits } from "../../../edge/limits/limits.ts";
-import type { LimitSettings } from "../../../edge/limits/limits.ts";
+import type { LimitSettings, LimitsOptions } from "../../../edge/limits/limits.ts";
 import { createProbes } from "../../../edge/operating/probes.ts";
 import { createVerifier } from "../../../edge/hub/verifier.ts";
 import { parseHttpUrl } from "../../../shared/http-url.ts";
@@ -63,20 +63,22 @@ const NO_LIMITS = {
   verificationsPerHost: 0,
   overloadAfterMs: 10_000,
   urlMaxBytes: 1_000_000,
+  messageMaxBytes: 1_000_000,
 };
 
 /** Opens an edge on a free port of 127.0.0.1 in front of these cores. */
 export async function openEdge(
   origins: readonly string[],
-  { client = {}, server = {}, limits: limited = {}, ...edgeOptions }:
+  { client = {}, server = {}, limits: limited = {}, memory, bodyPatience, ...edgeOptions }:
     & Omit<Partial<EdgeOptions>, "limits">
-    & { limits?: Partial<LimitSettings>; client?: Partial<CoreClientOptions>; server?: Partial<ServeOptions> } = {},
+    & { limits?: Partial<LimitSettings>; client?: Partial<CoreClientOptions>; server?: Partial<ServeOptions> }
+    & Pick<LimitsOptions, "memory" | "bodyPatience"> = {},
 ): Promise<OwnEdge> {
   const { core, close: closeClient } = openCoreClient(origins, client);
   const outbound = createOutbound({ guard: LOOPBACK_GUARD, userAgent: "test" });
   const now = () => performance.now();
   const metrics = createMetrics({ tier: "edge" });
-  const limits = createLimits({ ...NO_LIMITS, ...limited }, metrics, { now });
+  const limits = createLimits({ ...NO_LIMITS, ...limited }, metrics, { now, memory, bodyPatience });
   const onVerified = ({ callback }: { callback: string }) => {
     limits.verifications.giveBack(parseHttpUrl(callback).host);
   };

@@ -29,7 +29,8 @@ export async function createServeRig(scheme: (typeof SCHEMES)[number] = "http"):
         hostname: "127.0.0.1",
         port: 0,
         tls,
-        fetch: async (request) => new Response(`${request.method} ${(await readBody(request, 1_000)).length}`),
+        fetch: async (request) =>
+          new Response(`${request.method} ${(await readBody(request, { maxBytes: 1_000 })).length}`),
         ...options,
       });
       opened.push(served);
