@@ -31,6 +31,7 @@ RUN install -d -m 777 .cache/compiled
 USER 65532:65532
 ENV NODE_COMPILE_CACHE=/app/.cache/compiled NODE_COMPILE_CACHE_PORTABLE=1
 ENV TIDINGS_DATA_DIR=/tmp/first TIDINGS_EDGE_LISTEN=127.0.0.1:0 TIDINGS_CORE_LISTEN=127.0.0.1:0
+ENV TIDINGS_EDGE_OPERATING_LISTEN=127.0.0.1:0 TIDINGS_CORE_OPERATING_LISTEN=127.0.0.1:0
 RUN mkdir -m 700 /tmp/data && node deploy/images/compile-ahead.ts
 
 # What all images have. The base has glibc, libstdc++, certificates, and nobody but root and 65532.

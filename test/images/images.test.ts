@@ -45,6 +45,7 @@ describe("the images", { skip, timeout: 120_000 }, () => {
     TIDINGS_OUTBOUND_ALLOW: "127.0.0.0/8",
     TIDINGS_EDGE_LISTEN: `0.0.0.0:${edgePort}`,
     TIDINGS_EDGE_OPERATING_LISTEN: "127.0.0.1:0",
+    TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
   });
 
   /** Publishes with a token to a new subscriber, and waits for the delivery. */
@@ -156,7 +157,6 @@ describe("the images", { skip, timeout: 120_000 }, () => {
     const common = {
       ...access(edgePort),
       TIDINGS_CORE_LISTEN: `0.0.0.0:${corePort}`,
-      TIDINGS_CORE_OPERATING_LISTEN: "127.0.0.1:0",
       TIDINGS_CORE_URL: `https://127.0.0.1:${corePort}`,
       TIDINGS_CORE_TLS_CERT: tls.cert,
       TIDINGS_CORE_TLS_KEY: tls.key,
