@@ -9,6 +9,7 @@ import { LIMIT_ROWS } from "./limits.ts";
 import { PLACE_ROWS } from "./places.ts";
 import { type Row, row, type ValuesOf } from "./row.ts";
 import { TRANSPORT_ROWS, transportProblem } from "./transport.ts";
+import { holdsKeys, MASK, withoutSecrets } from "./masking.ts";
 import { oneOf, type Place } from "./values.ts";
 
 export const PREFIX = "TIDINGS_";
@@ -73,7 +74,9 @@ export function parseSettings(environment: Environment): Settings {
     const result = v.safeParse(row.value.schema, written);
     if (!result.success) {
       const rule = `${PREFIX}${row.name} must be ${row.value.allowed}`;
-      throw new SettingsError(`${rule}, not ${row.secret ? "what it is" : shown(written)}`, rule);
+      const hint = row.value.hint?.(written);
+      const found = `${rule}, not ${row.secret ? "what it is" : shown(written)}`;
+      throw new SettingsError(hint === undefined ? found : `${found}: ${hint}`, rule);
     }
     parsed[key] = result.output;
   }
@@ -86,8 +89,8 @@ export function parseSettings(environment: Environment): Settings {
 
 /** What was found, for the operator. A key that stands in the wrong setting, or a password in a URL, is not repeated. */
 function shown(written: string): string {
-  if (/^\s*[{[]/.test(written)) return "what it is";
-  return JSON.stringify(written.replace(/:\/\/.*@/, "://…@"));
+  if (holdsKeys(written)) return "what it is";
+  return JSON.stringify(withoutSecrets(written.replace(/:\/\/.*@/, "://…@")));
 }
 
 /** What is in force as `NAME=value` lines, in the table's order, secrets masked (`--print-config`). */
@@ -96,8 +99,14 @@ export function printSettings(environment: Environment): string[] {
   return Object.values<Row<unknown>>(ROWS).map((row) => {
     const written = writtenValue(row, environment);
     if (written === null) return `# ${PREFIX}${row.name} is not set`;
-    return `${PREFIX}${row.name}=${row.secret ? "********" : written}`;
+    return `${PREFIX}${row.name}=${printed(row, written)}`;
   });
+}
+
+/** A value without the secrets that may stand in it, by mistake or not. */
+function printed({ secret, value }: Row<unknown>, written: string): string {
+  if (secret) return MASK;
+  return value.printed?.(written) ?? withoutSecrets(written);
 }
 
 /** The places on the disk that the settings in force name. */

@@ -3,6 +3,8 @@ import ipaddr from "ipaddr.js";
 import * as v from "valibot";
 import { parseHttpUrl } from "../http-url.ts";
 import { canMatch } from "../topic-patterns.ts";
+import { canonicalNetwork, isPlainHost } from "./addresses.ts";
+import { holdsKeys, MASK, withoutPrivateHalves } from "./masking.ts";
 
 /** Where a tier listens. `host` has no brackets; port 0 means any free one. */
 export interface Listen {
@@ -16,6 +18,10 @@ export interface Value<T> {
   /** The words from which one is chosen; undefined if any other text is possible. */
   readonly words?: readonly string[];
   readonly schema: v.GenericSchema<string, T>;
+  /** What `--print-config` shows of it; default what `withoutSecrets` leaves. */
+  readonly printed?: (written: string) => string;
+  /** What to write instead of a wrong text, if that can be known. */
+  readonly hint?: (written: string) => string | undefined;
   /** The kind of place on the disk that the text names; undefined if it names none. A launcher lets a tier reach just these places. */
   readonly place?: (text: string) => Place | undefined;
 }
@@ -56,8 +62,8 @@ export function text(allowed: string, pattern: RegExp): Value<string> {
   return { allowed, schema: v.pipe(v.string(), v.regex(pattern)) };
 }
 
-/** The path of a file to read. */
-export const file: Value<string> = { ...text("a path", /^[^\0]+$/), place: () => "file" };
+/** The path of a file to read. What the file should hold is no path: it would be shown and logged as one. */
+export const file: Value<string> = { ...text("a path", /^(?![^]*-----BEGIN )[^\0]+$/), place: () => "file" };
 
 /** The path of a file to read, or one word instead. */
 export function fileOr(word: string): Value<string> {
@@ -68,7 +74,11 @@ export const directory: Value<string> = { ...file, place: () => "directory" };
 
 /** Keys as JSON, or the path of a file with them. */
 export function keys(allowed: string): Value<string> {
-  return { ...text(`${allowed} or a path`, /^[^\0]+$/), place: (text) => isJson(text) ? undefined : "keys" };
+  return {
+    ...text(`${allowed} or a path`, /^[^\0]+$/),
+    place: (text) => isJson(text) ? undefined : "keys",
+    printed: withoutPrivateHalves,
+  };
 }
 
 /** Whether a setting of keys holds them itself, and not a path. */
@@ -85,7 +95,9 @@ export const listen: Value<Listen> = {
       const colon = written.lastIndexOf(":");
       return { host: written.slice(0, colon).replace(/^\[|\]$/g, ""), port: Number(written.slice(colon + 1)) };
     }),
-    v.check(({ host, port }) => port <= 65535 && (!host.includes(":") || ipaddr.IPv6.isValid(host))),
+    v.check(({ host, port }) => {
+      return port <= 65535 && (host.includes(":") ? ipaddr.IPv6.isValid(host) : isPlainHost(host));
+    }),
   ),
 };
 
@@ -172,7 +184,11 @@ export const brokers: Value<readonly string[]> = {
     v.string(),
     v.transform(split),
     v.minLength(1),
-    v.array(v.pipe(v.string(), v.regex(/^(\[[0-9A-Fa-f:.]+\]|[^\s:[\]/]+):[0-9]{1,5}$/))),
+    v.array(v.pipe(
+      v.string(),
+      v.regex(/^(\[[0-9A-Fa-f:.]+\]|[^\s:[\]/]+):[0-9]{1,5}$/),
+      v.check((at) => isPlainHost(at.slice(0, at.lastIndexOf(":")))),
+    )),
   ),
 };
 
@@ -181,14 +197,21 @@ export const cidrs: Value<readonly string[]> = {
   schema: v.pipe(
     v.string(),
     v.transform(split),
-    v.array(v.pipe(v.string(), v.check((cidr) => ipaddr.isValidCIDR(cidr)))),
+    v.array(v.pipe(v.string(), v.check((cidr) => canonicalNetwork(cidr) === cidr))),
   ),
+  hint: (written) => {
+    const wrong = split(written).find((cidr) => canonicalNetwork(cidr) !== cidr);
+    const right = wrong === undefined ? undefined : canonicalNetwork(wrong);
+    return right === undefined ? undefined : `write ${wrong} as ${right}`;
+  },
 };
 
 /** Topics, or patterns of them with `*`; one that no topic can match is a typing error. */
 export const topicPatterns: Value<readonly string[]> = {
   allowed: "a comma-separated list of topics, or of patterns with *, each of which a topic can match",
   schema: v.pipe(v.string(), v.transform(split), v.array(v.pipe(v.string(), v.check(canMatch)))),
+  // Topics are no secrets, and their queries tell them apart.
+  printed: (written) => holdsKeys(written) ? MASK : written,
 };
 
 /** Whether a listening host or a URL's host is this machine only. */
@@ -210,7 +233,8 @@ function durationMs(written: string): number {
 
 // Not parseHttpUrl: a URL that follows a listen address may have its port 0, "any free one".
 function isUrl(url: string): boolean {
-  return /^https?:\/\/[^\s#@\\]+$/i.test(url) && URL.canParse(url);
+  const [, host] = /^https?:\/\/([^\s#@\\/?:]*)[^\s#@\\]*$/i.exec(url) ?? [];
+  return host !== undefined && URL.canParse(url) && isPlainHost(host);
 }
 
 function split(list: string): string[] {

@@ -26,6 +26,32 @@ const refusals: readonly [title: string, environment: Record<string, string>, me
   ["a negative size", { TIDINGS_MESSAGE_MAX_BYTES: "-1" }, /TIDINGS_MESSAGE_MAX_BYTES/],
   ["a size in hexadecimal", { TIDINGS_MESSAGE_MAX_BYTES: "0x10" }, /TIDINGS_MESSAGE_MAX_BYTES/],
   ["an address without port", { TIDINGS_EDGE_LISTEN: "127.0.0.1" }, /TIDINGS_EDGE_LISTEN must be host:port/],
+  [
+    "a network in octal",
+    { TIDINGS_OUTBOUND_ALLOW: "010.0.0.0/8" },
+    /OUTBOUND_ALLOW .*: write 010\.0\.0\.0\/8 as 10\.0\.0\.0\/8$/,
+  ],
+  [
+    "a short network",
+    { TIDINGS_TRUSTED_PROXIES: "::1/128, 10/8" },
+    /TRUSTED_PROXIES .*: write 10\/8 as 10\.0\.0\.0\/8$/,
+  ],
+  [
+    "a network with a host in it",
+    { TIDINGS_OUTBOUND_ALLOW: "10.1.2.3/8" },
+    /: write 10\.1\.2\.3\/8 as 10\.0\.0\.0\/8$/,
+  ],
+  ["a zero before the bits", { TIDINGS_OUTBOUND_ALLOW: "10.0.0.0/08" }, /: write 10\.0\.0\.0\/08 as 10\.0\.0\.0\/8$/],
+  ["an IPv6 network with a host in it", { TIDINGS_OUTBOUND_ALLOW: "fd00::1/8" }, /: write fd00::1\/8 as fd00::\/8$/],
+  ["an IPv6 network in long", { TIDINGS_OUTBOUND_ALLOW: "FD00:0::/8" }, /: write FD00:0::\/8 as fd00::\/8$/],
+  ["IPv4 inside IPv6", { TIDINGS_OUTBOUND_ALLOW: "::ffff:10.0.0.0/104" }, /: write .* as 10\.0\.0\.0\/8$/],
+  ["a network in hexadecimal", { TIDINGS_OUTBOUND_ALLOW: "0x0a.0.0.0/8" }, /TIDINGS_OUTBOUND_ALLOW must be .*8"$/],
+  ["more bits than there are", { TIDINGS_OUTBOUND_ALLOW: "10.0.0.0/33" }, /TIDINGS_OUTBOUND_ALLOW must be .*33"$/],
+  ["a port to listen on in octal", { TIDINGS_EDGE_LISTEN: "0177.0.0.1:80" }, /TIDINGS_EDGE_LISTEN must be/],
+  ["a short address to listen on", { TIDINGS_CORE_OPERATING_LISTEN: "127.1:80" }, /CORE_OPERATING_LISTEN must be/],
+  ["a URL in octal", { TIDINGS_CORE_URL: "http://0177.0.0.1:80" }, /TIDINGS_CORE_URL must be/],
+  ["a number for a host", { TIDINGS_HUB_URL: "http://2130706433/hub" }, /TIDINGS_HUB_URL must be/],
+  ["a broker in octal", { TIDINGS_KAFKA_BROKERS: "010.0.0.1:9092" }, /TIDINGS_KAFKA_BROKERS must be/],
   ["a port over 65535", { TIDINGS_EDGE_LISTEN: "127.0.0.1:65536" }, /TIDINGS_EDGE_LISTEN/],
   ["a bare IPv6 address", { TIDINGS_EDGE_LISTEN: "::1:9191" }, /TIDINGS_EDGE_LISTEN .*brackets/],
   ["brackets around no IPv6 address", { TIDINGS_EDGE_LISTEN: "[1:2]:9191" }, /TIDINGS_EDGE_LISTEN/],
@@ -381,6 +407,43 @@ describe("settings", () => {
         return error instanceof SettingsError && !error.message.includes("very");
       });
     }
+  });
+
+  it("are printed without what is secret in them, in whatever row it stands", () => {
+    const pair = '{"kty":"OKP","crv":"Ed25519","kid":"e","x":"PUBLIC","d":"S3CRET","k":"S3CRET","oth":["S3CRET"]}';
+    const tried = [
+      pair,
+      `{"keys":[${pair}]}`,
+      ` {"keys":[${pair}]`,
+      `[${pair}]`,
+      "-----BEGIN PRIVATE KEY-----\nS3CRET\n-----END PRIVATE KEY-----",
+      "https://id.example/?key=S3CRET",
+      "https://id.example/a?key=S3CRET,https://id.example/b?S3CRET",
+    ];
+    let printed = 0;
+    for (const { name } of Object.values(ROWS)) {
+      for (const value of tried) {
+        // Some rows need others beside them.
+        for (const more of [{}, TOKENS, sasl({ USERNAME: "a", PASSWORD: "b" })]) {
+          let lines: string[];
+          try {
+            lines = printSettings({ ...more, [`TIDINGS_${name}`]: value });
+          } catch (error) {
+            assert.ok(error instanceof SettingsError && !error.message.includes("S3CRET"), `${name}: ${error}`);
+            continue;
+          }
+          printed++;
+          if (name === "COMPACT_JSON" && value.includes("://")) continue;
+          assert.ok(
+            !lines.join("\n").includes("S3CRET"),
+            `${name}: ${lines.filter((line) => line.includes("S3CRET"))}`,
+          );
+        }
+      }
+    }
+    assert.ok(printed > 30, String(printed));
+    const line = printSettings({ TIDINGS_EDGE_KEYS: `{"keys":[${pair}]}` }).find((one) => one.includes("EDGE_KEYS"));
+    assert.equal(line, 'TIDINGS_EDGE_KEYS={"keys":[{"kty":"OKP","crv":"Ed25519","kid":"e","x":"PUBLIC"}]}');
   });
 
   it("of TLS make the URLs that follow them https", () => {
