@@ -429,14 +429,14 @@ describe("settings", () => {
           try {
             lines = printSettings({ ...more, [`TIDINGS_${name}`]: value });
           } catch (error) {
-            assert.ok(error instanceof SettingsError && !error.message.includes("S3CRET"), `${name}: ${error}`);
+            assert.ok(error instanceof SettingsError && !error.message.includes("S3CRET"), `${name}: ${String(error)}`);
             continue;
           }
           printed++;
           if (name === "COMPACT_JSON" && value.includes("://")) continue;
           assert.ok(
             !lines.join("\n").includes("S3CRET"),
-            `${name}: ${lines.filter((line) => line.includes("S3CRET"))}`,
+            `${name}: ${lines.filter((line) => line.includes("S3CRET")).join()}`,
           );
         }
       }
