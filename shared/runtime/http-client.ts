@@ -4,8 +4,8 @@
 import { errorText } from "./error-text.ts";
 import { HttpClientError, MAX_REPLY_BYTES } from "../http-client.ts";
 import type { ClientTls, HttpCall, HttpClient, HttpReply, HttpStream } from "../http-client.ts";
-import { CHECKED } from "../checked-tls.ts";
 import { type Dispatcher, Pool } from "../undici.ts";
+import { createSystemConnector } from "./system-connect.ts";
 
 export interface HttpClientOptions {
   /** Connections to each origin. Default 128; more calls wait their turn. */
@@ -23,7 +23,7 @@ export interface TlsHttpClient extends HttpClient {
 export function createHttpClient(
   { connections = 128, connectTimeoutMs = 3_000, tls = {} }: HttpClientOptions = {},
 ): TlsHttpClient {
-  let connect = { timeout: connectTimeoutMs, ...CHECKED, ...defined(tls) };
+  let connect = createSystemConnector({ timeoutMs: connectTimeoutMs, tls });
   const pools = new Map<string, Pool>();
   /** Pools with an older certificate, until the calls on them have ended. */
   const leaving = new Set<Pool>();
@@ -42,7 +42,7 @@ export function createHttpClient(
     send: (call) => send(poolOf("calls", call.origin), call),
     stream: (call) => stream(poolOf("streams", call.origin), call),
     useTls: (next) => {
-      connect = { timeout: connectTimeoutMs, ...CHECKED, ...defined(next) };
+      connect = createSystemConnector({ timeoutMs: connectTimeoutMs, tls: next });
       for (const pool of pools.values()) {
         leaving.add(pool);
         void pool.close().catch(() => {}).finally(() => leaving.delete(pool));
@@ -52,14 +52,6 @@ export function createHttpClient(
     close: async () => {
       await Promise.all(Array.from([...pools.values(), ...leaving], (pool) => pool.destroy()));
     },
-  };
-}
-
-/** Leaves out what is undefined: Node's TLS would take `ca: undefined` for no authority at all. */
-function defined({ ca, cert, key }: ClientTls) {
-  return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined || key === undefined ? {} : { cert, key }),
   };
 }
 

@@ -130,11 +130,14 @@ export class Exchange {
   }
 }
 
+/** How far away one of several addresses may be, ms. Node itself gives each of them up after 250 ms. */
+const NEXT_ADDRESS_MS = 1_000;
+
 function dial({ host, port, tls }: ExchangeOptions): Socket {
-  const socket: Socket = tls === undefined ? connect({ host, port }) : connectTls({
+  const target = { host, port, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS };
+  const socket: Socket = tls === undefined ? connect(target) : connectTls({
     ...tlsOptions(tls),
-    host,
-    port,
+    ...target,
     // A server name cannot be an address; an address is compared with the certificate as it is.
     ...(isIP(host) === 0 ? { servername: host } : {}),
   });
