@@ -3,12 +3,12 @@
 import type { Digests } from "../shared/digests.ts";
 import type { FlightsOptions } from "../shared/flights.ts";
 import type { HttpClient } from "../shared/http-client.ts";
-import { parseHttpUrl } from "../shared/http-url.ts";
 import type { EdgeKey } from "../shared/jwks.ts";
 import type { Metrics } from "../shared/metrics.ts";
 import { type NoteBlocked, notingGuard } from "../shared/outbound/blocked-calls.ts";
 import type { OutboundGuard } from "../shared/outbound/guard.ts";
 import type { Outbound } from "../shared/outbound/outbound.ts";
+import { verifiedHostOf } from "../shared/outbound/verification-turns.ts";
 import { pause } from "../shared/pause.ts";
 import { createChallenge } from "../shared/random.ts";
 import type { Settings } from "../shared/settings/settings.ts";
@@ -110,7 +110,7 @@ function verifierOf(
     challenge: createChallenge,
     pause,
     method: settings.verification === "ping" ? { by: "ping", signature: settings.signature } : { by: "challenge" },
-    onVerified: ({ callback }) => limits.verifications.giveBack(parseHttpUrl(callback).host),
+    onVerified: ({ requester, callback }) => limits.verifications.giveBack(requester, verifiedHostOf(callback)),
   });
 }
 

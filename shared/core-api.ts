@@ -55,8 +55,8 @@ export interface IntentOperation extends OperationHead, Asking {
   /** Granted lease, ms; subscribe only. */
   readonly leaseMs?: number;
   /**
-   * `hub.secret`, sealed at the edge (shared/sealed-secret.ts) to the first key of the core that this is sent to; subscribe
-   * only.
+   * `hub.secret`, sealed at the edge (shared/sealed-secret.ts) to the first key of the core that this is sent to. Of an unsubscribe it
+   * only tells whose request it is.
    */
   readonly secret?: string;
   /** `hub.signature`, how deliveries are signed; subscribe only. Absent: as `SIGNATURE` says. */
@@ -215,10 +215,19 @@ export const CORE_MAX_HEADER_BYTES = 128 * 1024;
 
 export type OperationAnswer =
   | { readonly kind: "done" }
-  /**
-   * `verify`: the edge is to verify the intent; if false, the core verifies or has denied it. `offset` orders a pair's intents.
-   */
-  | { readonly kind: "intent"; readonly offset: number; readonly verify: boolean };
+  | IntentAnswer;
+
+export interface IntentAnswer {
+  readonly kind: "intent";
+  /** It orders a pair's intents. */
+  readonly offset: number;
+  /** The edge is to verify the intent; if false, the core verifies or has denied it. */
+  readonly verify: boolean;
+  /** It is of who has the subscription. An older core does not say it. */
+  readonly isOwn?: true;
+  /** The id of an older intent that waits no longer: this one has taken its place. */
+  readonly replaces?: string;
+}
 
 export interface ContentAnswer {
   /** The message id: what `webhook-id` will be on every attempt. */

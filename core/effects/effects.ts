@@ -6,12 +6,14 @@ import { deniedUrl } from "../../shared/outbound/callback-query.ts";
 import type { Outbound } from "../../shared/outbound/outbound.ts";
 import { pause } from "../../shared/pause.ts";
 import { createChallenge, randomToken } from "../../shared/random.ts";
+import { requesterOf } from "../../shared/shares/requester.ts";
 import {
   type Verification,
   type VerificationMethod,
   type VerificationPorts,
   verifyIntent,
 } from "../../shared/outbound/verification.ts";
+import { VerificationTurns } from "../../shared/outbound/verification-turns.ts";
 import { subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { ResultEvent } from "../state/events.ts";
@@ -37,10 +39,11 @@ export interface EffectsOptions {
 }
 
 const NOTICES_AT_ONCE = 64;
-const VERIFICATIONS_AT_ONCE = 64;
-/** A verification by the owner ends so long after the 202, or 40 s after its first try if that is later (WIRE §2). */
-const VERIFIED_WITHIN_MS = 100_000;
-const VERIFICATION_MS = 40_000;
+/** Verifications that may wait for their turn; one more fails at once, where all can see it (§6.7). */
+const MOST_VERIFICATIONS = 20_000;
+/** A verification by the owner has ended so long after the 202, or 60 s after the owner took it if that is later (WIRE §2). */
+const VERIFIED_WITHIN_MS = 120_000;
+const VERIFICATION_MS = 60_000;
 const NOTICE_MS = 10_000;
 /** Pauses before further tries, after a try without a complete answer; what an answer says is ignored (§5.2). */
 const NOTICE_PAUSES_MS = [1_000, 4_000];
@@ -85,7 +88,7 @@ export function createEffects(
   { outbound, operations, secrets, fetcher, replayLetter, method, clock, signal }: EffectsOptions,
 ): Effects {
   const notices = pLimit(NOTICES_AT_ONCE);
-  const verifications = pLimit(VERIFICATIONS_AT_ONCE);
+  const turns = new VerificationTurns({ mostWaiting: MOST_VERIFICATIONS });
 
   async function notify({ topic, callback, reason }: Notice): Promise<void> {
     for (const pauseMs of [...NOTICE_PAUSES_MS, undefined]) {
@@ -115,7 +118,7 @@ export function createEffects(
       challenge: createChallenge,
       pause,
       // Only a try takes a place: callbacks that ask for long pauses must not hold up others.
-      inTurn: verifications,
+      inTurn: turns.of({ ...intent, requester: requesterOf(intent), isOwn: intent.isOwn === true }, signal),
       withinMs: Math.max(VERIFICATION_MS, intent.time + VERIFIED_WITHIN_MS - clock()),
       signal,
     };

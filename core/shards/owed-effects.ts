@@ -1,5 +1,7 @@
 // The effects that records call for: a notice, a verification, a fetch, a replay (A3.10). Each runs after the commit that calls for
-// it, until a later fold says that it was done. For one record each kind runs once at a time. All may happen twice.
+// it, until a later fold says that it was done. For one record each kind runs once at a time, verifications once for each requester. All may
+// happen twice.
+import { requesterOf } from "../../shared/shares/requester.ts";
 import { isReplayOwed } from "../state/fold-subscription.ts";
 import type { PendingIntent, SubscriptionRecord, TopicRecord } from "../state/records.ts";
 import type { Effects } from "./effects-port.ts";
@@ -24,7 +26,7 @@ export class OwedEffects {
   /** Effects that wait for the next commit, and effects whose commit is made. */
   #uncommitted: (() => void)[] = [];
   #committed: (() => void)[] = [];
-  /** Ids of subscriptions and topics whose effects are under way, or wait for the commit. */
+  /** Ids of subscriptions and topics whose effects are under way, or wait for the commit; of verifications with their requester (`lineOf`). */
   readonly #notifying = new Set<string>();
   readonly #verifying = new Set<string>();
   readonly #fetching = new Set<string>();
@@ -57,7 +59,9 @@ export class OwedEffects {
   /** The subscription's record is now this one. */
   subscription(id: string, record: SubscriptionRecord): void {
     if (record.notice !== undefined && !this.#notifying.has(id)) this.#notify(id);
-    if (record.pending.some(this.#isOverdue) && !this.#verifying.has(id)) this.#verify(id);
+    for (const intent of record.pending) {
+      if (this.#isOverdue(intent) && !this.#verifying.has(lineOf(id, intent))) this.#verify(id, intent);
+    }
     if (isReplayOwed(record, record.life) && !this.#replaying.has(id)) this.#replay(id);
   }
 
@@ -91,14 +95,17 @@ export class OwedEffects {
     });
   }
 
-  #verify(id: string): void {
+  /** Verifies the intents of one requester for a pair, one after the other in log order. No requester waits for the intents of another one here. */
+  #verify(id: string, of: PendingIntent): void {
     const { effects, state, findings } = this.#options;
-    this.#verifying.add(id);
+    const line = lineOf(id, of);
+    this.#verifying.add(line);
     this.afterCommit(() => {
-      const overdue = state.subscriptions.get(id)?.pending.find(this.#isOverdue);
-      if (overdue === undefined) return void this.#verifying.delete(id);
+      const pending = state.subscriptions.get(id)?.pending ?? [];
+      const overdue = pending.find((intent) => this.#isOverdue(intent) && lineOf(id, intent) === line);
+      if (overdue === undefined) return void this.#verifying.delete(line);
       effects.verify(overdue, (result) => {
-        this.#verifying.delete(id);
+        this.#verifying.delete(line);
         findings.add({ kind: "verified", id, result });
       });
     });
@@ -132,4 +139,8 @@ export class OwedEffects {
    */
   readonly #isOverdue = ({ time, marked, unpinned }: PendingIntent): boolean =>
     marked === true || unpinned === true || time + TAKEOVER_MS <= this.#options.clock();
+}
+
+function lineOf(id: string, intent: PendingIntent): string {
+  return `${id}\0${requesterOf(intent)}`;
 }

@@ -48,6 +48,8 @@ export interface IntentEvent extends EventHead {
   /** The client that asked; none: the anonymous client, whose address `requester` names. */
   readonly client?: ClientIdentity;
   readonly requester?: string;
+  /** Its requester has the subscription, by its client, its address or its secret, as the core saw it before it appended this (A3.6). */
+  readonly isOwn?: true;
   /** A policy marked it as verified, and AUTO_VERIFY lets that count: the fold decides (A3.6). */
   readonly marked?: true;
   /** Its edge cannot verify it: the owner does so at once (A3.6). */
@@ -191,6 +193,7 @@ const EVENT = v.variant("type", [
     concurrency: v.exactOptional(CONCURRENCY),
     client: v.exactOptional(CLIENT),
     requester: v.exactOptional(REQUESTER),
+    isOwn: v.exactOptional(v.literal(true)),
     marked: v.exactOptional(v.literal(true)),
     unpinned: v.exactOptional(v.literal(true)),
     denied: v.exactOptional(REASON),

@@ -36,9 +36,17 @@ export function refusalIn({ status, body }: HttpReply): Reply<never> {
 }
 
 export function parseOperationAnswer(body: Uint8Array): OperationAnswer {
-  const { kind, offset, verify } = parseObject(body);
+  const { kind, offset, verify, isOwn, replaces } = parseObject(body);
   if (kind === "done") return { kind };
-  if (kind === "intent" && typeof offset === "number" && typeof verify === "boolean") return { kind, offset, verify };
+  if (kind === "intent" && typeof offset === "number" && typeof verify === "boolean") {
+    return {
+      kind,
+      offset,
+      verify,
+      ...(isOwn === true ? { isOwn } : {}),
+      ...(typeof replaces === "string" ? { replaces } : {}),
+    };
+  }
   throw new CoreError("unavailable", "The core's answer to an operation is not one of shared/core-api.ts");
 }
 

@@ -1,9 +1,9 @@
 // What each request to the hub endpoint asks of the core, and its answer (WIRE §1, §2).
 
-import { parseHttpUrl } from "../../shared/http-url.ts";
 import { type Compact, createCompact } from "../../shared/compact-json.ts";
 import type { Asking } from "../../shared/core-api.ts";
-import { anonymousAt } from "../../shared/shares/requester.ts";
+import { verifiedHostOf } from "../../shared/outbound/verification-turns.ts";
+import { anonymousAt, requesterOf } from "../../shared/shares/requester.ts";
 import { createTraceparent, parseTraceparent } from "../../shared/trace.ts";
 import { accepted, empty } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
@@ -15,7 +15,7 @@ import type { HubRequest } from "../syntax/hub-request.ts";
 import { idempotencyKey, publisherHeaders } from "../syntax/request-headers.ts";
 import type { SubscribeRequest } from "../syntax/subscribe-request.ts";
 import { isMarked, type OnIntent } from "./auto-verify.ts";
-import type { Verifier } from "./verifier.ts";
+import type { Reserved, Verifier } from "./verifier.ts";
 
 export interface HubActionsOptions {
   readonly core: CoreClient;
@@ -94,36 +94,62 @@ export class HubActions {
   }
 
   async #intend({ kind, ...pair }: SubscribeRequest, asker: HubAsker): Promise<Response> {
-    const { core, verifier, limits, onSubscription, onUnsubscription, autoVerify, now } = this.#options;
-    const intent = { mode: kind, ...pair };
-    const { host } = parseHttpUrl(pair.callback);
-    if (!limits.verifications.take(host)) {
+    const { verifier, limits } = this.#options;
+    const asking = await askingOf(asker);
+    const requester = requesterOf(asking);
+    const host = verifiedHostOf(pair.callback);
+    const seat = verifier.reserve({ requester, callback: pair.callback });
+    if ("retryAfterS" in seat || !limits.verifications.take(requester, host)) {
       limits.count("verifications");
-      throw new HubError("too_many", "hub.callback's host has too many unconfirmed requests; wait a minute.");
+      if ("retryAfterS" in seat) throw tooMany(TOO_MANY_WAIT, seat.retryAfterS);
+      seat.release();
+      throw tooMany("hub.callback's host has too many unconfirmed requests of yours; wait a minute.");
     }
     let isAsked = false;
     try {
-      const hook = kind === "subscribe" ? onSubscription : onUnsubscription;
-      const marked = await isMarked(verifiable(intent, asker.client), hook, autoVerify === true);
-      const { id, answer } = await core.operate({
-        kind: "intent",
-        ...intent,
-        ...await askingOf(asker),
-        ...(marked ? { marked } : {}),
-        ...(verifier.canVerify ? {} : { unpinned: true }),
-      });
-      // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
-      if (answer.kind === "intent" && answer.verify) {
-        isAsked = true;
-        verifier.enqueue({ ...intent, id, offset: answer.offset, acceptedAt: now() });
-      }
-      // The owner asks the callback then, and this edge never learns of a yes: the place comes back with time.
-      if (!verifier.canVerify && !marked) isAsked = true;
+      isAsked = await this.#intendSeated({ mode: kind, ...pair }, asker, asking, seat);
     } finally {
-      if (!isAsked) limits.verifications.giveBack(host);
+      if (!isAsked) {
+        seat.release();
+        limits.verifications.giveBack(requester, host);
+      }
     }
     return accepted(202);
   }
+
+  /** Whether the callback is asked: the seat is the verifier's then, if it can verify. */
+  async #intendSeated(intent: Intended, asker: HubAsker, asking: Asking, seat: Reserved): Promise<boolean> {
+    const { core, verifier, onSubscription, onUnsubscription, autoVerify, now } = this.#options;
+    const hook = intent.mode === "subscribe" ? onSubscription : onUnsubscription;
+    const marked = await isMarked(verifiable(intent, asker.client), hook, autoVerify === true);
+    const { id, answer } = await core.operate({
+      kind: "intent",
+      ...intent,
+      ...asking,
+      ...(marked ? { marked } : {}),
+      ...(verifier.canVerify ? {} : { unpinned: true }),
+    });
+    // §5.1.2: the answer does not depend on what verification will say, so it does not wait for it.
+    if (answer.kind !== "intent" || !answer.verify) {
+      // The owner asks the callback then, and this edge never learns of a yes: the place comes back with time.
+      if (verifier.canVerify || marked) return false;
+      seat.release();
+      return true;
+    }
+    const { offset, isOwn = false, replaces } = answer;
+    if (replaces !== undefined) verifier.forget(intent, replaces);
+    seat.verify({ ...intent, id, offset, acceptedAt: now(), requester: requesterOf(asking), isOwn });
+    return true;
+  }
+}
+
+/** A subscribe or unsubscribe as it was parsed. */
+type Intended = { readonly mode: "subscribe" | "unsubscribe" } & Omit<SubscribeRequest, "kind">;
+
+const TOO_MANY_WAIT = "Too many of your requests wait to be verified; send fewer at once.";
+
+function tooMany(sentence: string, retryAfterS?: number): HubError {
+  return new HubError("too_many", sentence, retryAfterS === undefined ? {} : { retryAfterS });
 }
 
 /** Who asks, as the core hears it. */
@@ -133,7 +159,7 @@ export async function askingOf({ client, address }: HubAsker): Promise<Asking> {
 
 /** What a hook sees of an intent: all but the secret. */
 function verifiable(
-  { mode, topic, callback, leaseMs }: { mode: "subscribe" | "unsubscribe" } & Omit<SubscribeRequest, "kind">,
+  { mode, topic, callback, leaseMs }: Intended,
   client: Client | undefined,
 ) {
   return Object.freeze({ mode, topic, callback, ...(leaseMs === undefined ? {} : { leaseMs }), client });

@@ -1,38 +1,51 @@
-// Verifies intents in the background (WIRE §2), bounded in all and per callback origin. The core takes over intents that
-// have no result after 60 s (A3.6), so intents that do not fit here, or wait too long, are left to it.
+// Verifies intents in the background (WIRE §2), in fair shares by requester and callback host. What is not asked in time is reported as
+// failed. The core takes over what has no result after 60 s (A3.6): of an edge that has died, and of callbacks that ask for a later time.
 
 import { getLogger } from "@logtape/logtape";
 import type { Counter, Metrics } from "../../shared/metrics.ts";
 import { waitAtMost } from "../../shared/pause.ts";
-import { verifyIntent } from "../../shared/outbound/verification.ts";
+import { type InTurn, verifyIntent } from "../../shared/outbound/verification.ts";
 import type { VerifiableIntent, Verification, VerificationPorts } from "../../shared/outbound/verification.ts";
+import { VerificationTurns, verifiedHostOf } from "../../shared/outbound/verification-turns.ts";
+import type { Bounds } from "../../shared/shares/accounts.ts";
 import type { CoreClient } from "../core/core-client.ts";
-import { type AcceptedIntent, type Pair, VerificationQueue } from "./verification-queue.ts";
+import { type AcceptedIntent, type Line, VerificationQueue, type Waiting } from "./verification-queue.ts";
+import { type Seat, WaitingRoom } from "./waiting-room.ts";
 
 export interface Verifier {
   /** Whether it can verify at all. If not, the core is told so with the intent, and verifies at once (A3.6). */
   readonly canVerify: boolean;
-  /** Queues an intent to be verified soon. Never throws and never waits. */
-  enqueue(intent: AcceptedIntent): void;
+  /** Takes a seat for an intent that is not accepted yet; if there is none, says after how many seconds there may be one. */
+  reserve(
+    asked: { readonly requester: string; readonly callback: string },
+  ): Reserved | { readonly retryAfterS: number };
+  /** The core has put another intent in the place of this one, or it is settled: it is not asked any more, if it still waits. */
+  forget(intent: VerifiableIntent, id: string): void;
   /** Starts nothing more. Verifications in flight may end until `deadlineMs`; then they are cut. */
   close(deadlineMs: number): Promise<void>;
+}
+
+/** A seat in the verifier. One of the two is called, once. */
+export interface Reserved {
+  /** Verifies the accepted intent soon. Never throws and never waits. */
+  verify(intent: AcceptedIntent): void;
+  /** There is nothing to verify. */
+  release(): void;
 }
 
 export interface VerifierOptions extends Omit<VerificationPorts, "signal" | "inTurn" | "withinMs"> {
   readonly core: Pick<CoreClient, "report">;
   readonly metrics: Metrics;
-  /** Verifications in flight at once. Default 256. */
-  readonly maxConcurrent?: number;
-  /** Verifications in flight at once to one origin. Default 32. */
-  readonly maxPerOrigin?: number;
+  /** Default `VERIFICATION_BOUNDS`. */
+  readonly bounds?: Bounds;
   /** Called for each intent that its callback confirmed. */
-  readonly onVerified?: (intent: VerifiableIntent) => void;
-  /** Intents that may wait for their first GET; as many may pause between two tries. Default 10,000. */
-  readonly maxWaiting?: number;
+  readonly onVerified?: (intent: AcceptedIntent) => void;
+  /** Intents that wait or are being verified. Default 10,000. */
+  readonly seats?: number;
 }
 
 /** WIRE §2: an edge starts a verification no later than this after the 202. */
-const START_WITHIN_MS = 20_000;
+export const START_WITHIN_MS = 45_000;
 /** It has ended so long after the 202, when the core takes over (A3.6). */
 const END_WITHIN_MS = 60_000;
 
@@ -40,55 +53,58 @@ export function createVerifier(options: VerifierOptions): Verifier {
   return new BackgroundVerifier(options);
 }
 
+/** An intent with its seat. */
+interface Seated extends Waiting {
+  readonly seat: Seat;
+}
+
 class BackgroundVerifier implements Verifier {
   readonly #options: VerifierOptions;
-  readonly #maxConcurrent: number;
-  readonly #maxWaiting: number;
   readonly #outcomes: Counter;
   readonly #logger = getLogger(["tidings", "edge", "verifier"]);
-  readonly #queue: VerificationQueue;
+  readonly #room: WaitingRoom;
+  readonly #turns: VerificationTurns;
+  readonly #queue = new VerificationQueue<Seated>();
   readonly #running = new Set<Promise<void>>();
-  /** How many of those have a place: all but the resting ones. */
-  #inFlight = 0;
-  /** Each cuts one verification that runs; the resting ones are those that pause between two tries, or wait for a place after it. */
+  /** Each cuts one verification; those of the second set have no GET in flight. */
   readonly #cuts = new Set<AbortController>();
-  readonly #resting = new Set<AbortController>();
-  /** What lets a pair go on that has paused. */
-  readonly #goOn = new Map<Pair, () => void>();
+  readonly #idle = new Set<AbortController>();
   #closed = false;
 
   readonly canVerify: boolean;
 
   constructor(options: VerifierOptions) {
-    const { metrics, maxConcurrent = 256, maxPerOrigin = 32, maxWaiting = 10_000 } = options;
+    const { metrics, bounds, seats = 10_000 } = options;
     this.#options = options;
     this.canVerify = options.outbound.supports.pinning;
-    this.#maxConcurrent = maxConcurrent;
-    this.#maxWaiting = maxWaiting;
-    this.#queue = new VerificationQueue(maxPerOrigin);
+    this.#room = new WaitingRoom({ seats, withinMs: START_WITHIN_MS });
+    this.#turns = new VerificationTurns({ bounds });
     this.#outcomes = metrics.counter("tidings_verifications_total", "Intents by what came of them", ["outcome"]);
     metrics.gauge(
       "tidings_verifications_waiting",
       "Intents waiting for their verification",
       [],
-      (gauge) => gauge.set(this.#queue.waiting + this.#resting.size),
+      (gauge) => gauge.set(Math.max(0, this.#room.taken - this.#turns.inFlight)),
     );
   }
 
-  enqueue(intent: AcceptedIntent): void {
+  reserve({ requester, callback }: { requester: string; callback: string }) {
     // A3.6: where addresses cannot be pinned, the core verifies.
-    if (this.#closed || this.#queue.waiting >= this.#maxWaiting || !this.canVerify) {
-      this.#outcomes.inc({ outcome: "left" });
-      return;
-    }
-    this.#queue.add(intent);
-    this.#startWhatFits();
+    const seat = this.canVerify
+      ? this.#room.enter({ requester, host: verifiedHostOf(callback) })
+      : { took: () => {}, leave: () => {} };
+    if ("retryAfterS" in seat) return seat;
+    return { verify: (intent: AcceptedIntent) => this.#enqueue(intent, seat), release: () => seat.leave() };
+  }
+
+  forget(intent: VerifiableIntent, id: string): void {
+    this.#superseded(this.#queue.dropWhere(intent, (other) => other.id === id));
   }
 
   async close(deadlineMs: number): Promise<void> {
     this.#closed = true;
     // Another try would be a new start.
-    for (const cut of this.#resting) cut.abort();
+    for (const cut of this.#idle) cut.abort();
     const all = async () => {
       while (this.#running.size > 0) await Promise.all(this.#running);
     };
@@ -96,75 +112,85 @@ class BackgroundVerifier implements Verifier {
     for (const cut of this.#cuts) cut.abort();
   }
 
-  #startWhatFits(): void {
-    while (this.#inFlight < this.#maxConcurrent) {
-      const pair = this.#queue.start();
-      if (pair === undefined) return;
-      this.#inFlight++;
-      const goOn = this.#goOn.get(pair);
-      if (goOn !== undefined) {
-        goOn();
-        continue;
+  #enqueue(intent: AcceptedIntent, seat: Seat): void {
+    if (this.#closed || !this.canVerify) {
+      seat.leave();
+      return this.#outcomes.inc({ outcome: "left" });
+    }
+    const line = this.#queue.add({ intent, seat, drop: () => seat.leave() });
+    if (line === undefined) return;
+    const ended = this.#run(line)
+      .catch((error: unknown) => this.#logger.error("A verification failed: {error}", { error }))
+      .then(() => {
+        this.#running.delete(ended);
+        this.#queue.ended(intent);
+      });
+    this.#running.add(ended);
+  }
+
+  async #run(line: Line<Seated>): Promise<void> {
+    for (let next = this.#queue.next(line); next !== undefined; next = this.#queue.next(line)) {
+      const { intent, seat } = next;
+      try {
+        if (this.#closed) this.#outcomes.inc({ outcome: "left" });
+        else await this.#verify(intent, seat);
+      } finally {
+        seat.leave();
       }
-      const ended = this.#run(pair)
-        .catch((error: unknown) => this.#logger.error("A verification failed: {error}", { error }))
-        .then(() => {
-          this.#running.delete(ended);
-          this.#inFlight--;
-          this.#queue.end(pair);
-          this.#startWhatFits();
-        });
-      this.#running.add(ended);
     }
   }
 
-  /** Verifies the first intent of a pair that is still in time. */
-  async #run(pair: Pair): Promise<void> {
-    for (let intent = this.#queue.shift(pair); intent !== undefined; intent = this.#queue.shift(pair)) {
-      const isInTime = this.#options.now() - intent.acceptedAt <= START_WITHIN_MS;
-      if (!this.#closed && isInTime) return await this.#verify(intent, pair);
-      this.#outcomes.inc({ outcome: "left" });
-    }
-  }
-
-  async #verify(intent: AcceptedIntent, pair: Pair): Promise<void> {
+  async #verify(intent: AcceptedIntent, seat: Seat): Promise<void> {
+    const withinMs = intent.acceptedAt + END_WITHIN_MS - this.#options.now();
+    // Those before it in its line took the time. The core asks it soon.
+    if (withinMs < END_WITHIN_MS - START_WITHIN_MS) return this.#outcomes.inc({ outcome: "left" });
     const cut = new AbortController();
     this.#cuts.add(cut);
+    this.#idle.add(cut);
     const result = await verifyIntent(intent, {
       ...this.#options,
-      pause: (ms) => this.#rest(pair, ms, cut),
-      withinMs: intent.acceptedAt + END_WITHIN_MS - this.#options.now(),
+      inTurn: this.#noting(this.#turns.of(intent, cut.signal), cut, seat),
+      pause: async (ms) => {
+        // Another try would be a new start.
+        if (this.#closed) cut.abort();
+        await this.#options.pause(ms, cut.signal);
+      },
+      withinMs,
       signal: cut.signal,
     });
     this.#cuts.delete(cut);
+    this.#idle.delete(cut);
     // WIRE §2: a callback that is to be asked later than an edge may ask is asked by the core.
     if (result.kind === "aborted" || result.later) return this.#outcomes.inc({ outcome: "left" });
-    this.#outcomes.inc({ outcome: result.verified ? "verified" : result.forbidden ? "forbidden" : "refused" });
+    this.#outcomes.inc({ outcome: outcomeOf(result) });
     // The core says in its log what came of it, whichever tier asked.
     if (result.verified) this.#options.onVerified?.(intent);
+    // The seat is for the asking: a core that is away holds up no other intent.
+    seat.leave();
     await this.#report(intent, result);
     if (!result.verified) return;
     // A3.6: verified cancels older ones; their answers would count for nothing.
-    const dropped = this.#queue.dropOlder(pair, intent.offset);
-    if (dropped > 0) this.#outcomes.inc({ outcome: "superseded" }, dropped);
+    this.#superseded(this.#queue.dropWhere(intent, ({ offset }) => offset < intent.offset));
   }
 
-  /** Pauses between two tries. The place is free meanwhile: callbacks that ask for long pauses must not hold up others. */
-  async #rest(pair: Pair, ms: number, cut: AbortController): Promise<void> {
-    this.#resting.add(cut);
-    // One pause too many is what goes to the core, and not a callback that has not been asked yet.
-    if (this.#closed || this.#resting.size > this.#maxWaiting) cut.abort();
-    this.#queue.rest(pair);
-    this.#inFlight--;
-    this.#startWhatFits();
-    await this.#options.pause(ms, cut.signal);
-    await new Promise<void>((goOn) => {
-      this.#goOn.set(pair, goOn);
-      this.#queue.goOn(pair);
-      this.#startWhatFits();
-    });
-    this.#goOn.delete(pair);
-    this.#resting.delete(cut);
+  /** Notes which verifications have a GET in flight, and how long the first ones take. */
+  #noting(inTurn: InTurn, cut: AbortController, seat: Seat): InTurn {
+    const { now } = this.#options;
+    return (ask, turn) =>
+      inTurn(async () => {
+        this.#idle.delete(cut);
+        const begun = now();
+        try {
+          return await ask();
+        } finally {
+          this.#idle.add(cut);
+          if (turn.tries === 1) seat.took(now() - begun);
+        }
+      }, turn);
+  }
+
+  #superseded(count: number): void {
+    if (count > 0) this.#outcomes.inc({ outcome: "superseded" }, count);
   }
 
   async #report(
@@ -194,4 +220,11 @@ class BackgroundVerifier implements Verifier {
       });
     }
   }
+}
+
+/** The label of a result in the metric. */
+function outcomeOf({ verified, forbidden, tries }: Extract<Verification, { kind: "result" }>): string {
+  if (verified) return "verified";
+  if (forbidden) return "forbidden";
+  return tries === 0 ? "late" : "refused";
 }

@@ -36,12 +36,18 @@ export interface VerificationPorts {
   readonly challenge: () => string;
   /** Resolves after `ms`, or as soon as `signal` aborts. */
   readonly pause: (ms: number, signal?: AbortSignal) => Promise<void>;
-  /** Runs one try when there is a place for it. Default: at once. */
-  readonly inTurn?: <T>(ask: () => Promise<T>) => Promise<T>;
-  /** From the first try on, ms: the last try has ended by then, unless it had to wait for its place. Default 60 s. */
+  /** Default: each try at once. */
+  readonly inTurn?: InTurn;
+  /** The last try has ended so long after the call, ms. Default 60 s. */
   readonly withinMs?: number;
   readonly signal?: AbortSignal;
 }
+
+/** Runs one try when there is a place for it; undefined if there is none within `waitMs`, or `signal` fired. `tries` counts from 1. */
+export type InTurn = <T>(
+  ask: () => Promise<T>,
+  turn: { readonly tries: number; readonly waitMs: number },
+) => Promise<T | undefined>;
 
 export type Verification =
   | {
@@ -53,6 +59,7 @@ export type Verification =
     readonly reason?: string;
     /** `now()` when the GET that decided was sent: the lease counts from there (A3.7). */
     readonly challengedAt: number;
+    /** 0: there was no place in time, and the callback was not asked. */
     readonly tries: number;
     /** The callback wants to be asked again, later than `withinMs` allows. Never true if verified. */
     readonly later: boolean;
@@ -69,20 +76,30 @@ const WITHIN_MS = 60_000;
 const LAST_TRY_MS = 5_000;
 /** Room for the page of a 5xx, so that the hub sees its status; the challenge itself is 43 bytes. */
 const MAX_ANSWER_BYTES = 65_536;
+/** The first try starts so long before the end at the latest, ms: it has its whole time, and a little is left to report what came of it. */
+const FIRST_TRY_MS = 15_000;
+
+/** What the subscriber reads where the callback was never asked. */
+export const NOT_ASKED = "the hub could not ask in time, as too much of this requester was waiting";
 
 /** Asks the callback, at most three times (WIRE §2). Never rejects. */
 export async function verifyIntent(intent: VerifiableIntent, ports: VerificationPorts): Promise<Verification> {
   const { now, pause, signal, inTurn = (ask) => ask(), withinMs = WITHIN_MS } = ports;
-  let endsAt: number | undefined;
+  const endsAt = now() + withinMs;
+  let last: Verification = notAsked(now());
   for (let tries = 1;; tries++) {
-    const { answer, challenge, challengedAt } = await inTurn(() => ask(intent, ports, endsAt ??= now() + withinMs));
+    const waitMs = Math.max(0, endsAt - (tries === 1 ? FIRST_TRY_MS : LAST_TRY_MS) - now());
+    const tried = await inTurn(() => ask(intent, ports, endsAt), { tries, waitMs });
+    // Without a place for another try, what the try before it brought is the result.
+    if (tried === undefined) return signal?.aborted === true ? { kind: "aborted" } : last;
+    const { answer, challenge, challengedAt } = tried;
     if (answer.kind === "failed" && answer.code === "aborted") return { kind: "aborted" };
     const { reason, retry, outcome } = judge(answer, byPing(intent, ports.method) === undefined ? challenge : null);
     const result = { kind: "result", challengedAt, tries } as const;
     if (reason === null) return { ...result, verified: true, later: false, forbidden: false };
     const askedMs = retry ? retryAfterMs(answer, ports.clock()) : 0;
     const pauseMs = PAUSES_MS[tries - 1];
-    const leftMs = (endsAt ?? now()) - LAST_TRY_MS - now();
+    const leftMs = endsAt - LAST_TRY_MS - now();
     if (!retry || pauseMs === undefined || pauseMs > leftMs) {
       const forbidden = answer.kind === "failed" && answer.code === "forbidden";
       // A name without an address takes as long: how names resolve inside this network is not told by the time either (WIRE §7).
@@ -90,10 +107,16 @@ export async function verifyIntent(intent: VerifiableIntent, ports: Verification
       if (signal?.aborted === true) return { kind: "aborted" };
       return { ...result, verified: false, outcome, reason, later: askedMs > Math.max(0, leftMs), forbidden };
     }
+    last = { ...result, verified: false, outcome, reason, later: askedMs > leftMs, forbidden: false };
     // A callback that asks for more time than there is gets what there is.
     await pause(Math.min(Math.max(pauseMs, askedMs), leftMs), signal);
     if (signal?.aborted === true) return { kind: "aborted" };
   }
+}
+
+function notAsked(challengedAt: number): Verification {
+  const why = { verified: false, outcome: "failed", reason: NOT_ASKED } as const;
+  return { kind: "result", challengedAt, tries: 0, later: false, forbidden: false, ...why };
 }
 
 interface Try {

@@ -61,7 +61,7 @@ export const LIMIT_ROWS = {
     name: "VERIFICATIONS_PER_HOST",
     default: "1000",
     what:
-      "Requests a minute, at each edge, whose verification a callback host has not confirmed; more is 429. 0: any number.",
+      "Requests a minute of one requester, at each edge, whose verification a callback host has not confirmed; more is 429. All requesters together may have four times as many. 0: any number.",
     change: "If many subscribers share a callback host that is often away.",
     value: integer(0, 1_000_000),
   }),

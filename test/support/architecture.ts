@@ -109,7 +109,15 @@ const LOG_ADAPTER = /^core\/log\/(?:libsql|kafka)(?:[-/.]|$)/;
 const RUNTIME_NAMES = new Set(["process", "Deno", "Bun"]);
 const GLOBAL_OBJECTS = new Set(["globalThis", "global", "self"]);
 /** Packages on the edge's path, each without any `node:` import of its own. */
-const EDGE_PACKAGES = new Set(["hono", "valibot", "fastest-levenshtein", "ipaddr.js", "jose", "@logtape/logtape"]);
+const EDGE_PACKAGES = new Set([
+  "hono",
+  "valibot",
+  "fastest-levenshtein",
+  "ipaddr.js",
+  "jose",
+  "tldts",
+  "@logtape/logtape",
+]);
 const EMPTY_NAMES = new Set(["utils", "util", "helpers", "common", "types", "index", "services", "manager", "misc"]);
 
 /** A longer function is several (CONTRIBUTING.md, "How it is written"). */

@@ -8,7 +8,8 @@ import type { Outbound, OutboundAnswer, OutboundRequest } from "../../../shared/
 import { OPEN_SECRETS } from "../../support/keys.ts";
 import { eventually, never } from "../../support/eventually.ts";
 import { createHmac } from "node:crypto";
-import type { VerificationMethod } from "../../../shared/outbound/verification.ts";
+import { NOT_ASKED, type VerificationMethod } from "../../../shared/outbound/verification.ts";
+import { VERIFICATION_BOUNDS } from "../../../shared/outbound/verification-turns.ts";
 import { parameterOf } from "../../support/form.ts";
 
 const NOTICE = {
@@ -16,6 +17,7 @@ const NOTICE = {
   callback: "http://subscriber.example/x?k=1",
   reason: "not registered",
 };
+const CALLBACK = NOTICE.callback;
 const INTENT: PendingIntent = {
   id: "intent-1",
   offset: 7,
@@ -60,12 +62,16 @@ function script(
     },
     close: () => Promise.resolve(),
   };
-  const resultOf = ({ intent, topic, callback, verified, elapsedMs, id }: Parameters<
+  const resultOf = ({ intent, topic, callback, verified, reason, elapsedMs, id }: Parameters<
     Parameters<typeof createEffects>[0]["operations"]["resultOf"]
   >[0]): Promise<ResultEvent> => {
     run.log();
     const event = { type: "result", id, time: 1_000, intent, topic, callback, verified } as const;
-    return Promise.resolve({ ...event, challengedAt: 1_000 - elapsedMs });
+    return Promise.resolve({
+      ...event,
+      challengedAt: 1_000 - elapsedMs,
+      ...(reason === undefined ? {} : { reason }),
+    });
   };
   const fetcher = { fetch: () => {}, hurry: () => {} };
   const run: Script = {
@@ -179,7 +185,7 @@ describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
     const results: ResultEvent[] = [];
     let callsOfFirst = 0;
     for (let n = 0; n < 65; n++) {
-      effects.verify({ ...INTENT, id: `intent-${n}` }, (result) => {
+      effects.verify({ ...INTENT, id: `intent-${n}`, callback: `${CALLBACK}${n}` }, (result) => {
         results.push(result);
         if (results.length === 1) callsOfFirst = calls.length;
       });
@@ -219,21 +225,47 @@ describe("A3.6 a verification by the owner", { timeout: 30_000 }, () => {
     await never("a result", () => found, 100);
   });
 
-  it("§6.7 at most 64 run at once, and hanging ones hold up no notice", async () => {
-    const held = Promise.withResolvers<void>();
-    const { effects, calls } = script(async (request) => {
-      if (parameterOf(request.url.slice(request.url.indexOf("?") + 1), "hub.mode") === "denied") {
-        return answered(200)(request);
-      }
-      await held.promise;
-      return echo(request);
+  it("§6.7 a bounded number runs at once, and hanging ones hold up no notice and no other requester", async () => {
+    const { stop, effects, calls } = script(async (request) => {
+      const query = request.url.slice(request.url.indexOf("?") + 1);
+      if (parameterOf(query, "hub.mode") === "denied") return answered(200)(request);
+      if (!request.url.includes("hanging")) return echo(request);
+      await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
+      return { kind: "failed", code: "aborted", reason: "stopping" };
     });
-    let results = 0;
-    for (let n = 0; n < 200; n++) effects.verify({ ...INTENT, id: `intent-${n}` }, () => void results++);
-    await eventually("64 calls", () => calls.length === 64);
+    const hanging = (n: number) => ({ ...INTENT, id: `intent-${n}`, requester: "stranger" });
+    for (let n = 0; n < 1_000; n++) {
+      effects.verify({ ...hanging(n), callback: `http://hanging${n % 10}.example/${n}` }, () => {});
+    }
+    // Its hosts, too, leave something to one that it has not asked yet.
+    const most = VERIFICATION_BOUNDS.of.new / 2;
+    await eventually("its share", () => calls.length > most - 10);
+    const its = calls.length;
+    assert.ok(its <= most);
     await new Promise<void>((sent) => effects.notify(NOTICE, sent));
-    assert.equal(calls.length, 65);
-    held.resolve();
-    await eventually("all results", () => results === 200);
+    for (let n = 0; n < 20; n++) {
+      const result = await new Promise<ResultEvent>((found) => effects.verify({ ...INTENT, requester: "one" }, found));
+      assert.ok(result.verified);
+    }
+    assert.equal(calls.length, its + 1 + 20);
+    stop.abort();
+  });
+
+  it("§6.7 more than may wait have failed, and say so", async () => {
+    const { stop, effects } = script(async () => {
+      await new Promise<void>((resolve) => stop.signal.addEventListener("abort", () => resolve()));
+      return { kind: "failed", code: "aborted", reason: "stopping" };
+    });
+    const reasons = new Set<string | undefined>();
+    let failed = 0;
+    for (let n = 0; n < 10_000; n++) {
+      effects.verify({ ...INTENT, id: `intent-${n}`, callback: `${CALLBACK}${n}` }, ({ reason }) => {
+        failed++;
+        reasons.add(reason);
+      });
+    }
+    await eventually("some to fail", () => failed > 1_000);
+    assert.deepEqual([...reasons], [NOT_ASKED]);
+    stop.abort();
   });
 });

@@ -4,9 +4,11 @@ import type { VerificationReport } from "../../../edge/core/core-client.ts";
 import { createVerifier } from "../../../edge/hub/verifier.ts";
 import type { AcceptedIntent } from "../../../edge/hub/verification-queue.ts";
 import type { Verifier, VerifierOptions } from "../../../edge/hub/verifier.ts";
+import type { Bounds } from "../../../shared/shares/accounts.ts";
 import type { Labels, Metrics } from "../../../shared/metrics.ts";
 import { pause } from "../../../shared/pause.ts";
 import { createChallenge } from "../../../shared/random.ts";
+import { NOT_ASKED } from "../../../shared/outbound/verification.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { answer, cut, echo, hang, script } from "../../support/servers/answers.ts";
 import { openCallbackServer } from "../../support/servers/callback-server.ts";
@@ -57,12 +59,29 @@ const intent = (callback: Callback, more: Partial<AcceptedIntent> = {}): Accepte
   id: `op_${operations += 1}`,
   offset: operations,
   acceptedAt: performance.now(),
+  requester: "one",
+  isOwn: false,
   mode: "subscribe",
   topic: "t",
   callback: callback.url,
   leaseMs: 60_000,
   ...more,
 });
+/** Reserves a seat for an intent and has it verified; false if there was no seat. */
+function enqueue(verifier: Verifier, taken: AcceptedIntent): boolean {
+  const seat = verifier.reserve(taken);
+  if ("retryAfterS" in seat) return false;
+  seat.verify(taken);
+  return true;
+}
+/** So many places of each standing, and so many of one requester at a host. */
+const placesOf = (count: number, atHost = count): Bounds => {
+  const each = (most: number) => ({ proven: most, slow: 0, new: most, failing: most });
+  return { most: 3 * count, of: each(count), perHost: each(2 * atHost - 1), timesFree: 100 };
+};
+/** So many challenges have come, whether they are answered or not. */
+const asked = (callback: Callback, count: number) =>
+  eventually(`${count} challenges`, () => callback.challenges.length >= count);
 const topicsOf = (callback: Callback) => callback.challenges.map(({ query }) => parameterOf(query, "hub.topic"));
 /** Lets the callback take its time to say no; returns how many challenges it had at once, at the most. */
 function mostAtOnce(callback: Callback): () => number {
@@ -84,7 +103,7 @@ describe("WIRE §2 the edge's verifier", () => {
     const { verifier, reported, outcomes } = verifying();
     const before = performance.now();
     const taken = intent(callback, { verifyToken: "v" });
-    verifier.enqueue(taken);
+    enqueue(verifier, taken);
     const [report] = await reported(1);
     const { challengedAt, ...result } = report!;
     assert.deepEqual(result, {
@@ -112,7 +131,7 @@ describe("WIRE §2 the edge's verifier", () => {
     wrong.onChallenge = answer(200, "nonsense");
     failing.onChallenge = script(answer(500), cut(), answer(503));
     late.onChallenge = script(cut(), echo());
-    for (const callback of [wrong, failing, late]) verifier.enqueue(intent(callback));
+    for (const callback of [wrong, failing, late]) enqueue(verifier, intent(callback));
     const byCallback = new Map((await reported(3)).map((report) => [report.callback, report]));
     assert.equal(byCallback.get(wrong.url)?.verified, false);
     assert.match(byCallback.get(wrong.url)?.reason ?? "", /not the challenge/);
@@ -130,7 +149,7 @@ describe("WIRE §2 the edge's verifier", () => {
     const { verifier, reported } = verifying();
     const most = mostAtOnce(callback);
     for (const [offset, verifyToken] of [[1, "a"], [4, "d"], [2, "b"], [3, "c"]] as const) {
-      verifier.enqueue(intent(callback, { offset, verifyToken }));
+      enqueue(verifier, intent(callback, { offset, verifyToken }));
     }
     await reported(4);
     assert.equal(most(), 1);
@@ -144,7 +163,7 @@ describe("WIRE §2 the edge's verifier", () => {
     const { verifier, reported } = verifying();
     const most = mostAtOnce(callback);
     for (const name of ["~me", "%7Eme", "%7eme"]) {
-      verifier.enqueue(intent(callback, { topic: `http://topics.example/${name}` }));
+      enqueue(verifier, intent(callback, { topic: `http://topics.example/${name}` }));
     }
     await reported(3);
     assert.equal(most(), 1);
@@ -160,10 +179,10 @@ describe("WIRE §2 the edge's verifier", () => {
       await new Promise<void>((resolve) => answered = resolve);
       await echo()(request, response);
     };
-    verifier.enqueue(intent(callback, { offset: 9 }));
+    enqueue(verifier, intent(callback, { offset: 9 }));
     await eventually("the challenge", () => callback.challenges.length === 1);
     // The core's answers overtook each other: this one stands before it in the log.
-    verifier.enqueue(intent(callback, { offset: 8 }));
+    enqueue(verifier, intent(callback, { offset: 8 }));
     answered();
     await reported(1);
     await eventually("the older one to be dropped", () => outcomes.includes("superseded"));
@@ -175,23 +194,23 @@ describe("WIRE §2 the edge's verifier", () => {
     const { verifier, reported } = verifying();
     const [hanging, good] = [server.callback(), server.callback()];
     hanging.onChallenge = hang();
-    verifier.enqueue(intent(hanging));
-    verifier.enqueue(intent(good));
-    verifier.enqueue(intent(hanging, { topic: "other" }));
+    enqueue(verifier, intent(hanging));
+    enqueue(verifier, intent(good));
+    enqueue(verifier, intent(hanging, { topic: "other" }));
     assert.equal((await reported(1))[0]?.callback, good.url);
     await verifier.close(0);
   });
 
-  for (const [maxConcurrent, most] of [[3, 3], [10, 4]] as const) {
-    it(`bounds what is in flight, ${maxConcurrent} in all and 2 per origin, and lets origins take turns`, async () => {
-      await takesTurns(maxConcurrent, most);
+  for (const [places, most] of [[3, 3], [10, 4]] as const) {
+    it(`bounds what is in flight, ${places} in all and 2 per host, and lets hosts take turns`, async () => {
+      await takesTurns(places, most);
     });
   }
 
-  async function takesTurns(maxConcurrent: number, most: number): Promise<void> {
+  async function takesTurns(places: number, most: number): Promise<void> {
     await using one = await openCallbackServer();
-    await using two = await openCallbackServer();
-    const { verifier, reported } = verifying({ maxConcurrent, maxPerOrigin: 2 });
+    await using two = await openCallbackServer(0, "127.0.0.2");
+    const { verifier, reported } = verifying({ bounds: placesOf(places, 2) });
     const flights = new Map<string, { now: number; most: number }>();
     const enter = (key: string, by: number) => {
       const flight = flights.get(key) ?? { now: 0, most: 0 };
@@ -211,38 +230,107 @@ describe("WIRE §2 the edge's verifier", () => {
         return callback;
       });
     const callbacks = [...open(one), ...open(two)];
-    for (const callback of callbacks) verifier.enqueue(intent(callback));
+    for (const callback of callbacks) enqueue(verifier, intent(callback));
     const reports = await reported(16);
     assert.equal(flights.get("all")?.most, most);
     assert.equal(flights.get(one.origin)?.most, 2);
     assert.equal(flights.get(two.origin)?.most, 2);
-    // The second origin does not wait longer because the intents of the first one came before.
+    // The second host does not wait longer because the intents of the first one came before.
     const early = reports.slice(0, 8).filter(({ callback }) => callback.startsWith(two.origin));
-    assert.ok(early.length >= 2, `${early.length} of the second origin among the first 8`);
+    assert.ok(early.length >= 2, `${early.length} of the second host among the first 8`);
   }
 
-  it("leaves to the core what does not fit and what has waited for 20 s", async () => {
+  it("WIRE §2 what could not be asked in time has failed, and its status can say so", async () => {
+    await using server = await openCallbackServer();
+    const { verifier, outcomes, reported } = verifying({ bounds: placesOf(1) });
+    const [hanging, late, next] = [server.callback(), server.callback(), server.callback()];
+    hanging.onChallenge = hang();
+    enqueue(verifier, intent(hanging));
+    await asked(hanging, 1);
+    // 45 s are nearly over, or over.
+    enqueue(verifier, intent(late, { acceptedAt: performance.now() - 44_900 }));
+    enqueue(verifier, intent(next, { acceptedAt: performance.now() - 46_000 }));
+    const [report] = await reported(1);
+    const { callback, verified, outcome, reason } = report!;
+    assert.deepEqual([callback, verified, outcome, reason], [late.url, false, "failed", NOT_ASKED]);
+    assert.deepEqual(new Set(outcomes), new Set(["late", "left"]), "the second one is the core's already");
+    assert.deepEqual([late.challenges.length, next.challenges.length], [0, 0]);
+    await verifier.close(0);
+  });
+
+  it("has a seat for each intent before it is accepted, and none for more than can be asked in time", async () => {
     await using server = await openCallbackServer();
     let time = 0;
-    const { verifier, outcomes, reported } = verifying({ now: () => time, maxConcurrent: 1, maxWaiting: 2 });
-    const [first, late, over, fresh] = [server.callback(), server.callback(), server.callback(), server.callback()];
-    let answered = () => {};
-    first.onChallenge = async (request, response) => {
-      await new Promise<void>((resolve) => answered = resolve);
+    const { verifier, reported } = verifying({ now: () => time, seats: 3_000 });
+    const slow = server.callback();
+    slow.onChallenge = async (request, response) => {
+      time += 60_000;
       await echo()(request, response);
     };
-    verifier.enqueue(intent(first, { acceptedAt: 0 }));
-    await eventually("the first challenge", () => first.challenges.length === 1);
-    verifier.enqueue(intent(late, { acceptedAt: 0 }));
-    verifier.enqueue(intent(fresh, { acceptedAt: 10_000 }));
-    verifier.enqueue(intent(over, { acceptedAt: 10_000 }));
-    assert.deepEqual(outcomes, ["left"]);
-    time = 20_001;
+    enqueue(verifier, intent(slow, { acceptedAt: 0 }));
+    const held = Array.from({ length: 400 }, () => verifier.reserve(intent(slow)));
+    assert.ok(held.every((seat) => "verify" in seat), "nothing is known of its pace yet");
+    await reported(1);
+    const refused = verifier.reserve(intent(slow));
+    assert.ok("retryAfterS" in refused && refused.retryAfterS > 0, "each takes seconds");
+    const stranger = verifier.reserve({ ...intent(slow), requester: "another" });
+    assert.ok("verify" in stranger, "another requester has seats of its own");
+    for (const seat of held) if ("release" in seat) seat.release();
+    assert.ok("verify" in verifier.reserve(intent(slow)));
+  });
+
+  it("does not let a requester, however much it asks of hanging hosts, hold up another one", async () => {
+    await using server = await openCallbackServer();
+    const { verifier, reported } = verifying();
+    const hosts = await Promise.all(Array.from({ length: 3 }, (_, n) => openCallbackServer(0, `127.0.0.${n + 2}`)));
+    for (const host of hosts) {
+      const hanging = host.callback();
+      hanging.onChallenge = hang();
+      for (let n = 0; n < 500; n++) enqueue(verifier, intent(hanging, { topic: `${n}`, requester: "stranger" }));
+    }
+    const good = server.callback();
+    const begun = performance.now();
+    for (let n = 0; n < 20; n++) enqueue(verifier, intent(good, { topic: `${n}` }));
+    await reported(20);
+    assert.ok(performance.now() - begun < 5_000);
+    await verifier.close(0);
+    for (const host of hosts) await host.close();
+  });
+
+  it("does not let a stranger's intents for a pair hold up its owner's", async () => {
+    await using server = await openCallbackServer();
+    const callback = server.callback();
+    const { verifier, reports, outcomes } = verifying({ bounds: placesOf(2) });
+    const hanging = server.callback();
+    hanging.onChallenge = hang();
+    for (let n = 0; n < 2; n++) enqueue(verifier, intent(hanging, { topic: `${n}`, requester: "stranger" }));
+    await asked(hanging, 2);
+    for (let n = 0; n < 4; n++) enqueue(verifier, intent(callback, { requester: "stranger" }));
+    enqueue(verifier, intent(callback, { isOwn: true }));
+    await eventually("the owner's yes", () => reports.length === 1);
+    assert.ok(reports[0]!.verified);
+    await eventually("those before it to be settled", () => outcomes.includes("superseded"));
+    await verifier.close(0);
+  });
+
+  it("forgets an intent whose place a newer one has taken", async () => {
+    await using server = await openCallbackServer();
+    const callback = server.callback();
+    const { verifier, reported, outcomes } = verifying();
+    let answered = () => {};
+    callback.onChallenge = async (request, response) => {
+      await new Promise<void>((resolve) => answered = resolve);
+      await answer(404)(request, response);
+    };
+    const [first, second, third] = [intent(callback), intent(callback), intent(callback)];
+    for (const each of [first, second, third]) enqueue(verifier, each);
+    await asked(callback, 1);
+    verifier.forget(second, second.id);
     answered();
-    const reports = await reported(2);
-    assert.deepEqual(reports.map(({ callback }) => callback), [first.url, fresh.url]);
-    assert.deepEqual([late.challenges.length, over.challenges.length], [0, 0]);
-    assert.deepEqual(outcomes, ["left", "verified", "left", "verified"]);
+    await asked(callback, 2);
+    answered();
+    assert.deepEqual((await reported(2)).map((report) => report.intent), [first.id, third.id]);
+    assert.deepEqual(outcomes, ["superseded", "refused", "refused"]);
   });
 
   it("WIRE §2 holds no place for a callback that asks for a pause, and has still one GET in flight for its pair", async () => {
@@ -250,8 +338,7 @@ describe("WIRE §2 the edge's verifier", () => {
     await using other = await openCallbackServer();
     const goOn = Promise.withResolvers<void>();
     const { verifier, reported } = verifying({
-      maxConcurrent: 2,
-      maxPerOrigin: 1,
+      bounds: placesOf(2, 1),
       pause: (ms) => ms === 9_000 ? goOn.promise : pause(ms / 100),
     });
     const later = () => {
@@ -260,12 +347,12 @@ describe("WIRE §2 the edge's verifier", () => {
       return callback;
     };
     const pausing = [later(), later(), later()];
-    for (const callback of pausing) verifier.enqueue(intent(callback));
-    verifier.enqueue(intent(pausing[0]!, { verifyToken: "second" }));
+    for (const callback of pausing) enqueue(verifier, intent(callback));
+    enqueue(verifier, intent(pausing[0]!, { verifyToken: "second" }));
     await eventually("all to pause", () => pausing.every(({ challenges }) => challenges[0]?.endedAt));
-    // Both places and the origin's own are free.
+    // Both places and the host's own are free.
     const good = [busy.callback(), other.callback(), other.callback()];
-    for (const callback of good) verifier.enqueue(intent(callback));
+    for (const callback of good) enqueue(verifier, intent(callback));
     const confirmed = (await reported(3)).map(({ callback }) => callback);
     assert.deepEqual(new Set(confirmed), new Set(good.map(({ url }) => url)));
     assert.deepEqual(pausing.map(({ challenges }) => challenges.length), [1, 1, 1]);
@@ -277,12 +364,11 @@ describe("WIRE §2 the edge's verifier", () => {
     await verifier.close(0);
   });
 
-  it("bounds those that pause, which shut nobody out, and cuts their pauses when it is closed", async () => {
+  it("cuts the pauses between tries when it is closed, and leaves what waits to the core", async () => {
     await using server = await openCallbackServer();
     let pausing = 0;
-    const { verifier, reported, outcomes } = verifying({
-      maxConcurrent: 1,
-      maxWaiting: 2,
+    const { verifier, outcomes } = verifying({
+      bounds: placesOf(1),
       pause: (ms, signal) => {
         pausing += 1;
         return pause(ms, signal);
@@ -293,18 +379,19 @@ describe("WIRE §2 the edge's verifier", () => {
       callback.onChallenge = answer(503, "", { "retry-after": "30" });
       return callback;
     });
-    for (const callback of callbacks.slice(0, 2)) verifier.enqueue(intent(callback));
+    for (const callback of callbacks.slice(0, 2)) enqueue(verifier, intent(callback));
     await eventually("two pauses", () => pausing === 2);
-    verifier.enqueue(intent(callbacks[2]!));
-    await eventually("one pause too many to be left to the core", () => outcomes.length === 1);
-    const good = server.callback();
-    verifier.enqueue(intent(good));
-    assert.deepEqual((await reported(1)).map(({ callback }) => callback), [good.url]);
+    const hanging = server.callback();
+    hanging.onChallenge = hang();
+    enqueue(verifier, intent(hanging));
+    await asked(hanging, 1);
+    enqueue(verifier, intent(callbacks[2]!));
     const begun = performance.now();
-    await verifier.close(10_000);
+    await verifier.close(100);
     assert.ok(performance.now() - begun < 5_000);
-    assert.deepEqual(outcomes, ["left", "verified", "left", "left"]);
-    assert.deepEqual(callbacks.map(({ challenges }) => challenges.length), [1, 1, 1]);
+    await eventually("all to be left", () => outcomes.length === 4);
+    assert.deepEqual(outcomes, ["left", "left", "left", "left"]);
+    assert.deepEqual(callbacks.map(({ challenges }) => challenges.length), [1, 1, 0]);
   });
 
   it("A3.6 leaves to the core a callback that asks for more time than an edge has", async () => {
@@ -313,7 +400,7 @@ describe("WIRE §2 the edge's verifier", () => {
     callback.onChallenge = answer(429, "", { "retry-after": "90" });
     const pauses: number[] = [];
     const { verifier, reports, outcomes } = verifying({ pause: async (ms) => void pauses.push(ms) });
-    verifier.enqueue(intent(callback, { acceptedAt: performance.now() - 15_000 }));
+    enqueue(verifier, intent(callback, { acceptedAt: performance.now() - 15_000 }));
     await eventually("what came of it", () => outcomes.length > 0);
     assert.deepEqual([outcomes, reports], [["left"], []]);
     // The edge's time ends 60 s after the 202; its last try has 5 s.
@@ -325,7 +412,7 @@ describe("WIRE §2 the edge's verifier", () => {
     const callback = server.callback();
     const unpinned = { ...outbound, supports: { pinning: false } };
     const { verifier, reports, outcomes } = verifying({ outbound: unpinned });
-    verifier.enqueue(intent(callback));
+    enqueue(verifier, intent(callback));
     await never("a challenge or a result", () => callback.challenges.length + reports.length, 100);
     assert.deepEqual(outcomes, ["left"]);
   });
@@ -334,29 +421,29 @@ describe("WIRE §2 the edge's verifier", () => {
     await using server = await openCallbackServer();
     const callback = server.callback();
     const { verifier } = verifying({ core: { report: () => Promise.reject(new Error("away")) } });
-    verifier.enqueue(intent(callback, { topic: "a" }));
+    enqueue(verifier, intent(callback, { topic: "a" }));
     await callback.challenged(1);
-    verifier.enqueue(intent(callback, { topic: "a" }));
-    verifier.enqueue(intent(callback, { topic: "b" }));
+    enqueue(verifier, intent(callback, { topic: "a" }));
+    enqueue(verifier, intent(callback, { topic: "b" }));
     await callback.challenged(3);
     assert.deepEqual(topicsOf(callback).filter((topic) => topic === "a").length, 2);
   });
 
   it("when closed lets what is in flight end, starts nothing more, and cuts at the deadline without a report", async () => {
     await using server = await openCallbackServer();
-    const { verifier, reports } = verifying({ maxConcurrent: 2 });
+    const { verifier, reports } = verifying({ bounds: placesOf(2) });
     const [slow, hanging, waiting] = [server.callback(), server.callback(), server.callback()];
     slow.onChallenge = async (request, response) => {
       await pause(100);
       await echo()(request, response);
     };
     hanging.onChallenge = hang();
-    for (const callback of [slow, hanging, waiting]) verifier.enqueue(intent(callback));
+    for (const callback of [slow, hanging, waiting]) enqueue(verifier, intent(callback));
     await eventually("two in flight", () => slow.challenges.length + hanging.challenges.length === 2);
     const begun = performance.now();
     await verifier.close(400);
     assert.ok(performance.now() - begun < 2_000);
-    verifier.enqueue(intent(waiting));
+    enqueue(verifier, intent(waiting));
     await eventually("the cut", () => hanging.challenges[0]?.endedAt !== undefined, { deadlineMs: 2_000 });
     await never("another challenge", () => waiting.challenges.length, 100);
     assert.deepEqual(reports.map(({ callback }) => callback), [slow.url]);

@@ -241,7 +241,12 @@ describe("limits", () => {
   });
 
   it("H70 an edge that cannot verify keeps the places of what it accepted, as the owner asks the callback", async () => {
-    const verifier = { canVerify: false, enqueue: () => assert.fail("it verifies"), close: async () => {} };
+    const verifier = {
+      canVerify: false,
+      reserve: () => ({ verify: () => assert.fail("it verifies"), release: () => {} }),
+      forget: () => {},
+      close: async () => {},
+    };
     await using edge = await openEdge([core.origin], { limits: { verificationsPerHost: 2 }, verifier });
     core.onOperation = ({ kind }) =>
       kind === "intent" ? { status: 200, body: { kind, offset: 1, verify: false } } : null;

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { deniedUrl, verificationUrl } from "../../../shared/outbound/callback-query.ts";
 import type { Outbound, OutboundAnswer, OutboundRequest } from "../../../shared/outbound/outbound.ts";
 import { createChallenge } from "../../../shared/random.ts";
-import { verifyIntent } from "../../../shared/outbound/verification.ts";
+import { NOT_ASKED, verifyIntent } from "../../../shared/outbound/verification.ts";
 import type { Verification } from "../../../shared/outbound/verification.ts";
 import { decodeForm, parameterOf } from "../../support/form.ts";
 
@@ -162,15 +162,15 @@ describe("§5.3 verification of intent", () => {
     assert.equal(elapsed, 60_000);
   });
 
-  it("waits for its turn before each try, and the time begins with the first try", async () => {
+  it("waits for its turn before each try, within the time that all have from the call on", async () => {
     let time = 0;
     const challengedAt: number[] = [];
+    const waits: number[] = [];
     const outbound: Outbound = {
       supports: { pinning: true },
-      call: async ({ deadlineMs, url }) => {
+      call: async ({ url }) => {
         challengedAt.push(time);
-        assert.equal(deadlineMs, 10_000);
-        return (challengedAt.length < 2 ? later(503, "30") : echo())(
+        return (challengedAt.length < 2 ? later(503, "20") : echo())(
           parameterOf(new URL(url).search.slice(1), "hub.challenge") ?? "",
         );
       },
@@ -182,15 +182,36 @@ describe("§5.3 verification of intent", () => {
       clock: () => time,
       challenge: createChallenge,
       pause: async (ms) => void (time += ms),
-      inTurn: async (ask) => {
+      inTurn: async (ask, { tries, waitMs }) => {
+        assert.equal(tries, waits.length + 1);
+        waits.push(waitMs);
         time += 15_000;
         return await ask();
       },
     });
     assert.ok(result.kind === "result" && result.verified);
-    assert.deepEqual(challengedAt, [15_000, 60_000]);
+    assert.deepEqual([challengedAt, waits], [[15_000, 50_000], [45_000, 20_000]]);
     // A3.7: the lease counts from the try, not from the wait for its turn.
-    assert.equal(result.challengedAt, 60_000);
+    assert.equal(result.challengedAt, 50_000);
+  });
+
+  it("has failed without a turn in time; without one for another try, the last try says why", async () => {
+    for (const turns of [0, 1]) {
+      const result = await verifyIntent(INTENT, {
+        outbound: {
+          supports: { pinning: true },
+          call: () => Promise.resolve(echo(503)("")),
+          close: async () => {},
+        },
+        now: () => 0,
+        clock: () => 0,
+        challenge: createChallenge,
+        pause: async () => {},
+        inTurn: async (ask, { tries }) => tries > turns ? undefined : await ask(),
+      });
+      assert.ok(result.kind === "result" && !result.verified);
+      assert.deepEqual([result.tries, result.reason], [[0, NOT_ASKED], [1, "status 503"]][turns]);
+    }
   });
 
   it("gives each try 10 s and all of them 40 s", async () => {

@@ -9,7 +9,7 @@ import { createLimits } from "../../../edge/limits/limits.ts";
 import type { LimitSettings, LimitsOptions } from "../../../edge/limits/limits.ts";
 import { createProbes } from "../../../edge/operating/probes.ts";
 import { createVerifier } from "../../../edge/hub/verifier.ts";
-import { parseHttpUrl } from "../../../shared/http-url.ts";
+import { verifiedHostOf } from "../../../shared/outbound/verification-turns.ts";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import { pause } from "../../../shared/pause.ts";
 import { createChallenge } from "../../../shared/random.ts";
@@ -79,8 +79,8 @@ export async function openEdge(
   const now = () => performance.now();
   const metrics = createMetrics({ tier: "edge" });
   const limits = createLimits({ ...NO_LIMITS, ...limited }, metrics, { now, memory, bodyPatience });
-  const onVerified = ({ callback }: { callback: string }) => {
-    limits.verifications.giveBack(parseHttpUrl(callback).host);
+  const onVerified = ({ requester, callback }: { requester: string; callback: string }) => {
+    limits.verifications.giveBack(requester, verifiedHostOf(callback));
   };
   const edge = createEdge({
     core,

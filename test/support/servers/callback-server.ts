@@ -39,9 +39,9 @@ export interface CallbackServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens a callback server on 127.0.0.1; port 0 takes a free one. */
-export async function openCallbackServer(port = 0): Promise<CallbackServer> {
-  const server = await openRecordingServer(port);
+/** Opens a callback server on 127.0.0.1, or on another address of the loopback; port 0 takes a free one. */
+export async function openCallbackServer(port = 0, host = "127.0.0.1"): Promise<CallbackServer> {
+  const server = await openRecordingServer(port, host);
   let count = 0;
   return {
     origin: server.origin,
