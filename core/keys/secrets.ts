@@ -31,6 +31,11 @@ export interface Secrets {
   forSignature(sealed: string | undefined, subscriptionId: string): string | undefined;
   /** Whether two sealed secrets of a subscription hold the same secret; false if one cannot be opened. */
   isSame(one: string | undefined, other: string | undefined, subscriptionId: string): boolean;
+  /**
+   * Whether a sealed secret is that of the subscription; false if it has none. What cannot be opened is no one's. Both answers take equally
+   * long.
+   */
+  isHeldBy(asked: string, known: string | undefined, subscriptionId: string): boolean;
   /** Checks the header of a sealed secret without opening it. @throws {SecretError} if this core could not open it */
   examine(sealed: string, subscriptionId: string): void;
   /** Whether a secret is sealed to the key that edges seal to now, or cannot be resealed to it. */
@@ -107,6 +112,14 @@ export async function createSecrets(keys: readonly CoreKey[]): Promise<Secrets> 
       if (one === undefined || other === undefined) return false;
       try {
         return sameText(open(one, subscriptionId), open(other, subscriptionId));
+      } catch {
+        return false;
+      }
+    },
+    isHeldBy(asked, known, subscriptionId) {
+      try {
+        const secret = open(asked, subscriptionId);
+        return known === undefined ? (open(decoy, DECOY), false) : sameText(secret, open(known, subscriptionId));
       } catch {
         return false;
       }

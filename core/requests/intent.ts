@@ -1,13 +1,14 @@
 // intent: a subscribe or unsubscribe that is to be verified (WIRE §2). It is durable before its 202; the fold says what comes of
 // it (A3.6).
 import type { ClientIdentity, IntentOperation, OperationAnswer } from "../../shared/core-api.ts";
+import { requesterOf } from "../../shared/shares/requester.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log, Position } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { encodeEvent, type IntentEvent } from "../state/events.ts";
-import { MOST_PENDING } from "../state/fold-subscription.ts";
 import { isSameClient, subscriptionIdOf } from "../state/ids.ts";
-import { isLive, type TopicRecord } from "../state/records.ts";
+import { type Place, placeFor } from "../state/pending-intents.ts";
+import { isLive, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
 import { HUB_START, offsetOf, parsePosition } from "./named-position.ts";
 import type { Quota, Quotas } from "./quotas.ts";
 import { Refusal } from "./refusal.ts";
@@ -21,7 +22,7 @@ export interface IntentOptions {
   readonly registration: Registration;
   /** AUTO_VERIFY: whether an edge's mark counts at all. */
   readonly autoVerify: boolean;
-  readonly secrets: Pick<Secrets, "examine" | "seal">;
+  readonly secrets: Pick<Secrets, "examine" | "isHeldBy" | "seal">;
   /** Wall clock, ms. */
   readonly clock: () => number;
 }
@@ -35,6 +36,7 @@ interface Additions extends Pick<IntentEvent, "time" | "end"> {
   readonly denied: string | undefined;
   readonly marked: boolean;
   readonly sealedToken: string | undefined;
+  readonly isOwn: boolean;
 }
 
 export function createIntent(options: IntentOptions): Intent {
@@ -97,14 +99,16 @@ export function createIntent(options: IntentOptions): Intent {
     for (const sealed of [operation.secret, operation.sealedToken]) {
       if (sealed !== undefined) examineSecret(options.secrets, sealed, subscriptionId);
     }
-    const pending = (await replica.subscription(subscriptionId))?.pending ?? [];
+    const record = await replica.subscription(subscriptionId);
+    const { pending = [] } = record ?? {};
     const repeated = pending.find(({ id }) => id === operation.id);
     if (repeated !== undefined) {
-      return { kind: "intent", offset: repeated.offset, verify: isForEdge(repeated) };
+      const { offset, isOwn } = repeated;
+      return { kind: "intent", offset, verify: isForEdge(repeated), ...(isOwn === true ? { isOwn } : {}) };
     }
-    if (pending.length >= MOST_PENDING) {
-      throw new Refusal("too_many", "This topic and callback have 4 requests waiting to be verified; wait for them");
-    }
+    const isOwn = isOfOwner(record, operation, options.secrets);
+    const place = placeFor(pending, { ...operation, ...(isOwn ? { isOwn } : {}) });
+    if (place.kind === "full") throw new Refusal("too_many", TOO_MANY_PENDING);
     // §5.2: unsubscribe never depends on the topic.
     const { start, denied } = operation.mode === "subscribe"
       ? await onTopic(topic, operation)
@@ -113,10 +117,45 @@ export function createIntent(options: IntentOptions): Intent {
     const end = await log.end("messages", topic.partition);
     const marked = options.autoVerify && operation.marked === true && denied === undefined;
     const sealedToken = await sealedTokenOf(options.secrets, operation, subscriptionId);
-    const event = eventOf(operation, { time: clock(), end, start, denied, marked, sealedToken });
+    const event = eventOf(operation, { time: clock(), end, start, denied, marked, isOwn, sealedToken });
     const { offset } = await append(event, topic, subscriptionId);
-    return { kind: "intent", offset, verify: denied === undefined && isForEdge(event) };
+    return answerOf(event, offset, place);
   };
+}
+
+const TOO_MANY_PENDING = "This topic and callback have too many requests waiting to be verified; wait for them";
+
+function answerOf(event: IntentEvent, offset: number, place: Place): OperationAnswer {
+  const { denied, isOwn } = event;
+  const isPending = denied === undefined;
+  return {
+    kind: "intent",
+    offset,
+    verify: isPending && isForEdge(event),
+    ...(isOwn === true ? { isOwn } : {}),
+    ...(isPending && place.kind === "replaces" ? { replaces: place.intent.id } : {}),
+  };
+}
+
+/**
+ * Whether who asks has the subscription: its client does, or its address where no token says a client. An owner whose address has changed
+ * is known by the secret. That is looked at only while something of another requester waits, since opening secrets takes time: elsewhere an owner
+ * needs no place of its own, and the time of an answer does not tell whether there is a subscription (WIRE §5).
+ */
+function isOfOwner(
+  record: SubscriptionRecord | undefined,
+  operation: IntentOperation,
+  secrets: Pick<Secrets, "isHeldBy">,
+): boolean {
+  const { topic, callback, client, requester, secret } = operation;
+  const held = record !== undefined && isLive(record.phase) ? record : undefined;
+  if (held !== undefined && isSameClient(held.client, client)) {
+    if (client !== undefined || (requester !== undefined && requester === held.requester)) return true;
+  }
+  const asking = requesterOf(operation);
+  const isCrowded = record?.pending.some((intent) => requesterOf(intent) !== asking) === true;
+  return secret !== undefined && isCrowded &&
+    secrets.isHeldBy(secret, held?.secret, subscriptionIdOf(topic, callback));
 }
 
 /**
@@ -128,7 +167,7 @@ function isForEdge({ marked, unpinned }: Pick<IntentEvent, "marked" | "unpinned"
 }
 
 /** A secret that is sealed for another subscription, or to a key of another hub, never gets into the log. @throws {Refusal} */
-function examineSecret(secrets: IntentOptions["secrets"], sealed: string, subscriptionId: string): void {
+function examineSecret(secrets: Pick<Secrets, "examine">, sealed: string, subscriptionId: string): void {
   try {
     secrets.examine(sealed, subscriptionId);
   } catch (error) {
@@ -141,7 +180,7 @@ function examineSecret(secrets: IntentOptions["secrets"], sealed: string, subscr
 
 /** The sealed verify token. One that an older edge sends in clear is sealed here, so that the log never has it. */
 async function sealedTokenOf(
-  secrets: IntentOptions["secrets"],
+  secrets: Pick<Secrets, "seal">,
   { sealedToken, verifyToken }: IntentOperation,
   subscriptionId: string,
 ): Promise<string | undefined> {
@@ -150,7 +189,7 @@ async function sealedTokenOf(
 
 function eventOf(
   operation: IntentOperation,
-  { time, end, start, denied, marked, sealedToken }: Additions,
+  { time, end, start, denied, marked, isOwn, sealedToken }: Additions,
 ): IntentEvent {
   const {
     id,
@@ -175,12 +214,14 @@ function eventOf(
     end,
     ...(start === undefined ? {} : { start }),
     ...(leaseMs === undefined ? {} : { leaseMs }),
-    ...(secret === undefined ? {} : { secret }),
+    // The secret of an unsubscribe only tells whose request it is.
+    ...(secret === undefined || mode === "unsubscribe" ? {} : { secret }),
     ...(signature === undefined ? {} : { signature }),
     ...(sealedToken === undefined ? {} : { sealedToken }),
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(client === undefined ? {} : { client }),
     ...(requester === undefined ? {} : { requester }),
+    ...(isOwn ? { isOwn } : {}),
     ...(marked ? { marked } : {}),
     ...(unpinned === undefined ? {} : { unpinned }),
     ...(denied === undefined ? {} : { denied }),

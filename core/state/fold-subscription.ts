@@ -5,11 +5,9 @@ import { mayAck, MOST_REQUESTS, withAck, withoutForgottenAcks, withRequest } fro
 import type { AckEvent, IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
 import { withFailure } from "./failed-verifications.ts";
 import { leaseEnd } from "./lease.ts";
+import { withPending } from "./pending-intents.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
 import { isLive, type PendingIntent, type SubscriptionPhase, type SubscriptionRecord } from "./records.ts";
-
-/** Intents that wait; one more cancels the oldest (WIRE §2). The core answers 429 before that. */
-export const MOST_PENDING = 4;
 
 /** The record after an event at this `events` offset; the same object if the event changes nothing. */
 export function foldSubscription(
@@ -101,7 +99,7 @@ function foldIntent(
     const yes = { time, challengedAt: time, end: event.end };
     return verified({ ...after, pending: [] }, waiting, beginOf(waiting, before.pending), yes);
   }
-  return { ...after, pending: [...before.pending, waiting].slice(-MOST_PENDING) };
+  return { ...after, pending: withPending(before.pending, waiting) };
 }
 
 /**

@@ -85,7 +85,7 @@ export interface SubscriptionRecord {
    * (ARCHITECTURE §6.4).
    */
   readonly unsubscribedAt?: number;
-  /** At most 4, in log order. */
+  /** In log order; how many, `placeFor` says. */
   readonly pending: readonly PendingIntent[];
   /** The last verification, if it failed; kept for a day. */
   readonly lastVerification?: FailedVerification;

@@ -79,7 +79,7 @@ export class Subscriptions {
       packed,
     ) as Packed;
     const [secret = null, client = null, endedAt = null, unsubscribedAt = null, ...rare] = more;
-    const [signature = null, lastVerification = null, acks = null] = rare;
+    const [signature = null, lastVerification = null, acks = null, requester = null] = rare;
     return {
       topic: this.#byNumber.get(group)!.topic,
       callback,
@@ -99,6 +99,7 @@ export class Subscriptions {
       ...(signature === null ? {} : { signature }),
       ...(lastVerification === null ? {} : { lastVerification }),
       ...(acks === null ? {} : { acks }),
+      ...(requester === null ? {} : { requester }),
     };
   }
 }
@@ -121,13 +122,14 @@ type Packed = [
   signature?: NonNullable<SubscriptionRecord["signature"]> | null,
   lastVerification?: NonNullable<SubscriptionRecord["lastVerification"]> | null,
   acks?: NonNullable<SubscriptionRecord["acks"]> | null,
+  requester?: string | null,
 ];
 
 /** The record as one text; undefined if the record is not quiet, or if it spells its topic otherwise than the group does. */
 function pack(id: string, record: SubscriptionRecord, { number, topic: shared }: Group): string | undefined {
   const { topic, callback, phase, version, life, start, verified, expiresAt, concurrency, ...others } = record;
   const { pending, operations, secret, client = null, endedAt = null, unsubscribedAt = null, ...rare } = others;
-  const { signature = null, lastVerification = null, acks = null, ...more } = rare;
+  const { signature = null, lastVerification = null, acks = null, requester = null, ...more } = rare;
   const isQuiet = pending.length === 0 && operations.length === 0 && Object.keys(more).length === 0;
   // JSON has no Infinity.
   if (!isQuiet || topic !== shared || !Number.isFinite(expiresAt)) return undefined;
@@ -149,6 +151,7 @@ function pack(id: string, record: SubscriptionRecord, { number, topic: shared }:
     signature,
     lastVerification,
     acks,
+    requester,
   ];
   while (all.at(-1) === null) all.pop();
   return JSON.stringify(all);

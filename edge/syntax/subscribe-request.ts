@@ -18,6 +18,7 @@ export interface SubscribeRequest {
   readonly callback: string;
   /** Granted, ms; subscribe only. */
   readonly leaseMs?: number;
+  /** Of an unsubscribe: it only tells whose request it is. */
   readonly secret?: string;
   /** Of `X-Hub-Signature`; absent: the hub's. */
   readonly signature?: SignatureMethod;
@@ -34,6 +35,7 @@ export interface SubscribeRules {
 }
 
 const MAX_TOKEN_BYTES = 2_048;
+const MAX_SECRET_BYTES = 199;
 const MAX_CONCURRENCY = 64;
 
 /** What a subscribe is read from. */
@@ -60,9 +62,12 @@ export function parseSubscribe(
   }
   refuseLong(kind, topic, callback, verifyToken);
   const pair = { kind, topic, callback, ...(verifyToken === undefined ? {} : { verifyToken }) };
-  // §5.1: lease and secret mean nothing on unsubscribe, whatever they say; neither do our own extensions.
-  if (kind === "unsubscribe") return pair;
-  const secret = parseSecret(sent(form.first("hub.secret")));
+  const given = sent(form.first("hub.secret"));
+  // §5.1: lease and secret change nothing on unsubscribe, whatever they say; neither do our own extensions.
+  if (kind === "unsubscribe") {
+    return given === undefined || !fitsInBytes(given, MAX_SECRET_BYTES) ? pair : { ...pair, secret: given };
+  }
+  const secret = parseSecret(given);
   const extension = (name: string) => form.first(name) ?? query?.first(name);
   const concurrency = parseConcurrency(extension("hub.concurrency"));
   const signature = parseSignature(extension("hub.signature"));
@@ -139,7 +144,9 @@ function parseLease(value: string | undefined, rules: SubscribeRules): number {
 
 function parseSecret(value: string | undefined): string | undefined {
   // §5.1: less than 200 bytes; the sentence does not repeat it.
-  if (value !== undefined && !fitsInBytes(value, 199)) throw refuse("hub.secret must be shorter than 200 bytes");
+  if (value !== undefined && !fitsInBytes(value, MAX_SECRET_BYTES)) {
+    throw refuse("hub.secret must be shorter than 200 bytes");
+  }
   return value;
 }
 

@@ -7,8 +7,8 @@ import {
   foldOwnResult,
   foldReplayed,
   foldSubscription,
-  MOST_PENDING,
 } from "../../../core/state/fold-subscription.ts";
+import { MOST_PENDING } from "../../../core/state/pending-intents.ts";
 import { isLive, type SubscriptionPhase, type SubscriptionRecord } from "../../../core/state/records.ts";
 import { CALLBACK, fold, intent, result, TIME, TOPIC } from "../../support/rigs/subscription-events.ts";
 

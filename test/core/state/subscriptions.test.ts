@@ -29,6 +29,7 @@ const QUIET = {
   endedAt: number,
   unsubscribedAt: number,
   signature: fc.constantFrom("sha1", "sha512"),
+  requester: text,
   lastVerification: fc.record({
     at: number,
     outcome: fc.constantFrom("refused", "failed"),
