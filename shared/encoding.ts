@@ -16,7 +16,7 @@ export function base64Of(bytes: Uint8Array): string {
 
 /** base64url without padding: 16 bytes make 22 characters, 32 make 43. */
 export function base64UrlOf(bytes: Uint8Array): string {
-  return base64Of(bytes).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+  return base64Of(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
 /** The bytes of a base64 text, whose padding may be missing; null if it is not base64. */

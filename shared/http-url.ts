@@ -20,7 +20,7 @@ export class UrlError extends Error {}
 /** `[` and `]` are not among them: many queries have them raw (`x[]=1`), and their escapes mean something else. */
 const NOT_IN_A_URL = /[^\u0000-\u007f]+|["<>^`{|}]/g;
 
-const PATTERN = /^(https?):\/\/([^/?#]*)([^#]*)(#.*)?$/is;
+const PATTERN = /^(https?):\/\/([^/?#]*)((?:[/?][^#]*)?)(#.*)?$/is;
 
 /**
  * Takes an absolute http(s) URL apart.

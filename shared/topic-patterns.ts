@@ -28,7 +28,7 @@ export function canMatch(pattern: string): boolean {
 /** The pattern as it stands in identities (shared/identity.ts). Its parts are compared each for itself. */
 function patternIdentity(pattern: string): string {
   if (!isHttpUrl(pattern)) return pattern;
-  const [, scheme = "", authority = "", rest = ""] = /^(https?:\/\/)([^/?]*)(.*)$/is.exec(pattern) ?? [];
+  const [, scheme = "", authority = "", rest = ""] = /^(https?:\/\/)([^/?]*)((?:[/?].*)?)$/is.exec(pattern) ?? [];
   // Lower case, for hosts that no URL's parser takes, as one with a port of `*`.
   const origin = identityOf(`${scheme}${authority}/`).slice(0, -1).toLowerCase();
   // A `*` in the authority may run on into the path, so none is added where the pattern has none.

@@ -65,13 +65,12 @@ interface FoundLink {
   readonly rels: readonly string[];
 }
 
+/** A target and its parameters. No two parts of it can take the same spaces. */
+const LINK = /<([^<>]*)>((?:\s*;\s*[^\s;,="]+(?:\s*=(?:\s*(?:"[^"]*"|[^\s;,"]+))?)?)*)/g;
+
 function headerLinks(header: string): FoundLink[] {
   const links: FoundLink[] = [];
-  for (
-    const [, href = "", text = ""] of header.matchAll(
-      /<([^<>]*)>((?:\s*;\s*[^\s;,=]+\s*(?:=\s*(?:"[^"]*"|[^\s;,"]*))?)*)/g,
-    )
-  ) {
+  for (const [, href = "", text = ""] of header.matchAll(LINK)) {
     const parameters = new Map<string, string>();
     for (const [, name = "", quoted, plain] of text.matchAll(/;\s*([^\s;,=]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;,"]*)))?/g)) {
       // RFC 8288 §3.3: the first `rel` counts.
@@ -113,11 +112,16 @@ function documentLinks(body: Uint8Array): FoundLink[] {
   return links;
 }
 
-function attribute(text: string, name: string): string | undefined {
-  const match = new RegExp(`(?:^|\\s)${name}\\s*=\\s*(?:"([^"]*)"|'([^']*)'|([^\\s"'<>]+))`, "i").exec(text);
-  const value = match?.[1] ?? match?.[2] ?? match?.[3];
-  return value?.replaceAll("&amp;", "&").replaceAll("&#38;", "&");
+/** The value of the first attribute of this name in what stands between `<link` and `>`. */
+function attribute(text: string, wanted: string): string | undefined {
+  for (const [, name = "", quoted, single, plain] of text.matchAll(ATTRIBUTE)) {
+    if (name.toLowerCase() !== wanted) continue;
+    return (quoted ?? single ?? plain)?.replaceAll("&amp;", "&").replaceAll("&#38;", "&");
+  }
+  return undefined;
 }
+
+const ATTRIBUTE = /([^\s"'<>=]+)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>]+)))?/g;
 
 function words(text: string | undefined): string[] {
   return (text ?? "").toLowerCase().split(/\s+/).filter((word) => word !== "");

@@ -60,7 +60,8 @@ export function isTrusted(peer: string | undefined, trusted: Networks): boolean 
 }
 
 function parse(text: string): Address | undefined {
-  const bare = text.replace(/%.*$/, "");
+  const zone = text.indexOf("%");
+  const bare = zone === -1 ? text : text.slice(0, zone);
   if (!bare.includes(":") && !ipaddr.IPv4.isValidFourPartDecimal(bare)) return undefined;
   // A mapped address counts as its IPv4 address: a dual-stack socket reports the first form, a proxy the second.
   return ipaddr.isValid(bare) ? ipaddr.process(bare) : undefined;

@@ -67,7 +67,8 @@ function parseCallback(encoded: string): string {
   }
   // A space was a `+` of base64.
   const text = encoded.replaceAll(" ", "+");
-  const bytes = /^[A-Za-z0-9+/_-]+={0,2}$/.test(text) ? bytesOfBase64Url(text.replace(/=+$/, "")) : null;
+  const [, digits] = /^([A-Za-z0-9+/_-]+)={0,2}$/.exec(text) ?? [];
+  const bytes = digits === undefined ? null : bytesOfBase64Url(digits);
   const callback = bytes === null ? undefined : textOf(bytes);
   if (callback === undefined) {
     throw new HubError("invalid_request", "callback is not the base64url of a URL; encode the bytes of the callback.");

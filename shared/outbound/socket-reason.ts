@@ -32,8 +32,5 @@ export function socketReason(error: Error): string {
   }
 }
 
-/**
- * A message may name the address that was dialled. The time to look for one grows with the square of the text, so only so much is
- * looked at that no part of an address is shown.
- */
-const ADDRESS = /\d+\.\d+\.\d+\.\d+|[\da-f]*:[\da-f]*:[\da-f]*/i;
+/** A message may name the address that was dialled. More of it is looked at than is shown, so that no part of an address is. */
+const ADDRESS = /\d\.\d+\.\d+\.\d|:[\da-f]*:/i;

@@ -88,8 +88,14 @@ function messageOf(value: object, name: string): string {
   const message = read(value, "message");
   if (typeof message !== "string") return "";
   // A parser's message quotes what it could not parse: from its first quotation mark to its last.
-  const shown = name === "SyntaxError" ? message.replace(/["'`][^]*["'`]/, "…") : message;
+  const shown = name === "SyntaxError" ? withoutQuoted(message) : message;
   return textOf(shown);
+}
+
+function withoutQuoted(message: string): string {
+  const first = message.search(/["'`]/);
+  const last = Math.max(...['"', "'", "`"].map((mark) => message.lastIndexOf(mark)));
+  return first < last ? `${message.slice(0, first)}…${message.slice(last + 1)}` : message;
 }
 
 function textOf(value: unknown): string {
@@ -102,15 +108,20 @@ function textOf(value: unknown): string {
 
 /** Tokens, and the values of what is called like a secret. */
 function withoutSecrets(text: string): string {
-  return text
-    // Node's words for JSON that it cannot parse quote a part of it.
-    .replace(/"[^]*"(?=(?:\.\.\.)? is not valid JSON)/, "…")
+  return withoutJson(text)
     .replace(/\beyJ[\w-]*(?:\.[\w-]*)*/g, "…")
     .replace(/\b(Bearer|Basic)\s+[^\s"',;]+/gi, "$1 …")
     .replace(
-      /((?:hub\.secret|hub\.verify_token|verifyToken|[a-z_]*token|client_secret|secret|password|assertion)["']?\s*[=:]\s*["']?)[^\s&"',;]+/gi,
+      /((?:hub\.secret|hub\.verify_token|token|secret|password|assertion)["']?\s*[=:]\s*["']?)[^\s&"',;]+/gi,
       "$1…",
     );
+}
+
+/** Node's words for JSON that it cannot parse quote a part of it. */
+function withoutJson(text: string): string {
+  const first = text.indexOf('"');
+  const last = Math.max(text.lastIndexOf('" is not valid JSON'), text.lastIndexOf('"... is not valid JSON'));
+  return first < last ? `${text.slice(0, first)}…${text.slice(last + 1)}` : text;
 }
 
 /** The lines of a stack that name places, as every runtime writes them. */

@@ -90,7 +90,9 @@ export function parseSettings(environment: Environment): Settings {
 /** What was found, for the operator. A key that stands in the wrong setting, or a password in a URL, is not repeated. */
 function shown(written: string): string {
   if (holdsKeys(written)) return "what it is";
-  return JSON.stringify(withoutSecrets(written.replace(/:\/\/.*@/, "://…@")));
+  const [from, to] = [written.indexOf("://"), written.lastIndexOf("@")];
+  const plain = from >= 0 && from < to ? `${written.slice(0, from)}://…${written.slice(to)}` : written;
+  return JSON.stringify(withoutSecrets(plain));
 }
 
 /** What is in force as `NAME=value` lines, in the table's order, secrets masked (`--print-config`). */
@@ -129,7 +131,7 @@ function writtenValue(row: Row<unknown>, environment: Environment): string | nul
 }
 
 // What Kubernetes injects for services whose names begin with ours (WIRE §8); no setting of ours ends like these.
-const KUBERNETES = /_(?:SERVICE_HOST|SERVICE_PORT(?:_.*)?|PORT|PORT_[0-9]+_(?:TCP|UDP)(?:_.*)?)$/;
+const KUBERNETES = /_(?:SERVICE_HOST$|SERVICE_PORT(?:_|$)|PORT$|PORT_[0-9]+_(?:TCP|UDP)(?:_|$))/;
 
 function refuseUnknownNames(environment: Environment): void {
   const known = new Set(Object.values<Row<unknown>>(ROWS).map((row) => PREFIX + row.name));

@@ -170,7 +170,8 @@ export const clientOrigins: Value<readonly ClientOrigin[]> = {
       v.transform((written) => {
         const at = written.lastIndexOf("=");
         const { origin } = parseHttpUrl(written.slice(at + 1));
-        const [, issuer, user = ""] = /^(?:(https?:\/\/\S+) +)?(.*)$/i.exec(written.slice(0, at)) ?? [];
+        const client = written.slice(0, at);
+        const [, issuer, user = client] = /^(https?:\/\/\S+) +(\S.*)$/i.exec(client) ?? [];
         const claim = NAMED_CLAIM.exec(user)?.[1] as NamedClaim | undefined;
         return { issuer, claim, userId: user.replace(NAMED_CLAIM, ""), origin };
       }),

@@ -30,6 +30,7 @@ const LONG_SCENARIOS = ["brokers", "chaos", "cores", "silent-broker"].map((name)
 
 export const EXCEPTIONS: readonly Exception[] = [
   { at: "test/architecture.test.ts", on: OTHERS, why: "It judges the tree, whatever runtime runs it." },
+  { at: "test/regular-expressions.test.ts", on: OTHERS, why: "It judges the tree, whatever runtime runs it." },
   { at: "test/documents.test.ts", on: OTHERS, why: "It judges the documents, whatever runtime runs it." },
   { at: "test/support/documents/", on: OTHERS, why: "It tests the rules on documents, whatever runtime runs them." },
   { at: "test/support/suites/", on: OTHERS, why: "It tests this runner, which runs on Node." },
