@@ -234,7 +234,7 @@ function durationMs(written: string): number {
 
 // Not parseHttpUrl: a URL that follows a listen address may have its port 0, "any free one".
 function isUrl(url: string): boolean {
-  const [, host] = /^https?:\/\/([^\s#@\\/?:]*)[^\s#@\\]*$/i.exec(url) ?? [];
+  const [, host] = /^https?:\/\/([^\s#@\\/?:]*)(?:[/?:][^\s#@\\]*)?$/i.exec(url) ?? [];
   return host !== undefined && URL.canParse(url) && isPlainHost(host);
 }
 
