@@ -16,7 +16,8 @@ import type { RouteLimit } from "./limits/limits.ts";
 import type { Probes } from "./operating/probes.ts";
 import { allowOf, type HandlerName, pathOf, ROUTES } from "./routes.ts";
 
-export interface EdgeOptions extends HubEndpointOptions, Pick<ReadOptions, "stallMs" | "silenceMs" | "clock"> {
+export interface EdgeOptions
+  extends HubEndpointOptions, Pick<ReadOptions, "stallMs" | "silenceMs" | "clock" | "tokenWatch"> {
   /** HUB_URL, for the page that browsers get. */
   readonly hubUrl: string;
   readonly probes: Probes;

@@ -32,8 +32,11 @@ export interface AccessTokenOptions extends AudienceRules {
   readonly flights?: FlightsOptions | undefined;
 }
 
-/** @throws {TokenRefusal} if the token is bad; {HubError} "unavailable" if that is not known */
-export type VerifyAccessToken = (token: string) => Promise<Client>;
+/**
+ * `askedSince`, ms since 1970: an older answer of introspection does not count, except that of a question that is under way.
+ * @throws {TokenRefusal} if the token is bad; {HubError} "unavailable" if that is not known
+ */
+export type VerifyAccessToken = (token: string, askedSince?: number) => Promise<Client>;
 
 /** How long a verified token counts without being verified again, never past its end: a key or a token may be revoked. */
 const JWT_KEPT_MS = 300_000;
@@ -63,26 +66,29 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
         expected: "a JWT, since TIDINGS_INTROSPECTION_URL is not set",
       });
     }
+    const askedAt = asJwt ? {} : { askedAt: clock() };
     try {
       const { issuer, claims } = await look(token);
       checkAudience(claims, options, clock());
       // A token that a client got for itself may have no sub in an answer of introspection; a JWT has one (RFC 9068 §2.2).
-      const client = clientOf(claims, issuer, { rolesClaim, byClientId: !asJwt && claims["sub"] === undefined });
+      const byClientId = !asJwt && claims["sub"] === undefined;
+      const client = { ...clientOf(claims, issuer, { rolesClaim, byClientId }), ...askedAt };
       const keptMs = asJwt ? JWT_KEPT_MS : INTROSPECTED_KEPT_MS;
       verified.set(token, client, Math.min(client.expiresAt, clock() + keptMs));
       return client;
     } catch (error) {
       // A JWT is cheap to verify again, and its keys may have come meanwhile.
       if (!asJwt && error instanceof TokenRefusal) {
+        verified.forget(token);
         refused.set(token, error, clock() + REFUSED_KEPT_MS, error.length);
       }
       throw error;
     }
   }
 
-  return async (token) => {
+  return async (token, askedSince = -Infinity) => {
     const known = verified.get(token);
-    if (known !== undefined) {
+    if (known !== undefined && (known.askedAt ?? Infinity) >= askedSince) {
       book.count("remembered");
       return known;
     }

@@ -1,6 +1,7 @@
 // Who may do what (ACCESS, WIRE §6): asked after a request was parsed and before it goes to the core, so that 401 and 403
 // stand between 400 and 404.
 
+import { clientKeyOf } from "../../shared/client-key.ts";
 import type { Caller, ClientIdentity } from "../../shared/core-api.ts";
 import type { VerifyAccessToken } from "./access-token.ts";
 import { TokenRefusal } from "./token-refusal.ts";
@@ -45,10 +46,22 @@ export const NEED_OF = {
   unsubscribe: "intent",
 } as const satisfies Record<HubRequest["kind"], Need>;
 
+/** A token whose issuer was asked about it. */
+export interface Introspected {
+  /** When it was asked, ms since 1970. */
+  readonly askedAt: number;
+  /**
+   * Asks again, unless the issuer was asked since then, ms since 1970.
+   * @throws {HubError} "unavailable" if that is not known; any other if the token, its client or its right is no longer the same
+   */
+  again(askedSince: number): Promise<Asker>;
+}
+
 export interface Asker {
   readonly caller: Caller;
   /** When the caller's token, or a signature that covers no headers, ends, ms since 1970; else Infinity. No answer goes on beyond it. */
   readonly expiresAt: number;
+  readonly introspected?: Introspected;
 }
 
 export interface Access {
@@ -95,8 +108,11 @@ function accessBy(name: "token", tokens: TokenAccess): Access;
 function accessBy(name: AccessName, tokens?: TokenAccess): Access {
   const table = ACCESS_TABLE[name];
 
-  /** The client of a request's token, once `check` has let it pass. Each refusal is noted. */
-  async function clientOf(headers: Headers, check: (client: Client) => void): Promise<Client> {
+  /** The client of a request's token, once `check` has let it pass, and the token. Each refusal is noted. */
+  async function clientOf(
+    headers: Headers,
+    check: (client: Client) => void,
+  ): Promise<{ readonly client: Client; readonly token: string }> {
     let inCookie = false;
     try {
       const sent = accessTokenOf(headers);
@@ -106,7 +122,7 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
       inCookie = sent.inCookie;
       const client = await tokens.verify(sent.token);
       check(client);
-      return client;
+      return { client, token: sent.token };
     } catch (error) {
       const told = inCookie && error instanceof TokenRefusal ? error.inCookie() : error;
       tokens?.book.refused(told);
@@ -131,7 +147,7 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
           if (isCertain) throw noContent();
           return undefined;
         case "right":
-          return await clientOf(request.headers, (client) => refuseWithoutRight(client, "publish", topic));
+          return (await clientOf(request.headers, (client) => refuseWithoutRight(client, "publish", topic))).client;
       }
     },
 
@@ -145,9 +161,10 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
         case "right": {
           const topics = wanted.kind === "ping" ? wanted.topics : [wanted.topic];
           const action = wanted.kind === "ping" || wanted.kind === "content" ? "publish" : wanted.kind;
-          return await clientOf(request.headers, (client) => {
+          const { client } = await clientOf(request.headers, (client) => {
             for (const topic of topics) refuseWithoutRight(client, action, topic);
           });
+          return client;
         }
       }
     },
@@ -161,12 +178,20 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
         case "signature":
           throw new HubError("unauthorized", "X-Subscriber-Signature is missing; sign the request with the secret.");
         case "own": {
-          const kindOf = ({ roles }: Client) => roles.has(OPERATE) ? "operator" : "client";
-          const client = await clientOf(request.headers, (client) => {
+          const check = (client: Client) => {
             if (kindOf(client) === "client") refuseWithoutRight(client, "subscribe", topic);
+          };
+          const { client, token } = await clientOf(request.headers, check);
+          return askerOf(client, async (askedSince) => {
+            try {
+              const now = await tokens!.verify(token, askedSince);
+              check(now);
+              return now;
+            } catch (error) {
+              tokens!.book.refused(error);
+              throw error;
+            }
           });
-          const kind = kindOf(client);
-          return { caller: { kind, ...identityOfClient(client) }, expiresAt: client.expiresAt };
         }
       }
     },
@@ -178,8 +203,27 @@ export function identityOfClient({ issuer, claim, userId, name = userId }: Clien
   return { issuer, userId, claim, ...(name === userId ? {} : { name }) };
 }
 
+/** Who asks by a token. `verify` verifies it again, by an answer of its issuer from since then. */
+function askerOf(client: Client, verify: (askedSince: number) => Promise<Client>): Asker {
+  const { askedAt, expiresAt } = client;
+  const caller = { kind: kindOf(client), ...identityOfClient(client) };
+  if (askedAt === undefined) return { caller, expiresAt };
+  const again = async (askedSince: number) => {
+    const now = await verify(askedSince);
+    const isSame = kindOf(now) === kindOf(client) &&
+      clientKeyOf(identityOfClient(now)) === clientKeyOf(identityOfClient(client));
+    if (isSame) return askerOf(now, verify);
+    throw new TokenRefusal("claims", "The access token speaks for another client now; open the stream again.");
+  };
+  return { caller, expiresAt, introspected: { askedAt, again } };
+}
+
 function noContent(): HubError {
   return new HubError("forbidden", "This hub takes no content and no registrations; send a ping, it fetches.");
+}
+
+function kindOf({ roles }: Client): "operator" | "client" {
+  return roles.has(OPERATE) ? "operator" : "client";
 }
 
 const VERBS: Readonly<Record<Action, string>> = {

@@ -13,6 +13,8 @@ export interface Client {
   readonly scopes: ReadonlySet<string>;
   /** ms since 1970; Infinity if introspection names no end. */
   readonly expiresAt: number;
+  /** When its issuer was asked about the token, ms since 1970; absent for a JWT, which nobody was asked about. */
+  readonly askedAt?: number;
   /** What its token says of itself, for log lines. */
   readonly seen?: Seen;
 }

@@ -8,14 +8,18 @@ import type { Question } from "../core/core-requests.ts";
 import type { ClientRoute } from "../limits/limits.ts";
 import { parseQuery, rawQueryOf } from "../syntax/form.ts";
 import { parseSubscriptionPair } from "../syntax/subscription-pair.ts";
+import type { Asker } from "../auth/access.ts";
 import { type AdmissionPorts, admit, answering, type Endpoint } from "./admission.ts";
 import type { OpenStreams } from "./open-streams.ts";
 import { passOn, type Patience } from "./pass-on.ts";
+import { type TokenWatchTimes, watchToken } from "./token-watch.ts";
 
 export interface ReadOptions extends AdmissionPorts, Patience {
   readonly core: Pick<CoreClient, "ask" | "read">;
   /** ms since 1970; default the system's. */
   readonly clock?: () => number;
+  /** How often an issuer is asked about the token of a stream again. */
+  readonly tokenWatch?: TokenWatchTimes;
 }
 
 export interface ReadEndpoints {
@@ -24,10 +28,7 @@ export interface ReadEndpoints {
   readonly deadLetters: Endpoint;
 }
 
-interface Asked extends Question {
-  /** When the caller's token expires, ms since 1970; Infinity without one. */
-  readonly expiresAt: number;
-}
+type Asked = Question & Asker;
 
 const NO_BODY = new Uint8Array(0);
 
@@ -69,7 +70,7 @@ async function askedOf(
 
 /** A page of messages, or events that go on until the reader leaves, its token ends or the edge stops. */
 async function messages(
-  { given, expiresAt, ...asked }: Asked,
+  { given, expiresAt, introspected, ...asked }: Asked,
   request: Request,
   breakOff: (() => void) | undefined,
   options: ReadOptions,
@@ -83,9 +84,7 @@ async function messages(
   const answer = await core.read({ ...asked, given: from }, events ? "events" : "page");
   if (!events) return await passOn(answer, { ...options, request, breakOff, streams, cutShort: "breaks" });
   const ends = new AbortController();
-  // WIRE §6: events end when the token does; a timer cannot wait for Infinity.
-  const leftMs = Math.ceil(Math.min(LONGEST_TIMER_MS, Math.max(0, expiresAt - clock())));
-  const end = expiresAt === Infinity ? undefined : setTimeout(() => ends.abort(), leftMs);
+  const stop = watchToken({ expiresAt, introspected, end: () => ends.abort(), clock, times: options.tokenWatch });
   return await passOn(answer, {
     ...options,
     request,
@@ -93,11 +92,8 @@ async function messages(
     streams,
     cutShort: "ends",
     ends,
-    onEnd: () => clearTimeout(end),
+    onEnd: stop,
     // Proxies such as nginx would hold events back.
     headers: { "x-accel-buffering": "no" },
   });
 }
-
-/** A longer timer would fire at once, ms: 24 days, after which a reader of events comes back by itself. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;

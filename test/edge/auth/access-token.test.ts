@@ -469,6 +469,27 @@ describe("WIRE §6 opaque tokens by introspection (RFC 7662)", () => {
     await own.close();
   });
 
+  it("are asked about again where an older answer does not count, and a revoked one is remembered no longer", async () => {
+    let clock = Date.now();
+    const own = openTokenAccess(settings(), { clock: () => clock });
+    issuer.opaque.set("watched", { aud: "hub", sub: "a" });
+    const first = await own.verify("watched");
+    assert.equal(first.askedAt, clock);
+    clock += 20_000;
+    const before = issuer.asked.introspect.length;
+    assert.equal((await own.verify("watched", clock - 20_000)).askedAt, first.askedAt);
+    const again = await Promise.all(Array.from({ length: 50 }, () => own.verify("watched", clock - 5_000)));
+    assert.deepEqual(new Set(again.map(({ askedAt }) => askedAt)), new Set([clock]));
+    assert.equal(issuer.asked.introspect.length, before + 1, "one question for all");
+    clock += 20_000;
+    issuer.opaque.delete("watched");
+    await assert.rejects(own.verify("watched", clock - 5_000), /not active/);
+    assert.match(await verdict("watched", own), /^invalid_token: .*not active/);
+    const { askedAt } = await own.verify(await issuer.token()).catch(() => ({ askedAt: undefined }));
+    assert.equal(askedAt, undefined);
+    await own.close();
+  });
+
   it("are 503 while the endpoint is down, refuses the hub itself, or gives an unusable answer", async () => {
     const own = openTokenAccess(settings());
     const { onIntrospect } = issuer;
