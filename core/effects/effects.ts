@@ -163,6 +163,6 @@ export function createEffects(
       void replayLetter(owed).then((result) => result === undefined || replayed(result));
     },
     fetch: (topicId, topic, fetched, mayAct) => fetcher.fetch(topicId, topic, fetched, mayAct),
-    hurry: (topicId) => fetcher.hurry(topicId),
+    hurry: (topicId, topic) => fetcher.hurry(topicId, topic),
   };
 }

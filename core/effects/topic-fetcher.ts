@@ -1,11 +1,11 @@
-// A ping says that a topic changed: its fetch is tried again until it succeeds, 5 times at most, and fetches are bounded in all and
-// per site (WIRE §3).
+// A ping says that a topic changed: its fetch is tried again until it succeeds, 5 times at most (WIRE §3). Fetches share their places fairly.
 import { getLogger } from "@logtape/logtape";
-import pLimit, { type LimitFunction } from "p-limit";
-import { parseHttpUrl } from "../../shared/http-url.ts";
 import { pause } from "../../shared/pause.ts";
+import type { Standing } from "../../shared/shares/standing.ts";
+import { pingersOf } from "../state/fold-topic.ts";
 import type { Fetched, TopicRecord } from "../state/records.ts";
-import { createFetchTopic, type FetchJob, type TopicFetchOptions } from "./topic-fetch.ts";
+import { createFetchPlaces, type WaitingFetch } from "./fetch-places.ts";
+import { createFetchTopic, type FetchJob, type FetchResult, type TopicFetchOptions } from "./topic-fetch.ts";
 
 const logger = getLogger(["tidings", "core", "topic-fetch"]);
 
@@ -20,39 +20,72 @@ export interface TopicFetcher {
     done: (ping: number, fetched: Fetched | undefined) => void,
     mayAct?: () => boolean,
   ): void;
-  /** Another ping came: if the fetch under way fails, it is tried again at once. */
-  hurry(topicId: string): void;
+  /** Another ping came: if the fetch under way fails, it is tried again at once. `topic` says whose it was. */
+  hurry(topicId: string, topic: TopicRecord): void;
 }
 
-/** Each fetch may hold a whole document; those of one site leave room for others. */
-export const FETCHES_AT_ONCE = 64;
-export const FETCHES_PER_ORIGIN = 8;
+/** A fetch that is under way, or pauses between tries. */
+interface Flight {
+  /** Who pinged the topic since. */
+  readonly requesters: Set<string>;
+  /** Ends the pause. */
+  hurry: AbortController;
+  /** While it waits for a place. */
+  waiting: WaitingFetch | undefined;
+}
+
 /** 5 tries within an hour. */
 const PAUSES_MS = [10_000, 60_000, 600_000, 2_400_000];
+
+/** A fetch that takes longer is slow, ms. */
+const SLOW_MS = 2_000;
 
 export function createTopicFetcher(options: TopicFetchOptions): TopicFetcher {
   const { signal } = options;
   const fetchTopic = createFetchTopic(options);
-  const limited = createLimits();
-  const hurrying = new Map<string, AbortController>();
+  const places = createFetchPlaces(signal);
+  const flights = new Map<string, Flight>();
+
+  /** One try; undefined if the hub stops. */
+  async function attempt(job: FetchJob, flight: Flight, tries: number): Promise<FetchResult | undefined> {
+    const { topic } = job.topic;
+    flight.waiting = places.wait(topic, standingOf(job.topic, tries), flight.requesters);
+    const place = await flight.waiting.place;
+    flight.waiting = undefined;
+    if (place === undefined) return undefined;
+    try {
+      const begun = performance.now();
+      const result = await fetchTopic(job);
+      if (result.kind === "failed") return result;
+      return { ...result, fetched: pacedBy(result.fetched, performance.now() - begun) };
+    } finally {
+      places.leave(place);
+    }
+  }
 
   async function run(job: FetchJob): Promise<Fetched | undefined> {
     const { topicId, topic: { topic } } = job;
+    const flight: Flight = {
+      requesters: new Set(pingersOf(job.topic)),
+      hurry: new AbortController(),
+      waiting: undefined,
+    };
+    flights.set(topicId, flight);
     try {
       for (let tries = 0;; tries++) {
         // Made before the try: a ping that comes during the try also ends the pause after it.
-        const hurry = new AbortController();
-        hurrying.set(topicId, hurry);
-        const result = await limited(topic, () => fetchTopic(job));
-        if (result.kind === "fetched") return result.fetched;
+        flight.hurry = new AbortController();
+        const result = await attempt(job, flight, tries);
+        if (result?.kind === "fetched") return result.fetched;
         const pauseMs = PAUSES_MS[tries];
+        if (result === undefined) return undefined;
         logger.info("Topic {topic} could not be fetched: {reason}", { topic, reason: result.reason });
         if (result.final || pauseMs === undefined) return undefined;
-        await pause(pauseMs, AbortSignal.any([hurry.signal, signal]));
+        await pause(pauseMs, AbortSignal.any([flight.hurry.signal, signal]));
         if (signal.aborted) return undefined;
       }
     } finally {
-      hurrying.delete(topicId);
+      flights.delete(topicId);
     }
   }
 
@@ -71,30 +104,29 @@ export function createTopicFetcher(options: TopicFetchOptions): TopicFetcher {
         },
       );
     },
-    hurry: (topicId) => hurrying.get(topicId)?.abort(),
+    hurry(topicId, topic) {
+      const flight = flights.get(topicId);
+      if (flight === undefined) return;
+      for (const requester of pingersOf(topic)) {
+        if (flight.requesters.has(requester)) continue;
+        flight.requesters.add(requester);
+        flight.waiting?.join(requester);
+      }
+      flight.hurry.abort();
+    },
   };
 }
 
-/** Runs tasks as the bounds allow, for all sites and for the site of a URL. */
-function createLimits(): <T>(url: string, task: () => Promise<T>) => Promise<T> {
-  const ofAll = pLimit(FETCHES_AT_ONCE);
-  const origins = new Map<string, LimitFunction>();
-  return async (url, task) => {
-    const key = originOf(url);
-    let ofOrigin = origins.get(key);
-    if (ofOrigin === undefined) origins.set(key, ofOrigin = pLimit(FETCHES_PER_ORIGIN));
-    try {
-      return await ofOrigin(() => ofAll(task));
-    } finally {
-      if (ofOrigin.activeCount + ofOrigin.pendingCount === 0) origins.delete(key);
-    }
-  };
+/** How well a topic's fetches have gone, before a try. */
+function standingOf({ fetched }: TopicRecord, tries: number): Standing {
+  if (tries > 0) return "failing";
+  if (fetched === undefined) return "new";
+  return fetched.slow === true ? "slow" : "proven";
 }
 
-function originOf(url: string): string {
-  try {
-    return parseHttpUrl(url).origin;
-  } catch {
-    return "";
-  }
+/** What the record keeps of a fetch that took so long. */
+function pacedBy(fetched: Fetched | undefined, ms: number): Fetched | undefined {
+  if (fetched === undefined) return undefined;
+  const { slow: _, ...rest } = fetched;
+  return ms > SLOW_MS ? { ...rest, slow: true } : rest;
 }

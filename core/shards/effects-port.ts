@@ -17,8 +17,8 @@ export interface Effects {
     fetched: (ping: number, fetched: Fetched | undefined) => void,
     mayAct: () => boolean,
   ): void;
-  /** Says that another ping came while a fetch pauses between tries. */
-  hurry(topicId: string): void;
+  /** Says that another ping came while a fetch waits, or pauses between tries; `topic` says whose. */
+  hurry(topicId: string, topic: TopicRecord): void;
   /** Deals with the next dead letter of a replay; `replayed` gets what came of it. */
   replay(owed: OwedReplay, replayed: (result: ReplayResult) => void): void;
 }

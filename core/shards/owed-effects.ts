@@ -69,7 +69,7 @@ export class OwedEffects {
   topic(topicId: string, record: TopicRecord): void {
     const { effects, state, findings, mayAct } = this.#options;
     if (record.fetchOwed === undefined) return;
-    if (this.#fetching.has(topicId)) return this.afterCommit(() => effects.hurry(topicId));
+    if (this.#fetching.has(topicId)) return this.afterCommit(() => effects.hurry(topicId, record));
     this.#fetching.add(topicId);
     this.afterCommit(() => {
       const owed = state.topics.get(topicId);

@@ -1,8 +1,9 @@
 // The pure fold of a topic: replays and duplicates change nothing.
-import type { TopicEvent } from "./events.ts";
+import { NOBODY, requesterOf } from "../../shared/shares/requester.ts";
+import type { PingEvent, TopicEvent } from "./events.ts";
 import { recordedClient } from "./ids.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
-import type { Fetched, TopicRecord } from "./records.ts";
+import type { Fetched, FetchOwed, TopicRecord } from "./records.ts";
 
 /** The record after an event at this `events` offset; the same object if the event changes nothing. */
 export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, offset: number): TopicRecord | undefined {
@@ -32,7 +33,8 @@ export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, of
       if (record.endedAt !== undefined) return { ...record, version: offset, operations };
       // Pings that wait for the same fetch are one (WIRE §3).
       const since = record.fetchOwed?.since ?? event.time;
-      return { ...record, version: offset, fetchOwed: { ping: offset, since }, operations };
+      const requesters = withPinger(record.fetchOwed?.requesters, event);
+      return { ...record, version: offset, fetchOwed: { ping: offset, since, ...requesters }, operations };
     }
   }
 }
@@ -42,6 +44,27 @@ export function foldFetched(record: TopicRecord, ping: number, fetched: Fetched 
   const { fetchOwed, ...rest } = record;
   // The topic that was pinged has ended meanwhile: its content says nothing about a topic that was registered since.
   if (fetchOwed === undefined) return record;
-  const owed = fetchOwed.ping > ping ? { fetchOwed: { ping: fetchOwed.ping, since: now } } : {};
-  return { ...rest, ...owed, ...(fetched === undefined ? {} : { fetched }) };
+  const owed = fetchOwed.ping > ping ? { fetchOwed: { ...fetchOwed, since: now } } : {};
+  return { ...rest, ...owed, ...(fetched === undefined ? failedAfter(record) : { fetched }) };
+}
+
+/** What the last fetch brought is kept. The next one is no longer among those that have always gone well. */
+function failedAfter({ fetched }: TopicRecord): Pick<TopicRecord, "fetched"> {
+  return fetched === undefined ? {} : { fetched: { ...fetched, slow: true } };
+}
+
+/** Requesters of a fetch that are remembered: any of them is enough to have a place for it. */
+const MOST_PINGERS = 8;
+
+function withPinger(known: readonly string[] = [], event: PingEvent): Pick<FetchOwed, "requesters"> {
+  const pinger = requesterOf(event);
+  const requesters = pinger === NOBODY || known.includes(pinger) || known.length >= MOST_PINGERS
+    ? known
+    : [...known, pinger];
+  return requesters.length === 0 ? {} : { requesters };
+}
+
+/** Who is waiting for the topic's fetch, as shares know it. */
+export function pingersOf({ fetchOwed }: Pick<TopicRecord, "fetchOwed">): readonly string[] {
+  return fetchOwed?.requesters ?? [NOBODY];
 }

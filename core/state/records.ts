@@ -31,6 +31,8 @@ export interface FetchOwed {
   readonly ping: number;
   /** When the oldest waiting ping was made, ms. */
   readonly since: number;
+  /** Who pinged, as shares know it (`requesterOf`): the first 8. Absent: nobody known. */
+  readonly requesters?: readonly string[];
 }
 
 export interface Fetched {
@@ -38,6 +40,8 @@ export interface Fetched {
   readonly lastModified?: string;
   /** Hex SHA-256 of the body and its type: unchanged bytes are not delivered again. */
   readonly sha256: string;
+  /** The last fetch took long, or failed. */
+  readonly slow?: true;
 }
 
 /** An accepted intent that waits for its result. `time`: when it was accepted, ms. */

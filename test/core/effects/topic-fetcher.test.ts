@@ -9,7 +9,8 @@ import type { Fetched, TopicRecord } from "../../../core/state/records.ts";
 import { type Message, toMessage } from "../../../core/messages/message.ts";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { type Log, LogError } from "../../../core/log/log.ts";
-import { createTopicFetcher, FETCHES_AT_ONCE, FETCHES_PER_ORIGIN } from "../../../core/effects/topic-fetcher.ts";
+import { FETCH_BOUNDS } from "../../../core/effects/fetch-places.ts";
+import { createTopicFetcher } from "../../../core/effects/topic-fetcher.ts";
 import { createCompact } from "../../../shared/compact-json.ts";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import type { Outbound } from "../../../shared/outbound/outbound.ts";
@@ -81,7 +82,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     const record = recordOf(topic.url, fetched);
     return await new Promise((resolve) => {
       const id = topicIdOf(topic.url);
-      const hurrying = setInterval(() => fetcher.hurry(id), 10);
+      const hurrying = setInterval(() => fetcher.hurry(id, record), 10);
       fetcher.fetch(id, record, (ping, found) => {
         clearInterval(hurrying);
         assert.equal(ping, record.fetchOwed!.ping);
@@ -328,12 +329,13 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     const topic = site.topic();
     const id = topicIdOf(topic.url);
     const fetcher = fetcherOf();
+    const record = recordOf(topic.url);
     topic.respond((_request, response) => {
-      if (topic.fetches.length === 1) fetcher.hurry(id);
+      if (topic.fetches.length === 1) fetcher.hurry(id, record);
       response.writeHead(topic.fetches.length === 1 ? 500 : 200).end("x");
     });
     const began = performance.now();
-    await new Promise((resolve) => fetcher.fetch(id, recordOf(topic.url), resolve));
+    await new Promise((resolve) => fetcher.fetch(id, record, resolve));
     assert.equal(topic.fetches.length, 2);
     assert.ok(performance.now() - began < 5_000);
   });
@@ -362,7 +364,7 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     assert.equal(done, 0);
   });
 
-  it("§6.7 fetches are bounded, in all and per site: a hanging site does not hold up the others", async () => {
+  it("§6.7 fetches are bounded, of each requester and per host: a hanging host does not hold up the others", async () => {
     const waiting = new Map<string, (() => void)[]>();
     let most = 0;
     let under = 0;
@@ -383,20 +385,27 @@ describe("fetching a topic after a ping (WIRE §3)", () => {
     let done = 0;
     const fetch = (url: string) => fetcher.fetch(topicIdOf(url), recordOf(url), () => done++);
     for (let index = 0; index < 50; index++) fetch(`http://hangs.example/${index}`);
+    await eventually("as many as one host may have", () => under === 8);
     for (let index = 0; index < 100; index++) fetch(`http://site${index}.example/`);
-    await eventually("as many as may be", () => under === FETCHES_AT_ONCE);
-    assert.equal(waiting.get("hangs.example")!.length, FETCHES_PER_ORIGIN);
+    await eventually("as many as one requester may have", () => under === FETCH_BOUNDS.of.new / 2);
     while (done < 100) {
       for (const [host, resolves] of waiting) {
         if (host !== "hangs.example") { for (const resolve of resolves.splice(0)) resolve(); }
       }
       await pause(1);
     }
-    assert.equal(waiting.get("hangs.example")!.length, FETCHES_PER_ORIGIN);
+    assert.equal(waiting.get("hangs.example")!.length, 8);
     while (done < 150) {
       for (const resolve of waiting.get("hangs.example")!.splice(0)) resolve();
       await pause(1);
     }
-    assert.equal(most, FETCHES_AT_ONCE);
+    assert.equal(most, FETCH_BOUNDS.of.new / 2);
+  });
+
+  it("remembers that a fetch was slow, and that one was not", async () => {
+    const topic = site.topic();
+    topic.serve({ body: "x" });
+    const fetched = await fetchOnce(topic, { sha256: "old", slow: true });
+    assert.equal(fetched?.slow, undefined);
   });
 });

@@ -59,6 +59,15 @@ describe("the fold of a topic", () => {
     assert.deepEqual(record.fetchOwed, { ping: 2, since: TIME + 100 });
   });
 
+  it("keeps with the fetch that is owed who pinged, 8 of them, so that a restart knows whose it is", () => {
+    const by = (requester: string) => ({ ...ping(`p${requester}`), requester });
+    const record = fold([register("r"), by("one"), by("two"), by("one"), ping("nobody")])!;
+    assert.deepEqual(record.fetchOwed?.requesters, ["address one", "address two"]);
+    const many = fold([register("r"), ...Array.from({ length: 20 }, (_, n) => by(`${n}`))])!;
+    assert.equal(many.fetchOwed?.requesters?.length, 8);
+    assert.equal(foldFetched(many, 1, undefined, TIME).fetchOwed?.requesters?.length, 8, "while a newer one is owed");
+  });
+
   it("WIRE §3 a fetch answers the pings up to its own; a newer one is owed still", () => {
     const record = fold([register("r"), ping("p1"), ping("p2")])!;
     const fetched = { sha256: "ab", etag: '"1"' };
@@ -74,7 +83,7 @@ describe("the fold of a topic", () => {
   it("a fetch that was given up answers its ping and forgets nothing that was known", () => {
     const known = { ...fold([register("r"), ping("p1")])!, fetched: { sha256: "ab" } };
     const { fetchOwed: _, ...rest } = known;
-    assert.deepEqual(foldFetched(known, 1, undefined, TIME), rest);
+    assert.deepEqual(foldFetched(known, 1, undefined, TIME), { ...rest, fetched: { sha256: "ab", slow: true } });
   });
 
   it("a fetch of the topic before it was registered anew says nothing about the new one", () => {
