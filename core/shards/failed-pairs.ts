@@ -1,5 +1,6 @@
 // The pairs of a shard that never were verified, and whose last verification failed (WIRE §5). Anyone can make such pairs, so their
-// number and the size of their records are bounded: the oldest are forgotten first.
+// number and the size of their records are bounded: those of who has the most are forgotten first, and of these the oldest.
+import { requesterOf } from "../../shared/shares/requester.ts";
 import type { SubscriptionRecord } from "../state/records.ts";
 
 export const MOST_PAIRS = 10_000;
@@ -11,6 +12,8 @@ const RECORD_BYTES = 256;
 
 interface Failed {
   readonly at: number;
+  /** Who asked last. */
+  readonly requester: string;
   readonly bytes: number;
 }
 
@@ -36,20 +39,33 @@ export class FailedPairs {
     });
     const bytes = [record.topic, record.callback, ...texts]
       .reduce((sum, text) => sum + (text?.length ?? 0), RECORD_BYTES * (1 + others.length));
-    this.#pairs.set(id, { at, bytes });
+    this.#pairs.set(id, { at, requester: requesterOf(record.lastVerification.by ?? {}), bytes });
     this.#bytes += bytes;
   }
 
-  /** Takes out the oldest pairs if there are too many; the caller forgets their failures. */
+  /** Takes out pairs if there are too many; the caller forgets their failures. */
   takeExcess(): readonly string[] {
     if (this.#pairs.size <= MOST_PAIRS && this.#bytes <= MOST_BYTES) return [];
     const taken: string[] = [];
-    for (const [id, { bytes }] of [...this.#pairs].sort(([, one], [, other]) => one.at - other.at)) {
+    for (const { id, bytes } of this.#inTurn()) {
       if (this.#pairs.size <= MOST_PAIRS * KEPT_SHARE && this.#bytes <= MOST_BYTES * KEPT_SHARE) break;
       this.#pairs.delete(id);
       this.#bytes -= bytes;
       taken.push(id);
     }
     return taken;
+  }
+
+  /** In the order in which they are forgotten: what a requester has beyond all others first, then the oldest. */
+  #inTurn(): readonly { readonly id: string; readonly bytes: number }[] {
+    const counts = new Map<string, number>();
+    const newestFirst = [...this.#pairs].sort(([, one], [, other]) => other.at - one.at);
+    return newestFirst
+      .map(([id, { at, requester, bytes }]) => {
+        const rank = counts.get(requester) ?? 0;
+        counts.set(requester, rank + 1);
+        return { id, at, bytes, rank };
+      })
+      .sort((one, other) => other.rank - one.rank || one.at - other.at);
   }
 }

@@ -33,6 +33,19 @@ describe("A3.5 pairs that never verified", () => {
     assert.equal(removed.length, MOST_PAIRS + 1 - left.length);
   });
 
+  it("are kept for who has few, whatever a stranger makes: its failure stays to be seen (WIRE §2)", () => {
+    const pairs = new FailedPairs();
+    const by = (requester: string, at: number) =>
+      failedAt(at, { lastVerification: { at, outcome: "failed", reason: "x", by: { requester } } });
+    for (let n = 0; n < 10; n++) pairs.note(`one ${n}`, by("one", n));
+    const forgotten: string[] = [];
+    for (let n = 0; n < 3 * MOST_PAIRS; n++) {
+      pairs.note(`stranger ${n}`, by("stranger", 1_000 + n));
+      forgotten.push(...pairs.takeExcess());
+    }
+    assert.ok(forgotten.length > MOST_PAIRS && forgotten.every((id) => id.startsWith("stranger")));
+  });
+
   it("take no more memory than a bound, however long their texts are", () => {
     const pairs = new FailedPairs();
     const callback = `https://subscriber.example/${"x".repeat(2_000)}`;
