@@ -3,6 +3,7 @@
 import type { Caller, SignedRequest } from "../../shared/core-api.ts";
 import { hexOf } from "../../shared/encoding.ts";
 import { HubError } from "../answers/hub-error.ts";
+import { idempotencyKey, lastEventId } from "../syntax/request-headers.ts";
 
 const TIMESTAMP = "X-Subscriber-Timestamp";
 const SIGNATURE = "X-Subscriber-Signature";
@@ -22,7 +23,7 @@ export interface SentRequest {
 
 /**
  * The signature of a request, for the core to check; undefined if there is none.
- * @throws {HubError} "unauthorized" if one of its two headers is missing
+ * @throws {HubError} "unauthorized" if one of its two headers is missing or none; "invalid_request": another header is wrong
  */
 export async function signatureOf({ method, target, headers, body }: SentRequest): Promise<Signer | undefined> {
   const timestamp = headers.get(TIMESTAMP);
@@ -30,6 +31,12 @@ export async function signatureOf({ method, target, headers, body }: SentRequest
   if (timestamp === null && signature === null) return undefined;
   if (timestamp === null) throw new HubError("unauthorized", `${TIMESTAMP} is missing; send it with ${SIGNATURE}.`);
   if (signature === null) throw new HubError("unauthorized", `${SIGNATURE} is missing; send it with ${TIMESTAMP}.`);
+  if (!/^[0-9]{1,12}$/.test(timestamp)) {
+    throw new HubError("unauthorized", `${TIMESTAMP} must be the time in whole seconds since 1970.`);
+  }
+  if (!/^v[12]=[A-Za-z0-9+/]{43}=$/.test(signature)) {
+    throw new HubError("unauthorized", `${SIGNATURE} must be v1= or v2= and the base64 of an HMAC-SHA256.`);
+  }
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", body as BufferSource));
   return {
     kind: "signature",
@@ -39,8 +46,8 @@ export async function signatureOf({ method, target, headers, body }: SentRequest
     signature,
     bodySha256: hexOf(digest),
     headers: {
-      idempotencyKey: headers.get("idempotency-key") ?? "",
-      lastEventId: headers.get("last-event-id") ?? "",
+      idempotencyKey: idempotencyKey(headers) ?? "",
+      lastEventId: lastEventId(headers) ?? "",
       events: asksForEvents(method, headers),
     },
   };

@@ -1,7 +1,7 @@
 // What the edge asks of a core, as requests (shared/core-api.ts).
 
 import { frameContent } from "../../shared/content-frame.ts";
-import { CALLER_HEADER, CORE_PATHS } from "../../shared/core-api.ts";
+import { CALLER_HEADER, CORE_MAX_HEADER_BYTES, CORE_PATHS } from "../../shared/core-api.ts";
 import type {
   Caller,
   ClientIdentity,
@@ -11,6 +11,7 @@ import type {
   TextSigner,
 } from "../../shared/core-api.ts";
 import { sealingSubject, subscriptionIdByWebCrypto } from "../../shared/sealed-secret.ts";
+import { CoreError } from "./core-answers.ts";
 import type { CoreRequest, Session } from "./session.ts";
 
 export interface Content {
@@ -25,6 +26,9 @@ export interface Content {
   readonly traceparent: string;
   readonly body: Uint8Array;
 }
+
+/** A question is in the head of a request, of which a core takes so much, and the headers of a session need some. */
+const MOST_QUESTION_BYTES = CORE_MAX_HEADER_BYTES - 8 * 1024;
 
 /** What is asked about one subscription, and by whom (WIRE §5). */
 export interface Question<Asker extends Caller | TextSigner = Caller> {
@@ -66,6 +70,7 @@ export function contentRequest({ client, key, headers, body, ...fields }: Conten
   return { method: "POST", path: CORE_PATHS.messages, headers: {}, body: framed };
 }
 
+/** @throws {CoreError} "invalid_request" if it is longer than a core takes */
 export function questionRequest(
   path: string,
   { pair, caller, given }: Question<Caller | TextSigner>,
@@ -74,6 +79,9 @@ export function questionRequest(
   // The target is signed: it must be one that no URL parser writes in another way.
   const query = [["topic", pair.topic], ["callback", pair.callback], ...given]
     .map(([name, value]) => `${name}=${encodeURIComponent(value!).replaceAll("'", "%27")}`).join("&");
-  const headers = { accept, [CALLER_HEADER]: encodeURIComponent(JSON.stringify(caller)) };
-  return { method: "GET", path: `${path}?${query}`, headers };
+  const asker = encodeURIComponent(JSON.stringify(caller));
+  if (path.length + query.length + asker.length > MOST_QUESTION_BYTES) {
+    throw new CoreError("invalid_request", "The query and what shows who asks are too long; send shorter ones.");
+  }
+  return { method: "GET", path: `${path}?${query}`, headers: { accept, [CALLER_HEADER]: asker } };
 }

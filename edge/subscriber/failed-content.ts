@@ -25,6 +25,12 @@ export function createFailedContentEndpoint(options: FailedContentOptions, strea
     if (signature === null) {
       throw new HubError("unauthorized", "X-Subscriber-Signature is missing; sign the request with the secret.");
     }
+    if (!/^[A-Za-z0-9+/]{43}=$/.test(signature)) {
+      throw new HubError(
+        "unauthorized",
+        "X-Subscriber-Signature is not that of a subscription of this topic and callback",
+      );
+    }
     const requester = await anonymousAt(options.limits.addressOf(request, exchange));
     for (const [nth, { topic, signed }] of readings.entries()) {
       try {

@@ -7,6 +7,7 @@ import type { CoreClient } from "../core/core-client.ts";
 import type { Question } from "../core/core-requests.ts";
 import type { ClientRoute } from "../limits/limits.ts";
 import { parseQuery, rawQueryOf } from "../syntax/form.ts";
+import { lastEventId } from "../syntax/request-headers.ts";
 import { parseSubscriptionPair } from "../syntax/subscription-pair.ts";
 import type { Asker } from "../auth/access.ts";
 import { type AdmissionPorts, admit, answering, type Endpoint } from "./admission.ts";
@@ -78,7 +79,7 @@ async function messages(
 ): Promise<Response> {
   const { core, clock = Date.now } = options;
   const events = asksForEvents(request.method, request.headers);
-  const last = events ? request.headers.get("last-event-id") : null;
+  const last = events ? lastEventId(request.headers) : null;
   // A reader of events that comes back goes on after what it has, wherever it began; the core says whether that counts.
   const from = last === null ? given : [...given, ["lastEventId", last] as const];
   const answer = await core.read({ ...asked, given: from }, events ? "events" : "page");

@@ -2,7 +2,7 @@
 
 import { IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
 import { headerBytes, MESSAGE_HEAD_MAX_BYTES, topicBytes } from "../../shared/request-head.ts";
-import { HubError } from "../answers/hub-error.ts";
+import { HubError, quoted } from "../answers/hub-error.ts";
 
 /** WIRE §3: the allow-list of the publisher's own headers, without credentials and hop-by-hop headers; `ce-*` travel too. */
 const ALLOWED = ["content-language", "content-encoding", "x-hub-messageid", "tracestate"];
@@ -54,4 +54,14 @@ export function idempotencyKey(headers: Headers): string | null {
   const key = headers.get("idempotency-key");
   if (key === null || IDEMPOTENCY_KEY.test(key)) return key;
   throw new HubError("invalid_request", "Idempotency-Key must be 1 to 255 visible ASCII characters, sent once.");
+}
+
+/**
+ * The Last-Event-ID (WIRE §5), for the core to read; null if none was sent.
+ * @throws {HubError} "invalid_request" if no cursor can look like it
+ */
+export function lastEventId(headers: Headers): string | null {
+  const last = headers.get("last-event-id");
+  if (last === null || /^[A-Za-z0-9_-]{0,64}$/.test(last)) return last;
+  throw new HubError("invalid_request", `Last-Event-ID must be a cursor; ${quoted(last)} is not a cursor of this hub.`);
 }

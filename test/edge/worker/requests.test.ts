@@ -17,7 +17,10 @@ describe("an edge on workerd", { timeout: 60_000 }, () => {
   it("passes on what a subscriber signed as it was sent, byte for byte", async () => {
     await using edge = await openWorkerEdge();
     edge.core.onQuestion = () => refusal(404, "not_found", "no such subscription");
-    const headers = { "x-subscriber-timestamp": "1", "x-subscriber-signature": "v1=x" };
+    const headers = {
+      "x-subscriber-timestamp": "1",
+      "x-subscriber-signature": "v1=AAAAAAAAAAAAAAAAAAAA+b/cAAAAAAAAAAAAAAAAAAA=",
+    };
     const targets = [
       `/messages?${PAIR}&after='`,
       `/messages?${PAIR}&after=%27&x=%7e|^{}`,

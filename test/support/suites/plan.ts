@@ -76,6 +76,7 @@ const ONLY: Readonly<Partial<Record<Target, readonly string[]>>> = {
     "test/edge/worker/",
     "test/hostile/hub.test.ts",
     "test/hostile/fuzz.test.ts",
+    "test/hostile/headers.test.ts",
   ],
   clients: ["test/clients/"],
 };
