@@ -97,7 +97,7 @@ export async function startCore(options: CoreOptions): Promise<Core> {
   await loadRecentIds(log, recentIds, clock());
   const parts: Parts = { ...options, replica, secrets, recentIds, stopping: stopping.signal };
   const quotas = createCountedQuotas(parts);
-  const topics = new Topics({ log, replica, quotas, clock });
+  const topics = new Topics({ log, replica, quotas, retentionMs, clock });
   const registration = settings.topicRegistration;
   const autoVerify = settings.autoVerify === "on";
   const operations = createOperations({ log, replica, topics, quotas, registration, autoVerify, secrets, clock });
@@ -189,6 +189,8 @@ async function startEngineOf(parts: Parts, effects: Effects): Promise<Engine> {
     secrets,
     hubUrl: settings.hubUrl,
     retentionMs: settings.retentionMs,
+    // Only a register makes a topic under `required`: one from before may still be needed.
+    forgetsTopics: settings.topicRegistration === "automatic",
     checkpointMs: CHECKPOINT_MS[log.kind],
     clock,
     random,

@@ -6,6 +6,7 @@ import type { Replica } from "../replica/replica.ts";
 import { encodeEvent } from "../state/events.ts";
 import { topicIdOf } from "../state/ids.ts";
 import type { TopicRecord } from "../state/records.ts";
+import { isUseOld, type UnusedAfter, unusedAfter, useIdOf } from "../state/topic-use.ts";
 import { waitForAccepted } from "./accepted.ts";
 import type { Quotas } from "./quotas.ts";
 import { Refusal } from "./refusal.ts";
@@ -37,6 +38,7 @@ export interface TopicsOptions {
   readonly log: Log;
   readonly replica: Replica;
   readonly quotas: Quotas;
+  readonly retentionMs: number;
   /** Wall clock, ms. */
   readonly clock: () => number;
 }
@@ -47,6 +49,7 @@ const MOST_REMEMBERED = 10_000;
 
 export class Topics {
   readonly #options: TopicsOptions;
+  readonly #after: UnusedAfter;
   /** Topics by name, so that a busy topic is hashed once. */
   readonly #topics = new Map<string, Topic>();
   /** When a topic was last known to exist, by its id. */
@@ -55,6 +58,7 @@ export class Topics {
 
   constructor(options: TopicsOptions) {
     this.#options = options;
+    this.#after = unusedAfter(options.retentionMs);
   }
 
   identify(name: string): Topic {
@@ -83,19 +87,19 @@ export class Topics {
     return record?.endedAt === undefined ? record : undefined;
   }
 
-  /** As `find`, for many topics: the ids of those that exist. */
-  async existing(topics: readonly Topic[]): Promise<ReadonlySet<string>> {
+  /** As `find`, for many topics: the records of those that exist, by their ids. */
+  async existing(topics: readonly Topic[]): Promise<ReadonlyMap<string, TopicRecord>> {
     const found = await this.#liveOf(topics);
     const missing = topics.filter(({ id }) => !found.has(id));
     if (missing.length === 0) return found;
     const shards = new Set(missing.map(({ id }) => this.#options.log.partitionOf("events", id)));
     await Promise.all([...shards].map((shard) => waitForAccepted(this.#options, "topics", shard)));
-    return new Set([...found, ...await this.#liveOf(missing)]);
+    return new Map([...found, ...await this.#liveOf(missing)]);
   }
 
-  async #liveOf(topics: readonly Topic[]): Promise<Set<string>> {
+  async #liveOf(topics: readonly Topic[]): Promise<Map<string, TopicRecord>> {
     const records = await this.#options.replica.topics(topics.map(({ id }) => id));
-    return new Set([...records].flatMap(([id, { endedAt }]) => endedAt === undefined ? [id] : []));
+    return new Map([...records].filter(([, { endedAt }]) => endedAt === undefined));
   }
 
   /**
@@ -114,9 +118,13 @@ export class Topics {
     const unsure = [...named.entries()].filter(([, { topic }]) => !this.#existsForSure(topic));
     const existing = await this.existing(unsure.map(([, { topic }]) => topic));
     const time = this.#options.clock();
-    for (const id of existing) remember(this.#existedAt, id, time);
+    const isSure = (id: string) => {
+      const record = existing.get(id);
+      return record !== undefined && !isUseOld(record, this.#after, time);
+    };
+    for (const id of existing.keys()) if (isSure(id)) remember(this.#existedAt, id, time);
     await Promise.all(
-      unsure.filter(([, { topic }]) => !existing.has(topic.id))
+      unsure.filter(([, { topic }]) => !isSure(topic.id))
         .map(([place, { name, topic }]) => this.ensure(name, topic, `${operation}.${place}`, maker)),
     );
   }
@@ -128,7 +136,7 @@ export class Topics {
   }
 
   /**
-   * Makes the topic if it does not exist; it is durable when this resolves. `operation` is the id of the operation that needs it.
+   * Makes the topic if it does not exist, and notes now and then that it is needed; that is durable when this resolves. `operation` is the id of the operation that needs it.
    * @throws {Refusal} "too_many", "unavailable" @throws {LogError}
    */
   async ensure(name: string, topic: Topic, operation: string, maker: Maker): Promise<void> {
@@ -152,8 +160,9 @@ export class Topics {
   }
 
   async #make(name: string, topic: Topic, operation: string, maker: Maker): Promise<void> {
-    if (await this.find(topic) !== undefined) return;
     const { log, quotas, clock } = this.#options;
+    const found = await this.find(topic);
+    if (found !== undefined && !isUseOld(found, this.#after, clock())) return;
     const client = "client" in maker ? maker.client : await maker.makerOf();
     await quotas.appendWithin({
       client,
@@ -162,7 +171,7 @@ export class Topics {
       append: async () => {
         const event = {
           type: "register",
-          id: `${operation}+topic`,
+          id: useIdOf(operation),
           time: clock(),
           topic: name,
           end: await log.end("messages", topic.partition),

@@ -22,6 +22,8 @@ export interface ConsolidatorOptions {
   readonly secrets: ShardOptions["secrets"];
   readonly hubUrl: string;
   readonly retentionMs: number;
+  /** Whether topics that no register made are forgotten when nobody needs them. Default: they stay. */
+  readonly forgetsTopics?: boolean;
   /** How often positions are written while they change: 250 ms on libSQL, 1 s on Kafka (A3.1). */
   readonly checkpointMs: number;
   /** Wall clock, ms. */
@@ -64,11 +66,14 @@ export async function startConsolidator(options: ConsolidatorOptions): Promise<C
   const partitionOf = (topicId: string) => log.partitionOf("messages", topicId);
   const isConfirmed = () => ownership.isConfirmed();
   const life = new LifeLog(() => performance.now());
+  const subscribedOf = options.forgetsTopics === true
+    ? (topicIds: readonly string[]) => options.replica.subscribedOf(topicIds)
+    : undefined;
   const claims = new Claims({
     ...options,
     joinedAs: options.joinedAs ?? (() => {}),
     take: (number, taking) =>
-      takeShard(number, { ...options, ...taking, addresses, follower, isConfirmed, partitionOf, life }),
+      takeShard(number, { ...options, ...taking, addresses, follower, isConfirmed, partitionOf, life, subscribedOf }),
     unfollow: (number) => follower.remove("events", number),
   });
   claims.begin();

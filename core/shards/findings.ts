@@ -16,6 +16,10 @@ export type Finding =
     readonly fetched: Fetched | undefined;
   }
   | { readonly kind: "replayed"; readonly id: string; readonly life: number; readonly result: ReplayResult }
+  /** A topic that no register made is needed at this time, ms. */
+  | { readonly kind: "topicUsed"; readonly topicId: string; readonly at: number }
+  /** Such a topic was not needed since this time, ms, for as long as it may be. */
+  | { readonly kind: "topicUnused"; readonly topicId: string; readonly usedAt: number }
   /** A secret was sealed to the newest key. */
   | { readonly kind: "resealed"; readonly id: string; readonly before: string; readonly after: string };
 

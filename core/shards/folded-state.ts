@@ -75,6 +75,14 @@ export class FoldedState {
     if (!this.forgetSubscription(id)) this.noteDates(id, rest);
   }
 
+  /** Forgets a topic that nobody has needed since this time, ms; not if it was needed meanwhile. */
+  forgetUnused(id: string, usedAt: number): void {
+    const record = this.#topics.get(id);
+    if (record?.usedAt !== usedAt || record.fetchOwed !== undefined) return;
+    this.#topics.delete(id);
+    this.#changedTopics.add(id);
+  }
+
   /** Forgets a topic that ended longer ago than the retention. */
   forgetTopic(id: string): void {
     const { endedAt } = this.#topics.get(id) ?? {};

@@ -8,6 +8,7 @@ import type { DeregisterEvent, HubEvent, TopicEvent } from "../state/events.ts";
 import { ended, foldDeregistered, foldOwnResult, foldReplayed, foldSubscription } from "../state/fold-subscription.ts";
 import { foldFetched, foldTopic } from "../state/fold-topic.ts";
 import { subscriptionIdOf, topicIdOf } from "../state/ids.ts";
+import { used } from "../state/topic-use.ts";
 import { foldLease } from "../state/lease.ts";
 import { isLive, type Notice, type SubscriptionRecord, type TopicRecord } from "../state/records.ts";
 import type { BatchComposer } from "./batch-composer.ts";
@@ -137,16 +138,21 @@ export class ShardFold {
     for (const finding of this.#options.findings.drain()) this.#foldFinding(finding);
   }
 
+  #foldTopicFinding(finding: Extract<Finding, { readonly topicId: string }>): void {
+    const { state, clock } = this.#options;
+    const { topicId } = finding;
+    const before = state.topics.get(topicId);
+    if (before === undefined || before.endedAt !== undefined) return;
+    if (finding.kind === "topicUnused") return state.forgetUnused(topicId, finding.usedAt);
+    const after = finding.kind === "topicUsed"
+      ? used(before, finding.at)
+      : foldFetched(before, finding.ping, finding.fetched, clock());
+    if (after !== before) this.#setTopic(topicId, after);
+  }
+
   #foldFinding(finding: Finding): void {
-    const { state, effects, clock } = this.#options;
-    if (finding.kind === "fetched") {
-      const { topicId, ping, fetched } = finding;
-      const before = state.topics.get(topicId);
-      if (before === undefined || before.endedAt !== undefined) return;
-      const after = foldFetched(before, ping, fetched, clock());
-      if (after !== before) this.#setTopic(topicId, after);
-      return;
-    }
+    const { state, effects } = this.#options;
+    if ("topicId" in finding) return this.#foldTopicFinding(finding);
     const { id } = finding;
     const before = state.subscriptions.get(id);
     if (before === undefined) return;

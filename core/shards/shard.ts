@@ -21,6 +21,7 @@ import { FoldedState } from "./folded-state.ts";
 import { LaneBook } from "./lane-book.ts";
 import { OwedEffects } from "./owed-effects.ts";
 import { Resealing, type ResealingOptions } from "./resealing.ts";
+import { UnusedTopics, type UnusedTopicsOptions } from "./unused-topics.ts";
 import { LifeLines } from "./life-lines.ts";
 import type { LifeLog } from "./life-log.ts";
 import { ShardFold } from "./shard-fold.ts";
@@ -41,6 +42,8 @@ export interface ShardOptions {
   readonly partitionOf: (topicId: string) => number;
   readonly effects: Effects;
   readonly secrets: ResealingOptions["secrets"];
+  /** Which topics have subscriptions. Absent: topics that nobody needs stay (TOPIC_REGISTRATION `required`). */
+  readonly subscribedOf?: UnusedTopicsOptions["subscribedOf"] | undefined;
   /** Writes what happens to subscriptions. */
   readonly life: LifeLog;
   /** Wall clock, ms. */
@@ -70,6 +73,7 @@ export class Shard {
   readonly #fold: ShardFold;
   readonly #folder: EventFolder;
   readonly #resealing: Resealing;
+  readonly #unused: UnusedTopics | undefined;
   readonly #life: LifeLines;
   #delivery: Delivery | undefined;
   /** All lanes have joined the tail, so that the watermarks speak for them. */
@@ -113,6 +117,10 @@ export class Shard {
     const fold = this.#fold = new ShardFold({ state, book, batch, effects: owed, findings, life, isOver, clock });
     this.#folder = new EventFolder({ shard: number, events, operations, state, fold });
     this.#resealing = new Resealing({ state, secrets, findings, clock });
+    const { subscribedOf, retentionMs } = options;
+    if (subscribedOf !== undefined) {
+      this.#unused = new UnusedTopics({ state, subscribedOf, findings, retentionMs, clock });
+    }
   }
 
   /** The next `events` offset to fold. */
@@ -250,7 +258,10 @@ export class Shard {
     if (!this.#isAttached) return;
     this.#effects.act();
     if (this.#fold.collectDue()) this.#loop.wake();
-    if (!this.isOver) this.#resealing.step();
+    if (!this.isOver) {
+      this.#resealing.step();
+      void this.#unused?.step();
+    }
     if (this.#batch.untilCheckpoint(this.#options.clock()) <= 0) this.#loop.wake();
   }
 

@@ -1,9 +1,10 @@
 // The pure fold of a topic: replays and duplicates change nothing.
 import { NOBODY, requesterOf } from "../../shared/shares/requester.ts";
-import type { PingEvent, TopicEvent } from "./events.ts";
+import type { PingEvent, RegisterEvent, TopicEvent } from "./events.ts";
 import { recordedClient } from "./ids.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
-import type { Fetched, FetchOwed, TopicRecord } from "./records.ts";
+import type { Fetched, FetchOwed, RecentOperations, TopicRecord } from "./records.ts";
+import { isUse, used } from "./topic-use.ts";
 
 /** The record after an event at this `events` offset; the same object if the event changes nothing. */
 export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, offset: number): TopicRecord | undefined {
@@ -11,16 +12,7 @@ export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, of
   const operations = withOperation(record?.operations ?? [], event.id, event.time);
   switch (event.type) {
     case "register":
-      // A register after a deregister begins anew: `earliest` reaches back to this register only (WIRE §1).
-      return record === undefined || record.endedAt !== undefined
-        ? {
-          topic: event.topic,
-          version: offset,
-          start: event.end,
-          operations,
-          ...(event.client === undefined ? {} : { client: recordedClient(event.client) }),
-        }
-        : { ...record, version: offset, operations };
+      return foldRegister(record, event, offset, operations);
     case "deregister": {
       if (record === undefined) return undefined;
       // The operation is remembered even if nothing changes: a second copy must not end a topic that is registered between the two.
@@ -34,9 +26,31 @@ export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, of
       // Pings that wait for the same fetch are one (WIRE §3).
       const since = record.fetchOwed?.since ?? event.time;
       const requesters = withPinger(record.fetchOwed?.requesters, event);
-      return { ...record, version: offset, fetchOwed: { ping: offset, since, ...requesters }, operations };
+      return {
+        ...used(record, event.time),
+        version: offset,
+        fetchOwed: { ping: offset, since, ...requesters },
+        operations,
+      };
     }
   }
+}
+
+function foldRegister(
+  record: TopicRecord | undefined,
+  { id, time, topic, end, client }: RegisterEvent,
+  version: number,
+  operations: RecentOperations,
+): TopicRecord {
+  // A register after a deregister begins anew: `earliest` reaches back to this register only (WIRE §1).
+  if (record === undefined || record.endedAt !== undefined) {
+    const by = client === undefined ? {} : { client: recordedClient(client) };
+    return { topic, version, start: end, operations, ...by, ...(isUse(id) ? { usedAt: time } : {}) };
+  }
+  if (isUse(id)) return { ...used(record, time), version, operations };
+  // From here on the topic stays until it is deregistered.
+  const { usedAt: _, ...registered } = record;
+  return { ...registered, version, operations };
 }
 
 /** The owner made the fetch that answers the pings up to this one, or gave it up. A newer ping is still owed. */
@@ -45,7 +59,7 @@ export function foldFetched(record: TopicRecord, ping: number, fetched: Fetched 
   // The topic that was pinged has ended meanwhile: its content says nothing about a topic that was registered since.
   if (fetchOwed === undefined) return record;
   const owed = fetchOwed.ping > ping ? { fetchOwed: { ...fetchOwed, since: now } } : {};
-  return { ...rest, ...owed, ...(fetched === undefined ? failedAfter(record) : { fetched }) };
+  return used({ ...rest, ...owed, ...(fetched === undefined ? failedAfter(record) : { fetched }) }, now);
 }
 
 /** What the last fetch brought is kept. The next one is no longer among those that have always gone well. */

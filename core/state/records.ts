@@ -20,6 +20,11 @@ export interface TopicRecord {
   /** The client that registered it; none: the anonymous client. */
   readonly client?: ClientIdentity;
   readonly operations: RecentOperations;
+  /**
+   * No register made this topic, and it was last needed about then, ms: it is forgotten when it is not needed for the retention
+   * (core/state/topic-use.ts).
+   */
+  readonly usedAt?: number;
   /** A ping asked for a fetch that is not done yet. */
   readonly fetchOwed?: FetchOwed;
   /** What the last fetch brought, for conditional requests. */

@@ -36,7 +36,7 @@ function over(rig: CoreRig, more: Partial<MissedOptions> = {}): Asking {
   const { log, replica, engine } = rig;
   const { ownership, delivery: { tail }, blocks: index } = engine;
   const clock = Date.now;
-  const topics = new Topics({ log, replica, quotas: NO_QUOTAS, clock });
+  const topics = new Topics({ log, replica, quotas: NO_QUOTAS, retentionMs: 1e9, clock });
   const admit = createAdmit({ log, replica, topics, secrets: OPEN_SECRETS, clock });
   const standingOf = createStandingOf({ log, replica, ownership, tail });
   const read = createReadTopic({
@@ -93,7 +93,7 @@ describe("WIRE §5 missed messages", () => {
       await rig.publish(TOPIC, "two");
       assert.deepEqual(bodies(await page()), ["one", "two"]);
       assert.deepEqual(bodies(await page({ since: ALWAYS })), ["one", "two"]);
-      const { id } = new Topics({ ...rig, quotas: NO_QUOTAS, clock: Date.now }).identify(TOPIC);
+      const { id } = new Topics({ ...rig, quotas: NO_QUOTAS, retentionMs: 1e9, clock: Date.now }).identify(TOPIC);
       assert.deepEqual(bodies(await page({ after: encodeCursor(id, { partition: 0, offset: -1 }) })), ["one", "two"]);
       // The first was delivered: the position moves, and so does what is missed.
       const post = await eventually("an attempt", () => rig.transport.posts[0]);
@@ -135,7 +135,7 @@ describe("WIRE §5 missed messages", () => {
       const { page, stream, deadLetters } = over(rig);
       await rig.intend({ callback: CALLBACK, verified: true });
       await rig.publish(TOPIC, "one");
-      const { id } = new Topics({ ...rig, quotas: NO_QUOTAS, clock: Date.now }).identify(TOPIC);
+      const { id } = new Topics({ ...rig, quotas: NO_QUOTAS, retentionMs: 1e9, clock: Date.now }).identify(TOPIC);
       const at = (offset: number) => encodeCursor(id, { partition: 0, offset });
       assert.deepEqual(bodies(await page({ after: at(0) })), []);
       for (const offset of [1, 2 ** 40]) {

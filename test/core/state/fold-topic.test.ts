@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { TopicEvent } from "../../../core/state/events.ts";
 import { foldFetched, foldTopic } from "../../../core/state/fold-topic.ts";
 import { hasOperation, OPERATIONS_KEPT_MS, withOperation } from "../../../core/state/recent-operations.ts";
+import { wasMadeByUse } from "../../../core/state/topic-use.ts";
 import type { RecentOperations, TopicRecord } from "../../../core/state/records.ts";
 
 const TOPIC = "https://example.com/feed";
@@ -35,6 +36,27 @@ describe("the fold of a topic", () => {
 
   it("a second register leaves its beginning where it is", () => {
     assert.equal(fold([register("r1", 7), register("r2", 9)])!.start, 7);
+  });
+
+  it("A3.5 one that no register made says when it was last needed, until a register makes it stay", () => {
+    const use = (id: string, time: number): TopicEvent => ({ ...register(`${id}+topic`), time });
+    const made = fold([use("op_1", TIME)])!;
+    assert.equal(made.usedAt, TIME);
+    assert.equal(fold([use("op_2", TIME + 5)], made, 1)!.usedAt, TIME + 5);
+    assert.equal(fold([use("op_2", TIME - 5)], made, 1)!.usedAt, TIME, "time does not go back");
+    assert.equal(fold([ping("p", TIME + 20)], made, 1)!.usedAt, TIME + 20);
+    const owed = fold([ping("p", TIME + 20)], made, 1)!;
+    assert.equal(foldFetched(owed, 1, undefined, TIME + 30).usedAt, TIME + 30);
+    const registered = fold([register("op_3")], made, 1)!;
+    assert.equal(registered.usedAt, undefined);
+    assert.ok(!wasMadeByUse(registered));
+    assert.equal(fold([use("op_4", TIME + 50)], registered, 2)!.usedAt, undefined, "it stays");
+    assert.equal(fold([deregister("d"), use("op_5", TIME + 60)], made, 1)!.usedAt, TIME + 60);
+    assert.equal(fold([deregister("d")], made, 1)!.usedAt, undefined);
+    // A record of a core that did not say so.
+    const { usedAt: _, ...before } = made;
+    assert.ok(wasMadeByUse(before));
+    assert.equal(fold([use("op_6", TIME + 9)], before, 1)!.usedAt, TIME + 9);
   });
 
   it("WIRE §1 a deregister ends it, and a new register starts anew", () => {

@@ -34,6 +34,8 @@ type Unmade<T> = T extends unknown ? Omit<T, "id" | "madeAt"> & { readonly id?: 
 export type ContentOptions = Partial<Omit<ContentHead, "topic">>;
 
 export interface TestCore extends AsyncDisposable {
+  /** Where its data is. */
+  readonly directory: string;
   readonly url: string;
   readonly clock: Clock;
   readonly log: Log;
@@ -133,6 +135,7 @@ export async function openTestCore(options: TestCoreOptions): Promise<TestCore> 
     return { status: reply.status, answer: body as never, refusal: body as CoreRefusal };
   };
   const test: TestCore = {
+    directory,
     url: served.url,
     call: createCoreCaller(served.url, { clock }),
     metrics: async () => (await metrics.render()).text,
