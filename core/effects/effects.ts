@@ -1,8 +1,6 @@
 // The effects after a commit (A3.10): denied notices, verifications whose result no edge brought, fetches of pinged topics,
 // and dead letters that are sent again.
 import { getLogger } from "@logtape/logtape";
-import pLimit from "p-limit";
-import { deniedUrl } from "../../shared/outbound/callback-query.ts";
 import type { Outbound } from "../../shared/outbound/outbound.ts";
 import { pause } from "../../shared/pause.ts";
 import { createChallenge, randomToken } from "../../shared/random.ts";
@@ -17,9 +15,10 @@ import { VerificationTurns } from "../../shared/outbound/verification-turns.ts";
 import { subscriptionIdOf } from "../state/ids.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { ResultEvent } from "../state/events.ts";
-import type { Notice, PendingIntent } from "../state/records.ts";
+import type { PendingIntent } from "../state/records.ts";
 import type { Effects } from "../shards/effects-port.ts";
 import type { Operations } from "../requests/operations.ts";
+import { createNotices } from "./notices.ts";
 import type { ReplayLetter } from "./replay-letter.ts";
 import type { TopicFetcher } from "./topic-fetcher.ts";
 
@@ -38,15 +37,11 @@ export interface EffectsOptions {
   readonly signal: AbortSignal;
 }
 
-const NOTICES_AT_ONCE = 64;
 /** Verifications that may wait for their turn; one more fails at once, where all can see it (§6.7). */
 const MOST_VERIFICATIONS = 20_000;
 /** A verification by the owner has ended so long after the 202, or 60 s after the owner took it if that is later (WIRE §2). */
 const VERIFIED_WITHIN_MS = 120_000;
 const VERIFICATION_MS = 60_000;
-const NOTICE_MS = 10_000;
-/** Pauses before further tries, after a try without a complete answer; what an answer says is ignored (§5.2). */
-const NOTICE_PAUSES_MS = [1_000, 4_000];
 
 const UNSIGNED = "the hub cannot sign its request with hub.secret";
 const UNTOLD = "the hub cannot open hub.verify_token";
@@ -87,25 +82,8 @@ async function verifyOpened(
 export function createEffects(
   { outbound, operations, secrets, fetcher, replayLetter, method, clock, signal }: EffectsOptions,
 ): Effects {
-  const notices = pLimit(NOTICES_AT_ONCE);
+  const notify = createNotices(outbound, signal);
   const turns = new VerificationTurns({ mostWaiting: MOST_VERIFICATIONS });
-
-  async function notify({ topic, callback, reason }: Notice): Promise<void> {
-    for (const pauseMs of [...NOTICE_PAUSES_MS, undefined]) {
-      const url = deniedUrl(callback, topic, reason);
-      const answer = await outbound.call({
-        path: "notice",
-        method: "GET",
-        url,
-        deadlineMs: NOTICE_MS,
-        maxBytes: 65_536,
-        signal,
-      });
-      const heard = answer.kind === "answer" || answer.code === "too_large" || answer.code === "forbidden";
-      if (heard || pauseMs === undefined) return;
-      await pause(pauseMs, signal);
-    }
-  }
 
   /** Returns undefined if the process is stopping: then the intent stays pending, and the next owner verifies it. */
   async function verify(intent: PendingIntent): Promise<ResultEvent | undefined> {
@@ -154,7 +132,7 @@ export function createEffects(
 
   return {
     notify(notice, sent) {
-      void notices(() => notify(notice)).then(() => signal.aborted || sent());
+      void notify(notice).then(() => signal.aborted || sent());
     },
     verify(intent, found) {
       void verify(intent).then((result) => result === undefined || found(result));

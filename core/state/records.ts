@@ -1,6 +1,6 @@
 // The records of the streams that a shard's writer fills: the consolidated state (a record per topic, and one per subscription), positions
 // of lanes, and dead letters. Compacted streams and the replica keep them.
-import type { ClientIdentity, VerificationOutcome } from "../../shared/core-api.ts";
+import type { Asking, ClientIdentity, VerificationOutcome } from "../../shared/core-api.ts";
 import type { SignatureMethod } from "../../shared/signature-methods.ts";
 import type { IntentEvent } from "./events.ts";
 import { textOf } from "../log/log.ts";
@@ -137,7 +137,8 @@ export interface Replay {
   readonly end: number;
 }
 
-export interface Notice {
+/** Names who asked for what was denied, too. */
+export interface Notice extends Asking {
   readonly topic: string;
   readonly callback: string;
   readonly reason: string;

@@ -120,6 +120,21 @@ describe("§5.2 a denied notice", { timeout: 30_000 }, () => {
     assert.equal(calls.length, 2);
   });
 
+  it("does not wait behind those to another requester's callbacks that never answer", async () => {
+    const { effects, calls } = script((request) =>
+      request.url.includes("hang") ? new Promise(() => {}) : answered(200)(request)
+    );
+    for (let n = 0; n < 300; n++) {
+      const callback = `https://h${n}.example:${4_000 + n}/hang`;
+      effects.notify(
+        { topic: "t", callback, reason: "r", requester: "aaaaaaaaaaaaaaaa" },
+        () => assert.fail("answered"),
+      );
+    }
+    await new Promise<void>((sent) => effects.notify({ ...NOTICE, requester: "bbbbbbbbbbbbbbbb" }, sent));
+    assert.ok(calls.length <= 25, `${calls.length}`);
+  });
+
   it("A3.10 is still owed if a stop interrupts it", async () => {
     const { effects, calls, stop } = script(() => NETWORK);
     let sent = false;
