@@ -1,4 +1,5 @@
-// Pools of connections, one for each origin. When an origin's name no longer has the address of a connection, its pool is replaced: the
+// Pools of connections, one for each origin. There are so many at most; when one more is wanted, the requester with the most of them gives up
+// its least recently used. So whoever has any number of origins called closes its own connections, and nobody else's. When an origin's name no longer has the address of a connection, its pool is replaced: the
 // requests in it end as they would, and the next one is dialled anew.
 
 import { type buildConnector, Pool } from "../undici.ts";
@@ -22,7 +23,7 @@ export interface OriginPoolsOptions {
   readonly connect: GuardedConnector;
   /** Connections to one origin; more requests wait. */
   readonly connections: number;
-  /** Origins with a pool of their own; of more, the least recently used one that is idle leaves. */
+  /** Origins with a pool of their own, while those of one requester are not all busy. */
   readonly most: number;
 }
 
@@ -34,8 +35,9 @@ interface Entry {
 
 export class OriginPools {
   readonly #options: OriginPoolsOptions;
-  /** The least recently used first. */
   readonly #entries = new Map<string, Entry>();
+  /** The same by who asked last, and of each the least recently used first. */
+  readonly #ofRequester = new Map<string, Map<string, Entry>>();
   /** Pools that take no request any longer, until their requests have ended. */
   readonly #leaving = new Set<Pool>();
 
@@ -45,19 +47,22 @@ export class OriginPools {
 
   /** @throws {Error} if undici cannot make a pool of this origin */
   of(origin: string, requester: string | undefined): Pool {
-    const entry = this.#entries.get(origin) ?? this.#open(origin);
-    entry.requester = requester;
+    const known = this.#entries.get(origin);
     // The order matters only when the bound is near.
-    if (this.#entries.size > this.#options.most / 2) {
-      this.#entries.delete(origin);
-      this.#entries.set(origin, entry);
-    }
+    const isNear = this.#entries.size > this.#options.most / 2;
+    if (known !== undefined && known.requester === requester && !isNear) return known.pool;
+    if (known !== undefined) this.#forget(origin, known);
+    const entry = known ?? this.#open(origin);
+    entry.requester = requester;
+    this.#keep(origin, entry);
+    if (this.#entries.size > this.#options.most) this.#discardIdle(entry.pool);
     return entry.pool;
   }
 
   /** No request takes this pool any longer; the requests in it end as they would. */
   discard(origin: string, pool: Pool): void {
-    if (this.#entries.get(origin)?.pool === pool) this.#entries.delete(origin);
+    const entry = this.#entries.get(origin);
+    if (entry?.pool === pool) this.#forget(origin, entry);
     if (this.#leaving.has(pool)) return;
     this.#leaving.add(pool);
     void pool.close().catch(() => {}).finally(() => this.#leaving.delete(pool));
@@ -67,10 +72,11 @@ export class OriginPools {
     const pools = [...this.#entries.values()].map(({ pool }) => pool);
     await Promise.all([...pools, ...this.#leaving].map((pool) => pool.destroy()));
     this.#entries.clear();
+    this.#ofRequester.clear();
   }
 
   #open(origin: string): Entry {
-    const { connect, connections, most } = this.#options;
+    const { connect, connections } = this.#options;
     const pool: Pool = new Pool(origin, {
       connections,
       pipelining: 1,
@@ -82,13 +88,28 @@ export class OriginPools {
       maxHeaderSize: ANSWER_HEAD_MAX_BYTES,
     });
     const entry: Entry = { pool, requester: undefined };
-    this.#entries.set(origin, entry);
-    if (this.#entries.size > most) this.#discardIdle(pool);
     return entry;
   }
 
+  #keep(origin: string, entry: Entry): void {
+    const { requester = "" } = entry;
+    this.#entries.set(origin, entry);
+    const own = this.#ofRequester.get(requester);
+    if (own === undefined) this.#ofRequester.set(requester, new Map([[origin, entry]]));
+    else own.set(origin, entry);
+  }
+
+  #forget(origin: string, { requester = "" }: Entry): void {
+    this.#entries.delete(origin);
+    const own = this.#ofRequester.get(requester)!;
+    own.delete(origin);
+    if (own.size === 0) this.#ofRequester.delete(requester);
+  }
+
   #discardIdle(newest: Pool): void {
-    for (const [origin, { pool }] of this.#entries) {
+    let most = new Map<string, Entry>();
+    for (const own of this.#ofRequester.values()) if (own.size > most.size) most = own;
+    for (const [origin, { pool }] of most) {
       if (pool === newest || pool.stats.running + pool.stats.pending > 0) continue;
       return this.discard(origin, pool);
     }

@@ -161,6 +161,7 @@ describe("hostile hosts", () => {
       const reason = await new Promise<string>((done) => {
         transport.post({
           url,
+          requester: "",
           body: Buffer.from("x"),
           headers: [],
           mayGo: () => true,

@@ -43,6 +43,9 @@ export class Attempt implements Post, Timed {
     this.url = lane.target.url;
   }
 
+  get requester(): string {
+    return this.place.pair.requester.name;
+  }
   get body(): Buffer {
     return this.flight.message.body;
   }

@@ -52,6 +52,7 @@ export class ReplayAttempts {
       if (headers instanceof SecretError) return queueMicrotask(() => settle(failureOf(headers.message)));
       transport.post({
         url: target.url,
+        requester: target.requester,
         body: message.body,
         headers,
         mayGo: () => attempts.mayGo(lane),

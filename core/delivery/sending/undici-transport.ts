@@ -11,6 +11,8 @@ export interface UndiciTransportOptions {
   readonly timeoutMs: number;
   /** Connections to one origin. */
   readonly connectionsPerOrigin: number;
+  /** Origins with a pool of their own. Default 4,096. */
+  readonly mostPools?: number;
   /** Called for each attempt that the guard refuses. */
   readonly onBlocked?: NoteBlocked;
   /** Monotonic, ms. Default `performance.now`. */
@@ -28,11 +30,13 @@ class UndiciTransport implements Transport {
   readonly #deadlines: ExchangeDeadlines;
   readonly #onBlocked: NoteBlocked | undefined;
 
-  constructor({ connect, connectionsPerOrigin, timeoutMs, onBlocked, now }: UndiciTransportOptions) {
+  constructor(
+    { connect, connectionsPerOrigin, mostPools = MOST_POOLS, timeoutMs, onBlocked, now }: UndiciTransportOptions,
+  ) {
     this.#pools = new OriginPools({
       connect,
       connections: connectionsPerOrigin,
-      most: MOST_POOLS,
+      most: mostPools,
     });
     this.#deadlines = new ExchangeDeadlines(timeoutMs, now ?? (() => performance.now()));
     this.#onBlocked = onBlocked;

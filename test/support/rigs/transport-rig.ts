@@ -52,10 +52,11 @@ export class RawServer {
 export function sendPost(
   transport: Transport,
   url: string,
-  { body = Buffer.from("body"), headers = ["content-type", "text/plain"], mayGo = () => true }: {
+  { body = Buffer.from("body"), headers = ["content-type", "text/plain"], mayGo = () => true, requester = "" }: {
     body?: Buffer;
     headers?: string[];
     mayGo?: () => boolean;
+    requester?: string;
   } = {},
 ): Promise<Result> {
   return new Promise((resolve, reject) => {
@@ -68,6 +69,7 @@ export function sendPost(
     const post: Post = {
       url: parseHttpUrl(url),
       body,
+      requester,
       headers,
       mayGo,
       answered: (status, retryAfter) => tell({ status, retryAfter }),

@@ -34,3 +34,24 @@ describe("undici: the memory of the delivery transport", () => {
     await server.close();
   });
 });
+
+describe("undici: the pools of connections", () => {
+  it("a requester who has any number of origins called closes its own connections, and nobody else's", async () => {
+    const server = new RawServer();
+    await server.open();
+    const guard = createOutboundGuard(["127.0.0.0/8"]);
+    const connect = createGuardedConnector({ guard, connectTimeoutMs: 400 });
+    const transport = createUndiciTransport({ connect, timeoutMs: 400, connectionsPerOrigin: 4, mostPools: 8 });
+    try {
+      await sendPost(transport, server.url, { requester: "victim" });
+      for (let port = 1; port <= 40; port++) {
+        await sendPost(transport, `http://127.0.0.1:${port}/`, { requester: "attacker" });
+      }
+      await sendPost(transport, server.url, { requester: "victim" });
+      assert.deepEqual([server.requests.length, server.connections], [2, 1]);
+    } finally {
+      await transport.close();
+      await server.close();
+    }
+  });
+});
