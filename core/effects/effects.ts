@@ -83,10 +83,25 @@ export function createEffects(
   { outbound, operations, secrets, fetcher, replayLetter, method, clock, signal }: EffectsOptions,
 ): Effects {
   const notify = createNotices(outbound, signal);
+  const cuts = new Set<AbortController>();
+  signal.addEventListener("abort", () => {
+    for (const cut of cuts) cut.abort();
+  });
   const turns = new VerificationTurns({ mostWaiting: MOST_VERIFICATIONS });
 
   /** Returns undefined if the process is stopping: then the intent stays pending, and the next owner verifies it. */
   async function verify(intent: PendingIntent): Promise<ResultEvent | undefined> {
+    // A signal of its own: thousands that wait on one signal would search each other's listeners.
+    const cut = new AbortController();
+    cuts.add(cut);
+    try {
+      return signal.aborted ? undefined : await verifyUntil(intent, cut.signal);
+    } finally {
+      cuts.delete(cut);
+    }
+  }
+
+  async function verifyUntil(intent: PendingIntent, stopped: AbortSignal): Promise<ResultEvent | undefined> {
     const now = () => performance.now();
     const ports: VerificationPorts = {
       outbound,
@@ -96,12 +111,12 @@ export function createEffects(
       challenge: createChallenge,
       pause,
       // Only a try takes a place: callbacks that ask for long pauses must not hold up others.
-      inTurn: turns.of({ ...intent, requester: requesterOf(intent), isOwn: intent.isOwn === true }, signal),
+      inTurn: turns.of({ ...intent, requester: requesterOf(intent), isOwn: intent.isOwn === true }, stopped),
       withinMs: Math.max(VERIFICATION_MS, intent.time + VERIFIED_WITHIN_MS - clock()),
-      signal,
+      signal: stopped,
     };
     const verification = await verifyOpened(intent, secrets, ports);
-    while (verification.kind === "result" && !signal.aborted) {
+    while (verification.kind === "result" && !stopped.aborted) {
       const { verified, challengedAt, outcome, reason } = verification;
       const { id, mode, topic, callback } = intent;
       try {
@@ -124,7 +139,7 @@ export function createEffects(
           callback,
           error,
         });
-        await pause(1_000, signal);
+        await pause(1_000, stopped);
       }
     }
     return undefined;
