@@ -4,7 +4,7 @@ import type { PingEvent, RegisterEvent, TopicEvent } from "./events.ts";
 import { recordedClient } from "./ids.ts";
 import { hasOperation, withOperation } from "./recent-operations.ts";
 import type { Fetched, FetchOwed, RecentOperations, TopicRecord } from "./records.ts";
-import { isUse, used } from "./topic-use.ts";
+import { isUse, used, wasMadeByUse } from "./topic-use.ts";
 
 /** The record after an event at this `events` offset; the same object if the event changes nothing. */
 export function foldTopic(record: TopicRecord | undefined, event: TopicEvent, offset: number): TopicRecord | undefined {
@@ -47,7 +47,11 @@ function foldRegister(
     const by = client === undefined ? {} : { client: recordedClient(client) };
     return { topic, version, start: end, operations, ...by, ...(isUse(id) ? { usedAt: time } : {}) };
   }
-  if (isUse(id)) return { ...used(record, time), version, operations };
+  if (isUse(id)) {
+    // The register that makes this topic stay is remembered, also of records that say so by their operations only.
+    const stays = !wasMadeByUse(record);
+    return { ...used(record, time), version, operations: stays ? record.operations : operations };
+  }
   // From here on the topic stays until it is deregistered.
   const { usedAt: _, ...registered } = record;
   return { ...registered, version, operations };

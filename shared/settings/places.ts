@@ -1,6 +1,6 @@
 // Settings of where the tiers listen, how they are found, and where data is.
 import { row } from "./row.ts";
-import { directory, httpOrigins, httpUrl, type Listen, listen, listenOrNowhere } from "./values.ts";
+import { directory, httpOrigins, hubUrl, type Listen, listen, listenOrNowhere } from "./values.ts";
 
 export const PLACE_ROWS = {
   edgeListen: row({
@@ -46,7 +46,7 @@ export const PLACE_ROWS = {
     default: { from: "EDGE_LISTEN", make: (at, isSet) => `${isSet("EDGE_TLS_CERT") ? "https" : "http"}://${at}/hub` },
     what: 'The hub\'s public URL. Deliveries carry it in `Link: rel="hub"`.',
     change: "Whenever clients know the hub by another URL than the one it listens on, as behind a proxy.",
-    value: httpUrl,
+    value: hubUrl,
   }),
   dataDir: row({
     name: "DATA_DIR",

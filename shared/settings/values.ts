@@ -112,6 +112,12 @@ export const httpUrl: Value<string> = {
   schema: v.pipe(v.string(), v.check(isUrl)),
 };
 
+/** It stands in the headers of each delivery, which have room for so much of it (WIRE §3). */
+export const hubUrl: Value<string> = {
+  allowed: "an absolute http or https URL of at most 256 characters",
+  schema: v.pipe(v.string(), v.maxLength(256), v.check(isUrl)),
+};
+
 export const httpOrigins: Value<readonly string[]> = {
   allowed: "a comma-separated list of absolute http or https URLs without a path",
   schema: v.pipe(

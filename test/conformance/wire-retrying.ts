@@ -1,7 +1,7 @@
 // WIRE §3 and §4: what each answer to a delivery causes and when; no message is ever skipped.
 
 import assert from "node:assert/strict";
-import { answer, cut, hang, script } from "../support/servers/answers.ts";
+import { answer, cut, hang, script, written } from "../support/servers/answers.ts";
 import { openCallbackServer } from "../support/servers/callback-server.ts";
 import type { Callback } from "../support/servers/callback-server.ts";
 import { eventually } from "../support/eventually.ts";
@@ -35,6 +35,40 @@ export function retryingRows(rig: Rig): void {
       assert.deepEqual(bodies(callback), [...Array.from({ length: 7 }, () => "one"), "two"]);
     });
   }
+
+  settings("WIRE §3 answers of line feeds alone confirm a subscription, and take its messages, each once", async () => {
+    const topic = rig.name();
+    const callback = callbacks.callback();
+    const head = (length: number) => `HTTP/1.1 200 OK\nX-Folded: a\n b\nContent-Length: ${length}\n\n`;
+    callback.onChallenge = callback.onDelivery = written((challenge) => head(challenge.length) + challenge);
+    await subscribed(hub, topic, callback);
+    for (const body of ["one", "two"]) await published(hub, topic, body);
+    await callback.delivered(2);
+    await quiet([callback]);
+    assert.deepEqual(bodies(callback), ["one", "two"]);
+  });
+
+  settings(
+    "WIRE §3 §5 an answer that cannot be read is tried again, and the status says what is wrong with it",
+    async () => {
+      const topic = rig.name();
+      const callback = callbacks.callback();
+      const wrong = written(() => "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n");
+      callback.onDelivery = wrong;
+      await subscribed(hub, topic, callback);
+      await published(hub, topic, "one");
+      const { lastError } = await statusUntil(
+        hub,
+        topic,
+        callback.url,
+        "an error",
+        ({ lastError }) => lastError !== null,
+      );
+      assert.match(lastError ?? "", /two Content-Length headers that differ; send one/);
+      callback.onDelivery = answer(204);
+      await statusUntil(hub, topic, callback.url, "no lag", ({ lag }) => lag === 0);
+    },
+  );
 
   for (const status of [400, 413, 415, 422, 431]) {
     settings(

@@ -61,6 +61,11 @@ const refusals: readonly [title: string, environment: Record<string, string>, me
     /TIDINGS_HUB_URL must be an absolute http/,
   ],
   ["a hub URL with a fragment", { TIDINGS_HUB_URL: "http://hub.example/#a" }, /TIDINGS_HUB_URL/],
+  [
+    "a hub URL that no Link has room for",
+    { TIDINGS_HUB_URL: `http://hub.example/${"x".repeat(256)}` },
+    /TIDINGS_HUB_URL must be .* of at most 256/,
+  ],
   ["a core URL with a path", { TIDINGS_CORE_URL: "http://127.0.0.1:1/core" }, /TIDINGS_CORE_URL .* without a path/],
   ["an empty list of core URLs", { TIDINGS_CORE_URL: "," }, /TIDINGS_CORE_URL/],
   ["an empty list of brokers", { TIDINGS_KAFKA_BROKERS: "" }, /TIDINGS_KAFKA_BROKERS/],

@@ -44,6 +44,14 @@ export function cut(): Responder {
   };
 }
 
+/** Writes an answer byte for byte, and closes the connection. `text` is given the challenge, or "". */
+export function written(text: (challenge: string) => string): Responder {
+  return (request, response) => {
+    request.endedAt = performance.now();
+    response.socket?.end(Buffer.from(text(parameterOf(request.query, "hub.challenge") ?? ""), "latin1"));
+  };
+}
+
 /** Waits, then answers. */
 export function after(ms: number, then: Responder): Responder {
   return async (request, response) => {
