@@ -19,8 +19,8 @@ import { type NameServerStand, openNameServer, type OwnFiles, ownFiles } from ".
 import { openRecordingServer, type RecordingServer } from "../support/servers/recording-server.ts";
 
 const GUARD = createOutboundGuard(["127.0.0.0/8"]);
-/** Far less than the name servers' time-out, and far more than anything here takes. */
-const SOON_MS = 900;
+/** Less than a name server is waited for, and than a look-up waits for its place. */
+const SOON_MS = 1_400;
 
 describe("silent name servers", () => {
   let server: RecordingServer;

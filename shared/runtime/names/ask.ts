@@ -72,10 +72,13 @@ function askByUdp({ address, port }: NameServer, question: Buffer, signal: Abort
       end();
       resolve(reading);
     });
-    // Connected, a socket hears at once that nobody listens at a port.
-    socket.connect(port, address, () => {
+    const send = (error?: Error | null) => {
+      // A socket that could not be connected must not send: that would throw.
+      if (error) return fail(error);
       if (!isClosed) socket.send(question, (error) => error && fail(error));
-    });
+    };
+    // Connected, a socket hears at once that nobody listens at a port. The type leaves out that the callback may get an error.
+    socket.connect(port, address, send as () => void);
   });
 }
 

@@ -38,7 +38,8 @@ const LONGEST_MS = 30_000;
 const SHORTEST_MS = 1_000;
 const FAILURE_MS = 5_000;
 const MOST_NAMES = 8_192;
-const MOST_HOSTS = 8_192;
+/** Names and domains of which it is remembered how their last look-up went. */
+const MOST_STANDINGS = 32_768;
 const LOCALHOST = /^(?:.+\.)?localhost$/;
 const LOOPBACK = /^(?:127\.|::1$)/;
 
@@ -51,7 +52,8 @@ export function createNames(options: NamesOptions = {}): Names {
   const files = new SystemFiles({ hostsFile, resolvConf, now });
   const resolver = new Resolver(files, port);
   const known = new Memory<Known>(MOST_NAMES, now);
-  const standings = new Memory<Standing>(MOST_HOSTS, now);
+  /** Of names and domains. A domain's owner makes up names as he likes, so a domain proves nothing for them. */
+  const [proven, failing] = [new Memory<true>(MOST_STANDINGS, now), new Memory<true>(MOST_STANDINGS, now)];
   const places = new FairPool({ ...PLACES, mostWaiting: MOST_WAITING });
   const waiting = new Flights<Found>();
   const questions = new Flights<Found>();
@@ -66,18 +68,21 @@ export function createNames(options: NamesOptions = {}): Names {
     try {
       const { ttlMs, ...found } = await resolver.lookUp(name);
       remember({ found }, Math.min(LONGEST_MS, Math.max(SHORTEST_MS, ttlMs)));
-      standings.set(host, "proven", Infinity);
+      proven.set(name, true, Infinity);
+      failing.delete(host);
       return found;
     } catch (error) {
       if (!(error instanceof NameError)) throw error;
       remember({ error }, FAILURE_MS);
-      if (error.code === "EAI_AGAIN") standings.set(host, "failing", Infinity);
+      proven.delete(name);
+      if (error.code === "EAI_AGAIN") failing.set(host, true, Infinity);
       throw error;
     }
   }
 
   async function inTurn(name: string, host: string, requester: string): Promise<Found> {
-    const claim = { requester, host, standing: standings.get(host) ?? "new" } as const;
+    const standing: Standing = proven.get(name) === true ? "proven" : failing.get(host) === true ? "failing" : "new";
+    const claim = { requester, host, standing };
     try {
       return await places.run(claim, async () => {
         // It may have become known while this waited.
