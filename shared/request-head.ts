@@ -11,6 +11,9 @@ export const HEAD_MAX_BYTES = 8_192;
 export const MESSAGE_HEAD_MAX_BYTES = 5_120;
 export const CALLBACK_CALLED_MAX_BYTES = 2_048;
 
+/** The most headers that travel with a message. Apache, Tomcat and this hub take 100 in one request; a delivery has a dozen of its own. */
+export const MESSAGE_HEADERS_MAX = 64;
+
 /** No topic takes more of a message's part. A topic that is longer leaves less for the callback. */
 const TOPIC_MAX_BYTES = 4_096;
 

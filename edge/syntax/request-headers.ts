@@ -1,7 +1,7 @@
 // The headers of a request that mean something to the hub: its Idempotency-Key, and those that travel with the message.
 
 import { IDEMPOTENCY_KEY } from "../../shared/core-api.ts";
-import { headerBytes, MESSAGE_HEAD_MAX_BYTES, topicBytes } from "../../shared/request-head.ts";
+import { headerBytes, MESSAGE_HEAD_MAX_BYTES, MESSAGE_HEADERS_MAX, topicBytes } from "../../shared/request-head.ts";
 import { HubError, quoted } from "../answers/hub-error.ts";
 
 /** WIRE §3: the allow-list of the publisher's own headers, without credentials and hop-by-hop headers; `ce-*` travel too. */
@@ -29,6 +29,14 @@ export function publisherHeaders({ topic, contentType, headers }: SentMessage): 
     parts.push([name, headerBytes(name, value)]);
     (kept ??= {})[name] = value;
   });
+  if (parts.length > MESSAGE_HEADERS_MAX) {
+    throw new HubError(
+      "invalid_request",
+      `${parts.length - 2} headers are to travel with the message; send at most ${MESSAGE_HEADERS_MAX - 2} of ${
+        ALLOWED.join(", ")
+      } and ce-*: many servers refuse more than 100 in all.`,
+    );
+  }
   refuseLong(parts);
   return kept;
 }

@@ -4,6 +4,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { NoteBlocked } from "../outbound/blocked-calls.ts";
 import { parseHttpUrl, UrlError } from "../http-url.ts";
+import { HEAD_MAX_BYTES } from "../request-head.ts";
 import type { HttpUrl } from "../http-url.ts";
 import { ForbiddenAddressError } from "../outbound/guard.ts";
 import type { ForbiddenReason } from "../outbound/guard.ts";
@@ -70,7 +71,8 @@ export function createOutbound(options: OutboundOptions): Outbound {
       const location = REDIRECTS.includes(answer.status) ? answer.headers["location"] : undefined;
       if (left <= 0 || location === undefined) return await decoded(answer, request.maxBytes);
       const next = resolveLocation(location, shown);
-      if (next === null) return failed("network", `redirected to "${location}", which is not a URL`);
+      if (next === null) return failed("network", `redirected to "${location.slice(0, 200)}", which is not a URL`);
+      if (next.length > HEAD_MAX_BYTES) return failed("network", `redirected to a URL of ${next.length} characters`);
       shown = next;
       // RFC 9110 §15.4: 307 and 308 repeat the request, the others become a GET.
       if (answer.status !== 307 && answer.status !== 308) [method, body] = ["GET", undefined];

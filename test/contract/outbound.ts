@@ -98,6 +98,13 @@ export function outboundContract(name: string, setting: OutboundSetting): void {
       assert.equal(codeOf(await get(url, { maxRedirects: 2 })), 301);
     });
 
+    it("WIRE §3 follows no Location that common servers find too long", async () => {
+      const { url } = page(answer(302, "", { location: `/${"x".repeat(9_000)}` }));
+      const found = await get(url, { maxRedirects: 1 });
+      assert.ok(found.kind === "failed" && found.code === "network", JSON.stringify(found));
+      assert.match(found.reason, /redirected to a URL of 90\d\d characters/);
+    });
+
     it("follows a Location of raw UTF-8, and says so in escapes", async () => {
       const { url } = page(answer(302, "", { location: Buffer.from("/grüße?😀|", "utf8").toString("latin1") }));
       const asked: string[] = [];

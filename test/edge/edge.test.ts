@@ -299,6 +299,11 @@ describe("the edge", () => {
       assert.match(long.text, /Content-Type takes 170\d\d bytes/);
       const many = Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`ce-n${n}`, "x".repeat(100)]));
       assert.equal((await send(many)).status, 400, "many short ones");
+      const short = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, n) => [`ce-n${n}`, "x"]));
+      assert.equal((await send({ ...type, ...short(62) })).status, 200);
+      const numerous = await send({ ...type, ...short(63) });
+      assert.equal(numerous.status, 400);
+      assert.match(numerous.text, /63 headers are to travel with the message; send at most 62/);
     });
 
     it("is the publisher's trace, or a new one", async () => {

@@ -280,5 +280,8 @@ describe("§5.2 the denied notice", () => {
       deniedUrl("http://c.example/cb?k=%2F+", "a b&c", "The topic ended."),
       "http://c.example/cb?k=%2F+&hub.mode=denied&hub.topic=a%20b%26c&hub.reason=The%20topic%20ended.",
     );
+    // A reason may name the topic, which then stands there twice.
+    const long = deniedUrl("http://c.example/cb", "é".repeat(1_024), `topic "${"é".repeat(1_024)}" was deregistered`);
+    assert.ok(long.length < 8_000, `${long.length}`);
   });
 });
