@@ -2,6 +2,8 @@
 // a while, and requests that carry the same token at the same time share one verification.
 
 import { Flights, type FlightsOptions } from "../../shared/flights.ts";
+import { NOBODYS } from "../../shared/shares/requester.ts";
+import type { Claim } from "../../shared/shares/standing.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { type AudienceRules, checkAudience } from "./audience.ts";
 import { type Client, clientOf } from "./client.ts";
@@ -32,11 +34,15 @@ export interface AccessTokenOptions extends AudienceRules {
   readonly flights?: FlightsOptions | undefined;
 }
 
-/**
- * `askedSince`, ms since 1970: an older answer of introspection does not count, except that of a question that is under way.
- * @throws {TokenRefusal} if the token is bad; {HubError} "unavailable" if that is not known
- */
-export type VerifyAccessToken = (token: string, askedSince?: number) => Promise<Client>;
+export interface Verification {
+  /** Who sent the token. Default nobody knows. */
+  readonly claim?: (() => Claim) | undefined;
+  /** ms since 1970: an older answer of introspection does not count, except that of a question that is under way. Default any does. */
+  readonly askedSince?: number;
+}
+
+/** @throws {TokenRefusal} if the token is bad; {HubError} "unavailable" if that is not known */
+export type VerifyAccessToken = (token: string, verification?: Verification) => Promise<Client>;
 
 /** How long a verified token counts without being verified again, never past its end: a key or a token may be revoked. */
 const JWT_KEPT_MS = 300_000;
@@ -45,11 +51,14 @@ const INTROSPECTED_KEPT_MS = 60_000;
 const JWT_PATIENCE_MS = 1_000;
 /** How long the issuer is not asked again about a token that is not active. */
 const REFUSED_KEPT_MS = 10_000;
+/** How long it is known that a token was active: such ones have a share of their own of the questions to the issuer. */
+const ACTIVE_KEPT_MS = 86_400_000;
 
 export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAccessToken {
   const { verifyJwt, introspect, rolesClaim, clock, book, memory } = options;
   const verified = createTokenCache<Client>(clock, memory.tokenBytes);
   const refused = createTokenCache<TokenRefusal>(clock, memory.refusedTokenBytes);
+  const active = createTokenCache<true>(clock, memory.tokenBytes / 4);
   const introspections = new Flights<Client>(options.flights);
   const { patienceMs = JWT_PATIENCE_MS } = options.flights ?? {};
   const verifications = new Flights<Client>({
@@ -58,7 +67,7 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
   });
   const isOwnJwt = (token: string) => verifyJwt !== undefined && isJwt(token);
 
-  async function verify(token: string): Promise<Client> {
+  async function verify(token: string, claim: Claim): Promise<Client> {
     const asJwt = isOwnJwt(token);
     const look = asJwt ? verifyJwt : introspect;
     if (look === undefined) {
@@ -68,11 +77,12 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
     }
     const askedAt = asJwt ? {} : { askedAt: clock() };
     try {
-      const { issuer, claims } = await look(token);
+      const { issuer, claims } = await look(token, active.get(token) ? { ...claim, standing: "proven" } : claim);
       checkAudience(claims, options, clock());
       // A token that a client got for itself may have no sub in an answer of introspection; a JWT has one (RFC 9068 §2.2).
       const byClientId = !asJwt && claims["sub"] === undefined;
       const client = { ...clientOf(claims, issuer, { rolesClaim, byClientId }), ...askedAt };
+      if (!asJwt) active.set(token, true, Math.min(client.expiresAt, clock() + ACTIVE_KEPT_MS));
       const keptMs = asJwt ? JWT_KEPT_MS : INTROSPECTED_KEPT_MS;
       verified.set(token, client, Math.min(client.expiresAt, clock() + keptMs));
       return client;
@@ -80,13 +90,14 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
       // A JWT is cheap to verify again, and its keys may have come meanwhile.
       if (!asJwt && error instanceof TokenRefusal) {
         verified.forget(token);
+        active.forget(token);
         refused.set(token, error, clock() + REFUSED_KEPT_MS, error.length);
       }
       throw error;
     }
   }
 
-  return async (token, askedSince = -Infinity) => {
+  return async (token, { claim = () => NOBODYS, askedSince = -Infinity } = {}) => {
     const known = verified.get(token);
     if (known !== undefined && (known.askedAt ?? Infinity) >= askedSince) {
       book.count("remembered");
@@ -96,7 +107,7 @@ export function createVerifyAccessToken(options: AccessTokenOptions): VerifyAcce
       const before = refused.get(token);
       if (before !== undefined) throw before;
       const pending = isOwnJwt(token) ? verifications : introspections;
-      const client = await pending.join(token, () => verify(token));
+      const client = await pending.join(token, () => verify(token, claim()));
       book.count("verified");
       return client;
     } catch (error) {

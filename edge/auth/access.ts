@@ -3,6 +3,7 @@
 
 import { clientKeyOf } from "../../shared/client-key.ts";
 import type { Caller, ClientIdentity } from "../../shared/core-api.ts";
+import type { Claim } from "../../shared/shares/standing.ts";
 import type { VerifyAccessToken } from "./access-token.ts";
 import { TokenRefusal } from "./token-refusal.ts";
 import type { TokenBook } from "./token-book.ts";
@@ -66,23 +67,23 @@ export interface Asker {
 
 export interface Access {
   /**
-   * Lets a request to the hub endpoint pass; yields its client, undefined where nobody has to show who it is.
+   * Lets a request to the hub endpoint pass; `claim` says who asks, where its token does not say it yet. Yields its client, undefined where nobody has to show who it is.
    * @throws {HubError} "unauthorized", "invalid_token", "forbidden", "insufficient_scope", "unavailable"; "invalid_request":
    * different tokens
    */
-  admit(request: Request, wanted: HubRequest): Promise<Client | undefined>;
+  admit(request: Request, wanted: HubRequest, claim?: () => Claim): Promise<Client | undefined>;
   /**
    * As `admit`, for what its query says is content, before its body is read. Undefined: what may still turn out to be a ping is to be
    * admitted once that is known.
    * @throws {HubError} as `admit`
    */
-  admitContent(request: Request, head: ContentHead): Promise<Client | undefined>;
+  admitContent(request: Request, head: ContentHead, claim?: () => Claim): Promise<Client | undefined>;
   /**
    * Who asks about, or moves, a subscription to this topic; the core decides whether that is enough
    * (core/requests/admission.ts).
    * @throws {HubError} as `admit`
    */
-  callerOf(request: SentRequest, topic: string): Promise<Asker>;
+  callerOf(request: SentRequest, topic: string, claim?: () => Claim): Promise<Asker>;
 }
 
 export interface TokenAccess {
@@ -111,6 +112,7 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
   /** The client of a request's token, once `check` has let it pass, and the token. Each refusal is noted. */
   async function clientOf(
     headers: Headers,
+    claim: (() => Claim) | undefined,
     check: (client: Client) => void,
   ): Promise<{ readonly client: Client; readonly token: string }> {
     let inCookie = false;
@@ -120,7 +122,7 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
         throw new TokenRefusal("missing", "An access token is missing; send it as Authorization: Bearer.");
       }
       inCookie = sent.inCookie;
-      const client = await tokens.verify(sent.token);
+      const client = await tokens.verify(sent.token, { claim });
       check(client);
       return { client, token: sent.token };
     } catch (error) {
@@ -138,7 +140,7 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
   }
 
   return {
-    async admitContent(request, { topic, isCertain }) {
+    async admitContent(request, { topic, isCertain }, claim) {
       const rule = table.content;
       switch (rule) {
         case "all":
@@ -147,11 +149,12 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
           if (isCertain) throw noContent();
           return undefined;
         case "right":
-          return (await clientOf(request.headers, (client) => refuseWithoutRight(client, "publish", topic))).client;
+          return (await clientOf(request.headers, claim, (client) => refuseWithoutRight(client, "publish", topic)))
+            .client;
       }
     },
 
-    async admit(request, wanted) {
+    async admit(request, wanted, claim) {
       const rule = table[NEED_OF[wanted.kind]];
       switch (rule) {
         case "all":
@@ -161,7 +164,7 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
         case "right": {
           const topics = wanted.kind === "ping" ? wanted.topics : [wanted.topic];
           const action = wanted.kind === "ping" || wanted.kind === "content" ? "publish" : wanted.kind;
-          const { client } = await clientOf(request.headers, (client) => {
+          const { client } = await clientOf(request.headers, claim, (client) => {
             for (const topic of topics) refuseWithoutRight(client, action, topic);
           });
           return client;
@@ -169,7 +172,7 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
       }
     },
 
-    async callerOf(request, topic) {
+    async callerOf(request, topic, claim) {
       const signature = await signatureOf(request);
       if (signature !== undefined) return { caller: signature, expiresAt: endOfSignature(signature) };
       switch (table.subscription) {
@@ -181,10 +184,10 @@ function accessBy(name: AccessName, tokens?: TokenAccess): Access {
           const check = (client: Client) => {
             if (kindOf(client) === "client") refuseWithoutRight(client, "subscribe", topic);
           };
-          const { client, token } = await clientOf(request.headers, check);
+          const { client, token } = await clientOf(request.headers, claim, check);
           return askerOf(client, async (askedSince) => {
             try {
-              const now = await tokens!.verify(token, askedSince);
+              const now = await tokens!.verify(token, { claim, askedSince });
               check(now);
               return now;
             } catch (error) {

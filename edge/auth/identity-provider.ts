@@ -4,7 +4,6 @@ import { getLogger } from "@logtape/logtape";
 import type { JSONWebKeySet } from "jose";
 import type { FlightsOptions } from "../../shared/flights.ts";
 import type { HttpClient } from "../../shared/http-client.ts";
-import type { PlacesOptions } from "../../shared/places.ts";
 import type { Metrics } from "../../shared/metrics.ts";
 import type { Settings } from "../../shared/settings/settings.ts";
 import type { TokenAccess } from "./access.ts";
@@ -15,6 +14,7 @@ import { createVerifyJwt } from "./jwt.ts";
 import { createKeySet, type KeySetOptions } from "./key-set.ts";
 import { discoverJwksUrl } from "./issuer-metadata.ts";
 import type { LineLog } from "./log-text.ts";
+import { lostAfter } from "../../shared/shares/fair-shares.ts";
 import { POLICIES } from "./policies.ts";
 import { createTokenBook } from "./token-book.ts";
 
@@ -37,7 +37,7 @@ export interface ProviderOptions {
   /** Monotonic ms. */
   readonly now: () => number;
   /** How much memory the tokens that it remembers may take. */
-  readonly memory: TokenMemory & Pick<PlacesOptions, "lostAfterMs">;
+  readonly memory: TokenMemory & { readonly lostAfterMs: number };
   /** How requests share what is asked of an issuer. */
   readonly flights?: FlightsOptions | undefined;
   /** Default: the edge's own. */
@@ -71,7 +71,8 @@ export function createTokenAccess(options: ProviderOptions): TokenAccess {
       issuers,
       ask,
       logger,
-      places: { now, lostAfterMs: memory.lostAfterMs },
+      now,
+      lost: lostAfter(memory.lostAfterMs, now),
       deadlineMs,
       keep,
     }),

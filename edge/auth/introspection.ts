@@ -3,7 +3,10 @@
 
 import type { FlightsOptions } from "../../shared/flights.ts";
 import { waitAtMost } from "../../shared/pause.ts";
-import { Places, type PlacesOptions } from "../../shared/places.ts";
+import { FairPool, NoPlaceError } from "../../shared/shares/fair-pool.ts";
+import { FairShares, type LostAfter } from "../../shared/shares/fair-shares.ts";
+import { NOBODYS } from "../../shared/shares/requester.ts";
+import type { Claim } from "../../shared/shares/standing.ts";
 import { HubError } from "../answers/hub-error.ts";
 import type { Claims } from "./client.ts";
 import { type AskIssuer, IssuerError } from "./issuer-client.ts";
@@ -19,20 +22,30 @@ export interface IntrospectionOptions {
   readonly issuers: readonly string[];
   readonly ask: AskIssuer;
   readonly logger: LineLog;
-  /** Of the questions in flight. */
-  readonly places: Pick<PlacesOptions, "now" | "lostAfterMs">;
+  /** Monotonic ms. */
+  readonly now: () => number;
+  /** Where the runtime may drop a question in flight. */
+  readonly lost?: LostAfter | undefined;
   /** What one question may take, ms. Default 5 s. */
   readonly deadlineMs?: number | undefined;
   /** Lets a question go on when the request that asked is over. */
   readonly keep?: FlightsOptions["keep"];
 }
 
-/** What an active token says. @throws {TokenRefusal} "not_active", "issuer"; {HubError} "unavailable" */
-export type Introspect = (token: string) => Promise<{ readonly issuer: string; readonly claims: Claims }>;
+/**
+ * What an active token says. `claim`: who sent it, and `proven` if it was active before.
+ * @throws {TokenRefusal} "not_active", "issuer"; {HubError} "unavailable"
+ */
+export type Introspect = (token: string, claim: Claim) => Promise<{ readonly issuer: string; readonly claims: Claims }>;
 
 const MOST_ISSUER_CHARACTERS = 1_024;
-/** Questions in flight at once; more are answered "unavailable". */
+/** Questions in flight at once: anyone can make up tokens, and the hub must not bring its identity provider down with them. */
 const AT_ONCE = 64;
+/** Half of them are for tokens that were active before. */
+const OF = { proven: AT_ONCE / 2, slow: 0, new: AT_ONCE / 2, failing: 0 };
+/** Requests that wait until their question may be asked, and how long, ms; others are "unavailable" at once. */
+const MOST_WAITING = 512;
+const WAIT_MS = 2_000;
 const DEADLINE_MS = 5_000;
 /** A question that took so long and brought nothing: the endpoint hangs. */
 const SLOW_MS = 1_000;
@@ -43,8 +56,8 @@ export function createIntrospect(options: IntrospectionOptions): Introspect {
   const { url, issuers } = options;
   const ask = createAsk(options);
 
-  return async (token) => {
-    const answer = await ask(token);
+  return async (token, claim) => {
+    const answer = await ask(token, claim);
     const { active, iss } = answer;
     if (active !== true) {
       throw new TokenRefusal("not_active", "The access token is not active; get a new one.", {
@@ -71,13 +84,16 @@ function isTrusted(iss: string, issuers: readonly string[]): boolean {
 }
 
 /** Asks the endpoint about a token. @throws {HubError} "unavailable" */
-function createAsk(options: IntrospectionOptions): (token: string) => Promise<Claims> {
-  const { url, places, deadlineMs = DEADLINE_MS, keep = () => {} } = options;
-  const { now } = places;
+function createAsk(options: IntrospectionOptions): (token: string, claim: Claim) => Promise<Claims> {
+  const { url, now, lost, deadlineMs = DEADLINE_MS, keep = () => {} } = options;
   const question = createQuestion(options, deadlineMs);
-  const questions = new Places({ most: AT_ONCE, ...places });
-  // A probe that has had more time than there is was dropped with its request.
-  const probes = new Places({ most: 1, now, lostAfterMs: deadlineMs + SLOW_MS });
+  const questions = new FairPool({ most: AT_ONCE, of: OF, mostWaiting: MOST_WAITING, lost });
+  const probes = new FairShares<never>({
+    most: 1,
+    of: { proven: 0, slow: 0, new: 1, failing: 0 },
+    // A probe that has had more time than there is was dropped with its request.
+    lost: { now, afterMs: deadlineMs + SLOW_MS },
+  });
   const log = { logger: options.logger, now };
   const away = createOutage({ what: "Tokens cannot be introspected", end: "Tokens can be introspected", ...log });
   const refused = createOutage({
@@ -110,11 +126,29 @@ function createAsk(options: IntrospectionOptions): (token: string) => Promise<Cl
     }
   }
 
-  return async (token) => {
-    // Anyone can make up tokens: the hub must not bring its identity provider down with them.
+  function probe(): () => void {
+    const place = probes.tryEnter(NOBODYS);
+    if (place === undefined) throw unavailable(Math.ceil(deadlineMs / 1_000));
+    return () => probes.leave(place);
+  }
+
+  async function turn(claim: Claim): Promise<() => void> {
+    try {
+      const place = await questions.take(claim, { waitMs: WAIT_MS });
+      return () => questions.leave(place);
+    } catch (error) {
+      if (!(error instanceof NoPlaceError)) throw error;
+      throw unavailable(1, error);
+    }
+  }
+
+  return async (token, claim) => {
     const isProbe = hangs;
-    const giveBack = (isProbe ? probes : questions).take();
-    if (giveBack === undefined) throw unavailable(isProbe ? Math.ceil(deadlineMs / 1_000) : 1);
+    const giveBack = isProbe ? probe() : await turn(claim);
+    if (!isProbe && hangs) {
+      giveBack();
+      throw unavailable(1);
+    }
     let answer: Claims | undefined;
     let failure: unknown;
     const ended = answerTo(token).then((claims) => void (answer = claims), (error: unknown) => void (failure = error))

@@ -2,6 +2,7 @@
 
 import { decodeJwt, decodeProtectedHeader, errors, jwtVerify } from "jose";
 import type { JWTVerifyGetKey, JWTVerifyOptions } from "jose";
+import type { Claim } from "../../shared/shares/standing.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { expired, notYetValid } from "./audience.ts";
 import type { Claims } from "./client.ts";
@@ -31,7 +32,7 @@ export interface JwtVerifierOptions {
 }
 
 /** The claims of a JWT whose signature, issuer and times are right. @throws {TokenRefusal}; {HubError} "unavailable" */
-export type VerifyJwt = (token: string) => Promise<{ readonly issuer: string; readonly claims: Claims }>;
+export type VerifyJwt = (token: string, claim?: Claim) => Promise<{ readonly issuer: string; readonly claims: Claims }>;
 
 /** Whether a token is a JWT by its form: three parts, the first a JSON header that names an algorithm. */
 export function isJwt(token: string): boolean {
@@ -45,7 +46,7 @@ export function isJwt(token: string): boolean {
 
 export function createVerifyJwt({ issuers, clock }: JwtVerifierOptions): VerifyJwt {
   const names = [...issuers.keys()].join(", ");
-  return async (token) => {
+  return async (token, claim) => {
     const claims = claimsOf(token);
     // It only chooses the keys; it is compared again once the signature is verified.
     const issuer = claims?.["iss"];
@@ -67,17 +68,25 @@ export function createVerifyJwt({ issuers, clock }: JwtVerifierOptions): VerifyJ
       clockTolerance: 5,
     };
     try {
-      return { issuer, claims: await verifyByAll(token, keys, options) };
+      return { issuer, claims: await verifyByAll(token, keysFor(keys, claim), options) };
     } catch (error) {
       throw refusalOf(error, claims ?? {}, issuer) ?? keys.unusable(error);
     }
   };
 }
 
+/** The keys as this requester asks for them. */
+function keysFor({ find, renew }: Pick<KeySet, "find" | "renew">, claim: Claim | undefined) {
+  return {
+    find: ((header, token) => find(header, token, claim)) satisfies JWTVerifyGetKey,
+    renew: () => renew(claim),
+  };
+}
+
 /** A token that does not name its key may be by one that the hub does not know yet. */
 async function verifyByAll(
   token: string,
-  keys: Pick<KeySet, "find" | "renew">,
+  keys: { readonly find: JWTVerifyGetKey; readonly renew: () => Promise<void> },
   options: JWTVerifyOptions,
 ): Promise<Claims> {
   try {

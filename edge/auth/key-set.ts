@@ -1,10 +1,13 @@
 // An issuer's keys (RFC 7517). They are fetched anew for a key that is not among them; known keys stay in use while the issuer is
-// down. One fetch is in flight at a time, and if the issuer hangs, one request waits for it and the others do not.
+// down. One fetch is in flight at a time, and if the issuer hangs, one request waits for it and the others do not. Anyone can make up key
+// ids: who comes when there is no fetch left waits for the next one, in fair shares.
 
 import { createLocalJWKSet, errors } from "jose";
 import type { JSONWebKeySet, JWTVerifyGetKey } from "jose";
 import type { FlightsOptions } from "../../shared/flights.ts";
-import { waitAtMost } from "../../shared/pause.ts";
+import { pause, waitAtMost } from "../../shared/pause.ts";
+import { FairShares } from "../../shared/shares/fair-shares.ts";
+import type { Claim } from "../../shared/shares/standing.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { type LineLog, literal } from "./log-text.ts";
 import { createOutage } from "./outage.ts";
@@ -23,13 +26,20 @@ export interface KeySetOptions {
   readonly deadlineMs?: number | undefined;
   /** Lets a fetch go on when the request that began it is over. */
   readonly keep?: FlightsOptions["keep"];
+  /** Default `pause`. */
+  readonly wait?: (ms: number) => Promise<void>;
 }
 
+type Key = Awaited<ReturnType<JWTVerifyGetKey>>;
+
 export interface KeySet {
-  /** Finds the key of a token. @throws {HubError} "unavailable" if that is not known; {errors.JWKSNoMatchingKey} */
-  readonly find: JWTVerifyGetKey;
+  /**
+   * Finds the key of a token. `claim`: who sent it; without one the request does not wait for its turn.
+   * @throws {HubError} "unavailable" if that is not known; {errors.JWKSNoMatchingKey}
+   */
+  readonly find: (...asked: [...Parameters<JWTVerifyGetKey>, claim?: Claim]) => Promise<Key>;
   /** Resolves after a fetch that began no earlier than the call. @throws {HubError} "unavailable" */
-  renew(): Promise<void>;
+  readonly renew: (claim?: Claim) => Promise<void>;
   /** Fetches the keys if there are none. Never rejects. */
   fetch(): Promise<void>;
   /** What to throw where a key itself is wrong, which is not the token's fault; it is logged, once a minute at most. */
@@ -45,6 +55,10 @@ const SLOW_MS = 1_000;
 /** How long a request waits for its own fetch after one that hung, ms. */
 const DOUBT_MS = 250;
 const COMPLAINT_EVERY_MS = 60_000;
+/** Requests that wait until there is a fetch again. */
+const MOST_WAITING = 256;
+/** How often one waits for that. */
+const MOST_WAITS = 2;
 
 interface Fetch {
   readonly begunAt: number;
@@ -66,6 +80,16 @@ class IssuerKeys implements KeySet {
   #loadedAt = -Infinity;
   /** The fetch in flight, or one that was dropped. */
   #current: Fetch | undefined;
+  /** When the last fetch began that brought keys. */
+  #fetchedFrom = -Infinity;
+  readonly #seats = new FairShares<never>({
+    most: MOST_WAITING,
+    of: { proven: 0, slow: 0, new: MOST_WAITING, failing: 0 },
+    // A Worker's runtime may drop who waits.
+    lost: { now: () => this.#options.now(), afterMs: MOST_WAITS * TRY_EVERY_MS },
+  });
+  /** The last fetch brought nothing. */
+  #failed = false;
   /** The last fetch brought nothing, and took long. */
   #hung = false;
   #complainedAt = -Infinity;
@@ -83,7 +107,7 @@ class IssuerKeys implements KeySet {
     });
   }
 
-  find: JWTVerifyGetKey = async (header, token) => {
+  readonly find: KeySet["find"] = async (header, token, claim) => {
     const { now, maxAgeMs = 600_000 } = this.#options;
     const calledAt = now();
     if (this.#keys !== undefined) {
@@ -94,17 +118,17 @@ class IssuerKeys implements KeySet {
     }
     // The issuer may have made the key since. Without a later answer of the issuer, the token may be good.
     for (;;) {
-      const isLater = await this.#next(calledAt);
+      const isLater = await this.#next(calledAt, claim);
       const key = await this.#pick(header, token);
       if (key !== undefined) return key;
       if (isLater) throw new errors.JWKSNoMatchingKey();
     }
   };
 
-  async renew(): Promise<void> {
+  readonly renew: KeySet["renew"] = async (claim) => {
     const calledAt = this.#options.now();
-    while (!await this.#next(calledAt));
-  }
+    while (!await this.#next(calledAt, claim));
+  };
 
   async fetch(): Promise<void> {
     if (this.#keys === undefined) await this.#next(this.#options.now()).catch(() => {});
@@ -135,10 +159,19 @@ class IssuerKeys implements KeySet {
    * Waits for the fetch in flight, or for a new one; yields whether it began at this time or later, as the answer of an earlier one
    * may be older than the token's key.
    */
-  async #next(calledAt: number): Promise<boolean> {
-    const other = this.#inFlight();
-    const fetch = other ?? this.#begin();
-    await this.#wait(fetch, other === undefined);
+  async #next(calledAt: number, claim?: Claim): Promise<boolean> {
+    let own: Fetch | undefined;
+    let fetch = this.#inFlight();
+    for (let waits = 0; fetch === undefined; waits++) {
+      fetch = own = this.#begin();
+      if (fetch !== undefined) break;
+      if (claim === undefined || this.#failed || waits === MOST_WAITS) throw this.#unavailable();
+      await this.#untilNextTry(claim);
+      // Another request has fetched meanwhile.
+      if (this.#fetchedFrom > calledAt) return true;
+      fetch = this.#inFlight();
+    }
+    await this.#wait(fetch, fetch === own);
     if (fetch.outcome !== "fetched") throw this.#unavailable();
     return fetch.begunAt >= calledAt;
   }
@@ -155,9 +188,22 @@ class IssuerKeys implements KeySet {
     this.#tries.end();
   }
 
-  #begin(): Fetch {
+  /** Waits until there is a fetch again. @throws {HubError} "unavailable": too many of the same requester wait */
+  async #untilNextTry(claim: Claim): Promise<void> {
+    const { wait = pause } = this.#options;
+    const seat = this.#seats.tryEnter(claim);
+    if (seat === undefined) throw this.#unavailable();
+    try {
+      await wait(this.#tries.waitS() * 1_000);
+    } finally {
+      this.#seats.leave(seat);
+    }
+  }
+
+  /** Begins a fetch; undefined if there is none left now. */
+  #begin(): Fetch | undefined {
     const { now, keep = () => {} } = this.#options;
-    if (!this.#tries.begin()) throw this.#unavailable();
+    if (!this.#tries.begin()) return undefined;
     const fetch: Fetch = { begunAt: now(), ended: Promise.resolve(), outcome: undefined };
     this.#current = fetch;
     fetch.ended = this.#run(fetch);
@@ -170,11 +216,13 @@ class IssuerKeys implements KeySet {
     try {
       this.#keys = createLocalJWKSet(await load(this.#deadlineMs));
       this.#loadedAt = now();
+      this.#fetchedFrom = fetch.begunAt;
       fetch.outcome = "fetched";
-      this.#hung = false;
+      this.#hung = this.#failed = false;
       this.#outage.over();
     } catch (error) {
       fetch.outcome = "failed";
+      this.#failed = true;
       this.#hung = now() - fetch.begunAt >= Math.min(SLOW_MS, this.#deadlineMs);
       this.#outage.failed(error);
     }

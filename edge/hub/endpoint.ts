@@ -65,6 +65,7 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
   const maxBytes = longestBody(head, messageMaxBytes);
   limits.bodies.check(request, maxBytes);
   const known = await publisherOf(options, asking, head);
+  const stranger = () => limits.claimOf(request, exchange);
   const claim = () => limits.claimOf(request, exchange, known?.client && identityOfClient(known.client));
   return await limits.bodies.read(request, exchange, { maxBytes, claim }, async (body) => {
     const parsed = parseHubRequest({ ...head, body }, options.rules);
@@ -73,7 +74,7 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
     asked.operation = parsed.kind;
     const client = parsed.kind === "content" && known !== undefined
       ? known.client
-      : await admit(options, () => options.access.admit(request, parsed));
+      : await admit(options, () => options.access.admit(request, parsed, stranger));
     const asker = { client, address: limits.addressOf(request, exchange) };
     if (parsed.kind === "ping") {
       limits.admitTopics({ ...asker, client: client && identityOfClient(client) }, parsed.topics.length);
@@ -91,14 +92,18 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
 /** Who publishes what the query says is content, before its body is read; undefined if the body has to be read first. */
 async function publisherOf(
   options: HubEndpointOptions,
-  { request, asked }: Asking,
+  { request, exchange, asked }: Asking,
   head: Omit<RawRequest, "body">,
 ): Promise<{ readonly client: Client | undefined } | undefined> {
   const content = contentHead(head, request.headers.get("content-length"));
   if (content === undefined) return undefined;
+  const { limits } = options;
   asked.operation = "content";
   if (content.isCertain) checkHeaders(content, request);
-  const client = await admit(options, () => options.access.admitContent(request, content));
+  const client = await admit(
+    options,
+    () => options.access.admitContent(request, content, () => limits.claimOf(request, exchange)),
+  );
   // Without a client nothing is known yet of what may be a ping.
   return client === undefined && !content.isCertain ? undefined : { client };
 }

@@ -9,6 +9,7 @@ import {
   readBody,
 } from "../../shared/request-body.ts";
 import type { Exchange } from "../../shared/serve.ts";
+import { lostAfter } from "../../shared/shares/fair-shares.ts";
 import type { Claim } from "../../shared/shares/standing.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { FORM_MAX_BYTES } from "../syntax/form.ts";
@@ -51,7 +52,7 @@ export function createBodies({ memory, messageMaxBytes, now, count, patience }: 
   const budget: BodyBudget = createBodyBudget({
     most: Math.max(bodiesBytes, 4 * Math.max(messageMaxBytes, FORM_MAX_BYTES)),
     uncountedBytes,
-    lost: lostAfterMs === Infinity ? undefined : { now, afterMs: lostAfterMs },
+    lost: lostAfter(lostAfterMs, now),
   });
 
   function refusalOf(error: unknown): unknown {

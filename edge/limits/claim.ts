@@ -1,7 +1,7 @@
 // Whose share of the edge's pools a request takes (ARCHITECTURE §4 "Fair shares").
 
 import type { ClientIdentity } from "../../shared/core-api.ts";
-import { NOBODY, requesterOf } from "../../shared/shares/requester.ts";
+import { NOBODYS, requesterOf } from "../../shared/shares/requester.ts";
 import type { Claim } from "../../shared/shares/standing.ts";
 import { networkOf } from "./client-address.ts";
 
@@ -11,7 +11,7 @@ import { networkOf } from "./client-address.ts";
  */
 export function claimOf(client: ClientIdentity | undefined, address: string | undefined): Claim {
   if (client !== undefined) return claim(requesterOf({ client }));
-  if (address === undefined) return claim(NOBODY);
+  if (address === undefined) return NOBODYS;
   const network = networkOf(address);
   return network === undefined
     ? claim(requesterOf({ requester: address }))

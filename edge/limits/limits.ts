@@ -54,7 +54,7 @@ export interface Limits {
     topics: number,
   ): void;
   /** Whose share of what the edge has a request takes: its client's, if it is known, else its address's. */
-  claimOf(request: Request, exchange: Exchange, client?: ClientIdentity): Claim;
+  claimOf(request: Pick<Request, "headers">, exchange: Exchange, client?: ClientIdentity): Claim;
   readonly bodies: Bodies;
   /** The budgets of callback hosts, in intents. */
   readonly verifications: HostBudget;

@@ -12,7 +12,7 @@ export type Endpoint = (request: Request, exchange: Exchange) => Promise<Respons
 
 export interface AdmissionPorts {
   readonly access: Pick<Access, "callerOf">;
-  readonly limits: Pick<Limits, "admitClient" | "addressOf">;
+  readonly limits: Pick<Limits, "admitClient" | "addressOf" | "claimOf">;
 }
 
 /** Who asks about a subscription to `topic`; `body` is what a signature covers. @throws {HubError} */
@@ -23,7 +23,9 @@ export async function admit(
   { topic, body, route }: { readonly topic: string; readonly body: Uint8Array; readonly route: ClientRoute },
 ): Promise<Asker> {
   const { target = url } = exchange;
-  const asker = await access.callerOf({ method, target, headers, body }, topic);
+  const asker = await access.callerOf({ method, target, headers, body }, topic, () => {
+    return limits.claimOf({ headers }, exchange);
+  });
   const { caller } = asker;
   // Only the core can tell whose signature it is; signed requests are limited by their address.
   if (caller.kind === "anyone" || caller.kind === "signature") {

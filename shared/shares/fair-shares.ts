@@ -19,6 +19,11 @@ export interface LostAfter {
   readonly afterMs: number;
 }
 
+/** `afterMs`: Infinity where the runtime drops nothing. `now`: monotonic ms. */
+export function lostAfter(afterMs: number, now: () => number): LostAfter | undefined {
+  return afterMs === Infinity ? undefined : { now, afterMs };
+}
+
 /** A claim as the pool knows it while it waits. */
 type Claimed = Pick<Place, "pair" | "standing">;
 

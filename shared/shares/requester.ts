@@ -3,6 +3,7 @@
 import { clientKeyOf } from "../client-key.ts";
 import type { Asking } from "../core-api.ts";
 import { base64UrlOf } from "../encoding.ts";
+import type { Claim } from "./standing.ts";
 
 /** An address as operations and records name it (`Asking`): 16 of `A–Z a–z 0–9 _ -`. The log does not hold the address itself. */
 export async function requesterIdOf(address: string): Promise<string> {
@@ -17,6 +18,9 @@ export async function anonymousAt(address: string | undefined): Promise<Pick<Ask
 
 /** Who asks, where nobody can tell. */
 export const NOBODY = "";
+
+/** The claim of a request where nobody can tell who asks. */
+export const NOBODYS: Claim = { requester: NOBODY, host: "", standing: "new" };
 
 /** The requester in a claim; `NOBODY` where neither is known. An edge names an address by itself or by its id, and never both in one pool. */
 export function requesterOf({ client, requester }: Asking): string {

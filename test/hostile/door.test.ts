@@ -3,20 +3,27 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, before, describe, it } from "node:test";
+import { tokenAccess } from "../../edge/auth/access.ts";
 import { PROCESS_MEMORY } from "../../edge/limits/memory.ts";
 import { openEdge, type OwnEdge } from "../support/rigs/edge.ts";
+import { openTokenAccess } from "../support/rigs/token-access.ts";
+import { openIssuer } from "../support/servers/issuer.ts";
 import { openFakeCore } from "../support/rigs/fake-core.ts";
 import type { FakeCore } from "../support/rigs/fake-core.ts";
 import { call, type Reply } from "../support/servers/http.ts";
-import { pause } from "../support/eventually.ts";
+import { eventually, pause } from "../support/eventually.ts";
 
 /** The edge takes the address from our own proxy, so that one machine can be many clients. */
 const PROXIED = { trustedProxies: ["127.0.0.0/8"] };
 const ATTACKER = "203.0.113.66";
 const PUBLISH = "/hub?hub.mode=publish&hub.topic=t";
 
-function publish(edge: OwnEdge, from: string, body: string): Promise<Reply> {
-  const headers = { "x-forwarded-for": from, "content-type": "text/plain" };
+function publish(edge: OwnEdge, from: string, body: string, token?: string): Promise<Reply> {
+  const headers = {
+    "x-forwarded-for": from,
+    "content-type": "text/plain",
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+  };
   return call(edge.url, { method: "POST", target: PUBLISH, headers, body });
 }
 
@@ -44,7 +51,11 @@ describe("an attacker at the edge's door", () => {
   before(async () => {
     core = await openFakeCore();
   });
-  after(() => core.close());
+  const closes: { close(): Promise<void> }[] = [];
+  after(async () => {
+    await Promise.all(closes.map((opened) => opened.close()));
+    await core.close();
+  });
 
   for (
     const [what, headers, part] of [
@@ -74,5 +85,40 @@ describe("an attacker at the edge's door", () => {
     const { status, text } = await publish(edge, "203.0.113.1", "x".repeat(100_000));
     assert.equal(status, 200, text);
     assert.deepEqual(new Set(held.statuses), new Set());
+  });
+
+  it("§6.7 with made-up tokens keeps nobody's token from being checked", async () => {
+    const issuer = await openIssuer();
+    closes.push(issuer);
+    const { onIntrospect } = issuer;
+    issuer.onIntrospect = (request, response) => void setTimeout(() => void onIntrospect(request, response), 100);
+    const tokens = openTokenAccess({
+      INTROSPECTION_URL: `${issuer.url}/introspect`,
+      INTROSPECTION_CLIENT_ID: "hub",
+      INTROSPECTION_CLIENT_SECRET: "s3cret",
+    });
+    closes.push(tokens);
+    await using edge = await openEdge([core.origin], { limits: PROXIED, access: tokenAccess(tokens) });
+    const good = Array.from({ length: 25 }, (_, n) => `good-${n}`);
+    for (const token of good) issuer.opaque.set(token, { sub: token, aud: "hub", scope: "websub:publish" });
+    const floods = Array.from({ length: 500 }, (_, n) => publish(edge, ATTACKER, "x", `made-up-${n}`));
+    await eventually("the flood", () => issuer.asked.introspect.length > 0);
+    const replies = await Promise.all(good.map((token, n) => publish(edge, `203.0.113.${n + 1}`, "x", token)));
+    assert.deepEqual(replies.map(({ status }) => status), good.map(() => 200));
+    assert.ok(Math.max(...replies.map(({ elapsedMs }) => elapsedMs)) < 2_000);
+    const refused = await Promise.all(floods);
+    assert.deepEqual(new Set(refused.map(({ status }) => status)), new Set([401, 503]));
+    assert.ok(refused.every(({ status, headers }) => status === 401 || Number(headers["retry-after"]) > 0));
+  });
+
+  it("§6.7 without a token has its body refused before it is read", async () => {
+    const issuer = await openIssuer();
+    closes.push(issuer);
+    const tokens = openTokenAccess({ ISSUER: issuer.url });
+    closes.push(tokens);
+    await using edge = await openEdge([core.origin], { limits: PROXIED, access: tokenAccess(tokens) });
+    using held = await hold(edge, 10, `${slow("Transfer-Encoding: chunked\r\n")}1\r\nx\r\n`);
+    await eventually("the refusals", () => held.statuses.length === 10);
+    assert.deepEqual(new Set(held.statuses), new Set([401]));
   });
 });

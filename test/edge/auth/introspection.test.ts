@@ -3,6 +3,8 @@ import { describe, it } from "node:test";
 import { HubError } from "../../../edge/answers/hub-error.ts";
 import { createIntrospect } from "../../../edge/auth/introspection.ts";
 import { createAskIssuer } from "../../../edge/auth/issuer-client.ts";
+import { NOBODYS } from "../../../shared/shares/requester.ts";
+import type { Claim, Standing } from "../../../shared/shares/standing.ts";
 import { createHttpClient } from "../../../shared/runtime/http-client.ts";
 import { eventually } from "../../support/eventually.ts";
 import { keepLines } from "../../support/rigs/log-lines.ts";
@@ -22,12 +24,12 @@ async function open() {
     issuers: [],
     ask: createAskIssuer(http),
     logger: log as never,
-    places: { now: () => performance.now(), lostAfterMs: Infinity },
+    now: () => performance.now(),
     deadlineMs: DEADLINE_MS,
   });
-  const ask = async (token = "good") => {
+  const ask = async (token = "good", claim: Claim = NOBODYS) => {
     const begun = performance.now();
-    const error = await introspect(token).then(() => undefined, (refusal: unknown) => refusal);
+    const error = await introspect(token, claim).then(() => undefined, (refusal: unknown) => refusal);
     assert.ok(error === undefined || error instanceof HubError, String(error));
     return { code: error?.code ?? "active", retryAfterS: error?.retryAfterS, ms: performance.now() - begun };
   };
@@ -58,6 +60,32 @@ describe("an introspection endpoint", { concurrency: true }, () => {
     assert.match(rig.lines[0]!, /^warn Tokens cannot be introspected: /);
     assert.match(rig.lines[1]!, /^info Tokens can be introspected again, after \d s$/);
     assert.equal(rig.lines.length, 2);
+  });
+
+  it("that is slow is not filled by one who makes tokens up: others have their answers, and who was active before first", async () => {
+    await using rig = await open();
+    const { onIntrospect } = rig.issuer;
+    let inFlight = 0;
+    let most = 0;
+    rig.issuer.onIntrospect = (request, response) => {
+      most = Math.max(most, ++inFlight);
+      setTimeout(() => {
+        inFlight--;
+        void onIntrospect(request, response);
+      }, 200);
+    };
+    const of = (requester: string, standing: Standing = "new") => ({ requester, host: "", standing });
+    const flood = Array.from({ length: 400 }, (_, index) => rig.ask(`made-up-${index}`, of("attacker")));
+    for (let n = 0; n < 10; n++) rig.issuer.opaque.set(`good-${n}`, { sub: "a" });
+    const good = await Promise.all(Array.from({ length: 10 }, (_, n) => rig.ask(`good-${n}`, of("client"))));
+    const proven = await rig.ask("good", of("attacker", "proven"));
+    assert.deepEqual(new Set(good.map(({ code }) => code)), new Set(["active"]));
+    const longest = Math.max(...good.map(({ ms }) => ms));
+    assert.ok(longest < 1_500, `${longest} ms`);
+    assert.equal(proven.code, "active");
+    assert.ok(most <= 64, `${most} questions at once`);
+    const codes = (await Promise.all(flood)).map(({ code, retryAfterS }) => `${code} ${retryAfterS}`);
+    assert.ok(codes.includes("unavailable 1"), "the flood is told to come later");
   });
 
   it("that refuses the hub's own credentials is 503 for the client, and the log names the settings, not an outage", async () => {

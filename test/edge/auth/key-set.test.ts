@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { errors, exportJWK, generateKeyPair } from "jose";
 import type { JSONWebKeySet, JWK } from "jose";
-import { createKeySet } from "../../../edge/auth/key-set.ts";
+import { createKeySet, type KeySetOptions } from "../../../edge/auth/key-set.ts";
 import { HubError } from "../../../edge/answers/hub-error.ts";
 import { eventually } from "../../support/eventually.ts";
 import { pause } from "../../../shared/pause.ts";
@@ -18,7 +18,7 @@ before(async () => {
 });
 
 /** A key set whose issuer answers as it is told, with a clock moved by hand. */
-function open(options: { maxAgeMs?: number; deadlineMs?: number } = {}) {
+function open(options: Partial<Pick<KeySetOptions, "maxAgeMs" | "deadlineMs" | "wait">> = {}) {
   const log = keepLines();
   const state = {
     now: 0,
@@ -78,6 +78,21 @@ describe("an issuer's keys", () => {
     assert.equal(await ask("none"), "unknown");
     assert.equal(await ask("none"), "unavailable in 2 s");
     assert.equal(await ask("old"), "found");
+  });
+
+  it("are fetched for all who wait for the next fetch, and who makes up kids keeps nobody from it", async () => {
+    const { state, set } = open({ wait: async (ms) => void (await pause(5), state.now += ms) });
+    const by = (requester: string) => async (kid: string) =>
+      await set.find({ alg: "ES256", kid }, { payload: "", signature: "" }, { requester, host: "", standing: "new" })
+        .then(() => "found", (error: unknown) => error instanceof HubError ? error.code : (error as Error).name);
+    const attacker = by("attacker");
+    for (let loads = 1; loads <= 5; loads++) await attacker(`made-up-${loads}`);
+    const flood = Array.from({ length: 1_000 }, (_, index) => attacker(`flood-${index}`));
+    state.answer = () => Promise.resolve({ keys: [keys["old"]!, keys["new"]!] });
+    assert.deepEqual(await Promise.all(["new", "new"].map(by("client"))), ["found", "found"]);
+    assert.equal(state.loads, 6);
+    const refused = (await Promise.all(flood)).filter((code) => code === "unavailable");
+    assert.ok(refused.length >= 800, "the flood has its share of those who wait");
   });
 
   it("count a fetch from its end", async () => {
