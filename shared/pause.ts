@@ -1,16 +1,18 @@
 // Waiting, in a way that a stop can end.
 
+import { onAbort } from "./on-abort.ts";
+
 /** Resolves after `ms`, or as soon as `signal` aborts; never rejects. */
 export function pause(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal?.aborted === true) return resolve();
     const end = () => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
+      forget?.();
       resolve();
     };
     const timer = setTimeout(end, ms);
-    signal?.addEventListener("abort", end);
+    const forget = signal === undefined ? undefined : onAbort(signal, end);
   });
 }
 

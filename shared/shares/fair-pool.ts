@@ -2,6 +2,7 @@
 // is fair. A Worker's request cannot be woken by another one's work, so there it looks again by itself.
 
 import type { Place } from "./accounts.ts";
+import { onAbort } from "../on-abort.ts";
 import { pause } from "../pause.ts";
 import { FairShares, type FairSharesOptions } from "./fair-shares.ts";
 import type { Claim } from "./standing.ts";
@@ -122,11 +123,10 @@ export class FairPool {
         reject(new NoPlaceError(why));
       };
       const timer = waitMs === Infinity ? undefined : setTimeout(end, Math.min(waitMs, LONGEST_TIMER_MS), "late");
-      const onAbort = () => end("aborted");
-      signal?.addEventListener("abort", onAbort);
+      const forget = signal === undefined ? undefined : onAbort(signal, () => end("aborted"));
       const settle = () => {
         clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
+        forget?.();
       };
       const waiter: Waiter = {
         seat,
