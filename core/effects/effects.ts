@@ -105,6 +105,7 @@ export function createEffects(
     const now = () => performance.now();
     const ports: VerificationPorts = {
       outbound,
+      requester: requesterOf(intent),
       method,
       now,
       clock,

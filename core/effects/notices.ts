@@ -28,7 +28,8 @@ export function createNotices(outbound: Outbound, signal: AbortSignal): (notice:
   async function isHeard({ topic, callback, reason, ...asking }: Notice, standing: Standing): Promise<boolean> {
     const claim = { requester: requesterOf(asking), host: hostOfCallback(callback), standing };
     const url = deniedUrl(callback, topic, reason);
-    const request = { path: "notice", method: "GET", url, deadlineMs: NOTICE_MS, maxBytes: 65_536, signal } as const;
+    const limits = { deadlineMs: NOTICE_MS, maxBytes: 65_536, signal };
+    const request = { path: "notice", method: "GET", url, requester: claim.requester, ...limits } as const;
     const answer = await places.run(claim, () => outbound.call(request), { waitMs: Infinity, signal });
     return answer.kind === "answer" || answer.code === "too_large" || answer.code === "forbidden";
   }

@@ -26,6 +26,8 @@ export interface FetchJob {
   readonly topic: TopicRecord;
   /** The `events` offset of the ping that it answers. */
   readonly ping: number;
+  /** On whose behalf, of all who pinged. */
+  readonly requester?: string;
   /** Whether the topic may be asked, and its answer published (A3.4). */
   readonly mayAct: () => boolean;
 }
@@ -44,7 +46,7 @@ const MOVED: FetchResult = { kind: "failed", reason: "its shard may belong to an
 export function createFetchTopic(options: TopicFetchOptions): FetchTopic {
   return async (job) => {
     if (!job.mayAct()) return MOVED;
-    const got = await get(job.topic, options);
+    const got = await get(job, options);
     if (got.kind === "failed") {
       const { code, reason } = got;
       return { kind: "failed", reason: `${code}: ${reason}`, final: code === "forbidden" || code === "too_large" };
@@ -78,12 +80,16 @@ function hasNoDocument({ status, body }: Answer): boolean {
   return status === 204 || status === 205 || body.length === 0;
 }
 
-function get({ topic: url, fetched }: TopicRecord, options: TopicFetchOptions): Promise<OutboundAnswer> {
+function get(
+  { topic: { topic: url, fetched }, requester }: FetchJob,
+  options: TopicFetchOptions,
+): Promise<OutboundAnswer> {
   const { etag, lastModified } = fetched ?? {};
   return options.outbound.call({
     path: "fetch",
     method: "GET",
     url,
+    requester,
     headers: {
       accept: "*/*",
       ...(etag === undefined ? {} : { "if-none-match": etag }),

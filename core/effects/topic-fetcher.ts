@@ -55,7 +55,7 @@ export function createTopicFetcher(options: TopicFetchOptions): TopicFetcher {
     if (place === undefined) return undefined;
     try {
       const begun = performance.now();
-      const result = await fetchTopic(job);
+      const result = await fetchTopic({ ...job, requester: place.pair.requester.name });
       if (result.kind === "failed") return result;
       return { ...result, fetched: pacedBy(result.fetched, performance.now() - begun) };
     } finally {

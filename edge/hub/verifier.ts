@@ -33,7 +33,7 @@ export interface Reserved {
   release(): void;
 }
 
-export interface VerifierOptions extends Omit<VerificationPorts, "signal" | "inTurn" | "withinMs"> {
+export interface VerifierOptions extends Omit<VerificationPorts, "requester" | "signal" | "inTurn" | "withinMs"> {
   readonly core: Pick<CoreClient, "report">;
   readonly metrics: Metrics;
   /** Default `VERIFICATION_BOUNDS`. */
@@ -149,6 +149,7 @@ class BackgroundVerifier implements Verifier {
     this.#idle.add(cut);
     const result = await verifyIntent(intent, {
       ...this.#options,
+      requester: intent.requester,
       inTurn: this.#noting(this.#turns.of(intent, cut.signal), cut, seat),
       pause: async (ms) => {
         // Another try would be a new start.

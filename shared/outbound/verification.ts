@@ -26,6 +26,8 @@ export type VerificationMethod = { readonly by: "challenge" } | {
 
 export interface VerificationPorts {
   readonly outbound: Outbound;
+  /** Who asked for it, for the shares of look-ups. */
+  readonly requester?: string;
   /** Default: by challenge. */
   readonly method?: VerificationMethod;
   /** Monotonic ms. */
@@ -133,6 +135,7 @@ async function ask(intent: VerifiableIntent, ports: VerificationPorts, endsAt: n
     ...await question(intent, challenge, ports),
     deadlineMs: Math.min(TRY_MS, Math.max(LAST_TRY_MS, endsAt - challengedAt)),
     maxBytes: MAX_ANSWER_BYTES,
+    requester: ports.requester,
     ...(ports.signal === undefined ? {} : { signal: ports.signal }),
   });
   return { answer, challenge, challengedAt };

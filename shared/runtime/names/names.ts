@@ -4,6 +4,7 @@
 import { Flights } from "../../flights.ts";
 import { FairPool, NoPlaceError } from "../../shares/fair-pool.ts";
 import { hostOf } from "../../shares/host-of.ts";
+import { NOBODY } from "../../shares/requester.ts";
 import type { Standing } from "../../shares/standing.ts";
 import { Memory } from "./memory.ts";
 import { type Found, NameError, Resolver } from "./resolver.ts";
@@ -109,7 +110,7 @@ export function createNames(options: NamesOptions = {}): Names {
       const already = known.get(name);
       if (already !== undefined) return resultOf(already);
       const host = hostOf(plain);
-      const by = requester ?? host;
+      const by = requester === undefined || requester === NOBODY ? host : requester;
       return await waiting.join(`${name} ${by}`, () => inTurn(name, host, by));
     },
   };
