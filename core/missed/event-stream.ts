@@ -5,7 +5,9 @@ import type { Message } from "../messages/message.ts";
 import type { Tail } from "../messages/tail.ts";
 import { Refusal } from "../requests/refusal.ts";
 import type { Topic } from "../requests/topics.ts";
-import type { MemoryBudget } from "./memory-budget.ts";
+import { FairShares } from "../../shared/shares/fair-shares.ts";
+import type { Claim } from "../../shared/shares/standing.ts";
+import type { ReadMemory } from "./memory.ts";
 import { encodeMissed, type ReadTopic } from "./topic-messages.ts";
 
 export interface EventStreamOptions {
@@ -14,7 +16,9 @@ export interface EventStreamOptions {
   readonly from: number;
   readonly read: ReadTopic;
   readonly tail: Pick<Tail, "watch" | "next">;
-  readonly budget: MemoryBudget;
+  readonly memory: ReadMemory;
+  /** Whose share of the memory it takes. */
+  readonly claim: Claim;
   /** Aborted when nothing more may be sent: the reader has gone, the subscription has ended, or its secret has changed. */
   readonly signal: AbortSignal;
   readonly heartbeatMs: number;
@@ -28,7 +32,7 @@ const HEARTBEAT = Buffer.from(":\n\n");
 
 /** The stream's text as UTF-8, a part each time that it is asked for one. Heartbeats are comments; `id` is the message's cursor. */
 export async function* eventStream(options: EventStreamOptions): AsyncGenerator<Uint8Array, void, void> {
-  const { topic, read, tail, budget, signal, heartbeatMs } = options;
+  const { topic, read, tail, memory, claim, signal, heartbeatMs } = options;
   /** The first of the topic's messages that the tail offered since `next` had reached it. */
   let heard: number | undefined;
   let wake = () => {};
@@ -46,7 +50,7 @@ export async function* eventStream(options: EventStreamOptions): AsyncGenerator<
     while (!signal.aborted) {
       const end = tail.next(topic.partition);
       if (next < end) {
-        const reservation = await budget.reserve(2 * PART_BYTES, signal);
+        const reservation = await memory.reserve(claim, 2 * PART_BYTES, { signal });
         if (reservation === undefined) return;
         try {
           const chunk = await read(topic, next, end, PART_BYTES);
@@ -95,41 +99,42 @@ const MOST = 1_000;
 /** Open streams of one subscription: when a reader comes back, its old stream may still be open. */
 const MOST_OF_ONE = 8;
 
-/** Counts the open streams. */
+/** Counts the open streams, in fair shares of who reads. */
 export class OpenStreams {
-  readonly #most: number;
+  readonly #shares: FairShares<never>;
   readonly #mostOfOne: number;
   readonly #counts = new Map<string, number>();
-  #open = 0;
 
   constructor(most = MOST, mostOfOne = MOST_OF_ONE) {
-    this.#most = most;
+    this.#shares = new FairShares({ most, of: { proven: 0, slow: 0, new: most, failing: 0 } });
     this.#mostOfOne = mostOfOne;
   }
 
   get open(): number {
-    return this.#open;
+    return this.#shares.used;
   }
 
   /** Counts a stream of a subscription; the returned function ends it. @throws {Refusal} "overloaded", "too_many" */
-  enter(subscriptionId: string): () => void {
-    if (this.#open >= this.#most) {
-      throw new Refusal(
-        "overloaded",
-        "The hub has as many event streams as it takes; ask again later, or without Accept",
-      );
-    }
+  enter(subscriptionId: string, claim: Claim): () => void {
     const count = this.#counts.get(subscriptionId) ?? 0;
     if (count >= this.#mostOfOne) {
       throw new Refusal("too_many", `This subscription has ${this.#mostOfOne} event streams already; close one first`);
     }
+    const place = this.#shares.tryEnter(claim);
+    if (place === undefined) {
+      throw new Refusal(
+        "overloaded",
+        "You have your share of the event streams that the hub takes; ask again later, or without Accept",
+      );
+    }
     this.#counts.set(subscriptionId, count + 1);
-    this.#open++;
-    return () => this.#leave(subscriptionId);
+    return () => {
+      this.#shares.leave(place);
+      this.#leave(subscriptionId);
+    };
   }
 
   #leave(subscriptionId: string): void {
-    this.#open--;
     const left = this.#counts.get(subscriptionId)! - 1;
     if (left === 0) this.#counts.delete(subscriptionId);
     else this.#counts.set(subscriptionId, left);

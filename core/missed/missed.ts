@@ -1,4 +1,5 @@
 // Missed messages (WIRE §5): a subscription's position is a cursor on its topic's log, so "what did I miss" is a read.
+import type { Claim } from "../../shared/shares/standing.ts";
 import { createPacedBody } from "../../shared/paced-body.ts";
 import { isLive } from "../state/records.ts";
 import type { Secrets } from "../keys/secrets.ts";
@@ -10,9 +11,10 @@ import { Refusal } from "../requests/refusal.ts";
 import { isSameClient } from "../state/ids.ts";
 import { eventStream, OpenStreams } from "./event-stream.ts";
 import { type FailedOptions, type FailedQuery, readFailedContent, resolveFailed } from "./failed-content.ts";
-import { createMemoryBudget } from "./memory-budget.ts";
+import { createReadMemory } from "./memory.ts";
 import { type Page, PAGE_BYTES, readPage, writesOf } from "./page.ts";
 import { createResolveQuery, type MissedQuery, type QueryOptions } from "./query.ts";
+import { readerOf } from "./reader.ts";
 import type { ReadTopic } from "./topic-messages.ts";
 
 export interface MissedOptions extends QueryOptions, FailedOptions {
@@ -49,29 +51,36 @@ const UNSTORED = { "cache-control": "no-store" };
 export function createMissed(options: MissedOptions): Missed {
   const { replica, secrets, tail, read, heartbeatMs = 15_000, stallMs = 30_000 } = options;
   const resolveQuery = createResolveQuery(options);
-  const budget = createMemoryBudget(MEMORY_BYTES);
+  const memory = createReadMemory(MEMORY_BYTES);
   const closing = new AbortController();
   const streams = new OpenStreams();
   const now = () => performance.now();
 
   async function page(query: MissedQuery, breakOff?: () => void): Promise<Response> {
-    const { subscription: { topic }, from, end, limit } = await resolveQuery(query);
+    const { subscription, from, end, limit } = await resolveQuery(query);
+    const { topic } = subscription;
     // A4.4: repeats are known only among the messages that the tail has passed.
     await waitForMessages(tail, topic.partition, end);
-    return await answer(() => readPage({ topic, from, end, limit }, { read, now }), breakOff);
+    const reader = readerOf(query.caller, subscription);
+    return await answer(reader, () => readPage({ topic, from, end, limit }, { read, now }), breakOff);
   }
 
   async function failed(query: FailedQuery, breakOff?: () => void): Promise<Response> {
     const range = await resolveFailed(options, query);
     await waitForMessages(tail, range.subscription.topic.partition, range.end);
-    return await answer(() => readFailedContent(options, range, now), breakOff);
+    const reader = readerOf(query.caller, range.subscription);
+    return await answer(reader, () => readFailedContent(options, range, now), breakOff);
   }
 
   /** A page as an answer, read once there is room for it. */
-  async function answer(compose: () => Promise<Page>, breakOff: (() => void) | undefined): Promise<Response> {
-    const reservation = await budget.reserve(PAGE_BYTES, AbortSignal.timeout(ROOM_WITHIN_MS));
+  async function answer(
+    reader: Claim,
+    compose: () => Promise<Page>,
+    breakOff: (() => void) | undefined,
+  ): Promise<Response> {
+    const reservation = await memory.reserve(reader, PAGE_BYTES, { waitMs: ROOM_WITHIN_MS });
     if (reservation === undefined) {
-      throw new Refusal("overloaded", "The hub is reading as much as it can; ask again a little later");
+      throw new Refusal("overloaded", "The hub is reading as much for you as it can; ask again a little later");
     }
     try {
       const { parts, bytes } = await compose();
@@ -90,7 +99,8 @@ export function createMissed(options: MissedOptions): Missed {
   async function stream(query: MissedQuery): Promise<Response> {
     const { subscription, from } = await resolveQuery(query);
     const { id, topic } = subscription;
-    const leave = streams.enter(id);
+    const claim = readerOf(query.caller, subscription);
+    const leave = streams.enter(id, claim);
     const ended = new AbortController();
     const check = () => void isAsOpened(subscription).then((same) => same || ended.abort(), () => ended.abort());
     const unwatch = replica.watch(id, check);
@@ -98,7 +108,7 @@ export function createMissed(options: MissedOptions): Missed {
     check();
     const body = createPacedBody((gone) => {
       const signal = AbortSignal.any([gone, ended.signal]);
-      return eventStream({ topic, from, read, tail, budget, heartbeatMs, signal });
+      return eventStream({ topic, from, read, tail, memory, claim, heartbeatMs, signal });
     }, {
       stallMs,
       cutShort: "ends",

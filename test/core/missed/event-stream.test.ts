@@ -1,17 +1,29 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { eventStream, OpenStreams } from "../../../core/missed/event-stream.ts";
-import { createMemoryBudget } from "../../../core/missed/memory-budget.ts";
+import { createReadMemory } from "../../../core/missed/memory.ts";
+import type { Claim } from "../../../shared/shares/standing.ts";
 import { createTail } from "../../support/rigs/tail.ts";
 import type { TestTail } from "../../support/rigs/tail.ts";
 
 const LONG = 60_000;
+const UNIT_BYTES = 64 * 1_024;
+const of = (requester: string, host = ""): Claim => ({ requester, host, standing: "new" });
 
 function open(tail: TestTail, { from = 0, heartbeatMs = LONG, bytes = 1e9 } = {}) {
   const stop = new AbortController();
-  const budget = createMemoryBudget(bytes);
+  const memory = createReadMemory(bytes);
   const { topic, read } = tail;
-  const stream = eventStream({ topic, from, read, tail, budget, signal: stop.signal, heartbeatMs });
+  const stream = eventStream({
+    topic,
+    from,
+    read,
+    tail,
+    memory,
+    claim: of("reader"),
+    signal: stop.signal,
+    heartbeatMs,
+  });
   const next = async () => {
     const { value } = await stream.next();
     return value === undefined ? undefined : Buffer.from(value).toString();
@@ -21,7 +33,7 @@ function open(tail: TestTail, { from = 0, heartbeatMs = LONG, bytes = 1e9 } = {}
     const part = await next() ?? "";
     return [...part.matchAll(/^data: (.*)$/gm)].map(([, data]) => (JSON.parse(data!) as { body: string }).body);
   };
-  return { stream, stop, budget, next, bodies };
+  return { stream, stop, memory, next, bodies };
 }
 const immediate = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -150,42 +162,96 @@ describe("WIRE §5 a stream of events", () => {
     for (const where of ["waiting", "reading", "crowded"] as const) {
       const tail = createTail();
       if (where !== "waiting") tail.offer("one");
-      const { next, stop, budget } = open(tail, { bytes: 10 });
+      const { next, stop, memory } = open(tail, { bytes: 10 });
       if (where === "reading") tail.onRead = () => stop.abort();
-      if (where === "crowded") await budget.reserve(10, new AbortController().signal);
+      if (where === "crowded") await memory.reserve(of("other"), UNIT_BYTES, {});
       await next();
       const ended = next();
       await immediate();
       if (where !== "reading") stop.abort();
       assert.equal(await ended, undefined, where);
-      assert.deepEqual([tail.watching, budget.reserved], [0, where === "crowded" ? 10 : 0], where);
+      assert.deepEqual([tail.watching, memory.reserved], [0, where === "crowded" ? UNIT_BYTES : 0], where);
     }
   });
 
   it("reserves room for a part until the reader takes it or leaves", async () => {
     const tail = createTail();
     tail.offer("one", "two");
-    const { stream, next, budget } = open(tail);
+    const { stream, next, memory } = open(tail);
     await next();
-    const part = await next();
-    assert.equal(budget.reserved, part?.length);
+    await next();
+    assert.equal(memory.reserved, UNIT_BYTES);
     await stream.return();
-    assert.deepEqual([budget.reserved, tail.watching], [0, 0]);
+    assert.deepEqual([memory.reserved, tail.watching], [0, 0]);
   });
 });
 
 describe("§6.7 streams of events", () => {
-  it("are bounded, in all and of one subscription, and make room when they end", () => {
-    const streams = new OpenStreams(3, 2);
-    const leave = [streams.enter("a"), streams.enter("a")];
-    assert.throws(() => streams.enter("a"), { code: "too_many", message: /has 2 event streams already/ });
-    leave.push(streams.enter("b"));
-    assert.throws(() => streams.enter("c"), { code: "overloaded" });
-    assert.equal(streams.open, 3);
+  it("are bounded of one subscription, and make room when they end", () => {
+    const streams = new OpenStreams(100, 2);
+    const leave = [streams.enter("a", of("r", "a")), streams.enter("a", of("r", "a"))];
+    assert.throws(() => streams.enter("a", of("r", "a")), {
+      code: "too_many",
+      message: /has 2 event streams already/,
+    });
     leave[0]!();
-    assert.equal(streams.open, 2);
-    leave.push(streams.enter("a"));
+    assert.equal(streams.open, 1);
+    leave.push(streams.enter("a", of("r", "a")));
     for (const end of leave.slice(1)) end();
     assert.equal(streams.open, 0);
+  });
+
+  it("of 125 subscriptions of one reader are at most half of all, and others have theirs", () => {
+    const streams = new OpenStreams();
+    let opened = 0;
+    for (let n = 0; n < 125; n++) {
+      for (let of1 = 0; of1 < 8; of1++) {
+        try {
+          streams.enter(`s${n}`, of("greedy", `s${n}`));
+          opened++;
+        } catch (error) {
+          assert.equal((error as { code: string }).code, "overloaded");
+        }
+      }
+    }
+    assert.equal(opened, 500);
+    for (let n = 0; n < 20; n++) streams.enter(`good${n}`, of(`good${n}`, `good${n}`));
+  });
+});
+
+const immediately = async <T>(promise: Promise<T>): Promise<T | "waits"> =>
+  await Promise.race([promise, immediate().then(() => "waits" as const)]);
+
+describe("§6.7 the memory of what is read", () => {
+  it("is one reader's for half of it, and another's for the rest; who waits has it in turn", async () => {
+    const memory = createReadMemory(64 * UNIT_BYTES);
+    const pages = await Promise.all([1, 2, 3, 4].map((n) => memory.reserve(of("greedy", `s${n}`), 8 * UNIT_BYTES, {})));
+    const fifth = memory.reserve(of("greedy", "s5"), 8 * UNIT_BYTES, {});
+    assert.equal(await immediately(fifth), "waits");
+    assert.notEqual(await immediately(memory.reserve(of("good", "s6"), 8 * UNIT_BYTES, {})), "waits");
+    pages[0]!.resize(100);
+    pages[1]!.release();
+    pages[1]!.release();
+    assert.notEqual(await immediately(fifth), "waits");
+  });
+
+  it("is given to what is larger than all of it when nobody else has any", async () => {
+    const memory = createReadMemory(4 * UNIT_BYTES);
+    const large = await memory.reserve(of("a"), 100 * UNIT_BYTES, {});
+    large!.resize(100 * UNIT_BYTES);
+    const small = memory.reserve(of("b"), 1, { waitMs: 1_000 });
+    assert.equal(await immediately(small), "waits");
+    large!.release();
+    assert.notEqual(await immediately(small), "waits");
+  });
+
+  it("is not waited for longer than a reader says, or once it has left", async () => {
+    const memory = createReadMemory(UNIT_BYTES);
+    await memory.reserve(of("a"), 1, {});
+    assert.equal(await memory.reserve(of("b"), 1, { waitMs: 10 }), undefined);
+    const left = new AbortController();
+    const waiting = memory.reserve(of("b"), 1, { signal: left.signal });
+    left.abort();
+    assert.equal(await waiting, undefined);
   });
 });
