@@ -30,8 +30,11 @@ export interface NamesOptions {
   readonly now?: () => number;
 }
 
-/** Look-ups in flight. Each has up to four sockets while a name server says nothing. */
-const PLACES = { most: 128, of: { proven: 56, slow: 0, new: 48, failing: 24 } } as const;
+/**
+ * Look-ups in flight. Each has up to four sockets while a name server says nothing, and common name servers forward no more than some
+ * hundred questions at once.
+ */
+const PLACES = { most: 256, of: { proven: 96, slow: 0, new: 96, failing: 64 } } as const;
 const MOST_WAITING = 10_000;
 /** What a name server says counts for so long at most: an address that moves is followed within a minute. */
 const LONGEST_MS = 30_000;
