@@ -15,7 +15,17 @@ import {
 } from "../support/hub/hub-client.ts";
 import { encodeForm } from "../support/form.ts";
 import { call } from "../support/servers/http.ts";
-import { allMissed, ask, askSigned, deadLettersOf, missedOf, openEvents } from "../support/hub/missed-client.ts";
+import {
+  allMissed,
+  ask,
+  askSigned,
+  deadLettersOf,
+  type EventReader,
+  missedOf,
+  openEvents,
+  type ReceivedEvent,
+  subscriberSignature,
+} from "../support/hub/missed-client.ts";
 import type { Missed } from "../support/hub/missed-client.ts";
 import { quiet, row } from "./rig.ts";
 import type { Rig } from "./rig.ts";
@@ -355,6 +365,32 @@ export function missedRows(rig: Rig): void {
         assert.doesNotMatch(reply.text, /mine|sécret/);
       }
     }
+  });
+
+  wire("WIRE §5 by v2= Last-Event-ID wins; by v1=, which does not cover it, it only leads on", async () => {
+    const topic = rig.name();
+    const callback = await down(topic, { "hub.secret": "s" });
+    for (const body of ["zero", "one", "two"]) await published(hub, topic, body);
+    const cursors = (await missedOf(hub, topic, callback.url)).messages.map(({ cursor }) => cursor);
+    const open = async (after: number, last: number, version: "v1" | "v2", sent = last) => {
+      const more = { after: cursors[after]! };
+      const target = `/messages?${encodeForm({ topic, callback: callback.url, ...more })}`;
+      const signed = subscriberSignature("s", { target, version, lastEventId: cursors[last]!, events: true });
+      const headers = { ...signed, "last-event-id": cursors[sent]! };
+      return await openEvents(hub, topic, callback.url, { more, headers });
+    };
+    const first = async (opened: Promise<EventReader>) => {
+      using events = await opened;
+      const [{ message }] = await events.received(1) as [ReceivedEvent];
+      return message.body;
+    };
+    assert.equal(await first(open(1, 0, "v2")), "one");
+    assert.equal(await first(open(1, 0, "v1")), "two", "nothing is read that the signed request would not read");
+    using altered = await open(1, 0, "v2", 1);
+    assert.equal(altered.status, 401);
+    using onwards = await open(0, 2, "v1");
+    await published(hub, topic, "three");
+    assert.equal(await first(Promise.resolve(onwards)), "three");
   });
 
   settings("WIRE §5 a message that was given up is a dead letter of its subscription and its life", async () => {

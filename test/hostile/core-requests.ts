@@ -200,7 +200,12 @@ function draftOf(random: Random, { callbacks, topics, cursors }: Ground, nextId:
       random.chance(0.03) ? JSON.stringify(value).slice(0, -random.integer(1, 9)) : JSON.stringify(value),
     ),
   });
-  const client = { issuer: "https://issuer.example", userId: random.pick(["alice", "bob", ...STRANGE_TEXT]) };
+  const client = {
+    issuer: "https://issuer.example",
+    userId: random.pick(["alice", "bob", ...STRANGE_TEXT]),
+    ...(random.chance(0.5) ? { claim: random.pick(["sub", "preferred_username", ...STRANGE_TEXT]) } : {}),
+    ...(random.chance(0.3) ? { name: random.pick(["alice", ...STRANGE_TEXT]) } : {}),
+  };
   const caller = random.chance(0.6) ? { kind: "anyone" } : random.pick<unknown>([
     { kind: "client", ...client },
     { kind: "operator", ...client },

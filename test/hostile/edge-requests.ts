@@ -181,7 +181,7 @@ function signatureOf(
     return {
       headers: [
         ["X-Subscriber-Timestamp", random.pick([String(Math.floor(Date.now() / 1_000)), ...STRANGE_TEXT])],
-        ["X-Subscriber-Signature", random.pick(["v1=AAAA", "v1=", ...STRANGE_TEXT])],
+        ["X-Subscriber-Signature", random.pick(["v1=AAAA", "v1=", "v2=AAAA", "v3=", ...STRANGE_TEXT])],
       ],
       mayBeRight: false,
     };
@@ -189,7 +189,9 @@ function signatureOf(
   const old = kind >= 0.15;
   const timestamp = String(Math.floor(Date.now() / 1_000) - (old ? 3_600 : 0));
   return {
-    headers: Object.entries(subscriberSignature(SECRET, { method, target, body, timestamp })),
+    headers: Object.entries(
+      subscriberSignature(SECRET, { method, target, body, timestamp, version: random.pick(["v1", "v2"]) }),
+    ),
     mayBeRight: !old,
   };
 }
