@@ -13,9 +13,9 @@ const asker = (signature: string, timestamp = "1000") =>
 
 describe("WIRE §5 a signature at the edge", () => {
   it("of v1= ends what goes on by it 300 s after its timestamp; one of v2= does not", async () => {
-    assert.equal((await asker("v1=x")).expiresAt, 1_300_000);
-    assert.equal((await asker("v2=x")).expiresAt, Infinity);
-    assert.equal((await asker("v3=x")).expiresAt, 1_300_000, "what the core refuses");
+    const hmac = `${"A".repeat(43)}=`;
+    assert.equal((await asker(`v1=${hmac}`)).expiresAt, 1_300_000);
+    assert.equal((await asker(`v2=${hmac}`)).expiresAt, Infinity);
   });
 
   it("says whether events are asked for, as the answer goes by it", () => {
