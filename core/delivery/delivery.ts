@@ -67,7 +67,12 @@ export class Delivery {
       stepped: () => this.#attempts.pump(),
     }, from);
     const tailNext = (partition: number) => tail.next(partition);
-    const memory = this.#memory = new LaneMemory({ most: settings.laneMemoryBytes, tailNext, clock });
+    const memory = this.#memory = new LaneMemory({
+      most: settings.laneMemoryBytes,
+      tailNext,
+      clock,
+      onTurn: (lane) => this.#reading.feed(lane),
+    });
     const reading = this.#reading = new Reading({
       tail,
       memory,

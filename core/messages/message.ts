@@ -1,4 +1,5 @@
 // A published message as lanes hold it: parsed once from its log record, and shared by reference.
+import type { Place } from "../../shared/shares/accounts.ts";
 import { encodeCursor } from "./cursor-text.ts";
 import type { LogRecord } from "../log/log.ts";
 
@@ -34,6 +35,8 @@ export interface Message {
   readonly extra: readonly string[];
   /** How many lanes hold it: its bytes count once (§6.7). */
   holders: number;
+  /** While lanes hold it: its bytes in the memory of lanes, as its first holder's. */
+  held: Place | undefined;
 }
 
 /** The length of base64url(SHA-256), as a topic id and the hash of a body are. */
@@ -83,6 +86,7 @@ export function toMessage(record: LogRecord): Message {
     link,
     extra: extra.length === 0 ? NONE : extra,
     holders: 0,
+    held: undefined,
   };
 }
 

@@ -8,6 +8,8 @@ import { WaitingLines } from "./waiting-lines.ts";
 export interface FairSharesOptions<W> extends Bounds {
   /** The turn of a waiter has come, and the place is its own. False: it no longer wants it, or not now. Runs within `leave` and `wake`. */
   readonly onTurn?: (waiter: W, place: Place) => boolean;
+  /** Turns are given by `wake` alone, not when a place is given back: in the middle of a step that may be too early. Default false. */
+  readonly isWoken?: boolean;
   /** For a runtime that may drop a request without another word, as a Worker's does. Default: every place is given back. */
   readonly lost?: LostAfter | undefined;
 }
@@ -35,6 +37,7 @@ export class FairShares<W> {
   /** Whether turns are being given: `onTurn` may give places back. */
   #isGiving = false;
   #waiting = 0;
+  readonly #isWoken: boolean;
   readonly #lost: LostAfter | undefined;
   /** Where places may be lost: all that are taken, the oldest first, and since when. */
   readonly #taken = new Map<Place, number>();
@@ -44,10 +47,11 @@ export class FairShares<W> {
     checkBounds(options);
     // The bounds may change: they are read each time.
     const accounts = new Accounts(options);
-    const { onTurn = () => false, lost } = options;
+    const { onTurn = () => false, isWoken = false, lost } = options;
     const linesOf = (standing: Standing) => new WaitingLines<W>(standing, accounts);
     this.#accounts = accounts;
     this.#onTurn = onTurn;
+    this.#isWoken = isWoken;
     this.#lost = lost;
     this.#lines = {
       proven: linesOf("proven"),
@@ -138,7 +142,7 @@ export class FairShares<W> {
     place.weight = weight;
     this.#accounts.take(place.pair, shareOf(place), more);
     this.#changed(place);
-    if (more < 0) this.wake();
+    if (more < 0 && !this.#isWoken) this.wake();
   }
 
   /**
@@ -165,7 +169,7 @@ export class FairShares<W> {
     this.#accounts.give(pair, shareOf(place), weight);
     this.#changed(place);
     this.#accounts.forgetIfQuiet(pair);
-    this.wake();
+    if (!this.#isWoken) this.wake();
   }
 
   /** Gives all free places to those whose turn it is. */

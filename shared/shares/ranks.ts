@@ -1,4 +1,14 @@
-// Items by a small number that changes by little: the lowest first, and among equals the one that has waited longest.
+// Items by a number: the lowest first, and among equals the one that has waited longest. Large numbers, as of bytes, count as equal if
+// they are within some per cent.
+
+/** Numbers below this have a rank each. */
+const EXACT_BELOW = 64;
+/** Ranks for each doubling above. */
+const STEPS = 16;
+
+function rankOf(amount: number): number {
+  return amount < EXACT_BELOW ? amount : EXACT_BELOW + Math.floor(STEPS * Math.log2(amount / EXACT_BELOW));
+}
 
 export class Ranks<T> {
   readonly #ranks: Set<T>[] = [];
@@ -11,8 +21,9 @@ export class Ranks<T> {
     return this.#rankOf.has(item);
   }
 
-  /** Puts an item at its rank, behind its equals; an item that has this rank already keeps its place. */
-  put(item: T, rank: number): void {
+  /** Puts an item behind its equals; an item that is among them already keeps its place. */
+  put(item: T, amount: number): void {
+    const rank = rankOf(amount);
     const before = this.#rankOf.get(item);
     if (before === rank) return;
     if (before !== undefined) this.#ranks[before]!.delete(item);

@@ -161,4 +161,19 @@ describe("strangers' callbacks", () => {
     for (const lane of lanes) rig.delivery.end(lane);
     assert.equal(rig.delivery.waiting, 0);
   });
+
+  it("large messages that hang do not take the memory of others' lanes", async () => {
+    await using rig = await openDeliveryRig({ settings: { laneMemoryBytes: 256 * 1024 } });
+    rig.answer = (sent) => isHanging(sent) ? "hang" : 204;
+    for (let index = 0; index < 40; index++) {
+      const callback = (lane: number) => `http://h${index}.example/hang${lane}`;
+      addLanes(rig, { count: 1, topicId: `theirs${index}`, callback });
+    }
+    addLanes(rig, { count: 1, topicId: "ours", callback: () => "http://victim.example/well", client: VICTIM });
+    for (const index of numbers(40)) await rig.publish(`theirs${index}`, "x".repeat(20 * 1024));
+    await rig.followed();
+    for (const body of numbers(20)) await rig.publish("ours", body.padEnd(10 * 1024, "."));
+    await rig.received("/well", 20, SOON_MS);
+    assert.ok(rig.delivery.heldBytes <= 256 * 1024, `${rig.delivery.heldBytes} bytes held`);
+  });
 });

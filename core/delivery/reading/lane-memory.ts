@@ -1,5 +1,8 @@
 // May this lane read on? What lanes hold is bounded (§6.7): each lane by its state and the length of its queue, all together by bytes.
-// Lanes that find the memory full wait here, and the lanes that have held messages for longest let go of them.
+// The bytes are shared by requester (ARCHITECTURE §4 "Fair shares"). Lanes that find no share of the memory free wait here, and lanes of
+// whoever has most of it let go of what they have held for longest.
+import { FairShares } from "../../../shared/shares/fair-shares.ts";
+import type { Claim } from "../../../shared/shares/standing.ts";
 import type { Lane } from "../lane/lane.ts";
 import { type Message, sizeOf } from "../../messages/message.ts";
 
@@ -10,36 +13,49 @@ export interface LaneMemoryOptions {
   readonly tailNext: (partition: number) => number;
   /** Wall clock, ms. */
   readonly clock: () => number;
+  /** A lane that waited for memory may read on. */
+  readonly onTurn: (lane: Lane) => void;
 }
 
 /** The most messages in a lane's queue. */
 const MOST_QUEUED = 1_024;
 /** A lane with fewer messages in its queue reads on. */
 const REFILL_BELOW = 64;
-/** Lanes let go until no more than this part of the bound is taken. */
-const ENOUGH_FREED = 7 / 8;
+/** A requester's lanes let go until it may take this part of the bound once more. */
+const ENOUGH_FREED = 1 / 8;
+/** Lanes that are looked at when others wait for memory, at each tick. */
+const LOOKED_AT_ONCE = 1_024;
 
 export class LaneMemory {
   readonly #options: LaneMemoryOptions;
   /** Lanes that hold messages which are not in flight; those that have held some for longest come first. */
   readonly #holding = new Set<Lane>();
-  /** Lanes that want to read and wait for memory, in the order in which they asked. */
-  readonly #starved = new Set<Lane>();
-  #bytes = 0;
+  /** Lanes that want to read and wait for memory, and as whose. */
+  readonly #starved = new Map<Lane, Claim>();
+  readonly #shares: FairShares<Lane>;
 
   constructor(options: LaneMemoryOptions) {
     this.#options = options;
+    const { most, onTurn } = options;
+    this.#shares = new FairShares<Lane>({
+      most,
+      of: { proven: most, slow: 0, new: 0, failing: 0 },
+      // One alone has two thirds.
+      timesFree: 3,
+      forNewcomers: 1 / 8,
+      isWoken: true,
+      onTurn: (lane, place) => {
+        // It takes what it reads.
+        this.#shares.leave(place);
+        this.#starved.delete(lane);
+        onTurn(lane);
+        return false;
+      },
+    });
   }
 
   get bytes(): number {
-    return this.#bytes;
-  }
-  get #isFull(): boolean {
-    return this.#bytes >= this.#options.most;
-  }
-  /** Whether a lane that wants memory has to wait. */
-  get isShort(): boolean {
-    return this.#starved.size > 0 || this.#isFull;
+    return this.#shares.used;
   }
 
   /** Whether the lane has so little in its queue that it is to read on. */
@@ -66,24 +82,29 @@ export class LaneMemory {
 
   /** Whether a lane that is behind may receive one more message now. */
   mayReceive(lane: Lane): boolean {
-    return this.mayRead(lane) && !this.#isFull;
+    return this.mayRead(lane) && this.#hasRoom(lane);
   }
 
   /** Whether a lane on the tail may receive this message. A message that another lane holds takes no more memory. */
   mayBeOffered(lane: Lane, message: Message): boolean {
-    return lane.backlog.queued < MOST_QUEUED && (message.holders > 0 || !this.#isFull);
+    return lane.backlog.queued < MOST_QUEUED && (message.holders > 0 || this.#hasRoom(lane));
   }
 
   /** Gives the lane a message that was read or offered; it may have it already. */
   give(lane: Lane, message: Message): void {
     if (!lane.receive(message)) return;
-    if (message.holders++ === 0) this.#bytes += sizeOf(message);
+    if (message.holders++ === 0) {
+      message.held = this.#shares.tryEnter(claimOf(lane));
+      if (message.held !== undefined) this.#shares.resize(message.held, sizeOf(message));
+    }
     this.#holding.add(lane);
   }
 
   /** A lane no longer holds this message. */
   release(message: Message): void {
-    if (--message.holders === 0) this.#bytes -= sizeOf(message);
+    if (--message.holders > 0 || message.held === undefined) return;
+    this.#shares.leave(message.held);
+    message.held = undefined;
   }
 
   /** A message in flight is held again: it is to be sent again. */
@@ -107,32 +128,52 @@ export class LaneMemory {
     this.free(lane, lane.drop(this.#options.tailNext(lane.partition)));
   }
 
-  /** The lane waits for memory to read on. */
-  wait(lane: Lane): void {
-    this.#starved.add(lane);
+  /** Whether the lane may read on now; if not, it waits for its turn. */
+  admit(lane: Lane): boolean {
+    if (this.#starved.has(lane)) return false;
+    const claim = claimOf(lane);
+    const place = this.#shares.enter(claim, lane);
+    if (place === undefined) this.#starved.set(lane, claim);
+    else this.#shares.leave(place);
+    return place !== undefined;
   }
   /** The lane no longer waits. */
   forget(lane: Lane): void {
+    const claim = this.#starved.get(lane);
+    if (claim === undefined) return;
     this.#starved.delete(lane);
+    this.#shares.forget(claim, lane);
   }
-  /** The lane that has waited longest, if there is memory for it; it no longer waits. */
-  next(): Lane | undefined {
-    if (this.#starved.size === 0 || this.#isFull) return undefined;
-    const [lane] = this.#starved;
-    this.#starved.delete(lane!);
-    return lane;
+  /** Lanes that wait have their turn, as far as there is memory. */
+  wake(): void {
+    this.#shares.wake();
   }
 
-  /** If the memory is full and others wait, the lanes that have held some for longest let go of it. Returns them. */
+  /** While lanes wait, those that have held some for longest let go of it, where their requester has its share. Returns them. */
   reclaim(): Lane[] {
     const dropped: Lane[] = [];
-    if (this.#starved.size === 0 || !this.#isFull) return dropped;
-    const enough = this.#options.most * ENOUGH_FREED;
+    if (this.#starved.size === 0) return dropped;
+    const enough = Math.ceil(this.#options.most * ENOUGH_FREED);
+    let left = Math.min(this.#holding.size, LOOKED_AT_ONCE);
     for (const lane of this.#holding) {
-      if (this.#bytes <= enough) break;
+      if (left-- === 0) break;
+      if (this.#shares.lackOf(claimOf(lane), enough) === undefined) {
+        // It comes last: the lanes behind it are looked at the next time.
+        this.#holding.delete(lane);
+        this.#holding.add(lane);
+        continue;
+      }
       this.drop(lane);
       dropped.push(lane);
     }
     return dropped;
   }
+
+  #hasRoom(lane: Lane): boolean {
+    return this.#shares.lackOf(claimOf(lane)) === undefined;
+  }
+}
+
+function claimOf({ target: { requester } }: Lane): Claim {
+  return { requester, host: "", standing: "proven" };
 }

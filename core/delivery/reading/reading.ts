@@ -153,15 +153,13 @@ export class Reading {
     // The lane never left the tail: only its pause is over, or it was renewed.
     if (lane.onTail) return lane.joinTail();
     if (this.#catchUp.isWaiting(lane) || !this.#memory.mayRead(lane)) return;
-    if (this.#memory.isShort) this.#memory.wait(lane);
-    else this.#read(lane);
+    if (this.#memory.admit(lane)) this.#read(lane);
   }
 
-  /** Lets a lane that waited for memory read on, and returns it; undefined if no lane waits, or there is no memory. */
-  feed(): Lane | undefined {
-    const lane = this.#memory.next();
-    if (lane !== undefined) this.#read(lane);
-    return lane;
+  /** A lane that waited for memory reads on. */
+  feed(lane: Lane): void {
+    this.#read(lane);
+    this.#options.ready(lane);
   }
 
   #read(lane: Lane): void {
@@ -173,7 +171,7 @@ export class Reading {
       if (!this.#memory.mayReceive(lane)) {
         // The lane stops before this message and reads the rest when it has room.
         lane.readUpTo(message.offset);
-        if (this.#memory.mayRead(lane)) this.#memory.wait(lane);
+        if (this.#memory.mayRead(lane)) this.#memory.admit(lane);
         return;
       }
       this.#memory.give(lane, message);

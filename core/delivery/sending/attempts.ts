@@ -95,9 +95,9 @@ export class Attempts implements AttemptOwner {
     }
     for (const lane of pauses.due(now)) if (lane.endPause(this.clock())) this.resume(lane);
     places.tick();
-    // These lanes wait behind those that wait for memory already.
+    // These lanes wait behind those of the same requester that wait for memory already.
     for (const lane of memory.reclaim()) this.goOn(lane);
-    this.#feed();
+    memory.wake();
     this.pump();
   }
 
@@ -137,14 +137,8 @@ export class Attempts implements AttemptOwner {
     places.leave(place);
     if (this.#stopped) return;
     this.goOn(lane);
-    this.#feed();
+    memory.wake();
     this.pump();
-  }
-
-  /** Lanes that wait for memory read on as long as there is some. */
-  #feed(): void {
-    const { reading } = this.#outcomes;
-    for (let lane = reading.feed(); lane !== undefined; lane = reading.feed()) this.makeReady(lane);
   }
 
   #mayStart(lane: Lane): boolean {

@@ -36,6 +36,7 @@ describe("a message of the log", () => {
       link: "<a>; rel=self",
       extra: ["content-language", "de", "ce-id", "7"],
       holders: 0,
+      held: undefined,
     });
   });
 

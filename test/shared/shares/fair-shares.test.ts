@@ -225,6 +225,14 @@ describe("fair shares", () => {
     assert.deepEqual(served.map(([waiter]) => waiter), ["failing"]);
   });
 
+  it("cost no more where places are bytes", () => {
+    const { shares, served } = sharesOf({ most: 2 ** 40, of: { ...OF, new: 2 ** 39 } });
+    const place = shares.tryEnter(claimOf("a"), 2 ** 37)!;
+    assert.equal(shares.enter(claimOf("a"), "a", 2 ** 39), undefined);
+    shares.leave(place);
+    assert.deepEqual(served.map(([waiter]) => waiter), ["a"]);
+  });
+
   it("refuse bounds by which one standing would wait for another", () => {
     assert.throws(() => new FairShares({ most: 10, of: OF }), /add up to 112 places, and there are 10/);
   });

@@ -24,6 +24,7 @@ export function messageAt(offset: number, more: Partial<Message> = {}): Message 
     link: undefined,
     extra: [],
     holders: 0,
+    held: undefined,
     ...more,
   };
 }

@@ -71,5 +71,6 @@ export function messageOf(body: string, offset: number, topicId: string): Messag
     link: undefined,
     extra: [],
     holders: 0,
+    held: undefined,
   };
 }
