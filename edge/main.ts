@@ -28,6 +28,7 @@ await runTier("edge", async ({ settings, metrics }) => {
     headersTimeoutMs: settings.headersTimeoutMs,
     requestTimeoutMs: settings.requestTimeoutMs,
     onRefused: edge.onRefused,
+    connectionClaim: edge.connectionClaim,
     tls,
   });
   const unfollow = files === undefined || tls === undefined ? () => {} : followTls(files, tls, served);

@@ -22,6 +22,8 @@ export interface OpenEdge {
   readonly operating: (request: Request) => Response | Promise<Response>;
   /** Counts what the server itself refuses. */
   readonly onRefused: NonNullable<ServeOptions["onRefused"]>;
+  /** Whose share of the server's connections a peer's takes. */
+  readonly connectionClaim: NonNullable<ServeOptions["connectionClaim"]>;
   /** Ends the streams of missed messages, which would otherwise keep their requests open. */
   endStreams(): void;
   /** Called after the last request: lets verifications in flight end, for 3 s at most, and closes the clients. */
@@ -68,6 +70,7 @@ export async function openEdge(
     fetch: edge.fetch,
     operating,
     onRefused: limits.count,
+    connectionClaim: (address) => limits.connectionClaim(address),
     endStreams: () => edge.endStreams(),
     close: async () => {
       busy.stop();

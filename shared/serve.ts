@@ -24,7 +24,13 @@ export interface BodyFlow {
 }
 
 /** What a server refuses before a handler sees it. */
-export type ServerLimit = "connections" | "headers" | "deadline";
+export type ServerLimit = "connections" | "idle" | "headers" | "deadline";
+
+/** Who opens a connection, as in a claim of shared/shares/standing.ts. */
+export interface ConnectionClaim {
+  readonly requester: string;
+  readonly host: string;
+}
 
 /** PEM texts. `clientCa`: only clients with a certificate of these authorities are answered. */
 export interface ServeTls {
@@ -42,8 +48,13 @@ export interface ServeOptions {
   readonly by?: string;
   /** Default: plain HTTP. */
   readonly tls?: ServeTls | undefined;
-  /** More connections than this are closed at once. Default: no limit. */
+  /**
+   * Where there are so many connections, an idle one of whoever has most is closed ("idle"), else the new one ("connections"). Default: no
+   * limit.
+   */
   readonly maxConnections?: number;
+  /** Whose share of them a peer's connection takes; undefined for one that shares with nobody. Default: none shares. */
+  readonly connectionClaim?: (address: string | undefined) => ConnectionClaim | undefined;
   /** Request line and headers together, bytes. Default 16 KiB; more is 431, and so are more than 100 headers. */
   readonly maxHeaderBytes?: number;
   /** Until the headers are complete, ms. Default 10 s; later is 408. */

@@ -55,6 +55,8 @@ export interface Limits {
   ): void;
   /** Whose share of what the edge has a request takes: its client's, if it is known, else its address's. */
   claimOf(request: Pick<Request, "headers">, exchange: Exchange, client?: ClientIdentity): Claim;
+  /** Whose share a connection of this peer takes; undefined for one of our own proxies, whose clients share it. */
+  connectionClaim(address: string | undefined): Claim | undefined;
   readonly bodies: Bodies;
   /** The budgets of callback hosts, in intents. */
   readonly verifications: HostBudget;
@@ -129,6 +131,8 @@ export function createLimits(
 
   return {
     claimOf: (request, exchange, client) => claimOf(client, addressOf(request, exchange)),
+    connectionClaim: (address) =>
+      isTrusted(address, trusted) ? undefined : claimOf(undefined, clientAddress(address, null, [])),
     bodies: createBodies({
       memory,
       messageMaxBytes: settings.messageMaxBytes,

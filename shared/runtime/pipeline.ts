@@ -42,6 +42,11 @@ export class Pipeline {
     this.#isOver = true;
   }
 
+  /** Whether it has had a request, and every request its answer. */
+  get isIdle(): boolean {
+    return this.#latest !== undefined && this.#unanswered === 0;
+  }
+
   /** Takes one more request, whose answer this will be; false if too many wait already, and the connection must be closed. */
   enter(answer: ServerResponse): boolean {
     if (this.#unanswered >= MOST_UNANSWERED) return false;

@@ -8,6 +8,7 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import type { Server as TlsServer } from "node:tls";
 import { getRequestListener } from "@hono/node-server";
 import { getLogger } from "@logtape/logtape";
+import { Connections } from "./connections.ts";
 import { lingerAfter } from "./linger.ts";
 import { pipelineOf } from "./pipeline.ts";
 import { MOST_HEADERS, refuse, refuseRequest } from "./refusals.ts";
@@ -27,8 +28,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
   checkHeaderLimit(options);
   const listener = createListener(options, answering(options));
   const { server } = listener;
-  const connections = connectionsOf(server);
-  limitConnections(server, connections, options);
+  const connections = new Connections(server, options);
   await new Promise<void>((resolve, reject) => {
     const onError = (error: Error) => reject(listenError(error, options));
     server.once("error", onError);
@@ -92,36 +92,6 @@ function createListener(options: ServeOptions, answer: Answer): Listener {
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket, options));
   if (isFronted) return createTlsFront(server, { ...limits, context: contextOf(tls) });
   return { server, closeIdle: () => server.closeIdleConnections() };
-}
-
-/** The connections that a server has accepted. An HTTP server itself does not know those whose handshake has not ended. */
-function connectionsOf(server: Server): ReadonlySet<Socket> {
-  const open = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
-    open.add(socket);
-    socket.once("close", () => open.delete(socket));
-  });
-  return open;
-}
-
-/** Closes connections over the limit at once, and tells of each. */
-function limitConnections(
-  server: Server,
-  connections: ReadonlySet<Socket>,
-  { maxConnections, onRefused }: ServeOptions,
-): void {
-  if (maxConnections === undefined) return;
-  if (runtime() !== "deno") {
-    server.maxConnections = maxConnections;
-    server.on("drop", () => onRefused?.("connections"));
-    return;
-  }
-  // Deno does not tell of the connections that it drops.
-  server.on("connection", (socket: Socket) => {
-    if (connections.size <= maxConnections) return;
-    onRefused?.("connections");
-    socket.destroy();
-  });
 }
 
 /** What answers a request: by a refusal of the server's own, or by the handler. */
@@ -210,13 +180,13 @@ function contextOf({ cert, key, clientCa }: ServeTls) {
 
 function closeListener(
   { server, closeIdle }: Listener,
-  connections: ReadonlySet<Socket>,
+  connections: Connections,
   deadlineMs: number,
 ): Promise<void> {
   return new Promise((resolve) => {
     // A connection that was busy when the server closed becomes idle later, and would hold the server for the keep-alive time.
     const idle = setInterval(closeIdle, 50);
-    const deadline = setTimeout(() => connections.forEach((socket) => socket.destroy()), deadlineMs);
+    const deadline = setTimeout(() => connections.destroyAll(), deadlineMs);
     server.close(() => {
       clearInterval(idle);
       clearTimeout(deadline);

@@ -75,7 +75,8 @@ export const LIMIT_ROWS = {
   connections: row({
     name: "CONNECTIONS",
     default: "10000",
-    what: "Connections that the edge holds at once; more are closed.",
+    what:
+      "Connections that the edge holds at once, in fair shares: an address that is alone has at most half of them, and `TRUSTED_PROXIES` all.",
     change: "If you have more clients than that at once, and as many file descriptors.",
     value: integer(1, 1_000_000),
   }),

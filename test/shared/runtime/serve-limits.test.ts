@@ -1,5 +1,6 @@
 // Each limit that the server keeps, on every runtime, and what a client is told that has reached one.
 import assert from "node:assert/strict";
+import { connect } from "node:net";
 import { after, describe, it } from "node:test";
 import { eventually, pause } from "../../support/eventually.ts";
 import { createServeRig, SCHEMES, type ServeRig } from "../../support/servers/serve-rig.ts";
@@ -93,6 +94,43 @@ function limitsOnConnections({ open, raw, call }: ServeRig): void {
     await held;
     assert.deepEqual(refused, ["connections"]);
     await eventually("room for another", () => call(served.url).then(({ status }) => status === 200, () => false));
+  });
+
+  it("§6.7 lets no address have all connections, its handshakes counted, and closes its idle ones for it", async () => {
+    const refused: string[] = [];
+    const served = await open({
+      maxConnections: 40,
+      connectionClaim: (address) =>
+        address === "127.0.0.1" ? { requester: "good", host: "" } : { requester: "a", host: "" },
+      onRefused: (limit) => void refused.push(limit),
+    });
+    const flood = Array.from({ length: 100 }, () => {
+      const socket = connect({ port: served.port, host: "127.0.0.1", localAddress: "127.0.0.2" });
+      // On the way to a head, or to the end of a handshake.
+      const begun = served.url.startsWith("https") ? Uint8Array.of(22, 3, 1, 2, 0) : Buffer.from(get);
+      return socket.on("error", () => {}).on("connect", () => socket.write(begun));
+    });
+    await eventually("the flood's refusals", () => refused.length === 80);
+    const good = await Promise.all(Array.from({ length: 5 }, () => call(served.url)));
+    assert.deepEqual(good.map(({ status }) => status), [200, 200, 200, 200, 200]);
+    flood.forEach((socket) => socket.destroy());
+    await eventually("room for another", () => call(served.url).then(({ status }) => status === 200, () => false));
+    assert.ok(refused.every((limit) => limit === "connections"));
+  });
+
+  it("§6.7 closes an idle connection of who has most where there is no place for another", async () => {
+    const refused: string[] = [];
+    const served = await open({
+      maxConnections: 4,
+      connectionClaim: () => ({ requester: "one", host: "" }),
+      onRefused: (limit) => void refused.push(limit),
+    });
+    const kept = [1, 2].map(() => raw(served.port, `${get}\r\n`, { untilClosed: true, deadlineMs: 2_000 }));
+    await eventually("both in use", async () => {
+      if ((await call(served.url).catch(() => undefined))?.status !== 200) return false;
+      return refused.includes("idle");
+    });
+    assert.ok((await Promise.all(kept)).some(({ closed }) => closed));
   });
 
   it("closes a connection that is idle for too long, with or without a request before", async () => {
