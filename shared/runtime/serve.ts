@@ -67,6 +67,9 @@ interface Listener {
   readonly closeIdle: () => void;
 }
 
+/** An option of net's servers that the types of TLS servers lack: without it their sockets end when the client ends its side. */
+const HALF_OPEN = { allowHalfOpen: true };
+
 function createListener(options: ServeOptions, answer: Answer): Listener {
   const { tls, maxHeaderBytes = 16 * 1024, headersTimeoutMs = 10_000, requestTimeoutMs = 60_000 } = options;
   const limits = {
@@ -81,14 +84,13 @@ function createListener(options: ServeOptions, answer: Answer): Listener {
   const isFronted = tls !== undefined && runtime() === "bun";
   const server: HttpServer = tls === undefined || isFronted
     ? createServer(limits, answer)
-    : createTlsServer({ ...limits, ...contextOf(tls), handshakeTimeout: headersTimeoutMs }, answer);
+    : createTlsServer({ ...limits, ...contextOf(tls), ...HALF_OPEN, handshakeTimeout: headersTimeoutMs }, answer);
   // One more than are taken: a runtime may leave out those over its limit, and the request must be refused then.
   server.maxHeadersCount = MOST_HEADERS + 1;
   // A request with an unknown expectation comes by itself; `answer` refuses it.
   server.on("checkExpectation", answer);
-  // A client may end its side when its request is whole, and waits for the answer (RFC 9112 §9.6). Bun does not tell then that a client has
-  // left, so that its stream would go on for ever, and Deno is left as it was.
-  if (runtime() === "node") Object.assign(server, { httpAllowHalfOpen: true });
+  // A client may end its side when its request is whole, and waits for the answer (RFC 9112 §9.6).
+  Object.assign(server, { httpAllowHalfOpen: true });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => refuse(error, socket as Socket, options));
   if (isFronted) return createTlsFront(server, { ...limits, context: contextOf(tls) });
   return { server, closeIdle: () => server.closeIdleConnections() };
@@ -119,6 +121,7 @@ function answering(options: ServeOptions): Answer {
       cutStalled(incoming.socket, outgoing, stallTimeoutMs);
       endWithClient(incoming.socket, outgoing);
     }
+    if (runtime() === "deno") refuseUnended(incoming, options);
     if (incoming.method !== "GET" || hasBody(incoming)) lingerAfter(incoming, outgoing);
     if (refuseRequest(incoming, outgoing, options)) return;
     // @hono/node-server writes an answer's length into a private field of Node's, which Bun has and does not read. If the field is
@@ -126,6 +129,17 @@ function answering(options: ServeOptions): Answer {
     if (!tellsLength) Object.assign(outgoing, { _contentLength: undefined });
     pipeline.inTurn(() => void listener(incoming, outgoing));
   };
+}
+
+/** Deno waits for the rest of a request whose client has ended its side. */
+function refuseUnended(incoming: IncomingMessage, options: ServeOptions): void {
+  const { socket } = incoming;
+  const onEnd = () => {
+    if (incoming.complete) return;
+    refuse(Object.assign(new Error("The client ended its side"), { code: "HPE_INVALID_EOF_STATE" }), socket, options);
+  };
+  socket.once("end", onEnd);
+  incoming.once("close", () => socket.off("end", onEnd));
 }
 
 /** Whether a request has a body. One of a GET means nothing, but it has to be read, or the next request is not: Deno does not by itself. */

@@ -32,7 +32,12 @@ interface Connection {
 export function createTlsFront(http: Server, options: TlsFrontOptions): TlsFront {
   const connections = new Map<TLSSocket, Connection>();
   const handshakeTimeout = options.headersTimeout;
-  const server = createServer({ ...options.context, ALPNProtocols: ["http/1.1"], handshakeTimeout }, (socket) => {
+  const server = createServer({
+    ...options.context,
+    allowHalfOpen: true,
+    ALPNProtocols: ["http/1.1"],
+    handshakeTimeout,
+  }, (socket) => {
     const connection: Connection = { open: 0, idle: false, since: performance.now() };
     connections.set(socket, connection);
     socket.once("close", () => connections.delete(socket));

@@ -5,9 +5,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { after, describe, it } from "node:test";
 import { readBody } from "../../../shared/request-body.ts";
-import { runtime } from "../../../shared/runtime/which.ts";
 import { eventually, pause } from "../../support/eventually.ts";
-import { exchangeRaw } from "../../support/servers/raw-http.ts";
 import { createServeRig, SCHEMES, type ServeRig } from "../../support/servers/serve-rig.ts";
 
 const get = "GET / HTTP/1.1\r\nHost: x\r\n";
@@ -245,32 +243,79 @@ for (const scheme of SCHEMES) {
   describe(`what no client sends, over ${scheme}`, () => strange(rig));
 }
 
-describe("a request", () => {
-  it("is taken by HTTP/1.0 with a length, and on Node also from a client that has ended its side", async () => {
-    const bodies: string[] = [];
-    const rig = await createServeRig();
-    const served = await rig.open({
-      fetch: async (request) => {
-        const body = Buffer.from(await readBody(request, { maxBytes: 1_000 })).toString();
-        await pause(30);
-        bodies.push(body);
-        return new Response("taken");
-      },
+for (const scheme of SCHEMES) {
+  describe(`a request over ${scheme}`, () => {
+    it("is taken from HTTP/1.0 with a length, and from a client that has ended its side", async () => {
+      const bodies: string[] = [];
+      const rig = await createServeRig(scheme);
+      const served = await rig.open({
+        fetch: async (request) => {
+          const body = Buffer.from(await readBody(request, { maxBytes: 1_000 })).toString();
+          await pause(30);
+          bodies.push(body);
+          return new Response("taken");
+        },
+      });
+      const heads = [old, `${old}Connection: keep-alive\r\n`, post, `${post}Connection: close\r\n`];
+      for (const head of heads) {
+        const text = `${head}Content-Length: 3\r\n\r\nabc`;
+        assert.equal((await rig.raw(served.port, text)).status, 200);
+        const halfClosed = await rig.raw(served.port, (socket) => void socket.end(text), { untilClosed: true });
+        assert.deepEqual([halfClosed.status, halfClosed.body, halfClosed.closed], [200, "taken", true], head);
+      }
+      assert.equal((await rig.raw(served.port, `${post}Transfer-Encoding: Chunked\r\n\r\n${chunks}`)).status, 200);
+      assert.equal((await rig.raw(served.port, `${post}\r\n`)).status, 200);
+      await rig.close();
+      assert.deepEqual(bodies, [...Array<string>(9).fill("abc"), ""]);
     });
-    const heads = [old, `${old}Connection: keep-alive\r\n`, post, `${post}Connection: close\r\n`];
-    for (const head of heads) {
-      const text = `${head}Content-Length: 3\r\n\r\nabc`;
-      assert.equal((await exchangeRaw(served.port, text)).status, 200);
-      if (runtime() !== "node") continue;
-      const halfClosed = await exchangeRaw(served.port, (socket) => void socket.end(text), { untilClosed: true });
-      assert.deepEqual([halfClosed.status, halfClosed.body, halfClosed.closed], [200, "taken", true], head);
-    }
-    assert.equal((await exchangeRaw(served.port, `${post}Transfer-Encoding: Chunked\r\n\r\n${chunks}`)).status, 200);
-    assert.equal((await exchangeRaw(served.port, `${post}\r\n`)).status, 200);
-    await rig.close();
-    assert.deepEqual(bodies, [...Array<string>(runtime() === "node" ? 9 : 5).fill("abc"), ""]);
+
+    it("is refused at once if its client has ended its side before it is whole", async () => {
+      const rig = await createServeRig(scheme);
+      const served = await rig.open();
+      for (const rest of ["Content-Length: 30\r\n\r\nabc", `${chunked}3\r\nab`]) {
+        const began = performance.now();
+        const { status, closed } = await rig.raw(served.port, (socket) => void socket.end(`${post}${rest}`), {
+          untilClosed: true,
+        });
+        assert.deepEqual([status, closed], [400, true], rest);
+        assert.ok(performance.now() - began < 5_000);
+      }
+      await rig.close();
+    });
+
+    it("whose answer goes on ends when its client has left without a reset", async () => {
+      let isEnded = false;
+      const rig = await createServeRig(scheme);
+      const served = await rig.open({
+        fetch: () =>
+          new Response(
+            new ReadableStream({
+              async pull(output) {
+                await pause(20);
+                output.enqueue(Buffer.from("event"));
+              },
+              cancel: () => void (isEnded = true),
+            }),
+          ),
+      });
+      await rig.raw(served.port, get + "\r\n", { deadlineMs: 200 });
+      await eventually("the answer to end", () => isEnded);
+      await rig.close();
+    });
+
+    it("of a client that has ended its side after the answer leaves no connection open", async () => {
+      const rig = await createServeRig(scheme);
+      const served = await rig.open();
+      const { closed } = await rig.raw(served.port, async (socket) => {
+        socket.write(`${post}Content-Length: 3\r\n\r\nabc`);
+        await pause(200);
+        socket.end();
+      }, { untilClosed: true });
+      assert.ok(closed);
+      await rig.close();
+    });
   });
-});
+}
 
 describe("many clients", () => {
   it("are all answered: 1,000 connections at once, and again when they have gone", async () => {
