@@ -29,7 +29,7 @@ async function settle(core: TestCore, done: () => Promise<boolean>): Promise<voi
     core.clock.advance(300_000);
     core.sweep();
     return await done();
-  }, { deadlineMs: 20_000 });
+  }, { deadlineMs: 60_000 });
 }
 
 /** The keys of a stream that the replica has, without the shard's own. */
