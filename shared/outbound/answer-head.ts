@@ -16,8 +16,8 @@ export class AnswerError extends Error {
   override readonly name = "AnswerError";
 }
 
-const STRICT =
-  /^HTTP\/1\.[01] (\d{3})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*\r\n$/;
+const FIRST_LINE = /^HTTP\/1\.[01] (\d{3})(?: [\t\x20-\x7e\x80-\xff]*)?\r\n/;
+const HEADER_LINE = /[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n/y;
 const FRAMING = /\n(?:content-length|transfer-encoding):[^\r]*/gi;
 const PLAIN_FRAMING = /^\n(?:content-length:[ \t]*\d{1,19}|transfer-encoding:[ \t]*chunked)[ \t]*$/i;
 const STATUS_LINE = /^HTTP\/\d(?:\.\d)?[ \t]+(\d{3})(?:[ \t]|$)/i;
@@ -25,8 +25,8 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** Reads a head; each of its characters is a byte. @throws {AnswerError} */
 export function readAnswerHead(head: string): AnswerHead {
-  const strict = STRICT.exec(head);
-  if (strict !== null && hasPlainFraming(head)) return { status: Number(strict[1]), written: undefined };
+  const strict = strictStatus(head);
+  if (strict !== undefined && hasPlainFraming(head)) return { status: strict, written: undefined };
   const [first = "", ...lines] = unfolded(head);
   const status = Number(STATUS_LINE.exec(first)?.[1] ?? 0);
   if (status < 100) throw new AnswerError(NO_STATUS);
@@ -38,6 +38,19 @@ export function readAnswerHead(head: string): AnswerHead {
 }
 
 export const NO_STATUS = "the answer does not begin with HTTP/1.1 and a status of three digits";
+
+/** The status of a head that is as RFC 9112 has it; undefined if it is not. */
+function strictStatus(head: string): number | undefined {
+  const first = FIRST_LINE.exec(head);
+  if (first === null) return undefined;
+  let at = first[0].length;
+  while (!head.startsWith("\r\n", at)) {
+    HEADER_LINE.lastIndex = at;
+    if (!HEADER_LINE.test(head)) return undefined;
+    at = HEADER_LINE.lastIndex;
+  }
+  return at + 2 === head.length ? Number(first[1]) : undefined;
+}
 
 /** Whether a head says at most once how long the body is, and plainly. */
 function hasPlainFraming(head: string): boolean {

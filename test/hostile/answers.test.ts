@@ -10,6 +10,8 @@ import { createOutboundGuard } from "../../shared/outbound/guard.ts";
 import { verifyIntent } from "../../shared/outbound/verification.ts";
 import { pause } from "../../shared/pause.ts";
 import { createChallenge } from "../../shared/random.ts";
+import { AnswerError } from "../../shared/outbound/answer-head.ts";
+import { AnswerHeads } from "../../shared/runtime/answer-heads.ts";
 import { createGuardedConnector } from "../../shared/runtime/guarded-connect.ts";
 import { createOutbound } from "../../shared/runtime/outbound.ts";
 import { RawServer, sendPost } from "../support/rigs/transport-rig.ts";
@@ -208,3 +210,54 @@ async function reasonOf(verification: ReturnType<typeof verify>): Promise<string
   assert.ok(result.kind === "result" && !result.verified && result.outcome === "failed", JSON.stringify(result));
   return result.reason ?? "";
 }
+
+describe("ARCHITECTURE §6.6 the head of an answer", { timeout: 60_000 }, () => {
+  it("is read in time that grows with its length, whatever it is made of", () => {
+    const begins = [
+      "HTTP/1.1 200 OK\n",
+      "HTTP/1.1 200 ",
+      "HTTP/1.1 ",
+      "HTTP/1.1 200 OK\r\nx:",
+      "HTTP/1.1 200 OK\r\ncontent-length:",
+    ];
+    const parts = [
+      " ",
+      "\t",
+      ":",
+      ",",
+      "\r",
+      "\n ",
+      "a",
+      "\0",
+      "a:",
+      "a: b\r\n",
+      "content-length:",
+      "1,",
+      "chunked,",
+      "\xff",
+    ];
+    const timeOf = (text: string) => {
+      let best = Infinity;
+      for (let run = 0; run < 5; run++) {
+        const begun = performance.now();
+        try {
+          new AnswerHeads().take(Buffer.from(`${text}\n\n`, "latin1"));
+        } catch (error) {
+          assert.ok(error instanceof AnswerError, String(error));
+        }
+        best = Math.min(best, performance.now() - begun);
+      }
+      return best;
+    };
+    for (const begin of begins) {
+      for (const part of parts) {
+        const [one, two, four] = [15_000, 30_000, 60_000].map((size) =>
+          timeOf(begin + part.repeat(size / part.length))
+        ) as [number, number, number];
+        const seen = `${JSON.stringify(begin)} ${JSON.stringify(part)}: ${one} ${two} ${four} ms`;
+        // Long lists are a collector's matter, and a head has at most 64 KiB: work by the square would take seconds.
+        assert.ok(four < 40 || (two < 2.5 * one && four < 2.5 * two), seen);
+      }
+    }
+  });
+});
