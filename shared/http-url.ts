@@ -18,7 +18,7 @@ export interface HttpUrl {
 export class UrlError extends Error {}
 
 /** `[` and `]` are not among them: many queries have them raw (`x[]=1`), and their escapes mean something else. */
-const NOT_IN_A_URL = /[^\u0000-\u007f]+|["<>^`{|}]/g;
+const NOT_IN_A_URL = /(?:[^\u0000-\u007f]|["<>^`{|}])+/g;
 
 const PATTERN = /^(https?):\/\/([^/?#]*)((?:[/?][^#]*)?)(#.*)?$/is;
 

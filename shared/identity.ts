@@ -59,8 +59,12 @@ function originWithoutDefaultPort(scheme: string, origin: string): string {
 function normalEscapes(target: string): string {
   // A "%" that begins no escape has no meaning that could be kept: "%%34%31" must not become "%41", which is "A".
   if (!target.includes("%") || /%(?![0-9A-Fa-f]{2})/.test(target)) return target;
-  return target.replace(/%[0-9A-Fa-f]{2}/g, (escape) => {
-    const character = String.fromCharCode(parseInt(escape.slice(1), 16));
-    return /[A-Za-z0-9\-._~]/.test(character) ? character : escape.toUpperCase();
+  // Runs of escapes, as names in other scripts are, cost one step each.
+  return target.replace(/(?:%[0-9A-Fa-f]{2})+/g, (run) => {
+    const escapes = run.toUpperCase();
+    return escapes.replace(UNRESERVED, (escape) => String.fromCharCode(parseInt(escape.slice(1), 16)));
   });
 }
+
+/** The upper-case escapes of `A–Z a–z 0–9 - . _ ~`. */
+const UNRESERVED = /%(?:2[DE]|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE])/g;

@@ -34,5 +34,5 @@ export function headerBytes(name: string, value: string): number {
 
 /** A URI reference as it may stand between angle brackets: what RFC 3986 does not allow is percent-encoded. */
 export function linkTarget(uri: string): string {
-  return uri.replace(/[^A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]|%(?![0-9A-Fa-f]{2})/gu, encodeURIComponent);
+  return uri.replace(/(?:[^A-Za-z0-9\-._~:/?#[\]@!$&'()*+,;=%]|%(?![0-9A-Fa-f]{2}))+/gu, encodeURIComponent);
 }

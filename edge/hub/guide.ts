@@ -33,10 +33,13 @@ To publish:</p>
 function quality(accept: string, type: string, range: string): number {
   let best = { specificity: -1, q: 0 };
   for (const part of accept.split(",")) {
-    const [name = "", ...parameters] = part.split(";").map((piece) => piece.trim().toLowerCase());
+    const end = part.indexOf(";");
+    const name = (end === -1 ? part : part.slice(0, end)).trim().toLowerCase();
     const specificity = [`*/*`, range, type].indexOf(name);
+    // Few parts come further.
     if (specificity <= best.specificity) continue;
-    const q = parameters.find((parameter) => parameter.startsWith("q="));
+    const q = part.split(";").slice(1).map((parameter) => parameter.trim().toLowerCase())
+      .find((parameter) => parameter.startsWith("q="));
     best = { specificity, q: q === undefined ? 1 : Number(q.slice(2)) || 0 };
   }
   return best.q;

@@ -62,12 +62,13 @@ export class AnswerHeads {
   /** What undici is to read of these bytes; nothing while a head is not complete. @throws {AnswerError} */
   take(chunk: Buffer): Buffer {
     if (!this.#isInHead) return chunk;
-    let taken: Buffer = NONE;
+    // Joined once: a server may send thousands of interim answers in a chunk.
+    const taken: Buffer[] = [];
     for (let left = chunk; left.length > 0;) {
       const end = this.#endOfHead(left);
       if (end < 0) {
         this.#held.push(left);
-        return taken;
+        break;
       }
       const bytes = this.#held.length === 0
         ? left.subarray(0, end)
@@ -77,12 +78,13 @@ export class AnswerHeads {
       this.#beginHead();
       if (head.status === 100) continue;
       if (head.status === 101) throw new AnswerError("the answer is 101, and the hub asked for no other protocol");
-      taken = joined(taken, head.written === undefined ? bytes : Buffer.from(head.written, "latin1"));
+      taken.push(head.written === undefined ? bytes : Buffer.from(head.written, "latin1"));
       if (head.status < 200) continue;
       this.#isInHead = false;
-      return joined(taken, left);
+      taken.push(left);
+      break;
     }
-    return taken;
+    return taken.length === 1 ? taken[0]! : Buffer.concat(taken);
   }
 
   #beginHead(): void {
@@ -111,9 +113,4 @@ export class AnswerHeads {
     if (this.#size > ANSWER_HEAD_MAX_BYTES) throw new AnswerError("the answer has more than 64 KiB of headers");
     return -1;
   }
-}
-
-function joined(one: Buffer, other: Buffer): Buffer {
-  if (one.length === 0) return other;
-  return other.length === 0 ? one : Buffer.concat([one, other]);
 }
