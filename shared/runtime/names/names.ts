@@ -34,7 +34,12 @@ export interface NamesOptions {
  * Look-ups in flight. Each has up to four sockets while a name server says nothing, and common name servers forward no more than some
  * hundred questions at once.
  */
-const PLACES = { most: 256, of: { proven: 96, slow: 0, new: 96, failing: 64 } } as const;
+const PLACES = {
+  most: 256,
+  of: { proven: 96, slow: 0, new: 96, failing: 64 },
+  perHost: { proven: 48, slow: 0, new: 32, failing: 16 },
+  forNewcomers: 1 / 8,
+} as const;
 const MOST_WAITING = 10_000;
 /** What a name server says counts for so long at most: an address that moves is followed within a minute. */
 const LONGEST_MS = 30_000;

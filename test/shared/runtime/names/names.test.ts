@@ -272,6 +272,16 @@ describe("look-ups in flight", () => {
     assert.deepEqual(new Set(await Promise.all(stuck)), new Set(["EAI_AGAIN"]));
   });
 
+  it("of one domain are bounded, however many ask for its names", async () => {
+    await using own = await stand(script, { resolvConf, options: { waitMs: 100 } });
+    const stuck = Array.from(
+      { length: 200 },
+      (_, n) => codeOf(own.names.lookUp(`x${n}.silent.example`, `client ${n}`)),
+    );
+    assert.deepEqual(new Set(await Promise.all(stuck)), new Set(["EAI_AGAIN"]));
+    assert.equal(own.server.asked.length, 32);
+  });
+
   it("that found no place are not remembered as failed", async () => {
     await using own = await stand(script, { resolvConf, options: { waitMs: 100 } });
     const stuck = Array.from({ length: 300 }, (_, n) => codeOf(own.names.lookUp(`silent${n}.example`, "client evil")));
