@@ -14,8 +14,9 @@ import { EDGE_KEY } from "../../support/keys.ts";
  * A new isolate parses the whole module before its first answer, and Cloudflare takes 3 MB of gzip at most. These bounds are a sixth
  * above what the code needs now, so that a package which comes in by mistake shows.
  */
-const MOST_BYTES = 256 * 1_024;
-const MOST_GZIP_BYTES = 88 * 1_024;
+/** A third of it is the Public Suffix List, by which hosts are counted. */
+const MOST_BYTES = 464 * 1_024;
+const MOST_GZIP_BYTES = 164 * 1_024;
 
 describe("the bundle of the Worker", () => {
   let source = "";
