@@ -27,7 +27,10 @@ async function tooSlow({ run }: Input, unit: string, around: readonly [string, s
   for (const length of LENGTHS) {
     const text = textOf(unit, around, length);
     let least = Infinity;
-    for (let tries = 0; tries < 10 && least > most; tries++) least = Math.min(least, await timeOf(() => run(text)));
+    for (let tries = 0; tries < 10 && least > most; tries++) {
+      least = Math.min(least, await timeOf(() => run(text)));
+      if (least > 10 * most) break;
+    }
     if (least > most) return `${JSON.stringify([around, unit])}, ${length} long: ${least.toFixed(0)} ms`;
   }
   return undefined;
@@ -58,6 +61,8 @@ describe("outside inputs", { timeout: 120_000 }, () => {
       const wrong: (string | undefined)[] = [];
       for (const around of input.around) {
         for (const unit of new Set([...input.worst, ...UNITS])) wrong.push(await tooSlow(input, unit, around));
+        // A text that is too slow at 16 KiB may take hours at 64.
+        if (wrong.some((one) => one !== undefined)) break;
         for (const unit of input.worst) wrong.push(await tooSteep(input, unit, around));
       }
       assert.deepEqual(wrong.filter((one) => one !== undefined), []);
