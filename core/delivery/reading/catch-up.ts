@@ -1,8 +1,12 @@
-// The catch-up reader serves lanes that are behind in turn, one chunk each (A4.2). Every lane that is behind and has room joins if the
+// The catch-up reader serves lanes that are behind in turn, one chunk each (A4.2), requester by requester (ARCHITECTURE §4 "Fair shares"):
+// ten thousand lanes of one are not felt by the lanes of another. Every lane that is behind and has room joins if the
 // chunk crosses its position, also if it has not asked: if a hundred lanes miss the same messages, one reads and all hold the same
 // objects. A full lane leaves and asks again when it has room.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../../shared/pause.ts";
+import type { Place } from "../../../shared/shares/accounts.ts";
+import { FairShares } from "../../../shared/shares/fair-shares.ts";
+import type { Claim } from "../../../shared/shares/standing.ts";
 import type { ReadMessages } from "../../messages/read-messages.ts";
 import { type Gap, LogError } from "../../log/log.ts";
 import { nextTurn, TURN_MS } from "../../../shared/turn.ts";
@@ -14,6 +18,14 @@ const CHUNK_BYTES = 1024 * 1024;
 /** If lanes of more topics wait, the reader reads whole chunks and sorts out their messages itself. */
 const MOST_KEYS = 500;
 const PAUSE_AFTER_ERROR_MS = 500;
+/** How often it looks whether the pause of a partition is over, if no other lane waits. */
+const LOOK_MS = 50;
+
+/** A lane that may have the next chunk. */
+interface Turn {
+  readonly lane: Lane;
+  readonly place: Place;
+}
 
 export interface CatchUpOptions {
   readonly read: ReadMessages;
@@ -27,8 +39,16 @@ export interface CatchUpOptions {
 
 export class CatchUp {
   readonly #options: CatchUpOptions;
-  /** Lanes that have asked, in that order. */
-  readonly #waiting = new Set<Lane>();
+  /** Lanes that have asked, and as whose. */
+  readonly #waiting = new Map<Lane, Claim>();
+  /** Whose turn it is. Lanes of a partition that could not be read have turns of their own, as failing ones. */
+  readonly #turns: FairShares<Lane>;
+  #turn: Turn | undefined;
+  #failingTurn: Turn | undefined;
+  /** The turn under way. */
+  #served: Turn | undefined;
+  /** Partitions that could not be read, and when; monotonic ms. */
+  readonly #failed = new Map<number, number>();
   /** The waiting lanes, and lanes that were offered a chunk and have not reached the tail. */
   readonly #behind = new Set<Lane>();
   #running: Promise<void> | undefined;
@@ -36,13 +56,22 @@ export class CatchUp {
 
   constructor(options: CatchUpOptions) {
     this.#options = options;
+    this.#turns = new FairShares<Lane>({
+      most: 2,
+      of: { proven: 1, slow: 0, new: 0, failing: 1 },
+      isWoken: true,
+      onTurn: (lane, place) => {
+        this.#give({ lane, place });
+        return true;
+      },
+    });
   }
 
   /** The lane asks for messages from its `readFrom` on; `arrived` follows. To ask again meanwhile changes nothing. */
   want(lane: Lane): void {
     if (this.#closed) return;
-    this.#waiting.add(lane);
     this.#behind.add(lane);
+    if (!this.#waiting.has(lane)) this.#enter(lane);
     this.#start();
   }
 
@@ -55,7 +84,7 @@ export class CatchUp {
 
   /** The lane is at the tail, or ended: the reader leaves it out, and `arrived` does not follow. */
   forget(lane: Lane): void {
-    this.#waiting.delete(lane);
+    this.#leave(lane);
     this.#behind.delete(lane);
   }
 
@@ -73,9 +102,17 @@ export class CatchUp {
 
   async #run(): Promise<void> {
     while (!this.#closed && this.#waiting.size > 0) {
-      const [first] = this.#waiting;
+      const turn = this.#next();
+      if (turn === undefined) {
+        await pause(LOOK_MS);
+        continue;
+      }
+      const { lane } = turn;
+      const claim = this.#waiting.get(lane);
+      this.#served = turn;
       try {
-        await this.#serve(first!);
+        await this.#serve(lane);
+        this.#failed.delete(lane.partition);
         // The embedded log reads synchronously: attempts and answers have their turn between two chunks.
         await nextTurn();
       } catch (error) {
@@ -86,19 +123,65 @@ export class CatchUp {
           return;
         }
         logger.warn("Cannot read the log to catch up: {error}", { error });
-        this.#postpone(first!.partition);
-        await pause(PAUSE_AFTER_ERROR_MS);
+        this.#postpone(lane.partition);
+      } finally {
+        this.#served = undefined;
+        // It waits again if it was not served.
+        if (claim !== undefined && this.#waiting.get(lane) === claim) this.#enter(lane);
+        this.#end(turn);
       }
     }
   }
 
   /** A partition that cannot be read lets the other partitions go first. */
   #postpone(partition: number): void {
-    const waiting = [...this.#waiting];
-    for (const lane of waiting) {
-      if (lane.partition !== partition) continue;
-      this.#waiting.delete(lane);
-      this.#waiting.add(lane);
+    this.#failed.set(partition, performance.now());
+    for (const lane of [...this.#waiting.keys()]) {
+      if (lane.partition !== partition || this.#turn?.lane === lane || this.#failingTurn?.lane === lane) continue;
+      this.#leave(lane);
+      this.#enter(lane);
+    }
+  }
+
+  /** Whose turn it is: a lane of a partition that could not be read, after a pause; else another. */
+  #next(): Turn | undefined {
+    this.#turns.wake();
+    const failing = this.#failingTurn;
+    if (failing !== undefined) {
+      const failedAt = this.#failed.get(failing.lane.partition);
+      if (failedAt === undefined || performance.now() - failedAt >= PAUSE_AFTER_ERROR_MS) return failing;
+    }
+    return this.#turn;
+  }
+
+  #give(turn: Turn): void {
+    if (turn.place.standing === "failing") this.#failingTurn = turn;
+    else this.#turn = turn;
+  }
+
+  #end(turn: Turn): void {
+    if (this.#turn === turn) this.#turn = undefined;
+    if (this.#failingTurn === turn) this.#failingTurn = undefined;
+    this.#turns.leave(turn.place);
+  }
+
+  #enter(lane: Lane): void {
+    const standing = this.#failed.has(lane.partition) ? "failing" : "proven";
+    const claim: Claim = { requester: lane.target.requester, host: "", standing };
+    this.#waiting.set(lane, claim);
+    const place = this.#turns.enter(claim, lane);
+    if (place !== undefined) this.#give({ lane, place });
+  }
+
+  /** The lane no longer waits. */
+  #leave(lane: Lane): void {
+    const claim = this.#waiting.get(lane);
+    if (claim === undefined) return;
+    this.#waiting.delete(lane);
+    this.#turns.forget(claim, lane);
+    // While it is served, its turn ends with that.
+    for (const turn of [this.#turn, this.#failingTurn]) {
+      if (turn?.lane === lane && turn !== this.#served) this.#end(turn);
     }
   }
 
@@ -106,13 +189,13 @@ export class CatchUp {
   async #serve(first: Lane): Promise<void> {
     // A lane that has no room when its turn comes asks again when it has.
     if (!this.#options.mayReceive(first)) {
-      this.#waiting.delete(first);
+      this.#leave(first);
       return this.#options.arrived(first);
     }
     const from = first.readFrom;
     const { partition } = first;
     const keys = new Set<string>();
-    for (const lane of this.#waiting) if (lane.partition === partition) keys.add(lane.topicId);
+    for (const lane of this.#waiting.keys()) if (lane.partition === partition) keys.add(lane.topicId);
     const chunk = await this.#options.read(partition, from, {
       maxBytes: CHUNK_BYTES,
       ...(keys.size <= MOST_KEYS ? { keys } : {}),
@@ -126,7 +209,7 @@ export class CatchUp {
       if (!this.#behind.has(lane) || lane.partition !== partition || !keys.has(lane.topicId)) continue;
       if (lane.readFrom < from || lane.readFrom > chunk.next) continue;
       if (!this.#waiting.has(lane) && (lane.readFrom === chunk.next || !this.#options.mayReceive(lane))) continue;
-      this.#waiting.delete(lane);
+      this.#leave(lane);
       this.#feed(lane, byTopic.get(lane.topicId) ?? [], chunk.next, chunk.gap);
       if (performance.now() - turn < TURN_MS) continue;
       await nextTurn();

@@ -70,6 +70,39 @@ describe("the catch-up reader", () => {
     assert.deepEqual(reads.slice(-1), [ROOM]);
   });
 
+  it("ARCHITECTURE §4 a lane waits for one chunk of another requester's lanes, however many of them are behind", async () => {
+    const { catchUp, reads } = openReader();
+    const client = { issuer: "issuer", userId: "attacker" };
+    for (let index = 0; index < 1_000; index++) {
+      catchUp.want(laneOf({ id: `theirs${index}`, position: index * 1_000, client }));
+    }
+    const ours = laneOf({ id: "ours", position: 5_000_000, client: { issuer: "issuer", userId: "victim" } });
+    catchUp.want(ours);
+    await eventually("it to be read", () => !catchUp.isWaiting(ours));
+    const before = reads.indexOf(5_000_000);
+    assert.ok(before <= 2, `${before} reads before it`);
+    await catchUp.close();
+  });
+
+  it("a partition that cannot be read lets the others go first, and is tried again", async () => {
+    let isAway = true;
+    const { catchUp, reads } = openReader((partition, from, limits) =>
+      partition === 1 && isAway ? Promise.reject(new Error("no leader")) : endless(partition, from, limits)
+    );
+    const away = Array.from(
+      { length: 20 },
+      (_, index) => laneOf({ id: `away${index}`, partition: 1, position: index * 500 }),
+    );
+    const well = Array.from({ length: 20 }, (_, index) => laneOf({ id: `well${index}`, position: index * 500 + 1 }));
+    for (const lane of [...away, ...well]) catchUp.want(lane);
+    await eventually("the others", () => !well.some((lane) => catchUp.isWaiting(lane)), { deadlineMs: 2_000 });
+    assert.ok(reads.length <= 24, `${reads.length} reads`);
+    assert.ok(away.every((lane) => catchUp.isWaiting(lane)));
+    isAway = false;
+    await eventually("these, too", () => !away.some((lane) => catchUp.isWaiting(lane)), { deadlineMs: 5_000 });
+    await catchUp.close();
+  });
+
   it("reads nothing to lanes that are forgotten", async () => {
     const { catchUp, arrived, want } = openReader();
     const [one, other] = [laneOf({ id: "one" }), laneOf({ id: "other" })];
