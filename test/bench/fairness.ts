@@ -7,6 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { quantile } from "./clock.ts";
 import type { AttackReport, Order } from "./fairness/attacker.ts";
+import { names } from "./fairness/names.ts";
 import { createPerson } from "./fairness/person.ts";
 import { CLIENTS, type OpenPool, type Outcome, type Pool, POOLS } from "./fairness/pools.ts";
 import { openSite, type Site } from "./fairness/site.ts";
@@ -37,7 +38,7 @@ export const fairness = (pools: readonly string[]): Bench => ({
       "attacker refused",
       "of those told when to come back",
     ]);
-    for (const pool of POOLS) {
+    for (const pool of [...POOLS, names]) {
       if (pools.length === 0 || pools.includes(pool.name)) await trial(pool, open);
     }
   },
@@ -52,7 +53,7 @@ async function trial(pool: Pool, open: OpenRig): Promise<void> {
     const acts = await readyClients(pool, opened, { hub, base, site });
     await measure(pool, acts, 3);
     const alone = await measure(pool, acts, SECONDS);
-    const attacker = await startAttack({ attack: pool.attack, hub, base, address: ATTACKER });
+    const attacker = opened.attack?.() ?? await startAttack({ attack: pool.attack!, hub, base, address: ATTACKER });
     await pause(FILLING_MS);
     const beside = await measure(pool, acts, SECONDS);
     print(pool, alone, beside, await attacker());

@@ -1,6 +1,7 @@
 // What twenty good clients do with each pool, and how long it takes them.
 import { setTimeout as pause } from "node:timers/promises";
 import { openIssuer } from "../../support/servers/issuer.ts";
+import type { AttackReport } from "./attacker.ts";
 import type { AttackName } from "./attacks.ts";
 import { type Answer, createPerson, type Person, subscribe } from "./person.ts";
 import type { Site } from "./site.ts";
@@ -22,7 +23,8 @@ export interface Good {
 
 export interface Pool {
   readonly name: string;
-  readonly attack: AttackName;
+  /** What its attacker does, if that is a process of its own. */
+  readonly attack?: AttackName;
   /** Between two acts of one client, ms. */
   readonly everyMs: number;
   /** Opens what the pool needs beside the hub: settings, and how to end it. */
@@ -34,6 +36,10 @@ export interface Pool {
 export interface OpenPool {
   readonly settings: Readonly<Record<string, string>>;
   readonly token?: () => string;
+  /** Whether a call to a URL was answered. */
+  readonly call?: (url: string, requester: string) => Promise<boolean>;
+  /** Attacks from this process; the result ends that. */
+  readonly attack?: () => () => Promise<AttackReport>;
   readonly close: () => Promise<void>;
 }
 
