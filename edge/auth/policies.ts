@@ -22,21 +22,48 @@ export type PolicyName = keyof typeof POLICIES;
 export const OPERATE = "websub:operate";
 
 /** `websub:publish` for all topics, `websub:publish:<topic or prefix*>` for some; `websub:subscribe` likewise. */
-export function scopes({ scopes, roles }: Client, action: Action, topic: string): Lack | null {
+export function scopes(client: Client, action: Action, topic: string): Lack | null {
   const right = `websub:${isSubscribing(action) ? "subscribe" : "publish"}`;
-  for (const held of [scopes, roles]) {
-    if (held.has(right)) return null;
-    for (const word of held) {
-      if (word.startsWith(`${right}:`) && covers(word.slice(right.length + 1), topic)) return null;
-    }
-  }
+  if (client.scopes.has(right) || client.roles.has(right) || covers(patternsOf(client, right), topic)) return null;
   return { reason: "scope", text: `the scope or role ${right}, for all topics or for this one` };
 }
 
-function covers(pattern: string, topic: string): boolean {
-  return pattern.endsWith("*")
-    ? identityOf(topic).startsWith(identityOfPrefix(pattern.slice(0, -1)))
-    : identityOf(topic) === identityOf(pattern);
+/** The topics that a client's words name. */
+interface TopicPatterns {
+  readonly topics: ReadonlySet<string>;
+  /** Beginnings of topics. */
+  readonly prefixes: ReadonlySet<string>;
+  /** The lengths of the beginnings, each once. */
+  readonly lengths: readonly number[];
+}
+
+/** By client and right: a ping asks about a thousand topics, and a token may have a thousand words. */
+const KNOWN = new WeakMap<Client, Map<string, TopicPatterns>>();
+
+function patternsOf(client: Client, right: string): TopicPatterns {
+  const ofClient = KNOWN.get(client) ?? new Map<string, TopicPatterns>();
+  KNOWN.set(client, ofClient);
+  let patterns = ofClient.get(right);
+  if (patterns === undefined) ofClient.set(right, patterns = readPatterns(client, `${right}:`));
+  return patterns;
+}
+
+function readPatterns({ scopes, roles }: Client, start: string): TopicPatterns {
+  const topics = new Set<string>();
+  const prefixes = new Set<string>();
+  for (const word of [...scopes, ...roles]) {
+    if (!word.startsWith(start)) continue;
+    const pattern = word.slice(start.length);
+    if (pattern.endsWith("*")) prefixes.add(identityOfPrefix(pattern.slice(0, -1)));
+    else topics.add(identityOf(pattern));
+  }
+  return { topics, prefixes, lengths: [...new Set([...prefixes].map(({ length }) => length))] };
+}
+
+function covers({ topics, prefixes, lengths }: TopicPatterns, topic: string): boolean {
+  const identity = identityOf(topic);
+  return topics.has(identity) ||
+    lengths.some((length) => length <= identity.length && prefixes.has(identity.slice(0, length)));
 }
 
 const WSO2: Readonly<Record<Action, readonly string[]>> = {

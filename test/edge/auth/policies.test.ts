@@ -137,3 +137,28 @@ describe("WIRE §6 policy mosip: a partner is known by preferred_username alone"
     assert.equal(POLICIES.mosip(client({ roles }), "subscribe", "partner/X"), null);
   });
 });
+
+describe("WIRE §6 policy scopes: many words and many topics", () => {
+  it("words are read once for all topics of a ping, not once for each", () => {
+    const words = Array.from({ length: 1_000 }, (_, n) => `websub:publish:https://t.example/${n}/*`);
+    let read = 0;
+    const held = {
+      issuer: "i",
+      claim: "sub",
+      userId: "u",
+      roles: new Set<string>(),
+      scopes: Object.assign(new Set(words), {
+        [Symbol.iterator]: () => {
+          read++;
+          return words.values();
+        },
+      }),
+      expiresAt: Infinity,
+    } as const;
+    for (let n = 0; n < 999; n++) {
+      assert.equal(POLICIES.scopes(held, "publish", `https://t.example/${n}/a`), null);
+      assert.notEqual(POLICIES.scopes(held, "publish", `https://u.example/${n}/a`), null);
+    }
+    assert.equal(read, 1);
+  });
+});
