@@ -79,7 +79,7 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
     if (parsed.kind === "ping") {
       limits.admitTopics({ ...asker, client: client && identityOfClient(client) }, parsed.topics.length);
     }
-    const leave = limits.pressure.enter();
+    const leave = limits.pressure.enter(limits.claimOf(request, exchange).requester);
     if (leave === null) throw new HubError("overloaded", OVERLOADED);
     try {
       return await actions.act(parsed, request, asker);

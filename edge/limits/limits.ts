@@ -8,6 +8,7 @@ import type { ClientIdentity } from "../../shared/core-api.ts";
 import type { Claim } from "../../shared/shares/standing.ts";
 import { sentence } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
+import { createAddressLimit } from "./address-limit.ts";
 import { type Bodies, type BodyPatience, createBodies } from "./bodies.ts";
 import { claimOf } from "./claim.ts";
 import { clientAddress, isTrusted, namedAddress, parseNetworks } from "./client-address.ts";
@@ -101,7 +102,7 @@ export function createLimits(
 ): Limits {
   const { addressHeader } = settings;
   const trusted = parseNetworks(settings.trustedProxies);
-  const perAddress = createRateLimit({ perSecond: settings.requestsPerAddress, now, mostKeys: memory.keys });
+  const perAddress = createAddressLimit({ perSecond: settings.requestsPerAddress, now, mostKeys: memory.keys });
   const perClient = createRateLimit({ perSecond: settings.requestsPerClient, now, mostKeys: memory.keys });
   const pressure = createPressure({ targetMs: settings.overloadAfterMs, now, busyMs, lostAfterMs: memory.lostAfterMs });
   const limited = metrics.counter("tidings_limited_total", "Requests that a limit refused, by limit", ["limit"]);
@@ -174,7 +175,7 @@ export function createLimits(
         count("url");
         return sentence(414, `The URL is longer than ${settings.urlMaxBytes} bytes; send parameters in a form.`);
       }
-      if (limit === "load" && pressure.full) {
+      if (limit === "load" && pressure.isFull(() => claimOf(undefined, addressOf(request, exchange)).requester)) {
         count("overload");
         letRest(exchange);
         return sentence(503, OVERLOADED, { "retry-after": "5" });

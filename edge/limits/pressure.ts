@@ -1,14 +1,20 @@
 // Limits the requests that the edge has at the core at once. The limit grows while answers come within the target, and is
 // halved when they do not. A request above the limit is refused at once (503) instead of waiting for a log that is behind. The
 // queue stays short: accepted requests are answered about as fast under overload as without it.
+//
+// One requester may have all of it while nobody else asks. Who has less than its part is let in above the limit, up to as many again: one
+// stranger's slow requests, which also lower the limit, keep nobody else out.
+
+import type { Place } from "../../shared/shares/accounts.ts";
+import { OwedPlaces } from "./owed-places.ts";
 
 export interface Pressure {
-  /** Whether one more would be refused now. Costs next to nothing: it is asked before a body is read. */
-  readonly full: boolean;
+  /** Whether one more of this requester would be refused now. Costs next to nothing: it is asked before a body is read. */
+  isFull(requester: () => string): boolean;
   readonly inFlight: number;
   readonly limit: number;
   /** Takes a place for one request to the core; null if there is none. The result gives it back, once. */
-  enter(): (() => void) | null;
+  enter(requester: string): (() => void) | null;
 }
 
 export interface PressureOptions {
@@ -26,6 +32,13 @@ export interface PressureOptions {
   readonly most?: number;
 }
 
+interface Begun {
+  readonly at: number;
+  readonly requester: string;
+  /** Of one above the limit. */
+  readonly place: Place | undefined;
+}
+
 export function createPressure(
   { targetMs, now, busyMs = () => 0, lostAfterMs = Infinity, least = 16, most = 1_024 }: PressureOptions,
 ): Pressure {
@@ -33,8 +46,21 @@ export function createPressure(
   const idle = () => now() - busyMs();
   let limit = Math.min(most, 256);
   let cutAt = -Infinity;
-  // When each request began, the oldest first.
-  const begun = new Map<object, number>();
+  // Each request here, the oldest first.
+  const begun = new Map<object, Begun>();
+  const owed = new OwedPlaces(() => Math.floor(limit));
+
+  function isFull(): boolean {
+    return begun.size - owed.used >= limit;
+  }
+
+  function forget(key: object): Begun | undefined {
+    const request = begun.get(key);
+    if (request === undefined) return undefined;
+    begun.delete(key);
+    owed.leave(request);
+    return request;
+  }
 
   function late(time: number): void {
     // At most one cut per target time: answers that are late together are one sign.
@@ -47,9 +73,9 @@ export function createPressure(
   function look(): void {
     if (begun.size < least) return;
     const time = idle();
-    for (const [key, at] of begun) {
+    for (const [key, { at }] of begun) {
       if (time - at > lostAfterMs) {
-        begun.delete(key);
+        forget(key);
         continue;
       }
       if (time - at > targetMs) late(time);
@@ -58,19 +84,19 @@ export function createPressure(
   }
 
   function leave(key: object): void {
-    const at = begun.get(key);
-    if (at === undefined) return;
-    begun.delete(key);
+    const request = forget(key);
+    if (request === undefined) return;
     const time = idle();
-    if (time - at > targetMs) return late(time);
+    if (time - request.at > targetMs) return late(time);
     // The limit grows only while at least half of it is in use: an unused limit proves nothing.
     if (begun.size * 2 >= limit) limit = Math.min(most, limit + 2 / limit);
   }
 
   return {
-    get full() {
+    isFull: (requester) => {
       look();
-      return begun.size >= limit;
+      if (!isFull()) return false;
+      return !owed.isFor(requester());
     },
     get inFlight() {
       return begun.size;
@@ -78,11 +104,12 @@ export function createPressure(
     get limit() {
       return Math.floor(limit);
     },
-    enter: () => {
+    enter: (requester) => {
       look();
-      if (begun.size >= limit) return null;
+      const place = owed.enter(requester, isFull());
+      if (place === null) return null;
       const key = {};
-      begun.set(key, idle());
+      begun.set(key, { at: idle(), requester, place });
       return () => leave(key);
     },
   };

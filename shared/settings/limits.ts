@@ -29,7 +29,7 @@ export const LIMIT_ROWS = {
       shown: "`1000` with `ACCESS=public`, `5000` with `token`, else `0`",
     },
     what:
-      "Requests a second of one address (an IPv6 /64), at each edge, ten times that at once; more is 429. Each topic of a ping counts. 0: any number.",
+      "Requests a second of one address (an IPv6 /64; a /48 has eight times as many), at each edge, ten times that at once; more is 429. Each topic of a ping counts. 0: any number.",
     change: "If many clients share an address, or one address is to get less.",
     value: integer(0, 1_000_000),
   }),

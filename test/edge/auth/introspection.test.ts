@@ -81,7 +81,7 @@ describe("an introspection endpoint", { concurrency: true }, () => {
     const proven = await rig.ask("good", of("attacker", "proven"));
     assert.deepEqual(new Set(good.map(({ code }) => code)), new Set(["active"]));
     const longest = Math.max(...good.map(({ ms }) => ms));
-    assert.ok(longest < 1_500, `${longest} ms`);
+    assert.ok(longest < 2_500, `${longest} ms`);
     assert.equal(proven.code, "active");
     assert.ok(most <= 64, `${most} questions at once`);
     const codes = (await Promise.all(flood)).map(({ code, retryAfterS }) => `${code} ${retryAfterS}`);
