@@ -3,7 +3,7 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { getLogger } from "@logtape/logtape";
 import type { EdgePublicKey, SealingKey } from "../../shared/jwks.ts";
-import { readBody } from "../../shared/request-body.ts";
+import { type BodyPace, readBody } from "../../shared/request-body.ts";
 import {
   CLOCK_SKEW_MS,
   readTicket,
@@ -46,6 +46,8 @@ export interface Door {
 const SESSION_MS = 3_600_000;
 /** Each reason is logged this often at most: anyone who reaches the port could fill the disk. */
 const LOGGED_EVERY_MS = 60_000;
+/** An edge bounds what it sends, and the server ends a request that takes over a minute: a process that was stopped may go on with its body. */
+const PACE_OF_EDGES: BodyPace = { graceMs: 90_000, bytesPerSecond: 1_024 };
 const NO_BODY = new Uint8Array(0);
 
 export function createDoor({ edges, sealingKeys, clock, onRefused, sessionMs = SESSION_MS }: DoorOptions): Door {
@@ -86,7 +88,7 @@ export function createDoor({ edges, sealingKeys, clock, onRefused, sessionMs = S
     }
     const number = Number(ticket.number);
     if (!session.window.isFresh(number)) throw refuse("replayed", "The request's number was used already");
-    const body = method === "GET" ? NO_BODY : await readBody(request, { maxBytes });
+    const body = method === "GET" ? NO_BODY : await readBody(request, { maxBytes, pace: PACE_OF_EDGES });
     const text = sessionText({
       method,
       target: target ?? targetOf(request.url),
