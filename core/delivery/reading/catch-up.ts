@@ -136,7 +136,8 @@ export class CatchUp {
   /** A partition that cannot be read lets the other partitions go first. */
   #postpone(partition: number): void {
     this.#failed.set(partition, performance.now());
-    for (const lane of [...this.#waiting.keys()]) {
+    // A lane that leaves and enters again comes last: a walk over the map itself would not end.
+    for (const lane of Array.from(this.#waiting.keys())) {
       if (lane.partition !== partition || this.#turn?.lane === lane || this.#failingTurn?.lane === lane) continue;
       this.#leave(lane);
       this.#enter(lane);
