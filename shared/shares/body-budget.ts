@@ -14,7 +14,7 @@ export interface BodyBudgetOptions {
 }
 
 export interface BodyBudget {
-  /** Room for one body, whose claim is asked for if it counts. `release` gives it back, once. */
+  /** Room for one body, whose claim is asked for if it counts. `release` gives it back; what still comes of the body then has none. */
   open(claim: () => Claim): BodyRoom & { release(): void };
 }
 
@@ -24,8 +24,10 @@ export function createBodyBudget({ most, uncountedBytes, lost }: BodyBudgetOptio
     open: (claim) => {
       let size = 0;
       let place: Place | undefined;
+      let isReleased = false;
       return {
         take: (bytes) => {
+          if (isReleased) return false;
           const more = Math.max(0, size + bytes - uncountedBytes) - (place?.weight ?? 0);
           if (more > 0) {
             if (place === undefined) place = shares.tryEnter(claim(), more);
@@ -36,6 +38,7 @@ export function createBodyBudget({ most, uncountedBytes, lost }: BodyBudgetOptio
           return true;
         },
         release: () => {
+          isReleased = true;
           if (place !== undefined) shares.leave(place);
         },
       };

@@ -70,6 +70,29 @@ for (const way of ["beside the runtime's own reading", "from its stream"]) {
       assert.equal(late.body, "NoBodyRoomError");
     });
 
+    it("waits for room no longer than it may, however many parts wait in turn", async () => {
+      let closedUntil = 0;
+      const room = {
+        take: () => {
+          const now = performance.now();
+          if (now < closedUntil) return false;
+          closedUntil = now + 300;
+          return true;
+        },
+      };
+      const port = await open({ room, roomWithinMs: 500 });
+      const parts = async (socket: Socket) => {
+        socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n`);
+        for (let at = 0; at < 5; at++) {
+          socket.write(chunk("x".repeat(1_000)));
+          await pause(5);
+        }
+        socket.write("0\r\n\r\n");
+      };
+      const { body } = await exchangeRaw(port, parts);
+      assert.equal(body, "NoBodyRoomError");
+    });
+
     it("is refused where it comes too slowly, and where it is too long", async () => {
       const port = await open({ pace: { graceMs: 300, bytesPerSecond: 10_000 }, maxBytes: 100_000 });
       for (

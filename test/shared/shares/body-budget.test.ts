@@ -29,6 +29,14 @@ describe("§6.7 the budget for bodies", () => {
     assert.ok(rooms[0]!.take(1));
   });
 
+  it("has nothing for what still comes of a body that was given up", () => {
+    const budget = createBodyBudget({ most: 10, uncountedBytes: 0 });
+    const slow = budget.open(of("slow"));
+    slow.release();
+    assert.ok(!slow.take(10), "nobody would give it back");
+    assert.ok(budget.open(of("other")).take(10));
+  });
+
   it("has again what a dropped request held", () => {
     const clock = { time: 0 };
     const lost = { now: () => clock.time, afterMs: 1_000 };
