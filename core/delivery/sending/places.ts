@@ -6,13 +6,13 @@ import { type Claim, type Standing, STANDINGS } from "../../../shared/shares/sta
 import type { Lane } from "../lane/lane.ts";
 
 /** Attempts in flight. */
-export const MOST_IN_FLIGHT = 4_096;
+export const MOST_IN_FLIGHT = 5_120;
 /** Attempts by the standing of their lanes. */
 export const IN_FLIGHT: Readonly<Record<Standing, number>> = { proven: 1_024, slow: 256, new: 256, failing: 256 };
 /** Of these to one host, whoever subscribed. */
 export const PER_HOST: Readonly<Record<Standing, number>> = { proven: 512, slow: 128, new: 128, failing: 128 };
 /** Attempts that began as those of proven or new lanes, and take longer than SLOW_MS. */
-export const OVERTIME = { proven: 1_536, new: 768 } as const;
+export const OVERTIME = { proven: 2_560, new: 768 } as const;
 /** If a host asked a requester for pauses, each success allows one more attempt, until there are so many; then it has its share again. */
 const TRUSTED_FULLY = 256;
 

@@ -90,7 +90,7 @@ describe("isolation", () => {
   it("more callbacks of one requester that hang at once than it has places are felt for a second, not until they time out", async () => {
     await using rig = await openDeliveryRig();
     rig.answer = ({ to }) => to.startsWith("/hang") ? "hang" : 204;
-    for (let index = 0; index < 1_000; index++) {
+    for (let index = 0; index < 1_500; index++) {
       rig.add({ ...at(`hang${index}`), callback: `http://h${index}.example/hang${index}` });
     }
     for (let index = 0; index < 100; index++) {
