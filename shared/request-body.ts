@@ -79,7 +79,13 @@ export async function readBody(request: Request, limits: BodyLimits): Promise<Ui
     }
     if (limits.flow !== undefined) return await arrival.unlessSlow(readFlowing(request, limits.flow, arrival));
     if (request.body === null) return NOTHING;
-    return await arrival.unlessSlow(readArriving(request.body.getReader(), arrival));
+    const reader = request.body.getReader();
+    try {
+      return await arrival.unlessSlow(readArriving(reader, arrival));
+    } finally {
+      // A Worker's runtime answers once nobody holds the rest of the body.
+      reader.releaseLock();
+    }
   } finally {
     arrival.end();
   }

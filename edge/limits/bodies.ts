@@ -55,6 +55,9 @@ export function createBodies({ memory, messageMaxBytes, now, count, patience }: 
     lost: lostAfter(lostAfterMs, now),
   });
 
+  // workerd may hold back the answer to a body that was read in part while its client still sends: a Worker's request does not wait for room.
+  const waiting = lostAfterMs === Infinity ? {} : { roomWithinMs: 0 };
+
   function refusalOf(error: unknown): unknown {
     if (error instanceof BodyTooLargeError) return error;
     if (error instanceof BodyTooSlowError) {
@@ -77,9 +80,11 @@ export function createBodies({ memory, messageMaxBytes, now, count, patience }: 
     read: async (request, { flow }, { maxBytes, claim }, use) => {
       const room = budget.open(claim);
       try {
-        const body = await readBody(request, { ...patience, maxBytes, room, flow }).catch((error: unknown) => {
-          throw refusalOf(error);
-        });
+        const body = await readBody(request, { ...waiting, ...patience, maxBytes, room, flow }).catch(
+          (error: unknown) => {
+            throw refusalOf(error);
+          },
+        );
         return await use(body);
       } finally {
         room.release();
