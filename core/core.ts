@@ -33,7 +33,7 @@ import { Topics } from "./requests/topics.ts";
 import type { Effects } from "./shards/effects-port.ts";
 import { openReplica, type Replica } from "./replica/replica.ts";
 import type { Transport } from "./delivery/sending/transport.ts";
-import { createOperatingApp } from "./operating/app.ts";
+import { createOperatingApp } from "../shared/operating-app.ts";
 import { createProbes } from "./operating/probes.ts";
 import { createReadMessages } from "./messages/read-messages.ts";
 import { loadRecentIds, RecentIds } from "./messages/recent-ids.ts";

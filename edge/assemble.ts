@@ -9,6 +9,7 @@ import { type NoteBlocked, notingGuard } from "../shared/outbound/blocked-calls.
 import type { OutboundGuard } from "../shared/outbound/guard.ts";
 import type { Outbound } from "../shared/outbound/outbound.ts";
 import { verifiedHostOf } from "../shared/outbound/verification-turns.ts";
+import { createOperatingApp } from "../shared/operating-app.ts";
 import { pause } from "../shared/pause.ts";
 import { createChallenge } from "../shared/random.ts";
 import type { Settings } from "../shared/settings/settings.ts";
@@ -21,7 +22,6 @@ import { createAutoVerify } from "./hub/auto-verify.ts";
 import { createVerifier, type Verifier } from "./hub/verifier.ts";
 import { createLimits, type Limits } from "./limits/limits.ts";
 import { type MemoryBounds, PROCESS_MEMORY } from "./limits/memory.ts";
-import { createOperatingApp } from "./operating/app.ts";
 import { createProbes } from "./operating/probes.ts";
 
 export interface EdgeParts {

@@ -30,6 +30,6 @@ export function createProbes({ ping, now }: ProbesOptions): Probes {
 }
 
 /** One sentence for people. */
-export function plain(status: number, text: string, headers: Record<string, string> = {}): Response {
+function plain(status: number, text: string, headers: Record<string, string> = {}): Response {
   return new Response(`${text}\n`, { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers } });
 }

@@ -29,7 +29,7 @@ export interface HubEndpointOptions extends HubActionsOptions {
 export function createHubEndpoint(
   options: HubEndpointOptions,
 ): (request: Request, exchange: Exchange) => Promise<Response> {
-  const { limits, metrics } = options;
+  const { metrics } = options;
   const actions = new HubActions(options);
   const requests = metrics.counter(
     "tidings_requests_total",
@@ -43,7 +43,6 @@ export function createHubEndpoint(
     try {
       response = await answer(options, actions, { request, exchange, asked });
     } catch (error) {
-      if (error instanceof HubError && error.code === "overloaded") limits.count("overload");
       response = hubRefusalOf(error instanceof BodyTooLargeError ? tooLarge(error, options) : error);
     }
     requests.inc({ operation: asked.operation, status: String(response.status) });
@@ -80,7 +79,10 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
       limits.admitTopics({ ...asker, client: client && identityOfClient(client) }, parsed.topics.length);
     }
     const leave = limits.pressure.enter(limits.claimOf(request, exchange).requester);
-    if (leave === null) throw new HubError("overloaded", OVERLOADED);
+    if (leave === null) {
+      limits.count("overload");
+      throw new HubError("overloaded", OVERLOADED);
+    }
     try {
       return await actions.act(parsed, request, asker);
     } finally {

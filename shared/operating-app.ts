@@ -1,21 +1,29 @@
-// What the core answers on its operating listener (WIRE §8). The listener for edges has nothing of this but the probes.
+// What a tier answers on its operating listener (WIRE §8). Its other listener has nothing of this but the probes.
+
 import { Hono } from "hono";
-import { createKept } from "../../shared/kept.ts";
-import type { Metrics } from "../../shared/metrics.ts";
-import { plain, type Probes } from "./probes.ts";
+import type { FlightsOptions } from "./flights.ts";
+import { createKept } from "./kept.ts";
+import type { Metrics } from "./metrics.ts";
 
 export interface OperatingAppOptions {
-  readonly probes: Probes;
+  readonly probes: {
+    /** Whether the tier runs. */
+    readonly healthz: () => Response;
+    /** Whether it can do its work. */
+    readonly readyz: () => Promise<Response>;
+  };
   readonly metrics: Metrics;
   /** Monotonic ms. */
   readonly now: () => number;
+  /** How requests share the reading of the figures. */
+  readonly flights?: FlightsOptions | undefined;
 }
 
 /** The `fetch` of the operating listener. Figures are read once a second at most. */
 export function createOperatingApp(
-  { probes, metrics, now }: OperatingAppOptions,
+  { probes, metrics, now, flights }: OperatingAppOptions,
 ): (request: Request) => Response | Promise<Response> {
-  const render = createKept(() => metrics.render(), { now });
+  const render = createKept(() => metrics.render(), { now, flights });
   const app = new Hono();
   app.get("/healthz", () => probes.healthz());
   app.get("/readyz", () => probes.readyz());
@@ -29,4 +37,9 @@ export function createOperatingApp(
   }
   app.notFound(() => plain(404, "There is nothing here; /healthz, /readyz and /metrics are."));
   return (request) => app.fetch(request);
+}
+
+/** One sentence for people. */
+function plain(status: number, text: string, headers: Record<string, string> = {}): Response {
+  return new Response(`${text}\n`, { status, headers: { "content-type": "text/plain; charset=utf-8", ...headers } });
 }
