@@ -6,7 +6,7 @@ import { KAFKA_VERSION } from "../support/kafka/jars.ts";
 import { startKafka } from "../support/kafka/kafka.ts";
 import { day } from "./day.ts";
 import { failover } from "./failover.ts";
-import { fairness } from "./fairness.ts";
+import { fairness, POOL_NAMES } from "./fairness.ts";
 import { growth } from "./growth.ts";
 import { ingest } from "./ingest.ts";
 import { isolation } from "./isolation.ts";
@@ -74,7 +74,8 @@ const names = new Set(positionals.flatMap((name) => name === "throughput" ? THRO
 /** It opens its own hubs, one on each runtime. */
 const RUNTIMES = "runtimes";
 const known = ["throughput", ...[...SHARED, ...OWN].map(({ name }) => name), RUNTIMES];
-const unknown = positionals.find((name) => !known.includes(name));
+const unknown = positionals.find((name) => !known.includes(name)) ??
+  values.pool?.find((name) => !POOL_NAMES.includes(name));
 if (
   unknown !== undefined || pairing === undefined || !(runs >= 1) || !(cores >= 1) || (cores > 1 && !values.kafka)
 ) {
@@ -82,7 +83,8 @@ if (
     `Usage: npm run bench [-- NAME…] [--runtime R] [--kafka [--cores N]] [--runs N] [--profile]
 NAME is one of ${known.join(", ")}
 R is one of ${Object.keys(PAIRINGS).join(", ")}
-outage takes [--messages N] [--drain-seconds N], million [--subscriptions N] [--wide N],\nday [--minutes N], fairness [--pool NAME]…, failover --kafka [--cores N] [--kills N], runtimes [--short]`,
+A pool of fairness is one of ${POOL_NAMES.map((name) => `"${name}"`).join(", ")}
+outage takes [--messages N] [--drain-seconds N], million [--subscriptions N] [--wide N],\nday [--minutes N], fairness [--pool POOL]…, failover --kafka [--cores N] [--kills N], runtimes [--short]`,
   );
   process.exit(1);
 }

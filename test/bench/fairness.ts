@@ -21,6 +21,9 @@ const ATTACKER = "127.0.66.66";
 const SETTINGS = { TIDINGS_OUTBOUND_ALLOW: "127.0.0.0/8" };
 const NOTHING: OpenPool = { settings: {}, close: () => Promise.resolve() };
 
+/** The names of all pools. */
+export const POOL_NAMES: readonly string[] = [...POOLS, names].map(({ name }) => name);
+
 /** `pools`: names of pools; none: all of them. */
 export const fairness = (pools: readonly string[]): Bench => ({
   name: "fairness",
