@@ -84,7 +84,7 @@ export const DELIVERY_ROWS = {
     name: "DEAD_LETTER_ATTEMPTS",
     default: "5",
     what:
-      "How often a callback may answer one message 400, 413, 415 or 422 before it is a dead letter, and the next one follows.",
+      "How often a callback may answer one message 400, 413, 415, 422, 431 or 494 before it is a dead letter, and the next one follows.",
     change: "1, if such an answer is always final.",
     value: integer(1, 100),
   }),
