@@ -20,7 +20,7 @@ import type { Dispatcher } from "../undici.ts";
 
 export interface OutboundOptions extends GuardedConnectOptions {
   readonly userAgent: string;
-  /** Calls in flight to one origin; more wait, inside their own deadline. Default 64. */
+  /** Calls in flight to one origin; more wait, inside their own deadline. Default `MOST_TO_ONE_ORIGIN`. */
   readonly connectionsPerOrigin?: number;
   /** Called for each call that the guard refuses. */
   readonly onBlocked?: NoteBlocked;
@@ -42,6 +42,10 @@ interface Hop {
 const REDIRECTS = [301, 302, 303, 307, 308];
 /** Early answers (1xx) before the answer; more are a flood. */
 const MOST_EARLY = 100;
+/**
+ * More than the shares of verifications, fetches and notices together allow to one host: no call waits for the connection of another's.
+ */
+const MOST_TO_ONE_ORIGIN = 1_024;
 /** Origins with connections of their own. */
 const MOST_POOLS = 512;
 
@@ -49,7 +53,7 @@ const MOST_POOLS = 512;
 export function createOutbound(options: OutboundOptions): Outbound {
   const pools = new OriginPools({
     connect: createGuardedConnector(options),
-    connections: options.connectionsPerOrigin ?? 64,
+    connections: options.connectionsPerOrigin ?? MOST_TO_ONE_ORIGIN,
     most: MOST_POOLS,
   });
 

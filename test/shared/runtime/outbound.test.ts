@@ -3,6 +3,9 @@ import { describe, it } from "node:test";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import type { OutboundAnswer } from "../../../shared/outbound/outbound.ts";
 import type { Names } from "../../../shared/runtime/names/names.ts";
+import { FETCH_BOUNDS } from "../../../core/effects/fetch-places.ts";
+import { VERIFICATION_BOUNDS } from "../../../shared/outbound/verification-turns.ts";
+import { eventually } from "../../support/eventually.ts";
 import { createOutbound } from "../../../shared/runtime/outbound.ts";
 import { outboundContract } from "../../contract/outbound.ts";
 import { answer, hang } from "../../support/servers/answers.ts";
@@ -43,6 +46,26 @@ describe("the connections of an outbound client", () => {
     assert.equal(codeOf(await call("/fast", 2_000)), 200);
     assert.equal(late.length, 0);
     await one.close();
+  });
+});
+
+describe("calls that hang", () => {
+  it("leave others a connection to the same origin, as many as the shares allow", async () => {
+    await using server = await openRecordingServer();
+    let hanging = 0;
+    server.route("/hang", () => void hanging++);
+    server.route("/", answer(200));
+    const outbound = createOutbound({ guard: GUARD, userAgent: "t" });
+    const call = (path: string, deadlineMs: number) =>
+      outbound.call({ path: "verification", method: "GET", url: `${server.origin}${path}`, deadlineMs, maxBytes: 10 });
+    const most = Object.values(VERIFICATION_BOUNDS.perHost!).reduce((sum, places) => sum + places) +
+      Object.values(FETCH_BOUNDS.perHost!).reduce((sum, places) => sum + places);
+    const stuck = Array.from({ length: most }, () => call("/hang", 60_000));
+    await eventually("all of them hang", () => hanging === most);
+    const answered = await call("/", 10_000);
+    assert.equal(answered.kind === "answer" && answered.status, 200);
+    await outbound.close();
+    await Promise.all(stuck);
   });
 });
 
