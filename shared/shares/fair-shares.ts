@@ -172,12 +172,12 @@ export class FairShares<W> {
     if (!this.#isWoken) this.wake();
   }
 
-  /** Gives all free places to those whose turn it is. */
-  wake(): void {
+  /** Gives all free places to those whose turn it is. `isOver`: the others have theirs with the next `wake`. */
+  wake(isOver: () => boolean = () => false): void {
     if (this.#isGiving || this.#waiting === 0) return;
     this.#isGiving = true;
     try {
-      for (const standing of STANDINGS) this.#serve(standing);
+      for (const standing of STANDINGS) this.#serve(standing, isOver);
     } finally {
       this.#isGiving = false;
     }
@@ -203,9 +203,9 @@ export class FairShares<W> {
     for (const pair of this.#lowered) if (pair.usage.total === 0) this.trust({ pair }, most);
   }
 
-  #serve(standing: Standing): void {
+  #serve(standing: Standing, isOver: () => boolean): void {
     const lines = this.#lines[standing];
-    for (let next = lines.next(); next !== undefined; next = lines.next()) {
+    for (let next = lines.next(); next !== undefined; next = isOver() ? undefined : lines.next()) {
       this.#waiting--;
       const place = this.#take(next.pair, standing, next.weight);
       if (this.#onTurn(next.waiter, place)) continue;

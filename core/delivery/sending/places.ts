@@ -3,6 +3,7 @@
 import type { Place } from "../../../shared/shares/accounts.ts";
 import { FairShares } from "../../../shared/shares/fair-shares.ts";
 import { type Claim, type Standing, STANDINGS } from "../../../shared/shares/standing.ts";
+import { TURN_MS } from "../../../shared/turn.ts";
 import type { Lane } from "../lane/lane.ts";
 
 /** Attempts in flight. */
@@ -29,6 +30,7 @@ export class Places {
       perHost: PER_HOST,
       overtime: OVERTIME,
       forNewcomers: 1 / 8,
+      isWoken: true,
       onTurn: (lane, place) => {
         this.#waiting.delete(lane);
         return onTurn(lane, place);
@@ -67,6 +69,7 @@ export class Places {
   /** Gives a place back, once. Those whose turn it is get theirs. */
   leave(place: Place): void {
     this.#shares.leave(place);
+    this.#wake();
   }
 
   /** The lane no longer waits; false if it did not. */
@@ -95,7 +98,13 @@ export class Places {
   /** Gives free places to those whose turn it is. A host that is no longer called regains all places within seconds. */
   tick(): void {
     this.#shares.recover(TRUSTED_FULLY);
-    this.#shares.wake();
+    this.#wake();
+  }
+
+  /** Hundreds of places may be free at once, and an attempt that begins may open a connection. */
+  #wake(): void {
+    const begun = performance.now();
+    this.#shares.wake(() => performance.now() - begun > TURN_MS);
   }
 }
 

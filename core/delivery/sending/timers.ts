@@ -44,12 +44,16 @@ export class DeadlineList<T extends Timed> {
   /** Takes out the items that are due. */
   due(now: number): T[] {
     const result: T[] = [];
-    while (this.#first !== undefined && this.#first.deadline <= now) {
-      const item = this.#first as T;
-      this.remove(item);
-      result.push(item);
-    }
+    for (let item = this.next(now); item !== undefined; item = this.next(now)) result.push(item);
     return result;
+  }
+
+  /** Takes out the first item if it is due. */
+  next(now: number): T | undefined {
+    const item = this.#first as T | undefined;
+    if (item === undefined || item.deadline > now) return undefined;
+    this.remove(item);
+    return item;
   }
 
   get empty(): boolean {

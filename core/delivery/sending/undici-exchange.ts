@@ -3,6 +3,7 @@ import type { Dispatcher } from "../../../shared/undici.ts";
 import type { NoteBlocked } from "../../../shared/outbound/blocked-calls.ts";
 import { ForbiddenAddressError } from "../../../shared/outbound/guard.ts";
 import { socketReason } from "../../../shared/outbound/socket-reason.ts";
+import { TURN_MS } from "../../../shared/turn.ts";
 import { DeadlineList, type Timed } from "./timers.ts";
 import type { Post } from "./transport.ts";
 
@@ -54,8 +55,17 @@ export class ExchangeDeadlines {
 
   #tick(): void {
     const time = this.now();
-    for (const exchange of this.#heads.due(time)) exchange.timeOut();
-    for (const exchange of this.#bodies.due(time)) exchange.cut();
+    const begun = performance.now();
+    // What begins at once hangs until the same moment, and after each that ends another one begins: the rest waits for the next tick.
+    const isOver = () => performance.now() - begun > TURN_MS;
+    for (let due = this.#heads.next(time); due !== undefined; due = this.#heads.next(time)) {
+      due.timeOut();
+      if (isOver()) return;
+    }
+    for (let due = this.#bodies.next(time); due !== undefined; due = this.#bodies.next(time)) {
+      due.cut();
+      if (isOver()) return;
+    }
     if (!this.#heads.empty || !this.#bodies.empty) return;
     clearInterval(this.#ticking);
     this.#ticking = undefined;

@@ -52,6 +52,29 @@ function fill(places: Places, standing: Standing, { client = "one", host }: { cl
   return taken;
 }
 
+describe("places that are free at once", () => {
+  it("are given in turns, so that hundreds of attempts do not all begin in one", () => {
+    let begun = 0;
+    const places = new Places(() => {
+      begun++;
+      for (const at = performance.now(); performance.now() - at < 5;);
+      return true;
+    });
+    const taken: Place[] = [];
+    for (let place: Place | undefined, n = 0; n < 600; n++) {
+      place = places.enter(laneAs("proven", `host${n}`, "hangs"));
+      if (place !== undefined) taken.push(place);
+    }
+    assert.ok(places.waiting > 100);
+    for (const place of taken) assert.ok(places.turn(place));
+    places.tick();
+    assert.ok(begun >= 1 && begun <= 5, `${begun} at once`);
+    const before = begun;
+    places.tick();
+    assert.ok(begun > before);
+  });
+});
+
 describe("the places of attempts in flight", () => {
   it("ARCHITECTURE §4 one requester has half of them at most, whatever its lanes do, and others find theirs", () => {
     for (const standing of ["proven", "slow", "new", "failing"] as const) {

@@ -1,8 +1,11 @@
 // undici's transport keeps the contract of the delivery transport. The runtime's own collector is asked what it holds.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { Exchange, ExchangeDeadlines } from "../../../../core/delivery/sending/undici-exchange.ts";
+import type { Post } from "../../../../core/delivery/sending/transport.ts";
 import { createUndiciTransport } from "../../../../core/delivery/sending/undici-transport.ts";
 import { createOutboundGuard } from "../../../../shared/outbound/guard.ts";
+import { nextTurn } from "../../../../shared/turn.ts";
 import { createGuardedConnector } from "../../../../shared/runtime/guarded-connect.ts";
 import { transportContract, type TransportSetting } from "../../../contract/transport.ts";
 import { pause } from "../../../support/eventually.ts";
@@ -32,6 +35,29 @@ describe("undici: the memory of the delivery transport", () => {
     assert.ok(held <= 4, `${held} bodies are still held`);
     await transport.close();
     await server.close();
+  });
+});
+
+describe("undici: exchanges that time out at once", () => {
+  it("end in turns, and what else is due goes on in between", async () => {
+    const deadlines = new ExchangeDeadlines(1, () => performance.now());
+    const most = 40;
+    // How many had ended each time that something else had its turn.
+    const seen: number[] = [];
+    let ended = 0;
+    const post = {
+      failed: () => {
+        ended++;
+        for (const begun = performance.now(); performance.now() - begun < 5;);
+      },
+    } as unknown as Post;
+    for (let n = 0; n < most; n++) deadlines.begin(new Exchange(post, deadlines, undefined));
+    while (ended < most) {
+      await nextTurn();
+      if (ended > (seen.at(-1) ?? 0)) seen.push(ended);
+    }
+    deadlines.close();
+    assert.ok(seen.every((count, n) => count - (seen[n - 1] ?? 0) <= 5), seen.join());
   });
 });
 
