@@ -14,7 +14,7 @@ import type { Notice } from "../state/records.ts";
 const PLACES: FairPoolOptions = {
   most: 64,
   of: { proven: 0, slow: 0, new: 48, failing: 16 },
-  mostWaiting: Number.MAX_SAFE_INTEGER,
+  mostWaiting: Infinity,
 };
 const NOTICE_MS = 10_000;
 /** Pauses before further tries, after a try without a complete answer; what an answer says is ignored (§5.2). */

@@ -169,7 +169,9 @@ export class Accounts {
     const bound = this.#boundOf(share);
     const free = bound - this.#usage.by(share);
     const had = requester.usage.by(share);
-    if (weight > free || isOver(had, weight, timesFree * (free - Math.floor(bound * forNewcomers)))) return "room";
+    // A bound may be Infinity.
+    const kept = forNewcomers === 0 ? 0 : Math.floor(bound * forNewcomers);
+    if (weight > free || isOver(had, weight, timesFree * (free - kept))) return "room";
     // Without hosts there is nothing to part.
     return host.name !== "" && isOver(usage.by(share), weight, timesFree * free - had) ? "pair" : undefined;
   }

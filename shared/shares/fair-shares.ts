@@ -115,9 +115,12 @@ export class FairShares<W> {
   /** A waiter no longer waits; `claim` as it entered. */
   forget({ requester, host, standing }: Claim, waiter: W): void {
     const pair = this.#accounts.knownPair(requester, host);
-    if (pair === undefined || !this.#lines[standing].remove(pair, waiter)) return;
+    const weight = pair === undefined ? undefined : this.#lines[standing].remove(pair, waiter);
+    if (pair === undefined || weight === undefined) return;
     this.#waiting--;
     this.#accounts.forgetIfQuiet(pair);
+    // Those behind one that wants several may find room for less.
+    if (weight > 1 && !this.#isWoken) this.wake();
   }
 
   /** A place counts as so many more from now on; false, and nothing is changed, if there are fewer, or it was given back. */
@@ -194,7 +197,7 @@ export class FairShares<W> {
     if (pair.limit === Infinity) return;
     pair.limit = pair.limit + 1 >= most ? Infinity : pair.limit + 1;
     if (pair.limit === Infinity) this.#lowered.delete(pair);
-    this.#limitChanged(pair);
+    if (pair.lines > 0) this.#limitChanged(pair);
     this.#accounts.forgetIfQuiet(pair);
   }
 

@@ -49,13 +49,15 @@ export class WaitingLines<W> {
     line.waiters.set(waiter, weight);
   }
 
-  /** A waiter leaves; false if it does not wait here. */
-  remove(pair: PairAccount, waiter: W): boolean {
+  /** A waiter leaves. Returns how many places it waited for; undefined if it does not wait here. */
+  remove(pair: PairAccount, waiter: W): number | undefined {
     const ofRequester = this.#requesters.get(pair.requester);
     const line = ofRequester?.lines.get(pair);
-    if (ofRequester === undefined || line?.waiters.delete(waiter) !== true) return false;
+    const weight = line?.waiters.get(waiter);
+    if (ofRequester === undefined || line === undefined || weight === undefined) return undefined;
+    line.waiters.delete(waiter);
     if (line.waiters.size === 0) this.#drop(ofRequester, line);
-    return true;
+    return weight;
   }
 
   /** Takes out the waiter whose turn it is, if it may have a place. */

@@ -190,6 +190,19 @@ describe("fair shares", () => {
     assert.equal(shares.used, 8, "but not after it is given back");
   });
 
+  it("let others go on when one that waits for several places gives up", () => {
+    const { shares, served } = sharesOf();
+    const places = [["a", 8], ["b", 4], ["c", 2], ["d", 1], ["e", 1]] as const;
+    const [first] = places.map(([requester, weight]) => shares.tryEnter(claimOf(requester), weight)!);
+    assert.equal(shares.used, OF.new);
+    shares.enter(claimOf("heavy"), "heavy", 9);
+    shares.enter(claimOf("light"), "light");
+    shares.resize(first!, 7);
+    assert.equal(served.length, 0, "it waits behind the one that came first");
+    shares.forget(claimOf("heavy"), "heavy");
+    assert.deepEqual(served.map(([waiter]) => waiter), ["light"]);
+  });
+
   it("give one alone more where they are told to, and still have room for another", () => {
     const { shares } = sharesOf({ timesFree: 7 });
     assert.equal(fill(shares, claimOf("alone", "")).length, 14);
