@@ -128,7 +128,10 @@ function readFlowing(request: Request, flow: BodyFlow, arrival: Arrival): Promis
       if (arrival.isOver) return;
       if (last === undefined && arrival.has(bytes)) return;
       // A runtime may still tell of what it had read before it paused.
-      last = (last ?? Promise.resolve()).then(() => wait(bytes)).then(() => last = undefined);
+      const waiting = (last ?? Promise.resolve()).then(() => wait(bytes)).then(() => {
+        if (last === waiting) last = undefined;
+      });
+      last = waiting;
     });
     bytesOf(request).then(async (bytes) => {
       await last;

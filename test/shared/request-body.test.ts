@@ -142,3 +142,26 @@ for (const way of ["beside the runtime's own reading", "from its stream"]) {
     });
   });
 }
+
+describe("a body of which a runtime tells after it was to pause", () => {
+  it("is whole only when there was room for all of it", async () => {
+    let free = 4;
+    const room = { take: (bytes: number) => bytes <= free && ((free -= bytes), true) };
+    let tell = (_bytes: number) => {};
+    const flow = { watch: (told: typeof tell) => void (tell = told), pause: () => {}, resume: () => {} };
+    const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+    const request = new Request("http://x/", { method: "POST", body: readable, duplex: "half" } as RequestInit);
+    const outcome = readBody(request, { maxBytes: 100, room, flow, roomWithinMs: 200 })
+      .then((body) => body.length, (error: Error) => error.name);
+    const writer = writable.getWriter();
+    for (let part = 0; part < 3; part++) {
+      tell(4);
+      await writer.write(new Uint8Array(4));
+    }
+    free += 4;
+    await pause(100);
+    assert.equal(free, 0, "the second part has its room");
+    await writer.close();
+    assert.equal(await outcome, "NoBodyRoomError", "the third has none in time");
+  });
+});
