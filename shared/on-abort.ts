@@ -1,24 +1,34 @@
 // Many that wait for one signal. A signal looks through all its listeners each time one comes or goes: 20,000 that come and go one by one
-// take seconds. So it has one listener here, whoever waits.
+// take seconds. So it has one listener here, however many wait, and none when nobody waits: Node keeps a signal of `AbortSignal.any` in
+// memory as long as it has a listener.
 
-const waiting = new WeakMap<AbortSignal, Set<() => void>>();
+interface Waiting {
+  readonly acts: Set<() => void>;
+  readonly listener: () => void;
+}
+
+const waiting = new WeakMap<AbortSignal, Waiting>();
 
 /** Calls `act` when the signal aborts, unless the result was called before. A signal that has aborted calls nothing. */
 export function onAbort(signal: AbortSignal, act: () => void): () => void {
-  const acts = actsOf(signal);
+  const { acts, listener } = waiting.get(signal) ?? listenTo(signal);
   // Two that wait with the same function are two.
   const own = () => act();
   acts.add(own);
-  return () => void acts.delete(own);
+  return () => {
+    if (!acts.delete(own) || acts.size > 0) return;
+    signal.removeEventListener("abort", listener);
+    waiting.delete(signal);
+  };
 }
 
-function actsOf(signal: AbortSignal): Set<() => void> {
-  const known = waiting.get(signal);
-  if (known !== undefined) return known;
+function listenTo(signal: AbortSignal): Waiting {
   const acts = new Set<() => void>();
-  waiting.set(signal, acts);
-  signal.addEventListener("abort", () => {
+  const listener = () => {
     for (const act of acts) act();
-  }, { once: true });
-  return acts;
+  };
+  const started = { acts, listener };
+  waiting.set(signal, started);
+  signal.addEventListener("abort", listener, { once: true });
+  return started;
 }
