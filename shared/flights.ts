@@ -16,6 +16,8 @@ interface Flight<T> {
   /** Resolves when there is an outcome. If its request was dropped, it may reject, or never settle. */
   ended: Promise<void>;
   outcome: Outcome<T> | undefined;
+  /** The same work, begun again by one that waited for this. */
+  again?: Flight<T>;
 }
 
 /** The work in flight, by its key. */
@@ -35,12 +37,17 @@ export class Flights<T> {
 
   /** Yields the outcome of the work in flight under this key; if no work is in flight, it does `work`. */
   async join(key: string, work: () => Promise<T>): Promise<T> {
+    let dropped: Flight<T> | undefined;
     for (let other = this.#flights.get(key); other !== undefined; other = this.#flights.get(key)) {
       await this.#await(other);
-      if (other.outcome !== undefined) return resultOf(other.outcome);
+      // Whoever lost patience first may have done the work meanwhile.
+      const outcome = other.outcome ?? other.again?.outcome;
+      if (outcome !== undefined) return resultOf(outcome);
       if (this.#flights.get(key) === other) this.#flights.delete(key);
+      dropped = other;
     }
     const flight: Flight<T> = { ended: Promise.resolve(), outcome: undefined };
+    if (dropped !== undefined) dropped.again = flight;
     this.#flights.set(key, flight);
     flight.ended = this.#run(key, flight, work);
     this.#keep(flight.ended);
