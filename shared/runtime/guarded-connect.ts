@@ -69,7 +69,9 @@ export function createGuardedConnector(options: GuardedConnectOptions): GuardedC
     const { socket, address } = await dial(connect, target, addresses, connectTimeoutMs);
     limitAnswers(socket, maxAnswerBytes);
     readAnswerHeads(socket);
-    if (onMoved !== undefined && isIP(target.hostname) === 0) moved.follow(target.hostname, address, socket, onMoved);
+    if (onMoved !== undefined && isIP(target.hostname) === 0) {
+      moved.follow(target.hostname, socket, { address, requester, onMoved });
+    }
     return socket;
   }
 

@@ -7,9 +7,13 @@ import type { Names } from "./names/names.ts";
 
 /** With what a look-up may be old (names.ts) less than a minute. */
 const LOOK_MS = 20_000;
+/** Requesters on whose behalf a name is looked up, one after another, until somebody can say. */
+const MOST_ASKING = 4;
 
 interface Connection {
   readonly address: string;
+  /** Who had it opened. */
+  readonly requester: string | undefined;
   readonly onMoved: () => void;
 }
 
@@ -24,14 +28,14 @@ export class MovedAddresses {
     this.#lookMs = lookMs;
   }
 
-  /** Calls `onMoved` at most once, when `name` no longer has `address`; never after the socket has closed. */
-  follow(name: string, address: string, socket: Socket, onMoved: () => void): void {
+  /** Calls `onMoved` at most once, when `name` no longer has the connection's address; never after the socket has closed. */
+  follow(name: string, socket: Socket, connection: Connection): void {
     let connections = this.#followed.get(name);
     if (connections === undefined) {
       this.#followed.set(name, connections = new Map());
       this.#lookLater(name, connections);
     }
-    connections.set(socket, { address, onMoved });
+    connections.set(socket, connection);
     socket.once("close", () => connections.delete(socket));
   }
 
@@ -44,7 +48,8 @@ export class MovedAddresses {
       this.#followed.delete(name);
       return;
     }
-    const isStill = await this.#ask(name);
+    const requesters = new Set([...connections.values()].map(({ requester }) => requester));
+    const isStill = await this.#ask(name, [...requesters].slice(0, MOST_ASKING));
     for (const [socket, { address, onMoved }] of connections) {
       if (isStill(address)) continue;
       connections.delete(socket);
@@ -53,14 +58,20 @@ export class MovedAddresses {
     this.#lookLater(name, connections);
   }
 
-  /** Whether an address is still one of the name's, as far as anybody can say. */
-  async #ask(name: string): Promise<(address: string) => boolean> {
-    try {
-      const { addresses, unknown } = await this.#names.lookUp(name);
-      return (address) => addresses.includes(address) || (address.includes(":") ? 6 : 4) === unknown;
-    } catch (error) {
-      const isGone = error instanceof NameError && error.code === "ENOTFOUND";
-      return () => !isGone;
+  /**
+   * Whether an address is still one of the name's, as far as anybody can say. A look-up counts as its connection's requester's: else who
+   * has connections to a thousand names would have a share for each of them.
+   */
+  async #ask(name: string, requesters: readonly (string | undefined)[]): Promise<(address: string) => boolean> {
+    for (const requester of requesters) {
+      try {
+        const { addresses, unknown } = await this.#names.lookUp(name, requester);
+        return (address) => addresses.includes(address) || (address.includes(":") ? 6 : 4) === unknown;
+      } catch (error) {
+        if (error instanceof NameError && error.code === "ENOTFOUND") return () => false;
+        // Nobody can say, or this requester has its share of look-ups: another one may have a place.
+      }
     }
+    return () => true;
   }
 }

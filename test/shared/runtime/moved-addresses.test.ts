@@ -28,10 +28,15 @@ async function stand() {
     server.route("/held", (_request, response) => void held.push(response));
   }
   const own = { known: { addresses: ["127.0.0.1"] } as Found | NameError };
-  const lookUp = () => own.known instanceof NameError ? Promise.reject(own.known) : Promise.resolve(own.known);
+  const askedFor = new Set<string | undefined>();
+  const lookUp = (_name: string, requester?: string) => {
+    askedFor.add(requester);
+    return own.known instanceof NameError ? Promise.reject(own.known) : Promise.resolve(own.known);
+  };
   const connect = createGuardedConnector({ guard: GUARD, names: { lookUp }, followMs: 50 });
   const transport = createUndiciTransport({ connect, timeoutMs: 5_000, connectionsPerOrigin: 2 });
-  const post = (path: string) => sendPost(transport, `http://moving.example:${old.port}${path}`);
+  const post = (path: string) =>
+    sendPost(transport, `http://moving.example:${old.port}${path}`, { requester: "address one" });
   const failures: unknown[] = [];
   let isOver = false;
   const busy = (async () => {
@@ -46,6 +51,7 @@ async function stand() {
     held,
     post,
     failures,
+    askedFor,
     latest: () => reached.at(-1),
     [Symbol.asyncDispose]: async () => {
       isOver = true;
@@ -65,6 +71,7 @@ describe("a host that moves", () => {
     moving.own.known = { addresses: ["127.0.0.2"] };
     await eventually("requests at the new address", () => moving.latest() === "other");
     await never("comes back", () => moving.latest() !== "other", 150);
+    assert.deepEqual([...moving.askedFor], ["address one"], "each look-up counts as who has it called");
     for (const response of moving.held) response.end();
     assert.ok("status" in await inFlight);
     assert.deepEqual(moving.failures, []);
