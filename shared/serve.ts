@@ -49,8 +49,8 @@ export interface ServeOptions {
   /** Default: plain HTTP. */
   readonly tls?: ServeTls | undefined;
   /**
-   * Where there are so many connections, an idle one of whoever has most is closed ("idle"), else the new one ("connections"). Default: no
-   * limit.
+   * Where there are so many connections, an idle one of whoever has most is closed ("idle"), or one whose request is not whole, else the new
+   * one ("connections"). Default: no limit.
    */
   readonly maxConnections?: number;
   /** Whose share of them a peer's connection takes; undefined for one that shares with nobody. Default: none shares. */

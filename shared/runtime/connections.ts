@@ -1,5 +1,6 @@
 // The connections of a server, in fair shares of who opens them (ARCHITECTURE §4 "Fair shares"). Handshakes count too. Where there is no
-// place, a connection is closed that waits for no answer: one of the same requester, or of whoever has most.
+// place, an idle connection of the same requester is closed. Else who has most gives a place to who has fewer: an idle connection, or
+// the oldest one whose request is not whole. So many addresses that hold their connections keep nobody out.
 
 import type { Server, Socket } from "node:net";
 import type { ConnectionClaim, ServeOptions } from "../serve.ts";
@@ -10,16 +11,30 @@ import { pipelineOf } from "./pipeline.ts";
 /** What one requester has open. */
 interface Party {
   readonly sockets: Set<Socket>;
-  /** Monotonic ms: none of these was idle a moment ago, so nobody looks again until then. */
+  /** Monotonic ms: none of these was idle a moment ago, so nobody looks for an idle one again until then. */
+  noneIdleUntil: number;
+  /** Likewise: none of these could be closed. */
   busyUntil: number;
 }
 
 interface Connection {
   readonly peer: string;
+  readonly place: Place | undefined;
   /** Gives its place back. Idempotent. */
   readonly release: () => void;
 }
 
+/** A connection that may be closed for another. */
+interface Closable {
+  readonly socket: Socket;
+  /** That of its requests. */
+  readonly carrier: Socket;
+  readonly connection: Connection;
+  readonly state: "idle" | "unfinished";
+}
+
+/** So many of those who have most are looked at for one connection. */
+const MOST_LOOKS = 4;
 /** After a look that found nothing, ms: a flood must not make the server look for each of its connections. */
 const LOOK_EVERY_MS = 100;
 
@@ -59,7 +74,7 @@ export class Connections {
     }
     const { requester } = claim;
     const peer = peerOf(socket);
-    const party = this.#parties.get(requester) ?? { sockets: new Set(), busyUntil: 0 };
+    const party = this.#parties.get(requester) ?? { sockets: new Set(), noneIdleUntil: 0, busyUntil: 0 };
     this.#parties.set(requester, party);
     party.sockets.add(socket);
     const release = () => {
@@ -68,7 +83,7 @@ export class Connections {
       if (party.sockets.size === 0 && this.#parties.get(requester) === party) this.#parties.delete(requester);
       if (place !== undefined) this.#shares?.leave(place);
     };
-    this.#open.set(socket, { peer, release });
+    this.#open.set(socket, { peer, place, release });
     socket.once("close", () => {
       this.#open.delete(socket);
       release();
@@ -76,41 +91,65 @@ export class Connections {
   }
 
   #placeFor({ requester, host }: ConnectionClaim): Place | undefined {
+    const shares = this.#shares;
+    if (shares === undefined) return undefined;
     const claim = { requester, host, standing: "new" } as const;
-    const place = this.#shares?.tryEnter(claim);
-    if (place !== undefined || this.#shares === undefined) return place;
+    const place = shares.tryEnter(claim);
+    if (place !== undefined) return place;
     const own = this.#parties.get(requester);
-    const isClosed = own === undefined ? this.#closeOfMost() : this.#closeIdle(own);
-    return isClosed ? this.#shares.tryEnter(claim) : undefined;
+    const given = this.#idleOneOf(own) ?? this.#oneOfMost((own?.sockets.size ?? 0) + 1);
+    if (given?.connection.place === undefined) return undefined;
+    // Whoever has few may have it, however few are free.
+    const taken = shares.passOn(given.connection.place, claim);
+    this.#close(given);
+    return taken;
   }
 
-  /** Closes an idle connection of who has most, if that is more than one. */
-  #closeOfMost(): boolean {
+  #idleOneOf(party: Party | undefined): Closable | undefined {
     const now = performance.now();
-    if (now < this.#fullUntil) return false;
-    let most: Party | undefined;
-    for (const party of this.#parties.values()) {
-      if (now >= party.busyUntil && party.sockets.size > (most?.sockets.size ?? 1)) most = party;
-    }
-    if (most !== undefined && this.#closeIdle(most)) return true;
-    this.#fullUntil = now + LOOK_EVERY_MS;
-    return false;
+    if (party === undefined || now < party.noneIdleUntil) return undefined;
+    const idle = this.#oneOf(party, ["idle"]);
+    if (idle === undefined) party.noneIdleUntil = now + LOOK_EVERY_MS;
+    return idle;
   }
 
-  #closeIdle(party: Party): boolean {
-    if (performance.now() < party.busyUntil) return false;
-    for (const socket of party.sockets) {
-      const connection = this.#open.get(socket);
-      const carrier = this.#secure.get(connection?.peer ?? "") ?? socket;
-      if (socket.destroyed || !pipelineOf(carrier).isIdle) continue;
-      this.#options.onRefused?.("idle");
-      carrier.destroy();
-      socket.destroy();
-      connection?.release();
-      return true;
+  /** A connection of who has most that can be closed, if that is more than `least`. */
+  #oneOfMost(least: number): Closable | undefined {
+    const now = performance.now();
+    if (now < this.#fullUntil) return undefined;
+    for (let looks = 0; looks < MOST_LOOKS; looks++) {
+      let most: Party | undefined;
+      for (const party of this.#parties.values()) {
+        if (now >= party.busyUntil && party.sockets.size > (most?.sockets.size ?? least)) most = party;
+      }
+      if (most === undefined) break;
+      const found = this.#oneOf(most, ["idle", "unfinished"]);
+      if (found !== undefined) return found;
+      most.busyUntil = now + LOOK_EVERY_MS;
     }
-    party.busyUntil = performance.now() + LOOK_EVERY_MS;
-    return false;
+    // Who has none yet has looked for all.
+    if (least === 1) this.#fullUntil = now + LOOK_EVERY_MS;
+    return undefined;
+  }
+
+  /** The oldest connection of a party in the first of these states that one of them is in. */
+  #oneOf(party: Party, states: readonly Closable["state"][]): Closable | undefined {
+    for (const state of states) {
+      for (const socket of party.sockets) {
+        const connection = this.#open.get(socket);
+        if (connection === undefined || socket.destroyed) continue;
+        const carrier = this.#secure.get(connection.peer) ?? socket;
+        if (pipelineOf(carrier).state === state) return { socket, carrier, connection, state };
+      }
+    }
+    return undefined;
+  }
+
+  #close({ socket, carrier, connection, state }: Closable): void {
+    this.#options.onRefused?.(state === "idle" ? "idle" : "connections");
+    carrier.destroy();
+    socket.destroy();
+    connection.release();
   }
 }
 

@@ -1,6 +1,6 @@
 // The requests of one connection. A client may send the next ones before it has the answer to the first, and each of them takes
 // memory while it waits, so only so many may wait. A connection that has to rest begins none meanwhile.
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
 /** Far above what clients pipeline. */
@@ -19,6 +19,8 @@ export class Pipeline {
   readonly #socket: Socket;
   #unanswered = 0;
   #latest: ServerResponse | undefined;
+  /** The latest request, if it has a body. */
+  #arriving: IncomingMessage | undefined;
   /** Monotonic ms; 0 for a connection that never had to rest. */
   #restsUntil = 0;
   #isOver = false;
@@ -42,16 +44,25 @@ export class Pipeline {
     this.#isOver = true;
   }
 
-  /** Whether it has had a request, and every request its answer. */
-  get isIdle(): boolean {
-    return this.#latest !== undefined && this.#unanswered === 0;
+  /**
+   * `idle`: it has had a request, and every request its answer. `unfinished`: nothing is asked yet, as the first request, or the only one
+   * that waits, is not whole. `busy`: an answer is due.
+   */
+  get state(): "idle" | "unfinished" | "busy" {
+    if (this.#latest === undefined) return "unfinished";
+    if (this.#unanswered === 0) return "idle";
+    return this.#unanswered === 1 && this.#arriving?.complete === false ? "unfinished" : "busy";
   }
 
-  /** Takes one more request, whose answer this will be; false if too many wait already, and the connection must be closed. */
-  enter(answer: ServerResponse): boolean {
+  /**
+   * Takes one more request, whose answer this will be; false if too many wait already, and the connection must be closed. `arriving`: the
+   * request, if it has a body.
+   */
+  enter(answer: ServerResponse, arriving?: IncomingMessage): boolean {
     if (this.#unanswered >= MOST_UNANSWERED) return false;
     this.#unanswered++;
     this.#latest = answer;
+    this.#arriving = arriving;
     answer.once("close", () => this.#unanswered--);
     return true;
   }

@@ -32,7 +32,7 @@ export async function serve(options: ServeOptions): Promise<Served> {
   await new Promise<void>((resolve, reject) => {
     const onError = (error: Error) => reject(listenError(error, options));
     server.once("error", onError);
-    server.listen({ host: hostname, port }, () => {
+    server.listen({ host: hostname, port, backlog: BACKLOG }, () => {
       server.off("error", onError);
       resolve();
     });
@@ -58,6 +58,9 @@ function checkHeaderLimit({ maxHeaderBytes = 0 }: ServeOptions): void {
       `so start it with --max-http-header-size=${maxHeaderBytes}`,
   );
 }
+
+/** Connections that the system accepts ahead of this process. It drops more than that, and who is dropped tries again after a second. */
+const BACKLOG = 4_096;
 
 type Answer = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
 
@@ -112,7 +115,7 @@ function answering(options: ServeOptions): Answer {
   return (incoming, outgoing) => {
     const pipeline = pipelineOf(incoming.socket);
     if (pipeline.isOver) return;
-    if (!pipeline.enter(outgoing)) {
+    if (!pipeline.enter(outgoing, hasBody(incoming) ? incoming : undefined)) {
       incoming.socket.destroy();
       return;
     }

@@ -175,6 +175,13 @@ export class FairShares<W> {
     if (!this.#isWoken) this.wake();
   }
 
+  /** Gives a place that its holder loses to another claim, whatever share of the free places that one may have. */
+  passOn(place: Place, { requester, host, standing }: Claim): Place {
+    const taken = this.#take(this.#accounts.pairOf({ requester, host, standing }), standing, place.weight);
+    this.leave(place);
+    return taken;
+  }
+
   /** Gives all free places to those whose turn it is. `isOver`: the others have theirs with the next `wake`. */
   wake(isOver: () => boolean = () => false): void {
     if (this.#isGiving || this.#waiting === 0) return;

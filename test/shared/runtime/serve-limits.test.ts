@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { after, describe, it } from "node:test";
+import { connect as connectSecurely } from "node:tls";
 import { eventually, pause } from "../../support/eventually.ts";
 import { createServeRig, SCHEMES, type ServeRig } from "../../support/servers/serve-rig.ts";
 
@@ -132,6 +133,32 @@ function limitsOnConnections({ open, raw, call }: ServeRig): void {
     });
     assert.ok((await Promise.all(kept)).some(({ closed }) => closed));
   });
+
+  const BODY = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx";
+  for (const [what, begun] of [["half a head", get], ["a body that does not come", BODY]] as const) {
+    it(`§6.7 lets 20 addresses that hold all connections with ${what} keep nobody out`, async () => {
+      const good = { name: "" };
+      const served = await open({
+        maxConnections: 80,
+        connectionClaim: (address) =>
+          address === "127.0.0.1" ? { requester: good.name, host: "" } : { requester: address ?? "", host: "" },
+      });
+      const secure = served.url.startsWith("https") && { rejectUnauthorized: false };
+      let refused = 0;
+      const flood = Array.from({ length: 400 }, (_, n) => {
+        const to = { port: served.port, host: "127.0.0.1", localAddress: `127.0.1.${1 + Math.floor(n / 20)}` };
+        const socket = secure ? connectSecurely({ ...to, ...secure }) : connect(to);
+        return socket.on("error", () => {}).on(secure ? "secureConnect" : "connect", () => socket.write(begun))
+          .on("close", () => refused++);
+      });
+      await eventually("a full house", () => refused >= 320);
+      for (good.name of ["one", "another"]) {
+        const answers = await Promise.all([1, 2].map(() => call(served.url)));
+        assert.deepEqual(answers.map(({ status }) => status), [200, 200]);
+      }
+      flood.forEach((socket) => socket.destroy());
+    });
+  }
 
   it("closes a connection that is idle for too long, with or without a request before", async () => {
     const served = await open({ keepAliveTimeoutMs: 100, headersTimeoutMs: 500 });
