@@ -2,14 +2,22 @@
 // with the fewest, then who has waited longest. Hosts without a place do not stand in the way of others, nor cost time.
 
 import type { Accounts, HostAccount, PairAccount, RequesterAccount } from "./accounts.ts";
+import { Line, type Link } from "./line.ts";
 import { Ranks } from "./ranks.ts";
 import type { Standing } from "./standing.ts";
 
 /** What one requester waits for with one standing, about one host. */
 interface PairLine<W> {
   readonly pair: PairAccount;
-  /** Who waits, and for how many places. */
-  readonly waiters: Map<W, number>;
+  /** In the order in which they came. */
+  readonly order: Line<Waiting<W>>;
+  readonly waiters: Map<W, Link<Waiting<W>>>;
+}
+
+interface Waiting<W> {
+  readonly waiter: W;
+  /** For how many places it waits. */
+  readonly weight: number;
 }
 
 /** The lines of one requester with one standing. */
@@ -42,30 +50,29 @@ export class WaitingLines<W> {
     const ofRequester = this.#lineOf(pair.requester);
     let line = ofRequester.lines.get(pair);
     if (line === undefined) {
-      ofRequester.lines.set(pair, line = { pair, waiters: new Map() });
+      ofRequester.lines.set(pair, line = { pair, order: new Line(), waiters: new Map() });
       pair.lines++;
       this.#makeReady(ofRequester, line);
     }
-    line.waiters.set(waiter, weight);
+    line.waiters.set(waiter, line.order.add({ waiter, weight }));
   }
 
   /** A waiter leaves. Returns how many places it waited for; undefined if it does not wait here. */
   remove(pair: PairAccount, waiter: W): number | undefined {
     const ofRequester = this.#requesters.get(pair.requester);
     const line = ofRequester?.lines.get(pair);
-    const weight = line?.waiters.get(waiter);
-    if (ofRequester === undefined || line === undefined || weight === undefined) return undefined;
-    line.waiters.delete(waiter);
-    if (line.waiters.size === 0) this.#drop(ofRequester, line);
-    return weight;
+    const link = line?.waiters.get(waiter);
+    if (ofRequester === undefined || line === undefined || link === undefined) return undefined;
+    this.#takeOut(ofRequester, line, link);
+    return link.item.weight;
   }
 
   /** Takes out the waiter whose turn it is, if it may have a place. */
   next(): { readonly pair: PairAccount; readonly waiter: W; readonly weight: number } | undefined {
     for (const ofRequester of this.#ready) {
       for (const line of ofRequester.ready) {
-        const { pair, waiters } = line;
-        const [waiter, weight] = waiters.entries().next().value!;
+        const { pair, order, waiters } = line;
+        const { waiter, weight } = order.first!;
         const lack = this.#accounts.lackOf(pair, this.#standing, weight);
         if (lack === "room") return undefined;
         if (lack === "pair") break;
@@ -73,8 +80,7 @@ export class WaitingLines<W> {
           this.#hold(ofRequester, line);
           continue;
         }
-        waiters.delete(waiter);
-        if (waiters.size === 0) this.#drop(ofRequester, line);
+        this.#takeOut(ofRequester, line, waiters.get(waiter)!);
         return { pair, waiter, weight };
       }
     }
@@ -134,7 +140,13 @@ export class WaitingLines<W> {
     if (ofRequester.ready.size === 0) this.#ready.remove(ofRequester);
   }
 
-  /** Nobody waits in this line any more. */
+  #takeOut(ofRequester: RequesterLine<W>, line: PairLine<W>, link: Link<Waiting<W>>): void {
+    line.order.remove(link);
+    line.waiters.delete(link.item.waiter);
+    if (line.waiters.size === 0) this.#drop(ofRequester, line);
+  }
+
+  /** Nobody waits in this line now. */
   #drop(ofRequester: RequesterLine<W>, line: PairLine<W>): void {
     const { pair } = line;
     this.#unready(ofRequester, line);
