@@ -10,6 +10,8 @@ export interface Exchange {
   readonly rest?: (ms: number) => void;
   /** Breaks the connection off, so that the client sees that the answer it has is not whole. */
   readonly breakOff?: () => void;
+  /** Ends the answer when the client ends its side: one that goes on for hours may be nobody's then. */
+  readonly endWithClient?: () => void;
   /** The request's body on its way. */
   readonly flow?: BodyFlow;
 }

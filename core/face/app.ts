@@ -93,9 +93,12 @@ export function createApp(options: AppOptions): ServeOptions["fetch"] {
   );
   app.get(
     CORE_PATHS.messages,
-    admitted("missed", async (request, _body, { breakOff }) => {
+    admitted("missed", async (request, _body, { breakOff, endWithClient }) => {
       const question = parseQuestion(request, parseCaller);
-      if (request.headers.get("accept") === "text/event-stream") return await options.missed.stream(question);
+      if (request.headers.get("accept") === "text/event-stream") {
+        endWithClient?.();
+        return await options.missed.stream(question);
+      }
       return await options.missed.page(question, breakOff);
     }),
   );

@@ -47,7 +47,7 @@ export function createReadEndpoints(options: ReadOptions, streams: OpenStreams):
     messages: answering(async (request, exchange) => {
       const route = asksForEvents(request.method, request.headers) ? "client_events" : "client_reads";
       const asked = await askedOf(options, request, exchange, ["after", "since", "limit"], route);
-      return await messages(asked, request, exchange.breakOff, options, streams);
+      return await messages(asked, request, exchange, options, streams);
     }),
   };
 }
@@ -73,7 +73,7 @@ async function askedOf(
 async function messages(
   { given, expiresAt, introspected, ...asked }: Asked,
   request: Request,
-  breakOff: (() => void) | undefined,
+  { breakOff, endWithClient }: Exchange,
   options: ReadOptions,
   streams: OpenStreams,
 ): Promise<Response> {
@@ -84,6 +84,7 @@ async function messages(
   const from = last === null ? given : [...given, ["lastEventId", last] as const];
   const answer = await core.read({ ...asked, given: from }, events ? "events" : "page");
   if (!events) return await passOn(answer, { ...options, request, breakOff, streams, cutShort: "breaks" });
+  endWithClient?.();
   const ends = new AbortController();
   const stop = watchToken({ expiresAt, introspected, end: () => ends.abort(), clock, times: options.tokenWatch });
   return await passOn(answer, {

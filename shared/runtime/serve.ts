@@ -120,10 +120,7 @@ function answering(options: ServeOptions): Answer {
       return;
     }
     // Only answers to GET are long.
-    if (incoming.method === "GET") {
-      cutStalled(incoming.socket, outgoing, stallTimeoutMs);
-      endWithClient(incoming.socket, outgoing);
-    }
+    if (incoming.method === "GET") cutStalled(incoming.socket, outgoing, stallTimeoutMs);
     if (runtime() === "deno") refuseUnended(incoming, options);
     if (incoming.method !== "GET" || hasBody(incoming)) lingerAfter(incoming, outgoing);
     if (refuseRequest(incoming, outgoing, options)) return;
@@ -150,9 +147,10 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined;
 }
 
-/** Ends the answer when the client has ended its side: an answer that is long may be nobody's then. */
+/** Ends the answer as soon as the client has ended its side. */
 function endWithClient(socket: Socket, outgoing: ServerResponse): void {
   const leave = () => socket.destroySoon();
+  if (socket.readableEnded) return leave();
   socket.once("end", leave);
   outgoing.once("close", () => socket.off("end", leave));
 }
@@ -179,6 +177,9 @@ class NodeExchange implements Exchange {
   }
   get breakOff(): () => void {
     return () => void this.#outgoing.destroy();
+  }
+  get endWithClient(): () => void {
+    return () => endWithClient(this.#incoming.socket, this.#outgoing);
   }
   get flow(): BodyFlow {
     const incoming = this.#incoming;

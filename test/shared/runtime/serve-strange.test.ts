@@ -269,6 +269,16 @@ for (const scheme of SCHEMES) {
       assert.deepEqual(bodies, [...Array<string>(9).fill("abc"), ""]);
     });
 
+    it("that has no body is answered, too, when its client has ended its side", async () => {
+      const rig = await createServeRig(scheme);
+      const served = await rig.open({ fetch: () => pause(100).then(() => new Response("x".repeat(1_000_000))) });
+      for (const head of [get, `${get}Connection: close\r\n`]) {
+        const reply = await rig.raw(served.port, (socket) => void socket.end(`${head}\r\n`), { untilClosed: true });
+        assert.deepEqual([reply.status, reply.body.length, reply.closed], [200, 1_000_000, true], head);
+      }
+      await rig.close();
+    });
+
     it("is refused at once if its client has ended its side before it is whole", async () => {
       const rig = await createServeRig(scheme);
       const served = await rig.open();
@@ -287,8 +297,9 @@ for (const scheme of SCHEMES) {
       let isEnded = false;
       const rig = await createServeRig(scheme);
       const served = await rig.open({
-        fetch: () =>
-          new Response(
+        fetch: (_request, exchange) => {
+          exchange?.endWithClient?.();
+          return new Response(
             new ReadableStream({
               async pull(output) {
                 await pause(20);
@@ -296,7 +307,8 @@ for (const scheme of SCHEMES) {
               },
               cancel: () => void (isEnded = true),
             }),
-          ),
+          );
+        },
       });
       await rig.raw(served.port, get + "\r\n", { deadlineMs: 200 });
       await eventually("the answer to end", () => isEnded);
