@@ -33,6 +33,8 @@ export class NoBodyRoomError extends Error {
 export interface BodyRoom {
   /** Takes room for so many bytes more; false, and nothing is taken, if there is none now. */
   take(bytes: number): boolean;
+  /** Calls back once the room is lost to another body. */
+  onLost?(callback: () => void): void;
 }
 
 /** A body may take `graceMs`, and as much longer as what has come would take at this rate. */
@@ -86,6 +88,9 @@ export async function readBody(request: Request, limits: BodyLimits): Promise<Ui
       // A Worker's runtime answers once nobody holds the rest of the body.
       reader.releaseLock();
     }
+  } catch (error) {
+    limits.flow?.drop();
+    throw error;
   } finally {
     arrival.end();
   }
@@ -188,7 +193,7 @@ class Arrival {
     }
   }
 
-  /** What `reading` yields, unless the body comes too slowly. @throws {BodyTooSlowError} */
+  /** What `reading` yields, unless the body comes too slowly, or loses its room. @throws {BodyTooSlowError | NoBodyRoomError} */
   unlessSlow<T>(reading: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const look = (elapsedMs: number) => {
@@ -198,6 +203,7 @@ class Arrival {
         this.#timer = setTimeout(look, Math.ceil(mayTakeMs - elapsedMs), mayTakeMs);
       };
       look(0);
+      this.#limits.room?.onLost?.(() => reject(new NoBodyRoomError()));
       reading.then(resolve, reject);
     });
   }

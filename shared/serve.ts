@@ -23,6 +23,8 @@ export interface BodyFlow {
   /** Lets nothing more come for now. */
   pause(): void;
   resume(): void;
+  /** Lets go of what has come since `watch`, and of its reader, which hears nothing more. */
+  drop(): void;
 }
 
 /** What a server refuses before a handler sees it. */

@@ -85,6 +85,7 @@ export function createBodies({ memory, messageMaxBytes, now, count, patience }: 
             throw refusalOf(error);
           },
         );
+        room.settle();
         return await use(body);
       } finally {
         room.release();

@@ -1,6 +1,6 @@
 // The connections of a server, in fair shares of who opens them (ARCHITECTURE §4 "Fair shares"). Handshakes count too. Where there is no
-// place, an idle connection of the same requester is closed. Else who has most gives a place to who has fewer: an idle connection, or
-// the oldest one whose request is not whole. So many addresses that hold their connections keep nobody out.
+// place, who has most gives one to who has fewer: an idle connection, or the oldest one whose request is not whole. So many addresses that
+// hold their connections keep nobody out. Who has most itself gives its own idle one.
 
 import type { Server, Socket } from "node:net";
 import type { ConnectionClaim, ServeOptions } from "../serve.ts";
@@ -19,7 +19,6 @@ interface Party {
 
 interface Connection {
   readonly peer: string;
-  readonly place: Place | undefined;
   /** Gives its place back. Idempotent. */
   readonly release: () => void;
 }
@@ -83,7 +82,7 @@ export class Connections {
       if (party.sockets.size === 0 && this.#parties.get(requester) === party) this.#parties.delete(requester);
       if (place !== undefined) this.#shares?.leave(place);
     };
-    this.#open.set(socket, { peer, place, release });
+    this.#open.set(socket, { peer, release });
     socket.once("close", () => {
       this.#open.delete(socket);
       release();
@@ -97,12 +96,12 @@ export class Connections {
     const place = shares.tryEnter(claim);
     if (place !== undefined) return place;
     const own = this.#parties.get(requester);
-    const given = this.#idleOneOf(own) ?? this.#oneOfMost((own?.sockets.size ?? 0) + 1);
-    if (given?.connection.place === undefined) return undefined;
-    // Whoever has few may have it, however few are free.
-    const taken = shares.passOn(given.connection.place, claim);
+    // Its own idle one last: the next request may be on its way there.
+    const given = this.#oneOfMost((own?.sockets.size ?? 0) + 1) ?? this.#idleOneOf(own);
+    if (given === undefined) return undefined;
     this.#close(given);
-    return taken;
+    // Whoever has few may have it, however few are free.
+    return shares.enterAnyway(claim);
   }
 
   #idleOneOf(party: Party | undefined): Closable | undefined {

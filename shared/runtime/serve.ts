@@ -182,12 +182,40 @@ class NodeExchange implements Exchange {
     return () => endWithClient(this.#incoming.socket, this.#outgoing);
   }
   get flow(): BodyFlow {
-    const incoming = this.#incoming;
-    return {
-      watch: (onPart) => void incoming.on("data", (part: Uint8Array) => onPart(part.length)),
-      pause: () => void incoming.pause(),
-      resume: () => void incoming.resume(),
-    };
+    return new NodeBodyFlow(this.#incoming);
+  }
+}
+
+type BodyListener = (...args: unknown[]) => void;
+const BODY_EVENTS = ["data", "end", "error", "close"] as const;
+
+class NodeBodyFlow implements BodyFlow {
+  readonly #incoming: IncomingMessage;
+  /** Who listened before the body's reader did. */
+  readonly #before = new Set<unknown>();
+
+  constructor(incoming: IncomingMessage) {
+    this.#incoming = incoming;
+  }
+  watch(onPart: (bytes: number) => void): void {
+    for (const event of BODY_EVENTS) this.#incoming.listeners(event).forEach((one) => this.#before.add(one));
+    this.#incoming.on("data", (part: Uint8Array) => onPart(part.length));
+  }
+  pause(): void {
+    this.#incoming.pause();
+  }
+  resume(): void {
+    this.#incoming.resume();
+  }
+  /** The reader's listeners hold all that it has read, as long as the connection is open. */
+  drop(): void {
+    for (const event of BODY_EVENTS) {
+      for (const listener of this.#incoming.listeners(event)) {
+        if (!this.#before.has(listener)) this.#incoming.off(event, listener as BodyListener);
+      }
+    }
+    // The client may still break off.
+    this.#incoming.on("error", () => {});
   }
 }
 

@@ -91,6 +91,14 @@ export class FairShares<W> {
     return undefined;
   }
 
+  /**
+   * Takes a place, or as many as `weight` says, whatever share of the free ones the claim may have: another has just lost as many to it.
+   * Only where nobody waits.
+   */
+  enterAnyway(claim: Claim, weight = 1): Place {
+    return this.#take(this.#accounts.pairOf(claim), claim.standing, weight);
+  }
+
   /** What a claim lacks; undefined if `tryEnter` would succeed. */
   lackOf(claim: Claim, weight = 1): Lack | undefined {
     const pair = this.#accounts.pairOf(claim);
@@ -173,13 +181,6 @@ export class FairShares<W> {
     this.#changed(place);
     this.#accounts.forgetIfQuiet(pair);
     if (!this.#isWoken) this.wake();
-  }
-
-  /** Gives a place that its holder loses to another claim, whatever share of the free places that one may have. */
-  passOn(place: Place, { requester, host, standing }: Claim): Place {
-    const taken = this.#take(this.#accounts.pairOf({ requester, host, standing }), standing, place.weight);
-    this.leave(place);
-    return taken;
   }
 
   /** Gives all free places to those whose turn it is. `isOver`: the others have theirs with the next `wake`. */

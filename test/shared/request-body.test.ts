@@ -148,7 +148,12 @@ describe("a body of which a runtime tells after it was to pause", () => {
     let free = 4;
     const room = { take: (bytes: number) => bytes <= free && ((free -= bytes), true) };
     let tell = (_bytes: number) => {};
-    const flow = { watch: (told: typeof tell) => void (tell = told), pause: () => {}, resume: () => {} };
+    const flow = {
+      watch: (told: typeof tell) => void (tell = told),
+      pause: () => {},
+      resume: () => {},
+      drop: () => {},
+    };
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     const request = new Request("http://x/", { method: "POST", body: readable, duplex: "half" } as RequestInit);
     const outcome = readBody(request, { maxBytes: 100, room, flow, roomWithinMs: 200 })

@@ -37,6 +37,37 @@ describe("§6.7 the budget for bodies", () => {
     assert.ok(budget.open(of("other")).take(10));
   });
 
+  it("takes the oldest body that still comes from who has most, for who has less", () => {
+    const budget = createBodyBudget({ most: 1_000, uncountedBytes: 0 });
+    const lost: string[] = [];
+    const open = (name: string) => {
+      const room = budget.open(of(name.slice(0, 1)));
+      room.onLost?.(() => lost.push(name));
+      return room;
+    };
+    // One after the other, each takes what the one before has left, as far as its share goes.
+    for (const [requester, bodies] of [["a", 10], ["b", 5], ["c", 2], ["d", 1], ["e", 1]] as const) {
+      for (let n = 0; n < bodies; n++) assert.ok(open(`${requester}${n}`).take(50));
+    }
+    assert.deepEqual(lost, []);
+    const good = open("good");
+    for (let part = 0; part < 5; part++) assert.ok(good.take(30), String(part));
+    assert.deepEqual(lost, ["a0", "a1", "a2", "a3"].slice(0, lost.length));
+    assert.ok(lost.length > 1);
+    assert.ok(!open("b more").take(500), "nobody has more than that");
+  });
+
+  it("leaves a body alone that has come", () => {
+    const budget = createBodyBudget({ most: 100, uncountedBytes: 0 });
+    const whole = budget.open(of("most"));
+    whole.onLost?.(() => assert.fail("it has come"));
+    assert.ok(whole.take(100));
+    whole.settle();
+    assert.ok(!budget.open(of("other")).take(10));
+    whole.release();
+    assert.ok(budget.open(of("other")).take(10));
+  });
+
   it("has again what a dropped request held", () => {
     const clock = { time: 0 };
     const lost = { now: () => clock.time, afterMs: 1_000 };
