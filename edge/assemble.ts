@@ -8,7 +8,7 @@ import type { Metrics } from "../shared/metrics.ts";
 import { type NoteBlocked, notingGuard } from "../shared/outbound/blocked-calls.ts";
 import type { OutboundGuard } from "../shared/outbound/guard.ts";
 import type { Outbound } from "../shared/outbound/outbound.ts";
-import { verifiedHostOf } from "../shared/outbound/verification-turns.ts";
+import { hostOfUrl } from "../shared/shares/host-of.ts";
 import { createOperatingApp } from "../shared/operating-app.ts";
 import { pause } from "../shared/pause.ts";
 import { createChallenge } from "../shared/random.ts";
@@ -110,7 +110,7 @@ function verifierOf(
     challenge: createChallenge,
     pause,
     method: settings.verification === "ping" ? { by: "ping", signature: settings.signature } : { by: "challenge" },
-    onVerified: ({ requester, callback }) => limits.verifications.giveBack(requester, verifiedHostOf(callback)),
+    onVerified: ({ requester, callback }) => limits.verifications.giveBack(requester, hostOfUrl(callback)),
   });
 }
 

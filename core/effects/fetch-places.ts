@@ -1,9 +1,8 @@
-// Places for topic fetches in fair shares (ARCHITECTURE §4): by who pinged, then by the topic's host. Of several that pinged the same topic, the first
-// one that has a place is enough: nobody's ping waits longer because a stranger pinged the topic, too.
-import { parseHttpUrl } from "../../shared/http-url.ts";
+// Places for topic fetches in fair shares (ARCHITECTURE §4): by who pinged, then by the topic's host. Several may have pinged the same topic:
+// the first one that has a place is enough. So nobody's ping waits longer because a stranger pinged the topic, too.
 import type { Bounds, Place } from "../../shared/shares/accounts.ts";
 import { FairPool } from "../../shared/shares/fair-pool.ts";
-import { hostOf } from "../../shared/shares/host-of.ts";
+import { hostOfUrl } from "../../shared/shares/host-of.ts";
 import type { Standing } from "../../shared/shares/standing.ts";
 
 /** Each fetch may hold a whole document. One requester has at most 8 at one host. */
@@ -37,7 +36,7 @@ export function createFetchPlaces(signal: AbortSignal): FetchPlaces {
   return {
     leave: (place) => pool.leave(place),
     wait(topic, standing, requesters) {
-      const host = hostOfTopic(topic);
+      const host = hostOfUrl(topic);
       const found = Promise.withResolvers<Place | undefined>();
       const over = new AbortController();
       const settle = (place: Place | undefined) => {
@@ -60,12 +59,4 @@ export function createFetchPlaces(signal: AbortSignal): FetchPlaces {
       return { place: found.promise, join };
     },
   };
-}
-
-function hostOfTopic(topic: string): string {
-  try {
-    return hostOf(parseHttpUrl(topic).host);
-  } catch {
-    return "";
-  }
 }

@@ -1,11 +1,10 @@
-// Denied notices (§5.2): each is owed, so it waits as long as it takes. Their places are shared by who asked and whose callback it is: callbacks
-// that never answer are not felt by those to others.
-import { parseHttpUrl, UrlError } from "../../shared/http-url.ts";
+// Denied notices (§5.2): each is owed, so it waits as long as it takes. Their places are shared by who asked and whose callback it is:
+// callbacks that never answer are not felt by those to others. A callback that cannot be called counts for no host.
 import { deniedUrl } from "../../shared/outbound/callback-query.ts";
 import type { Outbound } from "../../shared/outbound/outbound.ts";
 import { pause } from "../../shared/pause.ts";
 import { FairPool, type FairPoolOptions, NoPlaceError } from "../../shared/shares/fair-pool.ts";
-import { hostOf } from "../../shared/shares/host-of.ts";
+import { hostOfUrl } from "../../shared/shares/host-of.ts";
 import { requesterOf } from "../../shared/shares/requester.ts";
 import type { Standing } from "../../shared/shares/standing.ts";
 import type { Notice } from "../state/records.ts";
@@ -26,7 +25,7 @@ export function createNotices(outbound: Outbound, signal: AbortSignal): (notice:
 
   /** One try, in its turn: a notice that pauses holds no place. @throws {NoPlaceError} if the process is stopping */
   async function isHeard({ topic, callback, reason, ...asking }: Notice, standing: Standing): Promise<boolean> {
-    const claim = { requester: requesterOf(asking), host: hostOfCallback(callback), standing };
+    const claim = { requester: requesterOf(asking), host: hostOfUrl(callback), standing };
     const url = deniedUrl(callback, topic, reason);
     const limits = { deadlineMs: NOTICE_MS, maxBytes: 65_536, signal };
     const request = { path: "notice", method: "GET", url, requester: claim.requester, ...limits } as const;
@@ -45,14 +44,4 @@ export function createNotices(outbound: Outbound, signal: AbortSignal): (notice:
       if (!(error instanceof NoPlaceError)) throw error;
     }
   };
-}
-
-/** A callback without a host is not called; its notice has a place all the same. */
-function hostOfCallback(callback: string): string {
-  try {
-    return hostOf(parseHttpUrl(callback).host);
-  } catch (error) {
-    if (!(error instanceof UrlError)) throw error;
-    return "";
-  }
 }

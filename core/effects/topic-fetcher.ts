@@ -1,4 +1,5 @@
-// A ping says that a topic changed: its fetch is tried again until it succeeds, 5 times at most (WIRE §3). Fetches share their places fairly.
+// A ping says that a topic changed: its fetch is tried again until it succeeds, 5 times at most (WIRE §3). Fetches share their places
+// fairly.
 import { getLogger } from "@logtape/logtape";
 import { pause } from "../../shared/pause.ts";
 import type { Standing } from "../../shared/shares/standing.ts";

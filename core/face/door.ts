@@ -46,7 +46,7 @@ export interface Door {
 const SESSION_MS = 3_600_000;
 /** Each reason is logged this often at most: anyone who reaches the port could fill the disk. */
 const LOGGED_EVERY_MS = 60_000;
-/** An edge bounds what it sends, and the server ends a request that takes over a minute: a process that was stopped may go on with its body. */
+/** An edge bounds what it sends, and the server ends a request that takes over a minute. A process that was stopped may go on with its body. */
 const PACE_OF_EDGES: BodyPace = { graceMs: 90_000, bytesPerSecond: 1_024 };
 const NO_BODY = new Uint8Array(0);
 

@@ -138,9 +138,9 @@ function answerOf(event: IntentEvent, offset: number, place: Place): OperationAn
 }
 
 /**
- * Whether who asks has the subscription: its client does, or its address where no token says a client. An owner whose address has changed
- * is known by the secret. That is looked at only while something of another requester waits, since opening secrets takes time: elsewhere an owner
- * needs no place of its own, and the time of an answer does not tell whether there is a subscription (WIRE §5).
+ * Whether the one who asks has the subscription: the client does, or the address where no token says a client. An owner whose address has
+ * changed is known by the secret. Secrets are compared only while an intent of another requester waits, since opening them takes time.
+ * Elsewhere an owner needs no place of its own, and the time of an answer does not tell whether there is a subscription (WIRE §5).
  */
 function isOfOwner(
   record: SubscriptionRecord | undefined,

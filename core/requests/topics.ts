@@ -136,7 +136,8 @@ export class Topics {
   }
 
   /**
-   * Makes the topic if it does not exist, and notes now and then that it is needed; that is durable when this resolves. `operation` is the id of the operation that needs it.
+   * Makes the topic if it does not exist, and notes now and then that it is needed; that is durable when this resolves. `operation` is the
+   * id of the operation that needs it.
    * @throws {Refusal} "too_many", "unavailable" @throws {LogError}
    */
   async ensure(name: string, topic: Topic, operation: string, maker: Maker): Promise<void> {

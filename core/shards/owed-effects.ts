@@ -1,6 +1,6 @@
 // The effects that records call for: a notice, a verification, a fetch, a replay (A3.10). Each runs after the commit that calls for
-// it, until a later fold says that it was done. For one record each kind runs once at a time, verifications once for each requester. All may
-// happen twice.
+// it, until a later fold says that it was done. For one record each kind runs once at a time, and verifications once for each requester.
+// All may happen twice.
 import { requesterOf } from "../../shared/shares/requester.ts";
 import { isReplayOwed } from "../state/fold-subscription.ts";
 import type { PendingIntent, SubscriptionRecord, TopicRecord } from "../state/records.ts";
@@ -26,7 +26,7 @@ export class OwedEffects {
   /** Effects that wait for the next commit, and effects whose commit is made. */
   #uncommitted: (() => void)[] = [];
   #committed: (() => void)[] = [];
-  /** Ids of subscriptions and topics whose effects are under way, or wait for the commit; of verifications with their requester (`lineOf`). */
+  /** Ids of subscriptions and topics whose effects are under way, or wait for the commit. For verifications: with the requester (`lineOf`). */
   readonly #notifying = new Set<string>();
   readonly #verifying = new Set<string>();
   readonly #fetching = new Set<string>();
@@ -95,7 +95,7 @@ export class OwedEffects {
     });
   }
 
-  /** Verifies the intents of one requester for a pair, one after the other in log order. No requester waits for the intents of another one here. */
+  /** Verifies the intents of one requester for a pair, one after the other in log order. Requesters do not wait for each other here. */
   #verify(id: string, of: PendingIntent): void {
     const { effects, state, findings } = this.#options;
     const line = lineOf(id, of);

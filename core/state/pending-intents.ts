@@ -1,10 +1,10 @@
-// Which intents of a pair wait for their result (WIRE §2). Who has the subscription has places of its own, for which no stranger competes. The
-// others share theirs as all shares go (ARCHITECTURE §4): a requester may have as many as are still free. Above that, its newest intent takes
-// the place of the one before, and its oldest stays: the callback may be answering that one.
+// Which intents of a pair wait for their result (WIRE §2). The owner of the subscription has places of its own, for which no stranger
+// competes. The others share theirs as all shares go (ARCHITECTURE §4): a requester may have as many as are still free. Above that, its
+// newest intent takes the place of the one before, and its oldest stays: the callback may be answering that one.
 import { NOBODY, requesterOf } from "../../shared/shares/requester.ts";
 import type { PendingIntent } from "./records.ts";
 
-/** Places of who has the subscription, and of one stranger alone. */
+/** Places of the owner of the subscription, and of one stranger alone. */
 export const MOST_PENDING = 4;
 /** Places of all strangers together. */
 export const MOST_OF_STRANGERS = 8;
@@ -31,7 +31,7 @@ export function placeFor(pending: readonly PendingIntent[], asked: Asked): Place
   return intent === undefined ? { kind: "full" } : { kind: "replaces", intent };
 }
 
-/** The intents that wait once this one does, in log order. One that slips in where no place is left cancels the oldest that is no owner's. */
+/** The intents that wait with this one, in log order. One that slips in where no place is left cancels the oldest that is not the owner's. */
 export function withPending(pending: readonly PendingIntent[], intent: PendingIntent): readonly PendingIntent[] {
   const place = placeFor(pending, intent);
   if (place.kind === "room") return [...pending, intent];
@@ -44,8 +44,8 @@ export function withPending(pending: readonly PendingIntent[], intent: PendingIn
 }
 
 /**
- * The subscriber may have said yes to the replaced one, and counts on everything since (§6.1). So a new life may begin where it would have, unless
- * an unsubscribe is between them.
+ * The subscriber may have said yes to the replaced one, and counts on everything since (§6.1). So a new life may begin where it would
+ * have, unless an unsubscribe is between them.
  */
 function inPlaceOf(replaced: PendingIntent, intent: PendingIntent, pending: readonly PendingIntent[]): PendingIntent {
   if (replaced.mode !== "subscribe" || intent.mode !== "subscribe") return intent;

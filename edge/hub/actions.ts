@@ -2,7 +2,7 @@
 
 import { type Compact, createCompact } from "../../shared/compact-json.ts";
 import type { Asking } from "../../shared/core-api.ts";
-import { verifiedHostOf } from "../../shared/outbound/verification-turns.ts";
+import { hostOfUrl } from "../../shared/shares/host-of.ts";
 import { anonymousAt, requesterOf } from "../../shared/shares/requester.ts";
 import { createTraceparent, parseTraceparent } from "../../shared/trace.ts";
 import { accepted, empty } from "../answers/answers.ts";
@@ -97,7 +97,7 @@ export class HubActions {
     const { verifier, limits } = this.#options;
     const asking = await askingOf(asker);
     const requester = requesterOf(asking);
-    const host = verifiedHostOf(pair.callback);
+    const host = hostOfUrl(pair.callback);
     const seat = verifier.reserve({ requester, callback: pair.callback });
     if ("retryAfterS" in seat || !limits.verifications.take(requester, host)) {
       limits.count("verifications");

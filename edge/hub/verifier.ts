@@ -6,7 +6,8 @@ import type { Counter, Metrics } from "../../shared/metrics.ts";
 import { waitAtMost } from "../../shared/pause.ts";
 import { type InTurn, verifyIntent } from "../../shared/outbound/verification.ts";
 import type { VerifiableIntent, Verification, VerificationPorts } from "../../shared/outbound/verification.ts";
-import { VerificationTurns, verifiedHostOf } from "../../shared/outbound/verification-turns.ts";
+import { VerificationTurns } from "../../shared/outbound/verification-turns.ts";
+import { hostOfUrl } from "../../shared/shares/host-of.ts";
 import type { Bounds } from "../../shared/shares/accounts.ts";
 import type { CoreClient } from "../core/core-client.ts";
 import { type AcceptedIntent, type Line, VerificationQueue, type Waiting } from "./verification-queue.ts";
@@ -91,7 +92,7 @@ class BackgroundVerifier implements Verifier {
   reserve({ requester, callback }: { requester: string; callback: string }) {
     // A3.6: where addresses cannot be pinned, the core verifies.
     const seat = this.canVerify
-      ? this.#room.enter({ requester, host: verifiedHostOf(callback) })
+      ? this.#room.enter({ requester, host: hostOfUrl(callback) })
       : { took: () => {}, leave: () => {} };
     if ("retryAfterS" in seat) return seat;
     return { verify: (intent: AcceptedIntent) => this.#enqueue(intent, seat), release: () => seat.leave() };

@@ -1,6 +1,7 @@
-// Pools of connections, one for each origin. There are so many at most; when one more is wanted, the requester with the most of them gives up
-// its least recently used. So whoever has any number of origins called closes its own connections, and nobody else's. When an origin's name no longer has the address of a connection, its pool is replaced: the
-// requests in it end as they would, and the next one is dialled anew.
+// Pools of connections, one for each origin. Their number is bounded: when one more is wanted, the requester with the most of them gives
+// up its least recently used. So a requester of any number of origins closes its own connections, and nobody else's. When an origin's
+// name no longer has the address of a connection, its pool is replaced: the requests in it end as they would, and the next one is dialled
+// anew.
 
 import { type buildConnector, Pool } from "../undici.ts";
 import { ANSWER_HEAD_MAX_BYTES } from "./answer-head.ts";

@@ -1,16 +1,15 @@
-// When a verification asks its callback: as soon as its requester has a place (ARCHITECTURE §4 "Fair shares") and nothing else of its pair is
-// being asked. Edges and cores take turns alike.
+// When a verification asks its callback: as soon as its requester has a place (ARCHITECTURE §4 "Fair shares") and nothing else of its
+// pair is being asked. Edges and cores take turns alike.
 
-import { parseHttpUrl } from "../http-url.ts";
 import { identityOf } from "../identity.ts";
 import type { Bounds } from "../shares/accounts.ts";
 import { FairPool, NoPlaceError } from "../shares/fair-pool.ts";
-import { hostOf } from "../shares/host-of.ts";
+import { hostOfUrl } from "../shares/host-of.ts";
 import type { InTurn } from "./verification.ts";
 
 /**
- * Places of GETs in flight. `proven`: of who has the subscription; `new`: first tries of the others; `failing`: further tries. One requester has
- * at most 48 first tries at one host in flight, and all together have at most 176 GETs there.
+ * Places of GETs in flight. `proven`: of the owners of subscriptions; `new`: first tries of the others; `failing`: further tries. One
+ * requester has at most 48 first tries at one host in flight, and all together have at most 176 GETs there.
  */
 export const VERIFICATION_BOUNDS: Bounds = {
   most: 448,
@@ -52,7 +51,7 @@ export class VerificationTurns {
 
   /** The turns of one verification. `signal` ends its waiting. */
   of({ requester, topic, callback, isOwn }: TurnTaker, signal: AbortSignal): InTurn {
-    const host = verifiedHostOf(callback);
+    const host = hostOfUrl(callback);
     const pair = pairKeyOf(topic, callback);
     return async (ask, { tries, waitMs }) => {
       const standing = tries > 1 ? "failing" : isOwn ? "proven" : "new";
@@ -77,11 +76,6 @@ export class VerificationTurns {
       if (this.#pairs.get(pair) === quiet) this.#pairs.delete(pair);
     }
   }
-}
-
-/** The host of a callback, as shares count it. */
-export function verifiedHostOf(callback: string): string {
-  return hostOf(parseHttpUrl(callback).host);
 }
 
 /** §5.1.1: two spellings of a pair are one pair. */

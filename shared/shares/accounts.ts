@@ -13,7 +13,7 @@ export interface Bounds {
   readonly of: Readonly<Record<Standing, number>>;
   /** Places of a standing that hold what turned out to take long (`FairShares.turn`). Default none. */
   readonly overtime?: Readonly<Partial<Record<Standing, number>>>;
-  /** Places of a standing to one host, whoever asks. Default no bound. */
+  /** Places of a standing to one host, of all requesters together. Default no bound. */
   readonly perHost?: Readonly<Record<Standing, number>>;
   /** A requester may have so many times the places that are still free; one alone has then so much more than half. Default 1. */
   readonly timesFree?: number;
@@ -65,7 +65,7 @@ export class RequesterAccount {
   }
 }
 
-/** What one host has, whoever asks. */
+/** What all requesters have of one host. */
 export class HostAccount {
   readonly name: string;
   readonly usage = new Usage();
@@ -209,7 +209,7 @@ export class Accounts {
   }
 }
 
-/** Whoever has none yet may have some; else no more than remain free. */
+/** One who has none may have some. Others may have no more than are still free. */
 function isOver(had: number, weight: number, free: number): boolean {
   return had > 0 && had + weight > free;
 }

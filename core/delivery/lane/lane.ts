@@ -41,7 +41,7 @@ export interface LaneOptions extends LaneTerms {
   readonly life: number;
   /** Everything before this offset is done. */
   readonly position: number;
-  /** Its life begins, or goes on after an expiry: it has yet to show that its subscriber answers. Otherwise it was there before a restart. */
+  /** Its life begins, or goes on after an expiry: it has yet to show that its subscriber answers. False: it was there before a restart. */
   readonly isNew: boolean;
 }
 

@@ -10,7 +10,7 @@ import type { Lane } from "../lane/lane.ts";
 export const MOST_IN_FLIGHT = 5_120;
 /** Attempts by the standing of their lanes. */
 export const IN_FLIGHT: Readonly<Record<Standing, number>> = { proven: 1_024, slow: 256, new: 256, failing: 256 };
-/** Of these to one host, whoever subscribed. */
+/** Of these to one host, for all its subscribers together. */
 export const PER_HOST: Readonly<Record<Standing, number>> = { proven: 512, slow: 128, new: 128, failing: 128 };
 /** Attempts that began as those of proven or new lanes, and take longer than SLOW_MS. */
 export const OVERTIME = { proven: 2_560, new: 768 } as const;

@@ -9,7 +9,7 @@ import { createLimits } from "../../../edge/limits/limits.ts";
 import type { LimitSettings, LimitsOptions } from "../../../edge/limits/limits.ts";
 import { createProbes } from "../../../edge/operating/probes.ts";
 import { createVerifier } from "../../../edge/hub/verifier.ts";
-import { verifiedHostOf } from "../../../shared/outbound/verification-turns.ts";
+import { hostOfUrl } from "../../../shared/shares/host-of.ts";
 import { createOutboundGuard } from "../../../shared/outbound/guard.ts";
 import { pause } from "../../../shared/pause.ts";
 import { createChallenge } from "../../../shared/random.ts";
@@ -80,7 +80,7 @@ export async function openEdge(
   const metrics = createMetrics({ tier: "edge" });
   const limits = createLimits({ ...NO_LIMITS, ...limited }, metrics, { now, memory, bodyPatience });
   const onVerified = ({ requester, callback }: { requester: string; callback: string }) => {
-    limits.verifications.giveBack(requester, verifiedHostOf(callback));
+    limits.verifications.giveBack(requester, hostOfUrl(callback));
   };
   const edge = createEdge({
     core,
