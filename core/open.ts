@@ -26,7 +26,7 @@ import type { Log } from "./log/log.ts";
 import { bePatient } from "./log/patient.ts";
 import { countAppends } from "./observe.ts";
 import { holdLock } from "./sqlite/database.ts";
-import { warnOfOthers } from "./sqlite/private-file.ts";
+import { keepDirectoryPrivate } from "./sqlite/private-file.ts";
 
 export interface OpenCoreOptions {
   /**
@@ -162,7 +162,7 @@ function kafkaSasl(settings: Settings, http: HttpClient): KafkaSasl | undefined 
 async function makeDataDirectory(path: string): Promise<void> {
   try {
     await makeDirectory(path);
-    await warnOfOthers(path);
+    await keepDirectoryPrivate(path);
   } catch (error) {
     throw new Error(
       `Cannot make the data directory ${path}: ${error instanceof Error ? error.message : String(error)}`,

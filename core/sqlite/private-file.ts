@@ -1,5 +1,5 @@
 // The files of the data directory hold what was published, and who subscribes: only the hub's own user may read them.
-import { chmod, open, stat } from "node:fs/promises";
+import { chmod, open, readdir, stat } from "node:fs/promises";
 import { getLogger } from "@logtape/logtape";
 
 const logger = getLogger(["tidings", "core", "process"]);
@@ -26,10 +26,23 @@ export async function tighten(path: string): Promise<void> {
   }
 }
 
-/** A WARN if others may enter a directory, or list it: the hub changes no directory that it has not made. */
-export async function warnOfOthers(directory: string): Promise<void> {
+/** What the hub keeps in its data directory. */
+const OWN_FILES = /^(?:(?:log|replica|lock)\.db(?:-wal|-shm|-journal)?|core-keys\.json|edge-key\.json|member\.json)$/;
+
+/**
+ * Takes from others what they may do with a data directory that holds nothing else. A WARN where it does hold something, or cannot be
+ * changed: then it may be somebody else's too.
+ */
+export async function keepDirectoryPrivate(directory: string): Promise<void> {
   const { mode } = await stat(directory);
   if ((mode & OTHERS) === 0) return;
+  if ((await readdir(directory)).every((name) => OWN_FILES.test(name))) {
+    try {
+      return await chmod(directory, mode & 0o700);
+    } catch {
+      // It is another user's.
+    }
+  }
   logger.warn(
     "Others on this machine may enter or list the data directory {directory}: its mode is {mode}. Its files are private all the same; " +
       "chmod 700 it",

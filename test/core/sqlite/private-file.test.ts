@@ -1,6 +1,6 @@
 // The data directory is for the hub's own user alone: messages and subscriptions stand in it in clear.
 import assert from "node:assert/strict";
-import { chmod, mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -8,7 +8,7 @@ import { configure, reset } from "@logtape/logtape";
 import { openLibsqlLog } from "../../../core/log/libsql/libsql-log.ts";
 import { openMemberFile } from "../../../core/member-file.ts";
 import { openReplica } from "../../../core/replica/replica.ts";
-import { warnOfOthers } from "../../../core/sqlite/private-file.ts";
+import { keepDirectoryPrivate } from "../../../core/sqlite/private-file.ts";
 import { makeDirectory } from "../../../shared/directory.ts";
 import { eventually } from "../../support/eventually.ts";
 
@@ -82,7 +82,16 @@ describe("ARCHITECTURE §5 what is in the data directory", { skip: process.platf
     assert.deepEqual(new Set(Object.values(modes)), new Set(["600"]), JSON.stringify(modes));
   });
 
-  it("has a WARN if others may enter or list the directory, and is not changed", async () => {
+  it("is in a directory that others may not enter or list, if nothing but the hub's is in it", async () => {
+    const directory = join(root, "own");
+    await makeDirectory(directory);
+    await use(directory);
+    await chmod(directory, 0o755);
+    await keepDirectoryPrivate(directory);
+    assert.equal(await modeOf(directory), 0o700);
+  });
+
+  it("has a WARN if others may enter or list a directory with something else in it, which is not changed", async () => {
     const lines: string[] = [];
     await configure({
       sinks: { kept: (record) => void lines.push(`${record.level} ${record.message.join("")}`) },
@@ -91,10 +100,11 @@ describe("ARCHITECTURE §5 what is in the data directory", { skip: process.platf
     try {
       const directory = join(root, "wide");
       await makeDirectory(directory);
-      await warnOfOthers(directory);
+      await keepDirectoryPrivate(directory);
       assert.deepEqual(lines, []);
+      await writeFile(join(directory, "another's"), "");
       await chmod(directory, 0o755);
-      await warnOfOthers(directory);
+      await keepDirectoryPrivate(directory);
       assert.match(lines.join("\n"), /^warning .*data directory .*wide.*: its mode is .*0755.*chmod 700 it$/);
       assert.equal(await modeOf(directory), 0o755);
     } finally {
