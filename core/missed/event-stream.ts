@@ -5,6 +5,7 @@ import type { Message } from "../messages/message.ts";
 import type { Tail } from "../messages/tail.ts";
 import { Refusal } from "../requests/refusal.ts";
 import type { Topic } from "../requests/topics.ts";
+import type { Place } from "../../shared/shares/accounts.ts";
 import { FairShares } from "../../shared/shares/fair-shares.ts";
 import type { Claim } from "../../shared/shares/standing.ts";
 import type { ReadMemory } from "./memory.ts";
@@ -99,11 +100,21 @@ const MOST = 1_000;
 /** Open streams of one subscription: when a reader comes back, its old stream may still be open. */
 const MOST_OF_ONE = 8;
 
-/** Counts the open streams, in fair shares of who reads. */
+/** An open stream as it is counted. */
+interface Counted {
+  /** Idempotent. */
+  readonly leave: () => void;
+  /** Ends the stream; its reader comes back after a while. */
+  readonly end: () => void;
+}
+
+/** Counts the open streams, in fair shares of who reads. Where there is no place, who has most loses one to who has fewer. */
 export class OpenStreams {
   readonly #shares: FairShares<never>;
   readonly #mostOfOne: number;
   readonly #counts = new Map<string, number>();
+  /** By who reads, the oldest first. */
+  readonly #open = new Map<string, Set<Counted>>();
 
   constructor(most = MOST, mostOfOne = MOST_OF_ONE) {
     this.#shares = new FairShares({ most, of: { proven: 0, slow: 0, new: most, failing: 0 } });
@@ -114,24 +125,45 @@ export class OpenStreams {
     return this.#shares.used;
   }
 
-  /** Counts a stream of a subscription; the returned function ends it. @throws {Refusal} "overloaded", "too_many" */
-  enter(subscriptionId: string, claim: Claim): () => void {
+  /**
+   * Counts a stream of a subscription; `end` ends it for another's sake. The returned function says that it has ended. Idempotent.
+   * @throws {Refusal} "overloaded", "too_many"
+   */
+  enter(subscriptionId: string, claim: Claim, end: () => void): () => void {
     const count = this.#counts.get(subscriptionId) ?? 0;
     if (count >= this.#mostOfOne) {
       throw new Refusal("too_many", `This subscription has ${this.#mostOfOne} event streams already; close one first`);
     }
-    const place = this.#shares.tryEnter(claim);
+    const place = this.#shares.tryEnter(claim) ?? this.#placeOfMost(claim);
     if (place === undefined) {
       throw new Refusal(
         "overloaded",
         "You have your share of the event streams that the hub takes; ask again later, or without Accept",
       );
     }
-    this.#counts.set(subscriptionId, count + 1);
-    return () => {
+    this.#counts.set(subscriptionId, (this.#counts.get(subscriptionId) ?? 0) + 1);
+    const own = this.#open.get(claim.requester) ?? new Set();
+    this.#open.set(claim.requester, own);
+    const leave = () => {
+      if (!own.delete(stream)) return;
+      if (own.size === 0) this.#open.delete(claim.requester);
       this.#shares.leave(place);
       this.#leave(subscriptionId);
     };
+    const stream = { leave, end };
+    own.add(stream);
+    return leave;
+  }
+
+  #placeOfMost(claim: Claim): Place | undefined {
+    let most: Set<Counted> | undefined;
+    const least = (this.#open.get(claim.requester)?.size ?? 0) + 1;
+    for (const streams of this.#open.values()) if (streams.size > (most?.size ?? least)) most = streams;
+    const oldest = most?.values().next().value;
+    if (oldest === undefined) return undefined;
+    oldest.leave();
+    oldest.end();
+    return this.#shares.enterAnyway(claim);
   }
 
   #leave(subscriptionId: string): void {

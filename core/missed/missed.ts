@@ -100,8 +100,8 @@ export function createMissed(options: MissedOptions): Missed {
     const { subscription, from } = await resolveQuery(query);
     const { id, topic } = subscription;
     const claim = readerOf(query.caller, subscription);
-    const leave = streams.enter(id, claim);
     const ended = new AbortController();
+    const leave = streams.enter(id, claim, () => ended.abort());
     const check = () => void isAsOpened(subscription).then((same) => same || ended.abort(), () => ended.abort());
     const unwatch = replica.watch(id, check);
     // The subscription may have changed just before the watch began.

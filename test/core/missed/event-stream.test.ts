@@ -189,14 +189,14 @@ describe("WIRE §5 a stream of events", () => {
 describe("§6.7 streams of events", () => {
   it("are bounded of one subscription, and make room when they end", () => {
     const streams = new OpenStreams(100, 2);
-    const leave = [streams.enter("a", of("r", "a")), streams.enter("a", of("r", "a"))];
-    assert.throws(() => streams.enter("a", of("r", "a")), {
+    const leave = [streams.enter("a", of("r", "a"), () => {}), streams.enter("a", of("r", "a"), () => {})];
+    assert.throws(() => streams.enter("a", of("r", "a"), () => {}), {
       code: "too_many",
       message: /has 2 event streams already/,
     });
     leave[0]!();
     assert.equal(streams.open, 1);
-    leave.push(streams.enter("a", of("r", "a")));
+    leave.push(streams.enter("a", of("r", "a"), () => {}));
     for (const end of leave.slice(1)) end();
     assert.equal(streams.open, 0);
   });
@@ -207,7 +207,7 @@ describe("§6.7 streams of events", () => {
     for (let n = 0; n < 125; n++) {
       for (let of1 = 0; of1 < 8; of1++) {
         try {
-          streams.enter(`s${n}`, of("greedy", `s${n}`));
+          streams.enter(`s${n}`, of("greedy", `s${n}`), () => {});
           opened++;
         } catch (error) {
           assert.equal((error as { code: string }).code, "overloaded");
@@ -215,7 +215,29 @@ describe("§6.7 streams of events", () => {
       }
     }
     assert.equal(opened, 500);
-    for (let n = 0; n < 20; n++) streams.enter(`good${n}`, of(`good${n}`, `good${n}`));
+    for (let n = 0; n < 20; n++) streams.enter(`good${n}`, of(`good${n}`, `good${n}`), () => {});
+  });
+
+  it("are another's where many readers have them all: who has most loses its oldest", () => {
+    const ended: string[] = [];
+    const streams = new OpenStreams(100, 1_000);
+    const enter = (reader: string, nth: number) =>
+      streams.enter(reader, of(reader), () => ended.push(`${reader}${nth}`));
+    for (
+      const [reader, most] of [["a", 50], ["b", 25], ["c", 12], ["d", 6], ["e", 3], ["f", 2], ["g", 1], [
+        "h",
+        1,
+      ]] as const
+    ) {
+      for (let nth = 0; nth < most; nth++) enter(reader, nth);
+    }
+    assert.deepEqual([streams.open, ended.length], [100, 0]);
+    const leaves = [0, 1, 2].map((nth) => enter("good", nth));
+    assert.deepEqual(ended, ["a0", "a1", "a2"]);
+    assert.throws(() => enter("a", 99), { code: "overloaded" });
+    assert.equal(streams.open, 100);
+    for (const leave of [...leaves, ...leaves]) leave();
+    assert.equal(streams.open, 97);
   });
 });
 
