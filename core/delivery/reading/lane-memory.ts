@@ -3,6 +3,7 @@
 // whoever has most of it let go of what they have held for longest.
 import { FairShares } from "../../../shared/shares/fair-shares.ts";
 import type { Claim } from "../../../shared/shares/standing.ts";
+import { TURN_MS } from "../../../shared/turn.ts";
 import type { Lane } from "../lane/lane.ts";
 import { type Message, sizeOf } from "../../messages/message.ts";
 
@@ -144,9 +145,11 @@ export class LaneMemory {
     this.#starved.delete(lane);
     this.#shares.forget(claim, lane);
   }
-  /** Lanes that wait have their turn, as far as there is memory. */
+  /** Lanes that wait have their turn, as far as there is memory; those that are left have it with the next call. */
   wake(): void {
-    this.#shares.wake();
+    const begun = performance.now();
+    // A place is free again as soon as its lane reads, so a little memory lets any number of lanes go.
+    this.#shares.wake(() => performance.now() - begun > TURN_MS);
   }
 
   /** While lanes wait, those that have held some for longest let go of it, where their requester has its share. Returns them. */

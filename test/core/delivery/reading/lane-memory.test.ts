@@ -4,7 +4,8 @@ import { describe, it } from "node:test";
 import { append, type DeliveryRig, openDeliveryRig } from "../../../support/rigs/delivery-rig.ts";
 import { MOST_GAPS } from "../../../../core/delivery/lane/cursor-record.ts";
 import type { Log } from "../../../../core/log/log.ts";
-import { laneOf } from "../../../support/rigs/lanes.ts";
+import { LaneMemory } from "../../../../core/delivery/reading/lane-memory.ts";
+import { laneOf, messageAt } from "../../../support/rigs/lanes.ts";
 import { eventually } from "../../../support/eventually.ts";
 
 const KIB = 1024;
@@ -161,5 +162,27 @@ describe("gaps", () => {
     assert.equal(lane.gaps!.length, MOST_GAPS);
     assert.equal(lane.gaps![0]!.from, 1);
     assert.deepEqual(lane.gaps!.at(-1), { from: 9_990, to: 9_995 });
+  });
+});
+
+describe("lanes that wait for memory", () => {
+  it("have their turn in several turns of the event loop, however many may go at once", () => {
+    let turns = 0;
+    const onTurn = () => {
+      turns++;
+      for (const begun = performance.now(); performance.now() - begun < 5;);
+    };
+    const memory = new LaneMemory({ most: 10_000, tailNext: () => 0, clock: () => 0, onTurn });
+    const [full, ...waiting] = Array.from({ length: 21 }, () => laneOf());
+    const message = messageAt(0, { body: Buffer.alloc(20_000) });
+    memory.give(full!, message);
+    for (const lane of waiting) assert.equal(memory.admit(lane), false);
+    memory.release(message);
+    for (let woken = 0; woken < waiting.length && turns < waiting.length; woken++) {
+      const before = turns;
+      memory.wake();
+      assert.ok(turns > before && turns <= before + 5, `${turns - before} at once`);
+    }
+    assert.equal(turns, waiting.length);
   });
 });
