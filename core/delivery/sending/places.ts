@@ -66,10 +66,11 @@ export class Places {
     return this.#shares.tryEnter(claimOf(lane, lane.standing === "proven" ? "slow" : lane.standing));
   }
 
-  /** Gives a place back, once. Those whose turn it is get theirs. */
+  /** Gives a place back, once. One of each standing may have its turn; the others have theirs with the next tick. */
   leave(place: Place): void {
     this.#shares.leave(place);
-    this.#wake();
+    // Many answers may come at once, and each of them gets here.
+    this.#shares.wake(() => true);
   }
 
   /** The lane no longer waits; false if it did not. */
@@ -98,11 +99,7 @@ export class Places {
   /** Gives free places to those whose turn it is. A host that is no longer called regains all places within seconds. */
   tick(): void {
     this.#shares.recover(TRUSTED_FULLY);
-    this.#wake();
-  }
-
-  /** Hundreds of places may be free at once, and an attempt that begins may open a connection. */
-  #wake(): void {
+    // Hundreds of places may be free at once, and an attempt that begins may open a connection.
     const begun = performance.now();
     this.#shares.wake(() => performance.now() - begun > TURN_MS);
   }
