@@ -1,6 +1,6 @@
 // The attempts of all lanes: whose turn it is, as the places allow, and what follows when an attempt is over. Each step is synchronous.
 import type { Place } from "../../../shared/shares/accounts.ts";
-import { TURN_MS } from "../../../shared/turn.ts";
+import { nextTurn, TURN_MS } from "../../../shared/turn.ts";
 import { SecretError } from "../../keys/secrets.ts";
 import { isLeaseOver } from "../../state/lease.ts";
 import type { Lane } from "../lane/lane.ts";
@@ -36,6 +36,7 @@ export class Attempts implements AttemptOwner {
   readonly #slowing = new DeadlineList<Attempt>(SLOW_MS);
   readonly #ready = new Queue<Lane>();
   #pumping = false;
+  #resting = false;
   #stopped = false;
 
   constructor(options: AttemptsOptions) {
@@ -76,7 +77,7 @@ export class Attempts implements AttemptOwner {
 
   /** Starts the attempts that may start. */
   pump(): void {
-    if (this.#pumping || this.#stopped) return;
+    if (this.#pumping || this.#resting || this.#stopped) return;
     this.#pumping = true;
     try {
       this.#start();
@@ -158,8 +159,7 @@ export class Attempts implements AttemptOwner {
     const begun = performance.now();
     // A3.4: while it is unknown whose the shards are, lanes stay in the queue; the next tick looks again.
     for (let looked = 1; this.#ready.size > 0 && this.#isConfirmed(); looked++) {
-      // The other lanes have their turn with the next answer or tick.
-      if (looked % LOOKS_PER_CLOCK === 0 && performance.now() - begun > TURN_MS) return;
+      if (looked % LOOKS_PER_CLOCK === 0 && performance.now() - begun > TURN_MS) return this.#rest();
       const lane = this.#ready.shift()!;
       if (!this.#mayStart(lane)) lane.stopWaiting();
       else {
@@ -172,6 +172,15 @@ export class Attempts implements AttemptOwner {
       // The lane may have nothing in hand: it may have let go of its messages while it waited.
       this.goOn(lane);
     }
+  }
+
+  /** Nothing more starts in this turn of the event loop: of many answers that come at once, each would start more. */
+  #rest(): void {
+    this.#resting = true;
+    void nextTurn().then(() => {
+      this.#resting = false;
+      this.pump();
+    });
   }
 
   #attempt(lane: Lane, place: Place): void {

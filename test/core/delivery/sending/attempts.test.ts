@@ -1,6 +1,7 @@
 // Whose turn it is: order, repeats, and no lane held up by another, over a real log and a transport that answers as told.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { nextTurn } from "../../../../shared/turn.ts";
 import { at, numbers, openDeliveryRig, TOPIC } from "../../../support/rigs/delivery-rig.ts";
 import { eventually, never } from "../../../support/eventually.ts";
 
@@ -73,6 +74,21 @@ describe("order and repeats", () => {
 });
 
 describe("isolation", () => {
+  it("many answers that come at once begin no more attempts than one turn of the event loop has time for", async () => {
+    await using rig = await openDeliveryRig();
+    rig.answer = () => {
+      for (const begun = performance.now(); performance.now() - begun < 0.5;);
+      return "hang";
+    };
+    for (let n = 0; n < 400; n++) rig.add(at(`lane${n}`));
+    await rig.publish(TOPIC, "to all");
+    while (rig.sent.length < 10) await nextTurn();
+    const before = rig.sent.length;
+    for (const { post } of rig.sent.slice(0, 10)) post.answered(204, undefined);
+    assert.ok(before < 200 && rig.sent.length < before + 100, `${before}, then ${rig.sent.length}`);
+    await eventually("the others to have their turn", () => rig.sent.length === 400);
+  });
+
   it("a callback that hangs does not delay the others, in one origin or in many", async () => {
     await using rig = await openDeliveryRig();
     rig.answer = ({ to }) => to.startsWith("/hang") ? "hang" : 204;
