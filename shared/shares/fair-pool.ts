@@ -59,6 +59,7 @@ export class FairPool {
     this.#seats = new FairShares<never>({
       most: mostWaiting,
       of: { proven: Math.floor(mostWaiting / 2), slow: 0, new: Math.ceil(mostWaiting / 2), failing: 0 },
+      forNewcomers: FOR_NEWCOMERS,
       lost,
     });
   }
@@ -141,6 +142,8 @@ export class FairPool {
   }
 }
 
+/** The part of the seats that only those may take who have none: many requesters that wait leave one for another. */
+const FOR_NEWCOMERS = 1 / 4;
 /** How often a Worker's request looks whether there is a place, ms. */
 const LOOK_EVERY_MS = 50;
 /** A longer timer would fire at once, ms. */

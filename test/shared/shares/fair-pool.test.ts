@@ -57,6 +57,14 @@ describe("a fair pool", () => {
     assert.equal(pool.waiting, 3);
   });
 
+  it("has a seat for another, however many requesters fill what may wait", async () => {
+    const pool = poolOf(512);
+    for (const name of ["a", "b"]) begin(pool, claimOf(name));
+    for (let n = 0; n < 20; n++) for (let seat = 0; seat < 256; seat++) begin(pool, claimOf(`many${n}`));
+    await assert.rejects(pool.run(claimOf("good"), hang, { waitMs: 10 }), /No place in time/);
+    await assert.rejects(pool.run(claimOf("many0"), hang, { waitMs: 10 }), /wait already/);
+  });
+
   it("gives a place that comes free to who waits", async () => {
     const pool = poolOf();
     const place = await pool.take(claimOf("a"), { waitMs: 0 });
