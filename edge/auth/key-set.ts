@@ -85,6 +85,8 @@ class IssuerKeys implements KeySet {
   readonly #seats = new FairShares<never>({
     most: MOST_WAITING,
     of: { proven: 0, slow: 0, new: MOST_WAITING, failing: 0 },
+    // Many that make up key ids leave one seat for each other client.
+    forNewcomers: 1 / 4,
     // A Worker's runtime may drop who waits.
     lost: { now: () => this.#options.now(), afterMs: MOST_WAITS * TRY_EVERY_MS },
   });

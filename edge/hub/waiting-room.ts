@@ -24,6 +24,8 @@ export interface WaitingRoomOptions {
   readonly withinMs: number;
 }
 
+/** The part of the seats that only those may take who have none. */
+const FOR_NEWCOMERS = 1 / 4;
 /** How long a first try is thought to take until one has, ms. */
 const FIRST_GUESS_MS = 1_000;
 /** What the newest try counts. */
@@ -41,7 +43,11 @@ export class WaitingRoom {
   readonly #paces = new Map<string, Pace>();
 
   constructor({ seats, withinMs }: WaitingRoomOptions) {
-    this.#seats = new FairShares({ most: seats, of: { proven: 0, slow: 0, new: seats, failing: 0 } });
+    this.#seats = new FairShares({
+      most: seats,
+      of: { proven: 0, slow: 0, new: seats, failing: 0 },
+      forNewcomers: FOR_NEWCOMERS,
+    });
     this.#withinMs = withinMs;
   }
 

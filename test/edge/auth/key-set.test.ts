@@ -95,6 +95,18 @@ describe("an issuer's keys", () => {
     assert.ok(refused.length >= 800, "the flood has its share of those who wait");
   });
 
+  it("are fetched for who waits beside many who make up kids", async () => {
+    const { state, set } = open({ wait: async (ms) => void (await pause(5), state.now += ms) });
+    const by = async (requester: string, kid: string) =>
+      await set.find({ alg: "ES256", kid }, { payload: "", signature: "" }, { requester, host: "", standing: "new" })
+        .then(() => "found", (error: unknown) => error instanceof HubError ? error.code : (error as Error).name);
+    for (let loads = 1; loads <= 5; loads++) await by("many", `made-up-${loads}`);
+    const flood = Array.from({ length: 20 * 256 }, (_, n) => by(`many ${Math.floor(n / 256)}`, `flood-${n}`));
+    state.answer = () => Promise.resolve({ keys: [keys["old"]!, keys["new"]!] });
+    assert.equal(await by("client", "new"), "found");
+    await Promise.all(flood);
+  });
+
   it("count a fetch from its end", async () => {
     const { state, ask } = open();
     for (let loads = 0; loads < 4; loads++) await ask("none");
