@@ -103,7 +103,7 @@ export class HubActions {
       limits.count("verifications");
       if ("retryAfterS" in seat) throw tooMany(TOO_MANY_WAIT, seat.retryAfterS);
       seat.release();
-      throw tooMany("hub.callback's host has too many unconfirmed requests of yours; wait a minute.");
+      throw tooMany("hub.callback's host has too many unconfirmed requests of yours; send it again a little later.");
     }
     let isAsked = false;
     try {
