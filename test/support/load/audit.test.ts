@@ -201,6 +201,59 @@ describe("the auditor", () => {
     assert.deepEqual(breaches(other.book), ["wrong secret c"]);
   });
 
+  it("lets a renewal that was confirmed just before a 410 live on, since the hub may hear of the yes after it (chaos, seed 1)", () => {
+    const { book, pair } = bookOfOne();
+    come(pair, "a", 1_020);
+    wish(pair, "subscribe", "two", 1_760);
+    come(pair, "b", 2_020, { status: 410 });
+    wish(pair, "gone", "", 2_020);
+    wish(pair, "subscribe", "three", 2_600);
+    // "two" began a life after the 410, and 1 s after its own yes "three" is not folded yet.
+    come(pair, "c", 3_205, { signedWith: "two" });
+    assert.deepEqual(breaches(book), []);
+    come(pair, "c", 3_900, { signedWith: "two", status: 500 });
+    assert.deepEqual(breaches(book).map((breach) => breach.split(" ", 2).join(" ")), [
+      "wrong secret",
+      "forbidden repeat",
+    ]);
+  });
+
+  it("lets nothing live on after a 410 but what the hub may not have folded by then", () => {
+    for (
+      const [secret, madeAt, answered, found] of [
+        // There was no renewal, or the 410 answered a delivery under its secret, or the hub had 1 s to fold it.
+        [undefined, 0, "one", ["after the end c"]],
+        ["two", 1_760, "two", ["after the end c"]],
+        ["one", 900, "one", ["after the end c"]],
+        // The renewal may live on, and nothing older.
+        ["two", 1_760, "one", ["wrong secret c"]],
+        ["one", 1_760, "one", []],
+      ] as const
+    ) {
+      const { book, pair } = bookOfOne();
+      come(pair, "a", 1_020);
+      if (secret !== undefined) wish(pair, "subscribe", secret, madeAt);
+      come(pair, "b", 2_020, { status: 410, signedWith: answered });
+      wish(pair, "gone", "", 2_020);
+      come(pair, "c", 3_205, { signedWith: "one" });
+      assert.deepEqual(breaches(book), found, `${secret} of ${madeAt}, 410 to ${answered}`);
+    }
+  });
+
+  it("finds what comes after the 410 of a life that began after a 410", () => {
+    const { book, pair } = bookOfOne();
+    come(pair, "a", 1_020);
+    wish(pair, "subscribe", "two", 1_760);
+    come(pair, "b", 2_020, { status: 410 });
+    wish(pair, "gone", "", 2_020);
+    come(pair, "c", 3_020, { status: 410, signedWith: "two" });
+    pair.wishes.at(-1)!.answeredAt.push(3_021);
+    assert.deepEqual(breaches(book), []);
+    publish(book, "d", 3_500);
+    come(pair, "d", 4_100, { signedWith: "two" });
+    assert.deepEqual(look(book).violations, [{ breach: "after the end", what: "s: d came at 4100" }]);
+  });
+
   it("finds that a renewal which was acted on is forgotten by a crash", () => {
     const { book, pair } = bookOfOne();
     come(pair, "a", 1_020);

@@ -32,7 +32,9 @@ export function faultWithin(book: Book, from: number, to: number, wanted: (fault
 
 /** What is certain of each wish of a pair; undefined if the hub may know the wish or not. */
 export function knownWishes(book: Book, pair: Pair, now: number): (Known | undefined)[] {
-  const known: (Known | undefined)[] = pair.wishes.map((wish) => calmYes(book, wish, now));
+  const known: (Known | undefined)[] = pair.wishes.map((wish, index) =>
+    calmYes(book, wish, now, (at) => wish.mode !== "gone" || !mayBeOutlived(book, pair, index, at))
+  );
   // A delivery that is signed with a wish's secret shows that the hub has folded the wish.
   for (const arrival of pair.arrivals) {
     const index = pair.wishes.findLastIndex((wish) =>
@@ -51,9 +53,37 @@ export function knownWishes(book: Book, pair: Pair, now: number): (Known | undef
   return known;
 }
 
-function calmYes(book: Book, wish: Wish, now: number): Known | undefined {
-  const yesAt = wish.answeredAt.find((at) => at + CALM_MS <= now && !faultWithin(book, at - CALM_MS, at + CALM_MS));
+/** The first yes that no fault came near. `counts`: whether the hub acts on a yes of this time as the subscriber means it. */
+function calmYes(book: Book, wish: Wish, now: number, counts: (at: number) => boolean): Known | undefined {
+  const yesAt = wish.answeredAt.find((at) => isCalm(book, at, now) && counts(at));
   return yesAt === undefined ? undefined : { yesAt, loggedAt: yesAt, shownAt: Infinity };
+}
+
+function isCalm(book: Book, at: number, now = Infinity): boolean {
+  return at + CALM_MS <= now && !faultWithin(book, at - CALM_MS, at + CALM_MS);
+}
+
+/**
+ * Whether a wish from before this 410 may live on after it. The hub keeps what is pending when it folds a 410 (A3.6): a yes that it
+ * has not folded by then begins a life anew, which ends with a newer wish or with a 410 of its own.
+ */
+function mayBeOutlived(book: Book, pair: Pair, gone: number, at: number): boolean {
+  for (let index = gone - 1; index >= 0; index -= 1) {
+    const { mode, answeredAt } = pair.wishes[index]!;
+    if (mode === "gone" || answeredAt.length === 0) continue;
+    if (answeredAt.length === 1 && wasShown(pair, index, at)) return false;
+    if (answeredAt.some((yesAt) => !mustHaveFolded(book, yesAt, at))) return true;
+    // One that is certainly verified has cancelled the older ones.
+    if (answeredAt.some((yesAt) => isCalm(book, yesAt))) return false;
+  }
+  return false;
+}
+
+/** Whether a delivery had shown by then that the hub has folded this very subscribe: no older one has its secret. */
+function wasShown({ wishes, arrivals }: Pair, index: number, at: number): boolean {
+  const { mode, secret } = wishes[index]!;
+  if (mode !== "subscribe" || wishes.findIndex((wish) => wish.secret === secret) !== index) return false;
+  return arrivals.some((arrival) => arrival.signedWith === secret && arrival.at <= at);
 }
 
 /** A subscription from its first subscribe to the wish that ends it. */
