@@ -254,6 +254,21 @@ describe("the auditor", () => {
     assert.deepEqual(look(book).violations, [{ breach: "after the end", what: "s: d came at 4100" }]);
   });
 
+  it("counts the refusals of a life that began after a 410 together with those of its renewal", () => {
+    const { book, pair } = bookOfOne();
+    come(pair, "a", 1_020);
+    wish(pair, "subscribe", "two", 1_760);
+    come(pair, "b", 2_020, { status: 410 });
+    wish(pair, "gone", "", 2_020);
+    wish(pair, "subscribe", "three", 2_600);
+    come(pair, "c", 3_020, { signedWith: "two", status: 422 });
+    come(pair, "c", 3_060, { signedWith: "three", status: 422 });
+    publish(book, "d", 4_000);
+    come(pair, "d", 4_010, { signedWith: "three" });
+    assert.deepEqual(look(book).violations, []);
+    assert.equal(look(book).deadLetters, 1);
+  });
+
   it("finds that a renewal which was acted on is forgotten by a crash", () => {
     const { book, pair } = bookOfOne();
     come(pair, "a", 1_020);

@@ -3,7 +3,17 @@
 
 import type { Arrival, Book, Fault, Message, Pair } from "./book.ts";
 import { isDelivered, isRefused } from "./manner.ts";
-import { inForce, isGraceful, knownWishes, type Life, lifeOf, livesOf, mustHaveFolded, settledAt } from "./lives.ts";
+import {
+  inForce,
+  isGraceful,
+  knownWishes,
+  type Life,
+  lifeOf,
+  livesAt,
+  livesOf,
+  mustHaveFolded,
+  settledAt,
+} from "./lives.ts";
 
 export const BREACHES = [
   "lost",
@@ -86,10 +96,12 @@ function doneIn(pair: Pair, { deadLetterAttempts }: AuditOptions): Map<string, D
     if (isDelivered(status)) done.set(key, { arrival, at: answeredAt, dead: false });
     else if (isRefused(status)) {
       // The hub counts refusals anew in each life.
-      const tried = `${lifeOf(pair, arrival.signedWith)} ${key}`;
-      const count = (refusals.get(tried) ?? 0) + 1;
-      refusals.set(tried, count);
-      if (count >= deadLetterAttempts) done.set(key, { arrival, at: answeredAt, dead: true });
+      for (const life of livesAt(pair, arrival)) {
+        const tried = `${life} ${key}`;
+        const count = (refusals.get(tried) ?? 0) + 1;
+        refusals.set(tried, count);
+        if (count >= deadLetterAttempts) done.set(key, { arrival, at: answeredAt, dead: true });
+      }
     }
   }
   return done;

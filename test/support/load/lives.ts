@@ -1,7 +1,7 @@
 // When the hub must know a subscriber's wish, and which messages it then owes. If a fault came between a yes and its record,
 // the hub may know it or not, until something shows which.
 
-import type { Book, Fault, Pair, Wish } from "./book.ts";
+import type { Arrival, Book, Fault, Pair, Wish } from "./book.ts";
 
 /** Without a fault, a yes is in the log after this time. */
 export const CALM_MS = 250;
@@ -157,6 +157,17 @@ export function mustHaveFolded(book: Book, from: number, at: number): boolean {
 export function lifeOf(pair: Pair, secret: string | undefined): number | undefined {
   const index = pair.wishes.findIndex((wish) => wish.mode === "subscribe" && wish.secret === secret);
   return index < 0 ? undefined : pair.wishes.slice(0, index).filter(({ mode }) => mode !== "subscribe").length;
+}
+
+/** The numbers of the lives that an attempt may belong to: one that comes after a 410 may be of a life that began after it. */
+export function livesAt(pair: Pair, { signedWith, at }: Arrival): ReadonlySet<number | undefined> {
+  const life = lifeOf(pair, signedWith);
+  if (life === undefined) return new Set([life]);
+  const ends = pair.wishes.filter(({ mode }) => mode !== "subscribe").slice(life);
+  const outlived = ends.findIndex(({ mode, answeredAt: [answeredAt = Infinity] }) =>
+    mode !== "gone" || answeredAt > at
+  );
+  return new Set([life, life + (outlived < 0 ? ends.length : outlived)]);
 }
 
 /** The wishes that may be in force at a time: made before it, and not certainly overtaken by a newer one. */
