@@ -18,7 +18,8 @@ const SECONDS = 20;
 /** The attacker fills the pool before the good ones are measured beside it. */
 const FILLING_MS = 8_000;
 const ATTACKER = "127.0.66.66";
-const SETTINGS = { TIDINGS_OUTBOUND_ALLOW: "127.0.0.0/8" };
+/** The rate is what `ACCESS=public` has by default. */
+const SETTINGS = { TIDINGS_OUTBOUND_ALLOW: "127.0.0.0/8", TIDINGS_REQUESTS_PER_ADDRESS: "1000" };
 const NOTHING: OpenPool = { settings: {}, close: () => Promise.resolve() };
 
 /** The names of all pools. */

@@ -18,13 +18,16 @@ export interface Target {
 /** Prepares; the result attacks until the signal comes. */
 export type Attack = (target: Target) => Promise<() => Promise<void>>;
 
-const HANGING_LANES = 5_200;
-const HANGING_TOPICS = 300;
+/** 50 times a twentieth of the places of proven lanes, and of fetches. */
+const HANGING_LANES = 2_560;
+const HANGING_TOPICS = 160;
 const PINGED_TOPICS = 999;
 const UPLOADS = 600;
 const STREAMS = 1_000;
 const STREAMS_EACH = 8;
 const CONNECTIONS = 3_000;
+/** Between a refusal and the next try of the same loop, ms: what is measured is the pool, and not how much the machine parses. */
+const AFTER_REFUSAL_MS = 2_000;
 
 /** Of another host each time. */
 const hostOf = (n: number) => `127.66.${(n >> 8) & 255}.${n & 255}`;
@@ -51,6 +54,7 @@ async function loops(count: number, { signal }: Target, what: (n: number) => Pro
 async function noted({ note }: Target, asked: ReturnType<Person["ask"]>) {
   const answer = await asked;
   note(answer.status, answer.retryAfter);
+  if (answer.status === 429 || answer.status === 503) await pause(AFTER_REFUSAL_MS);
   return answer;
 }
 
@@ -126,7 +130,6 @@ const streams: Attack = async (target) => {
         target,
         person.ask(`${base}/messages?${query}`, { headers: { accept: "text/event-stream" }, deadlineMs: 120_000 }),
       );
-      await pause(200);
     });
 };
 
