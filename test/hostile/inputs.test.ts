@@ -29,7 +29,8 @@ async function tooSlow({ run }: Input, unit: string, around: readonly [string, s
     let least = Infinity;
     for (let tries = 0; tries < 10 && least > most; tries++) {
       least = Math.min(least, await timeOf(() => run(text)));
-      if (least > 10 * most) break;
+      // The first try of all may load what the others use.
+      if (tries > 0 && least > 10 * most) break;
     }
     if (least > most) return `${JSON.stringify([around, unit])}, ${length} long: ${least.toFixed(0)} ms`;
   }
