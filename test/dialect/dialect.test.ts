@@ -50,7 +50,8 @@ async function replay(file: string, steps: readonly Step[]): Promise<void> {
         check(title, expected, await wire.read(), direction === "from hub", names);
       }
     }
-    assert.deepEqual(callback.unread, []);
+    // The topic may be deregistered before the hub has folded the yes to the unsubscribe: then the subscription ends with a notice.
+    assert.deepEqual(callback.unread.filter((request) => !request.includes("hub.mode=denied")), []);
     assert.equal(client.connections, expectedConnections(steps), "the hub keeps the connections that the client keeps");
   } finally {
     client.close();

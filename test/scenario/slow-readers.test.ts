@@ -58,7 +58,12 @@ describe(
           for (const { url } of down) {
             const target = `/messages?${encodeForm({ topic, callback: url, limit: "1000" })}`;
             for (let n = 0; n < READERS; n++) {
-              const socket = connect(Number(new URL(hub.base).port), "127.0.0.1");
+              // Strangers: what they hold is of their own share.
+              const socket = connect({
+                port: Number(new URL(hub.base).port),
+                host: "127.0.0.1",
+                localAddress: "127.0.0.2",
+              });
               socket.on("error", () => {}).pause();
               socket.write(`GET ${target} HTTP/1.1\r\nHost: h\r\nAccept: ${accept}\r\n\r\n`);
               sockets.push(socket);
