@@ -34,9 +34,9 @@ export const FULL: Size = {
 export const SHORT: Size = {
   rounds: 1,
   warmUps: 0,
-  publishes: 500,
-  fanOuts: [[100, 2], [20, 10], [4, 50]],
-  unloaded: 20,
+  publishes: 100,
+  fanOuts: [[20, 2], [10, 3], [2, 10]],
+  unloaded: 5,
 };
 
 /** One thing that is measured: rows of the table. */
