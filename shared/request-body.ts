@@ -51,6 +51,8 @@ export interface BodyLimits {
   readonly flow?: BodyFlow | undefined;
   /** Default `PACE`. */
   readonly pace?: BodyPace | undefined;
+  /** Whether room is taken for all that a body says it is before it is read. Default: as it comes. */
+  readonly asDeclared?: boolean | undefined;
   /** How long a body may wait for room, all its waits together, ms. Default 5 s. */
   readonly roomWithinMs?: number | undefined;
 }
@@ -75,7 +77,7 @@ export async function readBody(request: Request, limits: BodyLimits): Promise<Ui
   const arrival = new Arrival(limits);
   try {
     // Every server cuts a body at its Content-Length, so that the cheap way is bounded here.
-    if (declared !== null && Number(declared) <= SMALL_BYTES) {
+    if (declared !== null && (limits.asDeclared === true || Number(declared) <= SMALL_BYTES)) {
       await arrival.takes(Number(declared));
       return await arrival.unlessSlow(bytesOf(request));
     }

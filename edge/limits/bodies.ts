@@ -55,8 +55,9 @@ export function createBodies({ memory, messageMaxBytes, now, count, patience }: 
     lost: lostAfter(lostAfterMs, now),
   });
 
-  // workerd may hold back the answer to a body that was read in part while its client still sends: a Worker's request does not wait for room.
-  const waiting = lostAfterMs === Infinity ? {} : { roomWithinMs: 0 };
+  // workerd may hold back the answer to a body that was read in part while its client still sends: on a Worker a body has all its room before
+  // it is read, and does not wait for it.
+  const waiting = lostAfterMs === Infinity ? {} : { roomWithinMs: 0, asDeclared: true };
 
   function refusalOf(error: unknown): unknown {
     if (error instanceof BodyTooLargeError) return error;
