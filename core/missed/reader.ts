@@ -1,6 +1,6 @@
 // Whose share of the core's reading a request takes (ARCHITECTURE §4 "Fair shares").
 import type { Caller, TextSigner } from "../../shared/core-api.ts";
-import { requesterOf } from "../../shared/shares/requester.ts";
+import { requesterOf, whoAsks } from "../../shared/shares/requester.ts";
 import type { Claim } from "../../shared/shares/standing.ts";
 import type { KnownSubscription } from "../requests/admission.ts";
 
@@ -21,11 +21,8 @@ function requesterOfReader(caller: Caller | TextSigner, record: KnownSubscriptio
       return requesterOf(caller);
     case "signature":
     case "text": {
-      const { client, requester = caller.requester } = record;
-      return requesterOf({
-        ...(client === undefined ? {} : { client }),
-        ...(requester === undefined ? {} : { requester }),
-      });
+      // A record of before names neither.
+      return requesterOf({ ...whoAsks(caller), ...whoAsks(record) });
     }
   }
 }

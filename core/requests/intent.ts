@@ -1,7 +1,7 @@
 // intent: a subscribe or unsubscribe that is to be verified (WIRE §2). It is durable before its 202; the fold says what comes of
 // it (A3.6).
 import type { ClientIdentity, IntentOperation, OperationAnswer } from "../../shared/core-api.ts";
-import { requesterOf } from "../../shared/shares/requester.ts";
+import { requesterOf, whoAsks } from "../../shared/shares/requester.ts";
 import { SecretError, type Secrets } from "../keys/secrets.ts";
 import type { Log, Position } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -200,8 +200,6 @@ function eventOf(
     secret,
     signature,
     concurrency,
-    client,
-    requester,
     unpinned,
   } = operation;
   return {
@@ -219,8 +217,7 @@ function eventOf(
     ...(signature === undefined ? {} : { signature }),
     ...(sealedToken === undefined ? {} : { sealedToken }),
     ...(concurrency === undefined ? {} : { concurrency }),
-    ...(client === undefined ? {} : { client }),
-    ...(requester === undefined ? {} : { requester }),
+    ...whoAsks(operation),
     ...(isOwn ? { isOwn } : {}),
     ...(marked ? { marked } : {}),
     ...(unpinned === undefined ? {} : { unpinned }),

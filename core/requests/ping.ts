@@ -1,5 +1,6 @@
 // ping: topics have changed; the core fetches those that have a subscription (WIRE §1, §3).
 import type { PingOperation } from "../../shared/core-api.ts";
+import { whoAsks } from "../../shared/shares/requester.ts";
 import { type Log, partitionsOf } from "../log/log.ts";
 import type { Replica } from "../replica/replica.ts";
 import { encodeEvent } from "../state/events.ts";
@@ -36,15 +37,13 @@ export function createPing({ log, replica, topics, registration, clock }: PingOp
     return named.filter(({ topic: { id } }) => first.has(id) || second.has(id));
   }
 
-  return async ({ id, topics: names, client, requester }) => {
+  return async (operation) => {
+    const { id, topics: names, client } = operation;
     const named = names.map((name) => ({ name, topic: topics.identify(name) }));
     if (registration === "required") await topics.refuseUnregistered(named);
     const pinged = await withSubscriptions(named);
     await topics.ensureAll(pinged, id, { client });
-    const by = {
-      ...(client === undefined ? {} : { client }),
-      ...(requester === undefined ? {} : { requester }),
-    };
+    const by = whoAsks(operation);
     // The pings are in the log before the answer (WIRE §3). They share a commit.
     await Promise.all(pinged.map(async ({ name, topic }, place) => {
       const event = { type: "ping", id: `${id}.${place}`, time: clock(), topic: name, ...by } as const;

@@ -1,7 +1,7 @@
 // What a pair's record says of verifications that failed (WIRE §5). Of a pair that nobody has, several may have asked: each may read what
 // came of its own subscribe, so nobody's failure takes the place of another's.
 import type { ResultEvent } from "./events.ts";
-import { isSameClient, recordedClient } from "./ids.ts";
+import { isSameClient, recordedAsking } from "./ids.ts";
 import { type FailedVerification, isLive, type PendingIntent, type SubscriptionRecord } from "./records.ts";
 
 /** Verifications of different ones who asked that a record keeps, the newest included. */
@@ -46,12 +46,9 @@ export function withoutOldFailure(record: SubscriptionRecord, now: number): Subs
 
 type Asker = NonNullable<FailedVerification["by"]>;
 
-function askedBy({ client, requester, secret }: PendingIntent): Asker {
-  return {
-    ...(client === undefined ? {} : { client: recordedClient(client) }),
-    ...(requester === undefined ? {} : { requester }),
-    ...(secret === undefined ? {} : { secret }),
-  };
+function askedBy(intent: PendingIntent): Asker {
+  const { secret } = intent;
+  return { ...recordedAsking(intent), ...(secret === undefined ? {} : { secret }) };
 }
 
 /** Secrets are sealed anew each time, so they do not tell. */

@@ -1,7 +1,6 @@
 // The pure fold of a subscription (A3.6): intents wait until a result closes them, and only a verified intent changes the subscription.
 // It decides where a life starts. How far a life has come moves in core/delivery/lane/lane.ts.
-import type { Asking } from "../../shared/core-api.ts";
-import { isSameClient, recordedClient } from "./ids.ts";
+import { isSameClient, recordedAsking } from "./ids.ts";
 import { mayAck, MOST_REQUESTS, withAck, withoutForgottenAcks, withRequest } from "./acted-requests.ts";
 import type { AckEvent, IntentEvent, ReplayEvent, ResultEvent, ResumeEvent, SubscriptionEvent } from "./events.ts";
 import { withFailure } from "./failed-verifications.ts";
@@ -28,7 +27,7 @@ export function foldSubscription(
       // The operation is remembered even if there is nothing to end: a second copy must not end a life that begins between the two.
       const operations = withOperation(record.operations, event.id, event.time);
       if (!isLive(record.phase)) return { ...record, version: offset, operations };
-      const notice = { topic, callback, reason: event.reason, ...askingOf(record) };
+      const notice = { topic, callback, reason: event.reason, ...recordedAsking(record) };
       return { ...ended(record, "revoked", event.time, offset), operations, notice };
     }
     case "ack":
@@ -91,7 +90,7 @@ function foldIntent(
     // §5.2. A refused renewal gets no notice: the old subscription stands, and "denied" would say that there is none.
     const notice = before.phase === "active"
       ? {}
-      : { notice: { topic: event.topic, callback: event.callback, reason: denied, ...askingOf(event) } };
+      : { notice: { topic: event.topic, callback: event.callback, reason: denied, ...recordedAsking(event) } };
     return { ...before, ...notice, version: offset, operations };
   }
   const waiting = { ...intent, offset, time };
@@ -184,7 +183,7 @@ function subscribed(
     // §5.1: a renewal replaces the secret, or drops it.
     ...(intent.secret === undefined ? {} : { secret: intent.secret }),
     ...(intent.signature === undefined ? {} : { signature: intent.signature }),
-    ...askingOf(intent),
+    ...recordedAsking(intent),
   };
   // A renewal goes on where the last lease stopped, also after that lease was over. Everything else begins a life.
   if (isLive(record.phase)) return renewed;
@@ -209,14 +208,6 @@ export function ended(
   return { ...rest, phase, endedAt: now, version, pending: [] };
 }
 
-/** Who asked, as records keep it. */
-function askingOf({ client, requester }: Asking): Asking {
-  return {
-    ...(client === undefined ? {} : { client: recordedClient(client) }),
-    ...(requester === undefined ? {} : { requester }),
-  };
-}
-
 /** The topic was deregistered (A3.9): live subscriptions end with a notice, and waiting intents are dropped. */
 export function foldDeregistered(
   record: SubscriptionRecord,
@@ -231,7 +222,7 @@ export function foldDeregistered(
   const { topic, callback, phase } = record;
   const after = ended(record, "deregistered", now, offset);
   // A subscription whose lease is over gets no notice: for its subscriber it has ended already.
-  return phase === "active" ? { ...after, notice: { topic, callback, reason, ...askingOf(record) } } : after;
+  return phase === "active" ? { ...after, notice: { topic, callback, reason, ...recordedAsking(record) } } : after;
 }
 
 function never({ topic, callback }: IntentEvent, offset: number): SubscriptionRecord {

@@ -1,6 +1,6 @@
 // Ids are hashes, so that no name of the log is ever built from what a client sends (ARCHITECTURE §2).
 import { createHash } from "node:crypto";
-import type { ClientIdentity } from "../../shared/core-api.ts";
+import type { Asking, ClientIdentity } from "../../shared/core-api.ts";
 import { identityOf } from "../../shared/identity.ts";
 
 /** base64url(SHA-256(topic)), 43 characters; never begins with "~" (no base64url character is one). */
@@ -22,6 +22,14 @@ export function isSameClient(recorded: ClientIdentity | undefined, asking: Clien
 /** A client as a record keeps it. */
 export function recordedClient({ issuer, userId, claim }: ClientIdentity): ClientIdentity {
   return { issuer, userId, ...(claim === undefined ? {} : { claim }) };
+}
+
+/** Who asked, as a record keeps it. */
+export function recordedAsking({ client, requester }: Asking): Asking {
+  return {
+    ...(client === undefined ? {} : { client: recordedClient(client) }),
+    ...(requester === undefined ? {} : { requester }),
+  };
 }
 
 /** An Idempotency-Key is remembered for at most this long, ms: that of a message (A4.4) and that of a replay (A3.8). */

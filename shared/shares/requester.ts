@@ -5,6 +5,11 @@ import type { Asking } from "../core-api.ts";
 import { base64UrlOf } from "../encoding.ts";
 import type { Claim } from "./standing.ts";
 
+/** Who asks, taken out of an operation, an event or a record. */
+export function whoAsks({ client, requester }: Asking): Asking {
+  return { ...(client === undefined ? {} : { client }), ...(requester === undefined ? {} : { requester }) };
+}
+
 /** An address as operations and records name it (`Asking`): 16 of `A–Z a–z 0–9 _ -`. The log does not hold the address itself. */
 export async function requesterIdOf(address: string): Promise<string> {
   const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(`tidings requester ${address}`));

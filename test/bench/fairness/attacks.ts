@@ -1,6 +1,7 @@
 // What one stranger does to each pool, from one address: about fifty times a share, for as long as it is let.
 import { connect } from "node:net";
 import { request } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 import { createPerson, type Person, subscribe } from "./person.ts";
 import type { Site } from "./site.ts";
 
@@ -31,7 +32,6 @@ const AFTER_REFUSAL_MS = 2_000;
 
 /** Of another host each time. */
 const hostOf = (n: number) => `127.66.${(n >> 8) & 255}.${n & 255}`;
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Does something so often a second, whether or not it has been answered. */
 async function often(perSecond: number, { signal }: Target, what: (n: number) => Promise<unknown>): Promise<void> {
