@@ -3,13 +3,15 @@
 import type { Metrics } from "../../shared/metrics.ts";
 import { BodyTooLargeError } from "../../shared/request-body.ts";
 import type { Exchange } from "../../shared/serve.ts";
+import type { Claim } from "../../shared/shares/standing.ts";
 import { hubRefusalOf } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { type Access, identityOfClient } from "../auth/access.ts";
 import type { Client } from "../auth/client.ts";
+import { claimOf } from "../limits/claim.ts";
 import { OVERLOADED } from "../limits/limits.ts";
 import type { Limits } from "../limits/limits.ts";
-import { rawQueryOf } from "../syntax/form.ts";
+import { parseQuery, rawQueryOf } from "../syntax/form.ts";
 import { contentHead, longestBody, parseHubRequest } from "../syntax/hub-request.ts";
 import type { ContentHead, RawRequest } from "../syntax/hub-request.ts";
 import { idempotencyKey, publisherHeaders } from "../syntax/request-headers.ts";
@@ -63,22 +65,26 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
   const head = headOf(request);
   const maxBytes = longestBody(head, messageMaxBytes);
   limits.bodies.check(request, maxBytes);
-  const known = await publisherOf(options, asking, head);
-  const stranger = () => limits.claimOf(request, exchange);
-  const claim = () => limits.claimOf(request, exchange, known?.client && identityOfClient(known.client));
+  const content = contentHead(head, request.headers.get("content-length"));
+  if (content !== undefined) asked.operation = "content";
+  if (content?.isCertain === true) checkHeaders(content, request);
+  const address = limits.addressOf(request, exchange);
+  const stranger = () => claimOf(undefined, address);
+  const known = content && await publisherOf(options, request, content, stranger);
+  const claim = () => claimOf(known?.client && identityOfClient(known.client), address);
   return await limits.bodies.read(request, exchange, { maxBytes, claim }, async (body) => {
     const parsed = parseHubRequest({ ...head, body }, options.rules);
     if (parsed.kind === "content" && parsed.body.length > messageMaxBytes) throw new BodyTooLargeError(messageMaxBytes);
-    if (parsed.kind === "content") checkHeaders(parsed, request);
+    if (parsed.kind === "content" && content?.isCertain !== true) checkHeaders(parsed, request);
     asked.operation = parsed.kind;
     const client = parsed.kind === "content" && known !== undefined
       ? known.client
       : await admit(options, () => options.access.admit(request, parsed, stranger));
-    const asker = { client, address: limits.addressOf(request, exchange) };
+    const asker = { client, address };
     if (parsed.kind === "ping") {
       limits.admitTopics({ ...asker, client: client && identityOfClient(client) }, parsed.topics.length);
     }
-    const leave = limits.pressure.enter(limits.claimOf(request, exchange).requester);
+    const leave = limits.pressure.enter(stranger().requester);
     if (leave === null) {
       limits.count("overload");
       throw new HubError("overloaded", OVERLOADED);
@@ -94,18 +100,11 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
 /** Who publishes what the query says is content, before its body is read; undefined if the body has to be read first. */
 async function publisherOf(
   options: HubEndpointOptions,
-  { request, exchange, asked }: Asking,
-  head: Omit<RawRequest, "body">,
+  request: Request,
+  content: ContentHead,
+  stranger: () => Claim,
 ): Promise<{ readonly client: Client | undefined } | undefined> {
-  const content = contentHead(head, request.headers.get("content-length"));
-  if (content === undefined) return undefined;
-  const { limits } = options;
-  asked.operation = "content";
-  if (content.isCertain) checkHeaders(content, request);
-  const client = await admit(
-    options,
-    () => options.access.admitContent(request, content, () => limits.claimOf(request, exchange)),
-  );
+  const client = await admit(options, () => options.access.admitContent(request, content, stranger));
   // Without a client nothing is known yet of what may be a ping.
   return client === undefined && !content.isCertain ? undefined : { client };
 }
@@ -126,10 +125,10 @@ async function admit(
   return client;
 }
 
-/** What a request says before its body. */
+/** What a request says before its body. @throws {HubError} as `parseQuery` */
 function headOf({ url, headers }: Request): Omit<RawRequest, "body"> {
   return {
-    query: rawQueryOf(url),
+    query: parseQuery(rawQueryOf(url)),
     // An empty Content-Type says nothing.
     contentType: headers.get("content-type") || null,
     publisher: headers.get("x-ballerina-publisher"),

@@ -2,7 +2,7 @@
 
 import { isHttpUrl } from "../../shared/identity.ts";
 import { topicProblem } from "../../shared/topic.ts";
-import { FORM, FORM_MAX_BYTES, isForm, parseForm, parseQuery } from "./form.ts";
+import { FORM, FORM_MAX_BYTES, isForm, parseForm } from "./form.ts";
 import type { Parameters } from "./form.ts";
 import { HubError, quoted } from "../answers/hub-error.ts";
 import { parsePing, type PingRequest } from "./ping-request.ts";
@@ -10,9 +10,10 @@ import { parseSubscribe } from "./subscribe-request.ts";
 import type { SubscribeRequest, SubscribeRules } from "./subscribe-request.ts";
 import { parseTopic } from "./topic.ts";
 
-/** A POST as it came. `query` is the raw text after "?"; header values are null where there is none. */
+/** A POST as it came; header values are null where there is none. */
 export interface RawRequest {
-  readonly query: string;
+  /** `parseQuery` of the text after "?". */
+  readonly query: Parameters;
   readonly contentType: string | null;
   /** x-ballerina-publisher */
   readonly publisher: string | null;
@@ -30,13 +31,12 @@ const NO_TYPE = "application/octet-stream";
 /**
  * How long a request's body may be, bytes. Its query says whether it is content; all other bodies are forms, which are read before anyone
  * has to show a token.
- * @throws {HubError} as `parseQuery`
  */
 export function longestBody(
   { query, publisher }: Pick<RawRequest, "query" | "publisher">,
   messageMaxBytes: number,
 ): number {
-  const mayBeContent = publisher !== "event" && parseQuery(query).first("hub.mode") === "publish";
+  const mayBeContent = publisher !== "event" && query.first("hub.mode") === "publish";
   return mayBeContent ? messageMaxBytes : FORM_MAX_BYTES;
 }
 
@@ -58,10 +58,9 @@ export function contentHead(
   length: string | null,
 ): ContentHead | undefined {
   if (publisher !== null && publisher !== "publish") return undefined;
-  const parameters = parseQuery(query);
-  if (parameters.first("hub.mode") !== "publish" || length === "0") return undefined;
+  if (query.first("hub.mode") !== "publish" || length === "0") return undefined;
   const isCertain = length !== null || (contentType !== null && !isForm(contentType));
-  const topic = parameters.first("hub.topic");
+  const topic = query.first("hub.topic");
   if (topic === undefined && !isCertain) return undefined;
   return { topic: parseTopic("hub.topic", topic), contentType: contentType ?? NO_TYPE, isCertain };
 }
@@ -71,18 +70,16 @@ export function contentHead(
  * @throws {HubError} "invalid_request" with a sentence that names the parameter
  */
 export function parseHubRequest(request: RawRequest, rules: SubscribeRules): HubRequest {
-  const { publisher } = request;
+  const { query, publisher } = request;
   if (publisher !== null && publisher !== "publish" && publisher !== "event") {
     throw refuse(`x-ballerina-publisher must be "publish" or "event", not ${quoted(publisher)}`);
   }
-  // A name can be escaped too (hub%2Emode), so the query is parsed to see whether it has a mode.
-  const query = request.query === "" ? null : parseQuery(request.query);
-  const mode = query?.first("hub.mode");
-  if (query !== null && mode !== undefined) return readQuery(mode, query, request);
-  return readForm(request, query, rules);
+  const mode = query.first("hub.mode");
+  return mode === undefined ? readForm(request, rules) : readQuery(mode, request);
 }
 
-function readQuery(mode: string, query: Parameters, request: RawRequest): HubRequest {
+function readQuery(mode: string, request: RawRequest): HubRequest {
+  const { query } = request;
   switch (mode) {
     case "register":
     case "deregister":
@@ -102,9 +99,9 @@ function readQuery(mode: string, query: Parameters, request: RawRequest): HubReq
   }
 }
 
-/** `query`: has no mode; it may have extensions of a subscribe. */
-function readForm(request: RawRequest, query: Parameters | null, rules: SubscribeRules): HubRequest {
-  const { contentType, body } = request;
+/** The query has no mode; it may have extensions of a subscribe. */
+function readForm(request: RawRequest, rules: SubscribeRules): HubRequest {
+  const { query, contentType, body } = request;
   if (contentType === null ? !beginsWithParameter(body) : !isForm(contentType)) {
     throw refuse(`hub.mode is missing from the query; to send it in the body, let Content-Type be ${FORM}`);
   }

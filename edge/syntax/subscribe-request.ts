@@ -42,7 +42,7 @@ const MAX_CONCURRENCY = 64;
 export interface SubscribeParameters {
   readonly form: Parameters;
   /** Of the hub's URL as the client has it, which is all that can be set in some clients (WIRE §2). */
-  readonly query: Parameters | null;
+  readonly query: Parameters;
 }
 
 /**
@@ -68,7 +68,7 @@ export function parseSubscribe(
     return given === undefined || !fitsInBytes(given, MAX_SECRET_BYTES) ? pair : { ...pair, secret: given };
   }
   const secret = parseSecret(given);
-  const extension = (name: string) => form.first(name) ?? query?.first(name);
+  const extension = (name: string) => form.first(name) ?? query.first(name);
   const concurrency = parseConcurrency(extension("hub.concurrency"));
   const signature = parseSignature(extension("hub.signature"));
   const start = parseStart(extension("hub.start"));

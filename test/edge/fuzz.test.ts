@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
 import { HubError } from "../../edge/answers/hub-error.ts";
+import { parseQuery } from "../../edge/syntax/form.ts";
 import { parseHubRequest } from "../../edge/syntax/hub-request.ts";
 import { LOOPBACK_GUARD, openEdge } from "../support/rigs/edge.ts";
 import type { OwnEdge } from "../support/rigs/edge.ts";
@@ -89,7 +90,8 @@ describe("fuzzing", () => {
     const property = fc.property(text, body, contentType, publisher, (query, bytes, type, header) => {
       let kind: string;
       try {
-        kind = parseHubRequest({ query, contentType: type, publisher: header, body: bytes }, rules).kind;
+        kind =
+          parseHubRequest({ query: parseQuery(query), contentType: type, publisher: header, body: bytes }, rules).kind;
       } catch (error) {
         assert.ok(error instanceof HubError, String(error));
         assert.match(error.message, /^[^\r\n]{10,300}\.$/);

@@ -12,6 +12,7 @@ import { encodeCursor } from "../../core/messages/cursor-text.ts";
 import { type Message, MESSAGE_HEADERS, toMessage } from "../../core/messages/message.ts";
 import { keyedMessageIdOf, topicIdOf } from "../../core/state/ids.ts";
 import { HubError } from "../../edge/answers/hub-error.ts";
+import { parseQuery } from "../../edge/syntax/form.ts";
 import { parseHubRequest } from "../../edge/syntax/hub-request.ts";
 import { publisherHeaders } from "../../edge/syntax/request-headers.ts";
 import { createOutboundGuard } from "../../shared/outbound/guard.ts";
@@ -64,7 +65,7 @@ const TOKENS = [undefined, "t", "t".repeat(2_048), "&".repeat(1_000), "é".repea
 function parsed(parameters: Readonly<Record<string, string>>) {
   try {
     return parseHubRequest({
-      query: "",
+      query: parseQuery(""),
       contentType: "application/x-www-form-urlencoded",
       publisher: null,
       body: Buffer.from(encodeForm(parameters)),
