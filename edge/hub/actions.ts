@@ -12,7 +12,6 @@ import type { Client } from "../auth/client.ts";
 import type { CoreClient } from "../core/core-client.ts";
 import type { Limits } from "../limits/limits.ts";
 import type { HubRequest } from "../syntax/hub-request.ts";
-import { idempotencyKey, publisherHeaders } from "../syntax/request-headers.ts";
 import type { SubscribeRequest } from "../syntax/subscribe-request.ts";
 import { isMarked, type OnIntent } from "./auto-verify.ts";
 import type { Reserved, Verifier } from "./verifier.ts";
@@ -40,7 +39,15 @@ export interface HubAsker {
   readonly address: string | undefined;
 }
 
-type ContentRequest = Extract<HubRequest, { kind: "content" }>;
+/** What the headers of a request with content say, once they are checked. */
+export interface SentHeaders {
+  readonly key: string | null;
+  readonly headers: Record<string, string> | null;
+}
+
+type ContentRequest = Extract<HubRequest, { kind: "content" }> & { readonly sent: SentHeaders };
+/** A request that was read whole, and whose headers are checked where they count. */
+export type ReadRequest = Exclude<HubRequest, { kind: "content" }> | ContentRequest;
 
 export class HubActions {
   readonly #options: HubActionsOptions;
@@ -55,7 +62,7 @@ export class HubActions {
    * Does what an admitted request asks for.
    * @throws {HubError} "too_many"; {CoreError}
    */
-  async act(parsed: HubRequest, { headers }: Request, asker: HubAsker): Promise<Response> {
+  async act(parsed: ReadRequest, { headers }: Request, asker: HubAsker): Promise<Response> {
     const { core } = this.#options;
     const { client } = asker;
     const by = client === undefined ? {} : { client: identityOfClient(client) };
@@ -84,9 +91,9 @@ export class HubActions {
     const { id } = await this.#options.core.publish({
       topic: parsed.topic,
       client: client === undefined ? null : identityOfClient(client),
-      key: idempotencyKey(headers),
+      key: parsed.sent.key,
       contentType: parsed.contentType,
-      headers: publisherHeaders({ ...parsed, headers }),
+      headers: parsed.sent.headers,
       traceparent: parseTraceparent(headers.get("traceparent")) ?? createTraceparent(),
       body: this.#compact(parsed.topic, parsed.body, headers.get("content-encoding")),
     });

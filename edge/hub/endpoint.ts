@@ -17,7 +17,7 @@ import type { ContentHead, RawRequest } from "../syntax/hub-request.ts";
 import { idempotencyKey, publisherHeaders } from "../syntax/request-headers.ts";
 import type { SubscribeRules } from "../syntax/subscribe-request.ts";
 import { HubActions } from "./actions.ts";
-import type { HubActionsOptions } from "./actions.ts";
+import type { HubActionsOptions, SentHeaders } from "./actions.ts";
 
 export interface HubEndpointOptions extends HubActionsOptions {
   readonly access: Access;
@@ -67,7 +67,7 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
   limits.bodies.check(request, maxBytes);
   const content = contentHead(head, request.headers.get("content-length"));
   if (content !== undefined) asked.operation = "content";
-  if (content?.isCertain === true) checkHeaders(content, request);
+  const sent = content?.isCertain === true ? sentHeaders(content, request) : undefined;
   const address = limits.addressOf(request, exchange);
   const stranger = () => claimOf(undefined, address);
   const known = content && await publisherOf(options, request, content, stranger);
@@ -75,7 +75,7 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
   return await limits.bodies.read(request, exchange, { maxBytes, claim }, async (body) => {
     const parsed = parseHubRequest({ ...head, body }, options.rules);
     if (parsed.kind === "content" && parsed.body.length > messageMaxBytes) throw new BodyTooLargeError(messageMaxBytes);
-    if (parsed.kind === "content" && content?.isCertain !== true) checkHeaders(parsed, request);
+    const read = parsed.kind === "content" ? { ...parsed, sent: sent ?? sentHeaders(parsed, request) } : parsed;
     asked.operation = parsed.kind;
     const client = parsed.kind === "content" && known !== undefined
       ? known.client
@@ -90,7 +90,7 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
       throw new HubError("overloaded", OVERLOADED);
     }
     try {
-      return await actions.act(parsed, request, asker);
+      return await actions.act(read, request, asker);
     } finally {
       leave();
     }
@@ -110,9 +110,11 @@ async function publisherOf(
 }
 
 /** Syntax comes before access. Pings ignore these headers. */
-function checkHeaders(content: Pick<ContentHead, "topic" | "contentType">, { headers }: Request): void {
-  idempotencyKey(headers);
-  publisherHeaders({ ...content, headers });
+function sentHeaders(
+  { topic, contentType }: Pick<ContentHead, "topic" | "contentType">,
+  { headers }: Request,
+): SentHeaders {
+  return { key: idempotencyKey(headers), headers: publisherHeaders({ topic, contentType, headers }) };
 }
 
 /** Lets a client pass, and counts its request. */

@@ -21,9 +21,10 @@ export function clientAddress(
   forwardedFor: string | null,
   trusted: Networks,
 ): string | undefined {
+  if (forwardedFor === null || trusted.length === 0) return keyOfPeer(peer ?? "");
   let client = parse(peer ?? "");
   if (client === undefined) return undefined;
-  const hops = forwardedFor === null || trusted.length === 0 ? [] : forwardedFor.split(",");
+  const hops = forwardedFor.split(",");
   while (hops.length > 0 && isIn(client, trusted)) {
     const hop = parse(withoutPort(hops.pop()!.trim()));
     // A proxy that does not know its client ("unknown", "_hidden") stands for it.
@@ -65,6 +66,19 @@ function parse(text: string): Address | undefined {
   if (!bare.includes(":") && !ipaddr.IPv4.isValidFourPartDecimal(bare)) return undefined;
   // A mapped address counts as its IPv4 address: a dual-stack socket reports the first form, a proxy the second.
   return ipaddr.isValid(bare) ? ipaddr.process(bare) : undefined;
+}
+
+/** The keys of the peers that were seen last: a connection sends many requests. */
+const keys = new Map<string, string | undefined>();
+const MOST_KEYS = 4_096;
+
+function keyOfPeer(peer: string): string | undefined {
+  if (keys.has(peer)) return keys.get(peer);
+  const address = parse(peer);
+  const key = address === undefined ? undefined : keyOf(address);
+  if (keys.size >= MOST_KEYS) keys.clear();
+  keys.set(peer, key);
+  return key;
 }
 
 /** Some proxies write host:port, or [host]:port. */

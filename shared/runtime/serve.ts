@@ -192,13 +192,13 @@ const BODY_EVENTS = ["data", "end", "error", "close"] as const;
 class NodeBodyFlow implements BodyFlow {
   readonly #incoming: IncomingMessage;
   /** Who listened before the body's reader did. */
-  readonly #before = new Set<unknown>();
+  #before: ReadonlySet<unknown> | undefined;
 
   constructor(incoming: IncomingMessage) {
     this.#incoming = incoming;
   }
   watch(onPart: (bytes: number) => void): void {
-    for (const event of BODY_EVENTS) this.#incoming.listeners(event).forEach((one) => this.#before.add(one));
+    this.#before = new Set(BODY_EVENTS.flatMap((event) => this.#incoming.listeners(event)));
     this.#incoming.on("data", (part: Uint8Array) => onPart(part.length));
   }
   pause(): void {
@@ -211,7 +211,7 @@ class NodeBodyFlow implements BodyFlow {
   drop(): void {
     for (const event of BODY_EVENTS) {
       for (const listener of this.#incoming.listeners(event)) {
-        if (!this.#before.has(listener)) this.#incoming.off(event, listener as BodyListener);
+        if (this.#before?.has(listener) !== true) this.#incoming.off(event, listener as BodyListener);
       }
     }
     // The client may still break off.
