@@ -17,7 +17,7 @@ export class RecentRecords {
 
   /** Adds records that were just committed; the first follows on the last one here. */
   add(records: readonly LogRecord[]): void {
-    for (const record of records) {
+    for (const record of withOwnBytes(records)) {
       this.#records.push(record);
       this.#bytes += size(record);
     }
@@ -48,6 +48,22 @@ export class RecentRecords {
     // No element from `#head` on is empty.
     return this.#records.slice(low, end) as LogRecord[];
   }
+}
+
+/**
+ * Records that keep no other bytes in memory. A value made of a string is a part of the runtime's pool of 64 KiB, which would stay
+ * whole for one record of 200 bytes. One copy for a commit: its records leave together.
+ */
+function withOwnBytes(records: readonly LogRecord[]): readonly LogRecord[] {
+  const shared = (value: LogRecord["value"]) => value !== null && value.byteLength < value.buffer.byteLength;
+  const own = Buffer.allocUnsafeSlow(records.reduce((sum, { value }) => sum + (shared(value) ? value!.byteLength : 0), 0));
+  let end = 0;
+  return records.map((record) => {
+    if (!shared(record.value)) return record;
+    const value = own.subarray(end, end += record.value!.byteLength);
+    value.set(record.value!);
+    return { ...record, value };
+  });
 }
 
 /** About how many bytes a record takes in memory: its key, headers and objects often take more than its value. */

@@ -29,4 +29,18 @@ describe("the newest records of the embedded log", () => {
     assert.equal(recent.since(389, 100_000), undefined);
     assert.equal(recent.since(390, 100_000)?.length, 10);
   });
+
+  it("§6.7 a small record does not keep the pool that its bytes came from", () => {
+    const recent = new RecentRecords(0, 10_000_000);
+    for (let offset = 0; offset < 400; offset++) {
+      recent.add([{ ...recordAt(offset, 0), value: Buffer.from(`{"record":${offset}}`) }]);
+      // Other work takes the rest of the pool.
+      Buffer.from("x".repeat(4_000));
+    }
+    const kept = recent.since(0, 10_000_000)!;
+    const pools = new Set(kept.map(({ value }) => value!.buffer));
+    const bytes = [...pools].reduce((sum, { byteLength }) => sum + byteLength, 0);
+    assert.ok(bytes < 10_000, `${bytes} bytes are kept for 400 records`);
+    assert.deepEqual(kept.map(({ value }) => String(Buffer.from(value!))), kept.map((_, n) => `{"record":${n}}`));
+  });
 });
