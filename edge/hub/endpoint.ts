@@ -4,6 +4,7 @@ import type { Metrics } from "../../shared/metrics.ts";
 import { BodyTooLargeError } from "../../shared/request-body.ts";
 import type { Exchange } from "../../shared/serve.ts";
 import type { Claim } from "../../shared/shares/standing.ts";
+import { oneEachTurn } from "../../shared/turn.ts";
 import { hubRefusalOf } from "../answers/answers.ts";
 import { HubError } from "../answers/hub-error.ts";
 import { type Access, identityOfClient } from "../auth/access.ts";
@@ -52,6 +53,10 @@ export function createHubEndpoint(
   };
 }
 
+/** A form of 64 KiB may name a thousand topics, whose check takes some ms. */
+const LONG_FORM_BYTES = 8 * 1024;
+const turnOfForm = oneEachTurn();
+
 interface Asking {
   readonly request: Request;
   readonly exchange: Exchange;
@@ -73,6 +78,7 @@ async function answer(options: HubEndpointOptions, actions: HubActions, asking: 
   const known = content && await publisherOf(options, request, content, stranger);
   const claim = () => claimOf(known?.client && identityOfClient(known.client), address);
   return await limits.bodies.read(request, exchange, { maxBytes, claim }, async (body) => {
+    if (content === undefined && body.length > LONG_FORM_BYTES) await turnOfForm();
     const parsed = parseHubRequest({ ...head, body }, options.rules);
     if (parsed.kind === "content" && parsed.body.length > messageMaxBytes) throw new BodyTooLargeError(messageMaxBytes);
     const read = parsed.kind === "content" ? { ...parsed, sent: sent ?? sentHeaders(parsed, request) } : parsed;

@@ -56,7 +56,9 @@ export class RecentRecords {
  */
 function withOwnBytes(records: readonly LogRecord[]): readonly LogRecord[] {
   const shared = (value: LogRecord["value"]) => value !== null && value.byteLength < value.buffer.byteLength;
-  const own = Buffer.allocUnsafeSlow(records.reduce((sum, { value }) => sum + (shared(value) ? value!.byteLength : 0), 0));
+  const own = Buffer.allocUnsafeSlow(
+    records.reduce((sum, { value }) => sum + (shared(value) ? value!.byteLength : 0), 0),
+  );
   let end = 0;
   return records.map((record) => {
     if (!shared(record.value)) return record;

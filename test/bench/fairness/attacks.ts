@@ -1,5 +1,5 @@
 // What one stranger does to each pool, from one address: about fifty times a share, for as long as it is let.
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { request } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { createPerson, type Person, subscribe } from "./person.ts";
@@ -27,17 +27,17 @@ const UPLOADS = 600;
 const STREAMS = 1_000;
 const STREAMS_EACH = 8;
 const CONNECTIONS = 3_000;
-/** Between a refusal and the next try of the same loop, ms: what is measured is the pool, and not how much the machine parses. */
+/** Between a refusal and the next try of the same loop, ms, half of it more or less: what is measured is the pool, and not how much the machine parses. */
 const AFTER_REFUSAL_MS = 2_000;
 
 /** Of another host each time. */
 const hostOf = (n: number) => `127.66.${(n >> 8) & 255}.${n & 255}`;
 
-/** Does something so often a second, whether or not it has been answered. */
+/** Does something so often a second, at moments that follow no beat, whether or not it has been answered. */
 async function often(perSecond: number, { signal }: Target, what: (n: number) => Promise<unknown>): Promise<void> {
   const begun = performance.now();
   for (let n = 0; !signal.aborted; n++) {
-    const early = begun + n * 1_000 / perSecond - performance.now();
+    const early = begun + (n + Math.random()) * 1_000 / perSecond - performance.now();
     if (early > 1) await pause(early);
     what(n).catch(() => {});
   }
@@ -54,7 +54,7 @@ async function loops(count: number, { signal }: Target, what: (n: number) => Pro
 async function noted({ note }: Target, asked: ReturnType<Person["ask"]>) {
   const answer = await asked;
   note(answer.status, answer.retryAfter);
-  if (answer.status === 429 || answer.status === 503) await pause(AFTER_REFUSAL_MS);
+  if (answer.status === 429 || answer.status === 503) await pause(AFTER_REFUSAL_MS * (0.5 + Math.random()));
   return answer;
 }
 
@@ -165,12 +165,15 @@ const pings: Attack = (target) => {
 
 const connections: Attack = (target) => {
   const { port, hostname } = new URL(target.base);
+  const opened = new Set<Socket>();
+  target.signal.addEventListener("abort", () => opened.forEach((socket) => socket.destroy()));
   const open = () =>
     new Promise<void>((resolve) => {
       const socket = connect({ host: hostname, port: Number(port), localAddress: target.address });
-      target.signal.addEventListener("abort", () => socket.destroy());
+      opened.add(socket);
       socket.on("error", () => {});
       socket.on("close", () => {
+        opened.delete(socket);
         target.note(0, undefined);
         resolve();
       });
@@ -178,7 +181,7 @@ const connections: Attack = (target) => {
   return Promise.resolve(() =>
     loops(CONNECTIONS, target, async () => {
       await open();
-      await pause(1_000);
+      await pause(AFTER_REFUSAL_MS * (0.5 + Math.random()));
     })
   );
 };
