@@ -11,6 +11,8 @@ const CR = 0x0d;
 const BEGIN = Buffer.from("http/");
 const TO_LOWER_CASE = 0x20;
 const NONE = Buffer.alloc(0);
+/** A longer head is read anew each time: there may be thousands of connections. */
+const KNOWN_MAX_BYTES = 1_024;
 
 /** Lets undici's HTTP/1 client, which reads whole chunks and has one request on its way, read what other clients can read. */
 export function readAnswerHeads(socket: Socket): void {
@@ -52,6 +54,8 @@ export class AnswerHeads {
   #isLineEmpty = true;
   /** How many bytes of `BEGIN` have come. */
   #begun = 0;
+  /** The last head of a final answer, if it was passed on as it came: most answers of a server are alike for a second. */
+  #known: Buffer | undefined;
 
   /** A request goes out: what comes next is the head of its answer. */
   begin(): void {
@@ -62,6 +66,10 @@ export class AnswerHeads {
   /** What undici is to read of these bytes; nothing while a head is not complete. @throws {AnswerError} */
   take(chunk: Buffer): Buffer {
     if (!this.#isInHead) return chunk;
+    if (this.#isKnown(chunk)) {
+      this.#isInHead = false;
+      return chunk;
+    }
     // Joined once: a server may send thousands of interim answers in a chunk.
     const taken: Buffer[] = [];
     for (let left = chunk; left.length > 0;) {
@@ -81,15 +89,23 @@ export class AnswerHeads {
       taken.push(head.written === undefined ? bytes : Buffer.from(head.written, "latin1"));
       if (head.status < 200) continue;
       this.#isInHead = false;
+      this.#known = head.written === undefined && bytes.length <= KNOWN_MAX_BYTES ? Buffer.from(bytes) : undefined;
       taken.push(left);
       break;
     }
     return taken.length === 1 ? taken[0]! : Buffer.concat(taken);
   }
 
+  /** Whether a chunk begins with the last head, and so with a whole one. */
+  #isKnown(chunk: Buffer): boolean {
+    const known = this.#known;
+    if (known === undefined || this.#held.length > 0 || chunk.length < known.length) return false;
+    return known.equals(chunk.subarray(0, known.length));
+  }
+
   #beginHead(): void {
     this.#isInHead = true;
-    this.#held = [];
+    if (this.#held.length > 0) this.#held = [];
     this.#size = 0;
     this.#isLineEmpty = true;
     this.#begun = 0;

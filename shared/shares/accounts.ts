@@ -193,7 +193,10 @@ export class Accounts {
   }
 
   take(pair: PairAccount, share: Share, weight: number): void {
-    for (const usage of [this.#usage, pair.requester.usage, pair.host.usage, pair.usage]) usage.add(share, weight);
+    this.#usage.add(share, weight);
+    pair.requester.usage.add(share, weight);
+    pair.host.usage.add(share, weight);
+    pair.usage.add(share, weight);
   }
 
   give(pair: PairAccount, share: Share, weight: number): void {

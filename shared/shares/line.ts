@@ -35,8 +35,9 @@ export class Line<T> {
     else after.before = before;
   }
 
-  /** Items may leave while this runs. */
-  *[Symbol.iterator](): Iterator<T> {
-    for (let link = this.#first; link !== undefined; link = link.after) yield link.item;
+  /** Shows the items until `visit` says true; whether it did. Items may leave meanwhile. */
+  some(visit: (item: T) => boolean): boolean {
+    for (let link = this.#first; link !== undefined; link = link.after) if (visit(link.item)) return true;
+    return false;
   }
 }

@@ -46,8 +46,9 @@ export class Ranks<T> {
     while (this.#ranks.at(-1)?.isEmpty === true) this.#ranks.pop();
   }
 
-  /** From the lowest. Items may be removed or put elsewhere while this runs. */
-  *[Symbol.iterator](): Iterator<T> {
-    for (let rank = 0; rank < this.#ranks.length; rank++) yield* this.#ranks[rank] ?? [];
+  /** Shows the items from the lowest on until `visit` says true; whether it did. Items may be removed or put elsewhere meanwhile. */
+  some(visit: (item: T) => boolean): boolean {
+    for (let rank = 0; rank < this.#ranks.length; rank++) if (this.#ranks[rank]!.some(visit)) return true;
+    return false;
   }
 }

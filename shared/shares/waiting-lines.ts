@@ -20,6 +20,13 @@ interface Waiting<W> {
   readonly weight: number;
 }
 
+/** Whose turn it is, and for how many places. */
+interface Turn<W> {
+  readonly pair: PairAccount;
+  readonly waiter: W;
+  readonly weight: number;
+}
+
 /** The lines of one requester with one standing. */
 interface RequesterLine<W> {
   readonly account: RequesterAccount;
@@ -38,6 +45,8 @@ export class WaitingLines<W> {
   readonly #requesters = new Map<RequesterAccount, RequesterLine<W>>();
   /** Requesters with a line that is ready. */
   readonly #ready = new Ranks<RequesterLine<W>>();
+  /** Those whose places have changed since the lines were last in order. */
+  readonly #unranked = new Set<PairAccount>();
   /** Lines that wait until their host has a place. */
   readonly #held = new Map<HostAccount, Set<PairLine<W>>>();
 
@@ -68,34 +77,49 @@ export class WaitingLines<W> {
   }
 
   /** Takes out the waiter whose turn it is, if it may have a place. */
-  next(): { readonly pair: PairAccount; readonly waiter: W; readonly weight: number } | undefined {
-    for (const ofRequester of this.#ready) {
-      for (const line of ofRequester.ready) {
+  next(): Turn<W> | undefined {
+    if (this.#ready.size === 0) return undefined;
+    this.#rankAgain();
+    let turn: Turn<W> | undefined;
+    let isOver = false;
+    this.#ready.some((ofRequester) => {
+      ofRequester.ready.some((line) => {
         const { pair, order, waiters } = line;
         const { waiter, weight } = order.first!;
         const lack = this.#accounts.lackOf(pair, this.#standing, weight);
-        if (lack === "room") return undefined;
-        if (lack === "pair") break;
+        if (lack === "room") return isOver = true;
+        if (lack === "pair") return true;
         if (lack === "host") {
           this.#hold(ofRequester, line);
-          continue;
+          return false;
         }
         this.#takeOut(ofRequester, line, waiters.get(waiter)!);
-        return { pair, waiter, weight };
-      }
-    }
-    return undefined;
+        turn = { pair, waiter, weight };
+        return isOver = true;
+      });
+      return isOver;
+    });
+    return turn;
   }
 
   /** The places of a pair have changed: the order, and whether its host has one, may be others now. */
   changed(pair: PairAccount): void {
-    const { requester, host } = pair;
-    this.#release(host, pair);
-    const ofRequester = this.#requesters.get(requester);
-    if (ofRequester === undefined) return;
-    const line = ofRequester.lines.get(pair);
-    if (line !== undefined && ofRequester.ready.has(line)) ofRequester.ready.put(line, pair.usage.by(this.#standing));
-    if (this.#ready.has(ofRequester)) this.#ready.put(ofRequester, requester.usage.by(this.#standing));
+    this.#release(pair.host, pair);
+    const ofRequester = this.#requesters.get(pair.requester);
+    if (ofRequester !== undefined && this.#ready.has(ofRequester)) this.#unranked.add(pair);
+  }
+
+  /** Where one leaves and the next enters, the order is what it was: it is made only when it is asked for. */
+  #rankAgain(): void {
+    if (this.#unranked.size === 0) return;
+    for (const pair of this.#unranked) {
+      const ofRequester = this.#requesters.get(pair.requester);
+      if (ofRequester === undefined) continue;
+      const line = ofRequester.lines.get(pair);
+      if (line !== undefined && ofRequester.ready.has(line)) ofRequester.ready.put(line, pair.usage.by(this.#standing));
+      if (this.#ready.has(ofRequester)) this.#ready.put(ofRequester, pair.requester.usage.by(this.#standing));
+    }
+    this.#unranked.clear();
   }
 
   #lineOf(account: RequesterAccount): RequesterLine<W> {

@@ -17,6 +17,12 @@ const CHUNKED = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: x\r\n
 
 const ROWS: readonly Row[] = [
   { name: "answers on one connection", sent: [OK, NO_BODY, OK] },
+  { name: "the same head again, with other bodies", sent: [OK, OK.replace(/ok$/, "no"), OK, NO_BODY, NO_BODY, OK, OK] },
+  {
+    name: "100 before a head that was there before",
+    sent: [OK, OK, `HTTP/1.1 100 Continue\r\n\r\n${OK}`, OK],
+    read: [OK, OK, OK, OK],
+  },
   { name: "answers without a body", sent: [NO_BODY, "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", OK] },
   { name: "chunks with extensions, empty lines and trailers", sent: [CHUNKED, OK] },
   {
