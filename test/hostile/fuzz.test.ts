@@ -7,7 +7,7 @@ import { fuzz } from "./fuzz.ts";
 
 describe("fuzzing a hub", () => {
   it("10,000 requests to edge and core, with tokens valid, stale and forged: no 5xx but a meant 503, nobody let in, no crash, no growth, and a bystander notices nothing", async () => {
-    const { statuses, streams, failures } = await fuzz({ requests: 10_000, seed: 20_261_124 });
+    const { statuses, streams, failures } = await fuzz({ requests: 10_000, warmUp: 10_000, seed: 20_261_124 });
     assert.deepEqual(failures, []);
     // The fuzz reached every endpoint, or it would prove little.
     assert.deepEqual([...statuses.edge.keys()].toSorted(), [...EDGE_ENDPOINTS, "other"].toSorted());

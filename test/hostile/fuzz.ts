@@ -47,7 +47,7 @@ const TIERS: readonly Tier[] = ["edge", "core"];
 /** How many streams stay open while new ones open. */
 const MOST_STREAMS = 32;
 const MOST_CURSORS = 100;
-/** Requests before memory counts: heaps and bounded caches reach their size. */
+/** Heaps and bounded caches reach their size. */
 const WARM_UP = 20_000;
 const MOST_GROWTH = 1.2;
 const MESSAGE_MAX_BYTES = 1_000_000;
@@ -64,7 +64,12 @@ const LEFT_WITHIN_MS: Readonly<Record<TierRuntime, number>> = {
 
 /** Opens a hub, fuzzes it, and reports what happened. */
 export async function fuzz(
-  { requests, seed }: { readonly requests: number; readonly seed: number },
+  { requests, seed, warmUp = WARM_UP }: {
+    readonly requests: number;
+    readonly seed: number;
+    /** Requests before memory counts. */
+    readonly warmUp?: number;
+  },
 ): Promise<FuzzReport> {
   await using callbacks = await openCallbackServer();
   const issuer = await openIssuer();
@@ -138,7 +143,7 @@ export async function fuzz(
     };
     // Fills what the hub holds of its newest messages, before memory counts.
     for (let n = 0; n < 40; n++) await publish(hub, "t", { body: Buffer.alloc(500_000, "x"), headers });
-    await volley(WARM_UP);
+    await volley(warmUp);
     const before = await held(hub);
     await volley(requests);
     for (const socket of open.splice(0)) socket.destroy();
