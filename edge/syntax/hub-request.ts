@@ -10,7 +10,7 @@ import { parseSubscribe } from "./subscribe-request.ts";
 import type { SubscribeRequest, SubscribeRules } from "./subscribe-request.ts";
 import { parseTopic } from "./topic.ts";
 
-/** A POST as it came; header values are null where there is none. */
+/** A POST that is not understood yet. A header that is not there is null. */
 export interface RawRequest {
   /** `parseQuery` of the text after "?". */
   readonly query: Parameters;

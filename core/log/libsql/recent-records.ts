@@ -51,11 +51,11 @@ export class RecentRecords {
 }
 
 /**
- * Records that keep no other bytes in memory. A value made of a string is a part of the runtime's pool of 64 KiB, which would stay
- * whole for one record of 200 bytes. One copy for a commit: its records leave together.
+ * Records that keep at most twice their bytes in memory. A value made of a string is a part of the runtime's pool of 64 KiB, which would
+ * stay whole for one record of 200 bytes. One copy for a commit: its records leave together.
  */
 function withOwnBytes(records: readonly LogRecord[]): readonly LogRecord[] {
-  const shared = (value: LogRecord["value"]) => value !== null && value.byteLength < value.buffer.byteLength;
+  const shared = (value: LogRecord["value"]) => value !== null && 2 * value.byteLength < value.buffer.byteLength;
   const own = Buffer.allocUnsafeSlow(
     records.reduce((sum, { value }) => sum + (shared(value) ? value!.byteLength : 0), 0),
   );

@@ -27,8 +27,8 @@ const UPLOADS = 600;
 const STREAMS = 1_000;
 const STREAMS_EACH = 8;
 const CONNECTIONS = 3_000;
-/** Between a refusal and the next try of the same loop, ms, half of it more or less: what is measured is the pool, and not how much the machine parses. */
-const AFTER_REFUSAL_MS = 2_000;
+/** Between a refusal and the next try of the same loop: what is measured is the pool, and not how much the machine parses. */
+const restAfterRefusal = () => pause(1_000 + 2_000 * Math.random());
 
 /** Of another host each time. */
 const hostOf = (n: number) => `127.66.${(n >> 8) & 255}.${n & 255}`;
@@ -54,7 +54,7 @@ async function loops(count: number, { signal }: Target, what: (n: number) => Pro
 async function noted({ note }: Target, asked: ReturnType<Person["ask"]>) {
   const answer = await asked;
   note(answer.status, answer.retryAfter);
-  if (answer.status === 429 || answer.status === 503) await pause(AFTER_REFUSAL_MS * (0.5 + Math.random()));
+  if (answer.status === 429 || answer.status === 503) await restAfterRefusal();
   return answer;
 }
 
@@ -181,7 +181,7 @@ const connections: Attack = (target) => {
   return Promise.resolve(() =>
     loops(CONNECTIONS, target, async () => {
       await open();
-      await pause(AFTER_REFUSAL_MS * (0.5 + Math.random()));
+      await restAfterRefusal();
     })
   );
 };
