@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
-import type { Transport } from "../../core/delivery/sending/transport.ts";
+import type { Post, Transport } from "../../core/delivery/sending/transport.ts";
+import { parseHttpUrl } from "../../shared/http-url.ts";
 import { createOutboundGuard, type OutboundGuard } from "../../shared/outbound/guard.ts";
 import { eventually, pause } from "../support/eventually.ts";
 import { RawServer, sendPost } from "../support/rigs/transport-rig.ts";
@@ -90,6 +91,33 @@ export function transportContract(name: string, setting: TransportSetting): void
       await sendPost(transport, new URL(server.url).origin + target);
       const line = server.requests.at(-1)!.split("\r\n")[0];
       assert.equal(line, "POST /%7e/%C3%BC?q=%2F&&=[a]&x=%20+%7C HTTP/1.1");
+    });
+
+    it("an attempt that begins as soon as another is over takes its connection", async () => {
+      const transport = open();
+      const before = server.connections;
+      const url = parseHttpUrl(server.url);
+      let left = 20;
+      await new Promise<void>((resolve, reject) => {
+        const answered = () => {
+          left--;
+          if (left === 0) resolve();
+          else transport.post(post);
+        };
+        const failed = (reason: string) => reject(new Error(reason));
+        const post: Post = {
+          url,
+          body: Buffer.from("body"),
+          requester: "",
+          headers: ["content-type", "text/plain"],
+          mayGo: () => true,
+          answered,
+          failed,
+        };
+        transport.post(post);
+      });
+      assert.equal(server.connections - before, 1);
+      await transport.close();
     });
 
     it("keeps its connection for the next attempt", async () => {

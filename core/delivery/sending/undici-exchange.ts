@@ -119,7 +119,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     if (this.#bytes > BODY_BYTES) this.cut();
   }
   onResponseEnd(): void {
-    this.#settle();
+    // undici lets the connection go in the next check phase, by what it schedules after this call. What follows an answer is often the next
+    // request to the same origin, which would open another connection now.
+    queueMicrotask(() => setImmediate(() => this.#settle()));
   }
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
     if (this.#isSettled) return;
