@@ -111,6 +111,7 @@ function configOf(settings: Settings): string {
   ];
   return `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
+  v8Flags = [ ${heapFlags(settings).map(text).join(", ")} ],
   services = [
     ( name = "main", worker = .edge ),
     ( name = "internet", network = ( allow = ["private", "public"], tlsOptions = ( trustBrowserCas = true ) ) ),
@@ -129,6 +130,15 @@ const edge :Workerd.Worker = (
   ],
 );
 `;
+}
+
+/**
+ * Who bounds a process's heap wants to see what grows. workerd keeps memory of its own for each request until V8 collects the request's
+ * objects, which it does for the first time when its initial heap is full: that one is small then.
+ */
+function heapFlags({ NODE_OPTIONS = "" }: Settings): string[] {
+  const bounds = NODE_OPTIONS.split(" ").filter((option) => option.startsWith("--max-old-space-size="));
+  return bounds.length === 0 ? [] : [...bounds, "--initial-old-space-size=8"];
 }
 
 function keypair(cert: string, key: string): string {
