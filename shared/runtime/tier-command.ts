@@ -107,7 +107,11 @@ function denoPermissions(program: Program, environment: Environment): string[] {
   return [...common, ...network, ...(program === "core" ? native : [])];
 }
 
-/** Paths as Deno takes them: a comma within a path is written twice. */
+/** Paths as Deno takes them. It splits at each comma and, from 2.9.6 on, knows no way to write one: the directory above is named then. */
 function list(paths: readonly string[]): string {
-  return paths.map((path) => path.replaceAll(",", ",,")).join();
+  return paths.map((path) => {
+    let named = path;
+    while (named.includes(",")) named = dirname(named);
+    return named;
+  }).join();
 }
