@@ -107,7 +107,7 @@ function denoPermissions(program: Program, environment: Environment): string[] {
   return [...common, ...network, ...(program === "core" ? native : [])];
 }
 
-/** Paths as Deno takes them. It splits at each comma and, from 2.9.6 on, knows no way to write one: the directory above is named then. */
+/** Paths as Deno takes them. From 2.9.6 on Deno has no way to write a comma in a path, so the nearest directory above without one is named. */
 function list(paths: readonly string[]): string {
   return paths.map((path) => {
     let named = path;

@@ -24,7 +24,7 @@ const LENGTHS = [64, 256, 1_024, LONGEST / 4];
 /** ms for a quarter of 64 KiB, so that no input holds the event loop for 20 ms. */
 const MOST_MS = 5;
 
-/** A text that takes longer than MOST_MS in every try. Undefined: there is none. */
+/** Returns a text that takes longer than MOST_MS in every try, or undefined. */
 async function tooSlow({ run }: Input, unit: string, around: readonly [string, string]): Promise<string | undefined> {
   for (const length of LENGTHS) {
     const text = textOf(unit, around, length);

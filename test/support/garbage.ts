@@ -23,8 +23,8 @@ export async function alive(references: readonly WeakRef<object>[]): Promise<num
 }
 
 /**
- * Calls itself so deeply that nothing of earlier calls is left on the stack. Bun's collector takes each word there for a reference, also
- * those that calls which have ended left behind: 1 to 4 of 400 records lived on by them in 1 of 6 runs.
+ * Calls itself so deeply that nothing of earlier calls is left on the stack. Bun's collector takes each word on the stack for a reference,
+ * and ended calls leave words behind: these kept 1 to 4 of 400 records in 1 of 6 runs.
  */
 function overwriteStack(depth: number, a: number, b: number, c: number, d: number): number {
   return depth === 0 ? 0 : a + b + c + d + overwriteStack(depth - 1, a + 1, b + 2, c + 3, d + 4) + a * b - c * d;

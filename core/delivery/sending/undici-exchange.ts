@@ -119,7 +119,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Timed {
     if (this.#bytes > BODY_BYTES) this.cut();
   }
   onResponseEnd(): void {
-    // undici lets the connection go in the next check phase, by what it schedules after this call. What follows an answer is often the next
+    // After this call undici schedules an immediate that lets the connection go; ours comes behind it. An answer is often followed by a
     // request to the same origin, which would open another connection now.
     queueMicrotask(() => setImmediate(() => this.#settle()));
   }

@@ -133,8 +133,8 @@ const edge :Workerd.Worker = (
 }
 
 /**
- * Who bounds a process's heap wants to see what grows. workerd keeps memory of its own for each request until V8 collects the request's
- * objects, which it does for the first time when its initial heap is full: that one is small then.
+ * The flags of V8 for a heap that the settings bound, as for a process of Node's. workerd keeps native memory for each request until V8
+ * collects the request's objects. V8 does so for the first time when its initial heap is full, so that heap is small.
  */
 function heapFlags({ NODE_OPTIONS = "" }: Settings): string[] {
   const bounds = NODE_OPTIONS.split(" ").filter((option) => option.startsWith("--max-old-space-size="));
